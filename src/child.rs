@@ -1,0 +1,386 @@
+//! What everybody who has to do with one child shares.
+//!
+//! The record outlives every actor: whoever reaps the child or closes a pipe, on whatever thread,
+//! tells it here, and what follows is sent to the protocol from here, in order.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::cell::{Cell, Reap};
+use crate::clock::{DrainClock, Ring, RingAfter};
+use crate::command::OnOrphaned;
+use crate::credit::{Credit, Inbox};
+use crate::error::SignalError;
+use crate::event::ProcessEvent;
+use crate::janitor::{self, Watched};
+use crate::lifecycle::{Input, Lifecycle, Output};
+use crate::outcome::Outcome;
+use crate::port::{FdCommand, Port};
+use crate::signal::Signal;
+use crate::sync::lock;
+use crate::sys;
+
+/// A number that no other child of this program has, ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(u64);
+
+impl ProcessId {
+    pub(crate) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// The way to a protocol.
+pub(crate) trait Outlet: Send + Sync {
+    /// Queues the first event. Called with the record's lock held: must not call back.
+    fn connection_made(self: Arc<Self>, child: &Arc<Child>);
+    /// Queues an event. Called with the record's lock held: must not call back.
+    fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
+    /// Whether the protocol's mailbox is open.
+    fn is_connected(&self) -> bool;
+}
+
+/// One child, from before its clone to after its end.
+pub(crate) struct Child {
+    pub(crate) id: ProcessId,
+    pub(crate) program: String,
+    pub(crate) started_at: SystemTime,
+    pub(crate) cell: Cell,
+    pub(crate) outcome: Outcome,
+    pub(crate) inbox: Arc<Inbox>,
+    clock: Option<DrainClock>,
+    ports: OnceLock<Box<[Port]>>,
+    on_orphaned: OnOrphaned,
+    orphaned: AtomicBool,
+    core: Mutex<Core>,
+}
+
+struct Core {
+    life: Lifecycle,
+    outlet: Option<Arc<dyn Outlet>>,
+    on_reaped: Option<Hook>,
+    on_ended: Option<Hook>,
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// What a record starts with.
+pub(crate) struct Origin {
+    pub(crate) id: ProcessId,
+    pub(crate) program: String,
+    pub(crate) outlet: Option<Arc<dyn Outlet>>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) on_orphaned: OnOrphaned,
+    pub(crate) ended_timeout: Option<Duration>,
+    /// The piped descriptors of both directions.
+    pub(crate) piped: Vec<i32>,
+    /// How many of them are readers.
+    pub(crate) readers: usize,
+}
+
+impl Child {
+    pub(crate) fn new(origin: Origin) -> Arc<Self> {
+        Arc::new(Self {
+            id: origin.id,
+            program: origin.program,
+            started_at: SystemTime::now(),
+            cell: Cell::default(),
+            outcome: Outcome::default(),
+            inbox: origin.inbox,
+            clock: origin
+                .ended_timeout
+                .map(|timeout| DrainClock::new(timeout, origin.readers)),
+            ports: OnceLock::new(),
+            on_orphaned: origin.on_orphaned,
+            orphaned: AtomicBool::new(false),
+            core: Mutex::new(Core {
+                life: Lifecycle::new(origin.piped),
+                outlet: origin.outlet,
+                on_reaped: None,
+                on_ended: None,
+            }),
+        })
+    }
+
+    /// The way to each piped descriptor; empty before the spawn is committed.
+    pub(crate) fn ports(&self) -> &[Port] {
+        self.ports.get().map_or(&[], |ports| ports)
+    }
+
+    pub(crate) fn port(&self, fd: i32) -> Option<&Port> {
+        self.ports().iter().find(|port| port.fd() == fd)
+    }
+
+    /// Once, at the commit.
+    pub(crate) fn set_ports(&self, ports: Vec<Port>) {
+        let _ = self.ports.set(ports.into());
+    }
+
+    /// Runs `hook` when the child was reaped, after its event was queued.
+    pub(crate) fn on_reaped(&self, hook: impl FnOnce() + Send + 'static) {
+        lock(&self.core).on_reaped = Some(Box::new(hook));
+    }
+
+    /// Runs `hook` when the last event was queued.
+    pub(crate) fn on_ended(&self, hook: impl FnOnce() + Send + 'static) {
+        lock(&self.core).on_ended = Some(Box::new(hook));
+    }
+
+    /// Takes in what happened and queues the events that follow.
+    pub(crate) fn apply(self: &Arc<Self>, input: Input) {
+        let mut protocol_is_gone = false;
+        let mut done = None;
+        let mut hooks: [Option<Hook>; 2] = [None, None];
+        {
+            let mut core = lock(&self.core);
+            let Core {
+                life,
+                outlet,
+                on_reaped,
+                on_ended,
+            } = &mut *core;
+            life.step(input, |output| {
+                if let Some(outlet) = outlet {
+                    protocol_is_gone |= !outlet.is_connected();
+                    self.tell(outlet, output);
+                }
+                match output {
+                    Output::Exited(status) => self.outcome.exited(status),
+                    Output::Ended(_) => {
+                        self.outcome.ended();
+                        done = outlet.take();
+                        hooks[1] = on_ended.take();
+                    }
+                    Output::Made | Output::Lost(..) => {}
+                }
+            });
+            if life.is_reaped() {
+                hooks[0] = on_reaped.take();
+            }
+        }
+        drop(done);
+        if let Input::Closed(fd, _) = input
+            && let Some(port) = self.port(fd)
+        {
+            port.closed();
+        }
+        if let Input::Reaped(_) = input {
+            self.tell_clock(DrainClock::reaped);
+        }
+        for hook in hooks.into_iter().flatten() {
+            hook();
+        }
+        if protocol_is_gone {
+            self.orphan("its protocol is gone");
+        }
+    }
+
+    fn tell(self: &Arc<Self>, outlet: &Arc<dyn Outlet>, output: Output) {
+        let event = match output {
+            Output::Made => {
+                log::debug!("process {} ({}) is connected", self.id, self.program);
+                return Arc::clone(outlet).connection_made(self);
+            }
+            Output::Lost(fd, reason) => {
+                log::debug!("process {} fd {fd} closed: {reason:?}", self.id);
+                ProcessEvent::ChildConnectionLost { fd, reason }
+            }
+            Output::Exited(status) => {
+                log::debug!("process {} exited: {status}", self.id);
+                ProcessEvent::ProcessExited { status }
+            }
+            Output::Ended(status) => {
+                log::debug!("process {} ended", self.id);
+                ProcessEvent::ProcessEnded { status }
+            }
+        };
+        outlet.emit(self, event, None);
+    }
+
+    /// Queues data for the protocol. False if it is gone.
+    pub(crate) fn deliver(self: &Arc<Self>, fd: i32, data: Bytes, credit: Credit) -> bool {
+        let core = lock(&self.core);
+        let Some(outlet) = core.outlet.as_ref().filter(|o| o.is_connected()) else {
+            drop(core);
+            self.orphan("its protocol is gone");
+            return false;
+        };
+        let event = ProcessEvent::ChildDataReceived { fd, data };
+        outlet.emit(self, event, Some(credit));
+        true
+    }
+
+    /// Whether anybody listens to the events.
+    pub(crate) fn has_protocol(&self) -> bool {
+        lock(&self.core).outlet.is_some()
+    }
+
+    /// The piped descriptors that are still open.
+    pub(crate) fn open_fds(&self) -> Vec<i32> {
+        lock(&self.core).life.open_fds().collect()
+    }
+
+    pub(crate) fn is_reaped(&self) -> bool {
+        lock(&self.core).life.is_reaped()
+    }
+
+    /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then.
+    pub(crate) fn terminate(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
+        self.cell.signal(Signal::TERM)?;
+        let child = Arc::downgrade(self);
+        janitor::after(grace, move || {
+            if let Some(child) = child.upgrade()
+                && child.cell.signal(Signal::KILL).is_ok()
+            {
+                log::warn!(
+                    "process {} ({}) did not end on SIGTERM and was killed",
+                    child.id,
+                    child.program
+                );
+            }
+        });
+        Ok(())
+    }
+
+    /// The same for the process group that the child leads. After the child is reaped the group
+    /// is out of reach: its number may be somebody else's.
+    pub(crate) fn terminate_group(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
+        self.cell.signal_group(Signal::TERM)?;
+        let child = Arc::downgrade(self);
+        janitor::after(grace, move || {
+            if let Some(child) = child.upgrade() {
+                let _ = child.cell.signal_group(Signal::KILL);
+            }
+        });
+        Ok(())
+    }
+
+    /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
+    /// the pipes.
+    pub(crate) fn orphan(self: &Arc<Self>, why: &str) {
+        if self.outcome.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if !self.is_reaped_without_lock() {
+            log::warn!(
+                "process {} ({}) is orphaned, {why}: {:?}",
+                self.id,
+                self.program,
+                self.on_orphaned
+            );
+            let _ = match self.on_orphaned {
+                OnOrphaned::Leave => Ok(()),
+                OnOrphaned::Kill => self.cell.signal(Signal::KILL),
+                OnOrphaned::Terminate(grace) => self.terminate(grace),
+            };
+        }
+        for port in self.ports() {
+            port.send(FdCommand::Orphan);
+        }
+    }
+
+    /// As far as the cell knows: this may run while the record is locked by this very thread.
+    fn is_reaped_without_lock(&self) -> bool {
+        self.cell.pid().is_none()
+    }
+
+    /// A reader waits for data, or has closed.
+    pub(crate) fn reader_idle(self: &Arc<Self>) {
+        self.tell_clock(DrainClock::reader_idle);
+    }
+
+    /// A reader has data, or is held up by the protocol.
+    pub(crate) fn reader_busy(self: &Arc<Self>) {
+        self.tell_clock(DrainClock::reader_busy);
+    }
+
+    fn tell_clock(self: &Arc<Self>, what: impl FnOnce(&DrainClock) -> RingAfter) {
+        if let Some(after) = self.clock.as_ref().and_then(what) {
+            self.ring_clock_after(after);
+        }
+    }
+
+    fn ring_clock_after(self: &Arc<Self>, after: Duration) {
+        let child = Arc::downgrade(self);
+        janitor::after(after, move || {
+            if let Some(child) = child.upgrade() {
+                child.ring_clock();
+            }
+        });
+    }
+
+    fn ring_clock(self: &Arc<Self>) {
+        match self.clock.as_ref().map(DrainClock::ring) {
+            Some(Ring::Again(after)) => self.ring_clock_after(after),
+            Some(Ring::Cut) if !self.outcome.is_ended() => {
+                log::warn!(
+                    "process {} ({}) is dead, but somebody holds its pipes {:?}: they are cut",
+                    self.id,
+                    self.program,
+                    self.open_fds()
+                );
+                for port in self.ports() {
+                    port.send(FdCommand::Cut);
+                }
+            }
+            Some(Ring::Cut | Ring::Nothing) | None => {}
+        }
+    }
+
+    /// Reaps the child if it is dead and tells so. True if there is nothing more to reap.
+    pub(crate) fn try_reap(self: &Arc<Self>) -> bool {
+        match self.cell.try_reap() {
+            Reap::Alive => false,
+            Reap::Before => true,
+            Reap::Now(status) => {
+                self.apply(Input::Reaped(status));
+                true
+            }
+        }
+    }
+
+    /// This record as something that the janitor can reap.
+    pub(crate) fn watched(self: &Arc<Self>) -> Arc<dyn Watched> {
+        Arc::new(Patient(Arc::clone(self)))
+    }
+}
+
+struct Patient(Arc<Child>);
+
+impl Watched for Patient {
+    fn pidfd(&self) -> Option<Arc<OwnedFd>> {
+        self.0.cell.pidfd()
+    }
+
+    fn wait_until_dead(&self) {
+        if let Some(pid) = self.0.cell.pid() {
+            sys::wait::wait_until_exited(pid);
+        }
+    }
+
+    fn reap(&self) -> bool {
+        self.0.try_reap()
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("id", &self.id)
+            .field("program", &self.program)
+            .field("pid", &self.cell.pid())
+            .finish_non_exhaustive()
+    }
+}

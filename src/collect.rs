@@ -1,0 +1,399 @@
+//! Running a child to its end and collecting what it says: Twisted's `getProcessOutput` and
+//! `getProcessValue`.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Message};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::command::Command;
+use crate::error::{SignalError, SpawnError};
+use crate::fds::Fd;
+use crate::handle::ProcessHandle;
+use crate::process_protocol;
+use crate::protocol::ProcessProtocol;
+use crate::status::ExitStatus;
+
+/// What a child wrote, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to its standard error.
+    pub stderr: Vec<u8>,
+    /// Whether it wrote more to one of them than [`Collect::output_limit`] allows.
+    pub truncated: bool,
+}
+
+/// Why there is no output. Whatever was collected, and how the child ended, is in it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CollectError {
+    /// There was no child.
+    Spawn(SpawnError),
+    /// The time was up, and the child was terminated.
+    TimedOut(Box<Output>),
+    /// It wrote to its standard error, which [`Command::read`] does not allow.
+    Stderr(Box<Output>),
+    /// Its System or arbiter is gone.
+    Gone,
+}
+
+impl fmt::Display for CollectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spawn(error) => error.fmt(f),
+            Self::TimedOut(output) => write!(f, "timed out ({})", output.status),
+            Self::Stderr(output) => write!(
+                f,
+                "wrote to its standard error ({}): {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            ),
+            Self::Gone => f.write_str("the arbiter that collected is gone"),
+        }
+    }
+}
+
+impl std::error::Error for CollectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Spawn(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<SpawnError> for CollectError {
+    fn from(error: SpawnError) -> Self {
+        Self::Spawn(error)
+    }
+}
+
+/// A child about to be run to its end; `.await` runs it.
+///
+/// Its standard input is `/dev/null` unless [`input`](Self::input) is given or the command says
+/// otherwise. Dropping the future kills the child, and it is reaped.
+///
+/// ```
+/// use actix_process::Command;
+/// use std::time::{Duration, Instant};
+///
+/// # actix::System::new().block_on(async {
+/// let sorted = Command::new("sort")
+///     .output()
+///     .input("b\na\n")
+///     .timeout(Duration::from_secs(10))
+///     .await?;
+/// assert_eq!(sorted.stdout, b"a\nb\n");
+/// assert!(sorted.status.success());
+/// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs unless it is awaited"]
+pub struct Collect<T> {
+    command: Command,
+    plan: Plan,
+    finish: fn(Output) -> Result<T, CollectError>,
+}
+
+#[derive(Debug, Clone)]
+struct Plan {
+    input: Option<Bytes>,
+    timeout: Option<Duration>,
+    grace: Duration,
+    limit: usize,
+    merge: bool,
+}
+
+impl Command {
+    /// Runs the child to its end and gives all that it wrote, and its status.
+    pub fn output(&self) -> Collect<Output> {
+        Collect::new(self.clone(), Ok)
+    }
+
+    /// Runs the child to its end and gives its status. Standard output and error go to `/dev/null`
+    /// unless the command says otherwise.
+    pub fn status(&self) -> Collect<ExitStatus> {
+        let quiet =
+            [1, 2]
+                .into_iter()
+                .fold(self.clone(), |command, n| match command.fd_map().get(n) {
+                    Some(fd) if fd.is_read() => command.fd(n, Fd::null()),
+                    _ => command,
+                });
+        Collect::new(quiet, |output| Ok(output.status))
+    }
+
+    /// Runs the child to its end and gives what it wrote to its standard output, as Twisted's
+    /// `getProcessOutput`: a byte on its standard error is an error ([`CollectError::Stderr`])
+    /// unless [`merged`](Collect::merge_stderr). The exit status is told but not judged.
+    pub fn read(&self) -> Collect<Output> {
+        Collect::new(self.clone(), |output| {
+            if output.stderr.is_empty() {
+                Ok(output)
+            } else {
+                Err(CollectError::Stderr(Box::new(output)))
+            }
+        })
+    }
+}
+
+impl<T> Collect<T> {
+    fn new(command: Command, finish: fn(Output) -> Result<T, CollectError>) -> Self {
+        Self {
+            command,
+            plan: Plan {
+                input: None,
+                timeout: None,
+                grace: Duration::from_secs(5),
+                limit: usize::MAX,
+                merge: false,
+            },
+            finish,
+        }
+    }
+
+    /// Writes `input` to the child's standard input and closes it. A child that does not read it
+    /// all is no error.
+    pub fn input(mut self, input: impl Into<Bytes>) -> Self {
+        self.plan.input = Some(input.into());
+        self
+    }
+
+    /// Terminates the child after `timeout`: SIGTERM, [`grace`](Self::grace), SIGKILL; to its
+    /// process group if it leads one. The result is then [`CollectError::TimedOut`], with what was
+    /// collected until the child's death; heirs of its pipes are not waited for.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.plan.timeout = Some(timeout);
+        self
+    }
+
+    /// How long the child has from SIGTERM to SIGKILL after a timeout; 5 seconds unless set.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.plan.grace = grace;
+        self
+    }
+
+    /// Keeps at most `bytes` of each stream. The rest is read and thrown away, so that the child
+    /// runs on, and [`Output::truncated`] says so. Unlimited unless set.
+    pub const fn output_limit(mut self, bytes: usize) -> Self {
+        self.plan.limit = bytes;
+        self
+    }
+
+    /// Collects standard error with standard output, in the order of arrival.
+    pub const fn merge_stderr(mut self) -> Self {
+        self.plan.merge = true;
+        self
+    }
+}
+
+impl<T: 'static> IntoFuture for Collect<T> {
+    type Output = Result<T, CollectError>;
+    type IntoFuture = Collecting<T>;
+
+    fn into_future(self) -> Collecting<T> {
+        Collecting {
+            future: Box::pin(async move { (self.finish)(collect(self.command, self.plan).await?) }),
+        }
+    }
+}
+
+/// The future of a [`Collect`]. Dropping it kills the child.
+#[must_use = "nothing runs unless it is awaited"]
+pub struct Collecting<T> {
+    future: Pin<Box<dyn Future<Output = Result<T, CollectError>> + Send>>,
+}
+
+impl<T> Future for Collecting<T> {
+    type Output = Result<T, CollectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Collecting<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collecting").finish_non_exhaustive()
+    }
+}
+
+async fn collect(command: Command, plan: Plan) -> Result<Output, CollectError> {
+    let program = command.program_name();
+    let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
+        return Err(SpawnError::register(program, "there is no arbiter").into());
+    };
+    let command = match command.fd_map().get(0) {
+        _ if plan.input.is_some() => command.stdin(Fd::write()),
+        Some(fd) if fd.is_write() => command.stdin(Fd::null()),
+        _ => command,
+    };
+    let (done, output) = oneshot::channel();
+    let timeout = plan.timeout;
+    let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
+        plan,
+        output: Output {
+            status: ExitStatus::Unknown,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+        },
+        timed_out: false,
+        done: Some(done),
+    });
+    let begun = Instant::now();
+    let spawning = command.spawn(&collector);
+    let process = match timeout {
+        None => spawning.await?,
+        // An exec that hangs counts, too. Dropping the spawn cancels it.
+        Some(timeout) => tokio::time::timeout(timeout, spawning)
+            .await
+            .map_err(|_| SpawnError::register(program, "timed out before it ran"))??,
+    };
+    if let Some(timeout) = timeout {
+        collector.do_send(StartTimer {
+            process: process.clone(),
+            left: timeout.saturating_sub(begun.elapsed()),
+        });
+    }
+    let mut running = KillOnDrop(Some(process));
+    // The child's events keep it alive; whatever ends it otherwise ends the wait.
+    drop(collector);
+    let result = output.await.unwrap_or(Err(CollectError::Gone));
+    if !matches!(result, Err(CollectError::Gone)) {
+        running.0 = None;
+    }
+    result
+}
+
+struct KillOnDrop(Option<ProcessHandle>);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(process) = &self.0 {
+            let _ = or_alone(process.signal_group(crate::Signal::KILL), || process.kill());
+            process.lose_connection();
+        }
+    }
+}
+
+/// Falls back to the child alone where it leads no group.
+fn or_alone(
+    group: Result<(), SignalError>,
+    alone: impl FnOnce() -> Result<(), SignalError>,
+) -> Result<(), SignalError> {
+    match group {
+        Err(SignalError::NotGroupLeader) => alone(),
+        result => result,
+    }
+}
+
+/// The protocol of a child whose output is collected.
+struct Collector {
+    plan: Plan,
+    output: Output,
+    timed_out: bool,
+    done: Option<oneshot::Sender<Result<Output, CollectError>>>,
+}
+
+impl Collector {
+    fn keep(&mut self, from_stdout: bool, data: &[u8]) {
+        let stream = if from_stdout || self.plan.merge {
+            &mut self.output.stdout
+        } else {
+            &mut self.output.stderr
+        };
+        let kept = data.len().min(self.plan.limit.saturating_sub(stream.len()));
+        stream.extend_from_slice(data.get(..kept).unwrap_or_default());
+        self.output.truncated |= kept < data.len();
+    }
+}
+
+impl Actor for Collector {
+    type Context = Context<Self>;
+}
+
+impl ProcessProtocol for Collector {
+    fn connection_made(&mut self, process: &ProcessHandle, _: &mut Self::Context) {
+        if let Some(input) = self.plan.input.take() {
+            // Refused only if the child closed it already, which is no error.
+            let _ = process.write(input);
+            process.close_stdin();
+        }
+    }
+
+    fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
+        self.keep(true, &data);
+    }
+
+    fn err_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
+        self.keep(false, &data);
+    }
+
+    fn process_exited(&mut self, process: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
+        if self.timed_out {
+            process.lose_connection();
+        }
+    }
+
+    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
+        self.output.status = status;
+        let empty = Output {
+            status,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+        };
+        let output = std::mem::replace(&mut self.output, empty);
+        let result = if self.timed_out {
+            Err(CollectError::TimedOut(Box::new(output)))
+        } else {
+            Ok(output)
+        };
+        if let Some(done) = self.done.take() {
+            let _ = done.send(result);
+        }
+        // Its timer would keep it.
+        ctx.stop();
+    }
+}
+process_protocol!(Collector);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StartTimer {
+    process: ProcessHandle,
+    left: Duration,
+}
+
+impl Handler<StartTimer> for Collector {
+    type Result = ();
+
+    fn handle(&mut self, timer: StartTimer, ctx: &mut Self::Context) {
+        let StartTimer { process, left } = timer;
+        // One child and one timer for each of these actors.
+        ctx.run_later(left, move |collector, _| {
+            if collector.done.is_none() {
+                return;
+            }
+            let grace = collector.plan.grace;
+            collector.timed_out = true;
+            if let Err(SignalError::Exited) =
+                or_alone(process.terminate_group(grace), || process.terminate(grace))
+            {
+                // Dead already: only heirs of its pipes hold up the end.
+                process.lose_connection();
+            }
+        });
+    }
+}

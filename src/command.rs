@@ -1,0 +1,214 @@
+//! The description of a child to be: plain data, checked when it is spawned.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::fds::{Fd, FdMap};
+
+/// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
+/// arbiter, its supervisor, or the System.
+///
+/// Its pipes close in every case, since nobody is left to serve them.
+/// `std::process::exit` and a SIGKILL to the host run none of this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnOrphaned {
+    /// It is left running, and reaped when it exits.
+    Leave,
+    /// It gets SIGKILL at once.
+    #[default]
+    Kill,
+    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host.
+    Terminate(Duration),
+}
+
+/// A child to be spawned: [`std::process::Command`]'s names where std has the thing, and more.
+///
+/// Nothing is checked, opened or looked up before the spawn. A command can be cloned and spawned
+/// many times.
+///
+/// ```
+/// use actix_process::{Command, Fd};
+///
+/// let sort = Command::new("sort")
+///     .arg("-u")
+///     .env("LC_ALL", "C")
+///     .current_dir("/tmp")
+///     .stderr(Fd::inherit(2));
+/// # drop(sort);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a command does nothing until it is spawned"]
+pub struct Command {
+    pub(crate) program: OsString,
+    pub(crate) arg0: Option<OsString>,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env_clear: bool,
+    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
+    pub(crate) current_dir: Option<PathBuf>,
+    pub(crate) process_group: Option<i32>,
+    pub(crate) fds: FdMap,
+    pub(crate) on_orphaned: OnOrphaned,
+    pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) window: usize,
+}
+
+impl Command {
+    /// The window of a descriptor unless [`window`](Self::window) says otherwise: 1 MiB.
+    pub const DEFAULT_WINDOW: usize = 1024 * 1024;
+
+    /// A child that runs `program`, with the parent's environment and directory, and three pipes.
+    ///
+    /// A name without a slash is looked up in the PATH of the environment that the child will
+    /// get (`/bin:/usr/bin` if it has none). A relative path is relative to the
+    /// [`current_dir`](Self::current_dir). There is no shell in it, not even for a script without
+    /// a `#!` line.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arg0: None,
+            args: Vec::new(),
+            env_clear: false,
+            env: BTreeMap::new(),
+            current_dir: None,
+            process_group: None,
+            fds: FdMap::stdio(),
+            on_orphaned: OnOrphaned::default(),
+            ended_timeout: None,
+            window: Self::DEFAULT_WINDOW,
+        }
+    }
+
+    /// Adds one argument, passed as it is.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<I>(mut self, args: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// What the child sees as its own name, in place of the program as given.
+    pub fn arg0(mut self, arg0: impl AsRef<OsStr>) -> Self {
+        self.arg0 = Some(arg0.as_ref().to_owned());
+        self
+    }
+
+    /// Sets one environment variable.
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env
+            .insert(key.as_ref().to_owned(), Some(value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets environment variables.
+    pub fn envs<I, K, V>(self, vars: I) -> Self
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<OsStr>,
+        V: AsRef<OsStr>,
+    {
+        vars.into_iter()
+            .fold(self, |command, (key, value)| command.env(key, value))
+    }
+
+    /// Takes one environment variable away.
+    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Self {
+        self.env.insert(key.as_ref().to_owned(), None);
+        self
+    }
+
+    /// Starts from an empty environment; what was set before is forgotten as well.
+    pub fn env_clear(mut self) -> Self {
+        self.env_clear = true;
+        self.env.clear();
+        self
+    }
+
+    /// The directory in which the program runs.
+    pub fn current_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.current_dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Puts the child into process group `group`; 0 makes a new one that it leads.
+    ///
+    /// Without it the child stays in the parent's group, so that a terminal's Ctrl-C reaches it.
+    pub fn process_group(mut self, group: i32) -> Self {
+        self.process_group = Some(group);
+        self
+    }
+
+    /// The child's standard input.
+    pub fn stdin(self, fd: Fd) -> Self {
+        self.fd(0, fd)
+    }
+
+    /// The child's standard output.
+    pub fn stdout(self, fd: Fd) -> Self {
+        self.fd(1, fd)
+    }
+
+    /// The child's standard error.
+    pub fn stderr(self, fd: Fd) -> Self {
+        self.fd(2, fd)
+    }
+
+    /// The child's descriptor `n`, in place of what it was.
+    pub fn fd(mut self, n: i32, fd: Fd) -> Self {
+        self.fds.set(n, fd);
+        self
+    }
+
+    /// All of the child's descriptors: what `map` does not name is closed, 0, 1 and 2 too.
+    pub fn fds(mut self, map: FdMap) -> Self {
+        self.fds = map;
+        self
+    }
+
+    /// The program as text, for messages.
+    pub(crate) fn program_name(&self) -> String {
+        self.program.to_string_lossy().into_owned()
+    }
+
+    /// All of the child's descriptors as they are set now.
+    #[must_use]
+    pub const fn fd_map(&self) -> &FdMap {
+        &self.fds
+    }
+
+    /// What happens to the child when its owner is gone. [`OnOrphaned::Kill`] unless set.
+    pub fn on_orphaned(mut self, policy: OnOrphaned) -> Self {
+        self.on_orphaned = policy;
+        self
+    }
+
+    /// Closes what pipes remain open when the child has been dead for `timeout` and its heirs
+    /// (grandchildren that hold its pipes) had nothing more to say.
+    ///
+    /// The clock runs while the child is reaped and all its readers wait for data; never while
+    /// one is paused or waits for the protocol. At the deadline what the pipes hold is read and
+    /// delivered, then they close with [`CloseReason::Cut`](crate::CloseReason::Cut), and
+    /// `ProcessEnded` comes. Without it, `ProcessEnded` waits for the last heir.
+    pub fn ended_timeout(mut self, timeout: Duration) -> Self {
+        self.ended_timeout = Some(timeout);
+        self
+    }
+
+    /// How many bytes of one descriptor may be on their way to the protocol before its reader
+    /// stops: at least 4096, by default 1 MiB.
+    pub fn window(mut self, bytes: usize) -> Self {
+        self.window = bytes.max(4096);
+        self
+    }
+}

@@ -1,0 +1,64 @@
+//! What a protocol is told.
+
+use bytes::Bytes;
+
+use crate::status::ExitStatus;
+
+/// One event in the life of a child. The crate's documentation has the [rules](crate#delivery-rules)
+/// of their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProcessEvent {
+    /// The child runs. First of all, once.
+    ConnectionMade,
+    /// The child, or an heir of its pipe, wrote to `fd`.
+    ChildDataReceived {
+        /// The child's descriptor.
+        fd: i32,
+        /// What it wrote, in the pieces in which it was read. A slice that is kept holds on to at
+        /// most one read buffer (256 KiB); copy what is to be kept for long.
+        data: Bytes,
+    },
+    /// `fd` is closed. Once for each piped descriptor; no data of it follows.
+    ChildConnectionLost {
+        /// The child's descriptor.
+        fd: i32,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The child has exited and was reaped. Data and closes may follow: pipes have lives of their
+    /// own.
+    ProcessExited {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The child was reaped and all its pipes are closed. Last of all, once.
+    ProcessEnded {
+        /// How it ended, as in `ProcessExited`.
+        status: ExitStatus,
+    },
+}
+
+/// Why a descriptor was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The other side closed it: end of file when reading, a broken pipe when writing. What was
+    /// queued for writing is dropped.
+    ByChild,
+    /// This side closed it; what was queued for writing was written before.
+    ByParent,
+    /// This side closed it by [`abort`](crate::ProcessHandle::abort): the queue was dropped.
+    Aborted,
+    /// [`ended_timeout`](crate::Command::ended_timeout) ran out while an heir of the dead child
+    /// held the other end.
+    Cut,
+    /// Reading or writing failed with this errno.
+    Failed {
+        /// The kernel's error number.
+        errno: i32,
+    },
+    /// The actor that served it is gone: it panicked, its arbiter stopped, or the child was
+    /// orphaned.
+    Gone,
+}

@@ -1,0 +1,299 @@
+//! What a program holds of a child.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::child::{Child, ProcessId};
+use crate::error::{Gone, SignalError, WriteError};
+use crate::outcome::Phase;
+use crate::port::{Direction, FdCommand};
+use crate::recorder::Recorder;
+use crate::signal::Signal;
+use crate::status::ExitStatus;
+
+/// A child process: cheap to clone, usable from any thread, and dropping it does nothing.
+///
+/// A handle that is kept costs no descriptor. Its commands are messages: they return at once, and
+/// the commands for one descriptor run in the order in which they were given. After the end they
+/// do nothing, or say so where they can fail.
+///
+/// ```
+/// use actix_process::{Command, NoProtocol, Signal};
+///
+/// # actix::System::new().block_on(async {
+/// let process = Command::new("sleep").arg("60").spawn(NoProtocol).await?;
+/// process.signal(Signal::TERM)?;
+/// let status = process.ended().await?;
+/// assert_eq!(status.signal(), Some(Signal::TERM));
+/// assert!(process.signal(Signal::TERM).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct ProcessHandle {
+    child: Arc<Child>,
+    /// In place of a child, in tests of protocols.
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl ProcessHandle {
+    pub(crate) const fn new(child: Arc<Child>) -> Self {
+        Self {
+            child,
+            recorder: None,
+        }
+    }
+
+    pub(crate) const fn recorded(child: Arc<Child>, recorder: Arc<Recorder>) -> Self {
+        Self {
+            child,
+            recorder: Some(recorder),
+        }
+    }
+
+    pub(crate) const fn child(&self) -> &Arc<Child> {
+        &self.child
+    }
+
+    /// A number that no other child of this program has, ever.
+    #[must_use]
+    pub fn id(&self) -> ProcessId {
+        self.child.id
+    }
+
+    /// The process id, or `None` once the child was reaped: the number may be another's by then.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.child.cell.pid()
+    }
+
+    /// The program, as the command named it.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        &self.child.program
+    }
+
+    /// Queues bytes for the child's standard input.
+    ///
+    /// The queue has no bound: a program that writes more than a child takes must look after that
+    /// itself.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Closed`] after a close from either side, [`WriteError::NotWritable`] if
+    /// standard input is no pipe of ours.
+    pub fn write(&self, data: impl Into<Bytes>) -> Result<(), WriteError> {
+        self.write_to_child(0, data)
+    }
+
+    /// Queues pieces for the child's standard input, one after the other, without joining them.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_sequence<I>(&self, pieces: I) -> Result<(), WriteError>
+    where
+        I: IntoIterator,
+        I::Item: Into<Bytes>,
+    {
+        let pieces: Vec<Bytes> = pieces.into_iter().map(Into::into).collect();
+        self.write_command(0, FdCommand::WriteSequence(pieces))
+    }
+
+    /// Queues bytes for any descriptor of the child that we write to.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_to_child(&self, fd: i32, data: impl Into<Bytes>) -> Result<(), WriteError> {
+        self.write_command(fd, FdCommand::Write(data.into()))
+    }
+
+    fn write_command(&self, fd: i32, command: FdCommand) -> Result<(), WriteError> {
+        match self.child.port(fd) {
+            Some(port) => port.write(command),
+            None => Err(WriteError::NotWritable { fd }),
+        }
+    }
+
+    /// Closes the child's standard input when everything that was queued is written.
+    pub fn close_stdin(&self) {
+        self.close_child_fd(0);
+    }
+
+    /// Stops reading the child's standard output; what was not read is lost, and the child gets
+    /// SIGPIPE when it writes on.
+    pub fn close_stdout(&self) {
+        self.close_child_fd(1);
+    }
+
+    /// The same for its standard error.
+    pub fn close_stderr(&self) {
+        self.close_child_fd(2);
+    }
+
+    /// Closes one descriptor: after its queue is written, or at once if we read from it. Closing
+    /// what is closed or unknown does nothing.
+    pub fn close_child_fd(&self, fd: i32) {
+        if let Some(port) = self.child.port(fd) {
+            port.close(FdCommand::Close);
+        }
+    }
+
+    /// Closes every pipe: those we write when their queues are written, those we read at once.
+    /// The child is not signalled.
+    pub fn lose_connection(&self) {
+        for port in self.child.ports() {
+            port.close(FdCommand::Close);
+        }
+    }
+
+    /// Drops what is queued for `fd` and closes it.
+    pub fn abort(&self, fd: i32) {
+        if let Some(port) = self.child.port(fd) {
+            port.close(FdCommand::Abort);
+        }
+    }
+
+    /// Sends a signal to the child.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError::Exited`] once it was reaped: never a signal to a reused pid.
+    pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        match &self.recorder {
+            Some(recorder) => recorder.signal(signal),
+            None => self.child.cell.signal(signal),
+        }
+    }
+
+    /// Sends a signal to the process group that the child leads.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError::NotGroupLeader`] if it leads none (see
+    /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once it
+    /// was reaped, even if others of the group live: the group's number may be another's.
+    pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
+        match &self.recorder {
+            Some(recorder) => recorder.signal_group(signal),
+            None => self.child.cell.signal_group(signal),
+        }
+    }
+
+    /// Sends SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// As [`signal`](Self::signal).
+    pub fn kill(&self) -> Result<(), SignalError> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Sends SIGTERM now, and SIGKILL after `grace` if the child is not reaped by then.
+    ///
+    /// # Errors
+    ///
+    /// As [`signal`](Self::signal), for the SIGTERM.
+    pub fn terminate(&self, grace: Duration) -> Result<(), SignalError> {
+        match &self.recorder {
+            Some(recorder) => recorder.terminate(grace),
+            None => self.child.terminate(grace),
+        }
+    }
+
+    /// The same for the process group that the child leads. Once the child was reaped its group
+    /// is out of reach: members that outlive it are not killed.
+    ///
+    /// # Errors
+    ///
+    /// As [`signal_group`](Self::signal_group), for the SIGTERM.
+    pub fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
+        match &self.recorder {
+            Some(recorder) => recorder.terminate_group(grace),
+            None => self.child.terminate_group(grace),
+        }
+    }
+
+    /// Stops reading all descriptors, so that the child blocks when their pipes are full. At most
+    /// what is on its way already arrives. A paused descriptor does not notice its end either.
+    pub fn pause_producing(&self) {
+        self.send_to_readers(|| FdCommand::Pause);
+    }
+
+    /// Reads all descriptors again.
+    pub fn resume_producing(&self) {
+        self.send_to_readers(|| FdCommand::Resume);
+    }
+
+    fn send_to_readers(&self, command: impl Fn() -> FdCommand) {
+        for port in self.child.ports() {
+            if port.direction() == Direction::Read {
+                port.send(command());
+            }
+        }
+    }
+
+    /// Stops reading one descriptor.
+    pub fn pause_child_fd(&self, fd: i32) {
+        if let Some(port) = self.child.port(fd) {
+            port.send(FdCommand::Pause);
+        }
+    }
+
+    /// Reads one descriptor again.
+    pub fn resume_child_fd(&self, fd: i32) {
+        if let Some(port) = self.child.port(fd) {
+            port.send(FdCommand::Resume);
+        }
+    }
+
+    /// Resolves when `ProcessExited` was queued. For any number of waiters, on any runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody is left to tell.
+    pub fn exited(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
+        let child = Arc::clone(&self.child);
+        async move { child.outcome.reached(Phase::Exited).await }
+    }
+
+    /// Resolves when `ProcessEnded` was queued: the child was reaped and all its pipes are closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody is left to tell.
+    pub fn ended(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
+        let child = Arc::clone(&self.child);
+        async move { child.outcome.reached(Phase::Ended).await }
+    }
+
+    /// How the child ended, or `None` if it was not reaped yet.
+    #[must_use]
+    pub fn try_status(&self) -> Option<ExitStatus> {
+        self.child.outcome.status()
+    }
+}
+
+impl PartialEq for ProcessHandle {
+    /// Whether both are handles of the same child.
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for ProcessHandle {}
+
+impl fmt::Debug for ProcessHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessHandle")
+            .field("id", &self.id())
+            .field("program", &self.program())
+            .field("pid", &self.pid())
+            .field("status", &self.try_status())
+            .finish()
+    }
+}

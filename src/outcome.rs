@@ -1,0 +1,74 @@
+//! How far a child is, for any number of waiters on any runtime.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::error::Gone;
+use crate::status::ExitStatus;
+
+/// What a waiter waits for. A running child's phase is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Exited = 1,
+    Ended = 2,
+}
+
+/// The exit status and the phase; both only ever advance.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    status: OnceLock<ExitStatus>,
+    phase: AtomicU8,
+    changed: Notify,
+}
+
+/// Nobody will advance the phase any more.
+const GONE: u8 = 3;
+
+impl Outcome {
+    pub(crate) fn exited(&self, status: ExitStatus) {
+        let _ = self.status.set(status);
+        self.advance(Phase::Exited as u8);
+    }
+
+    pub(crate) fn ended(&self) {
+        self.advance(Phase::Ended as u8);
+    }
+
+    pub(crate) fn gone(&self) {
+        if !self.is_ended() {
+            self.advance(GONE);
+        }
+    }
+
+    fn advance(&self, phase: u8) {
+        self.phase.fetch_max(phase, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// The status, once the child was reaped.
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
+        self.status.get().copied()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.phase.load(Ordering::SeqCst) == Phase::Ended as u8
+    }
+
+    /// Waits until the child is as far as `phase`.
+    pub(crate) async fn reached(&self, phase: Phase) -> Result<ExitStatus, Gone> {
+        loop {
+            let changed = self.changed.notified();
+            let now = self.phase.load(Ordering::SeqCst);
+            // A status that is known is told even if the end never will be.
+            let reached = now >= phase as u8 && (now != GONE || phase == Phase::Exited);
+            match self.status() {
+                Some(status) if reached => return Ok(status),
+                _ if now == GONE => return Err(Gone(())),
+                _ => changed.await,
+            }
+        }
+    }
+}

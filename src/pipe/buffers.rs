@@ -1,0 +1,127 @@
+//! Read buffers, pooled for each arbiter, taken only when there is something to read.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use crate::sync::lock;
+
+/// What a reader starts with: a default pipe's capacity.
+pub(super) const SMALL: usize = 64 * 1024;
+/// What a reader of a busy child gets, and its pipe with it.
+pub(super) const LARGE: usize = 256 * 1024;
+/// Reads of at most this are copied to size; larger ones are handed over as they are.
+const COPY: usize = 16 * 1024;
+/// How many bytes of free buffers an arbiter keeps.
+const KEPT: usize = 1024 * 1024;
+
+type Shelf = Arc<Mutex<Free>>;
+
+#[derive(Debug, Default)]
+struct Free {
+    buffers: Vec<Box<[u8]>>,
+    bytes: usize,
+}
+
+/// A buffer that goes back to the pool of the arbiter where it was taken, wherever it drops.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    bytes: Box<[u8]>,
+    filled: usize,
+    shelf: Shelf,
+}
+
+/// Takes a buffer of `size` bytes from this arbiter's pool.
+pub(super) fn take(size: usize) -> Buffer {
+    thread_local! {
+        static SHELVES: RefCell<[Shelf; 2]> = RefCell::default();
+    }
+    let shelf =
+        SHELVES.with_borrow(|[small, large]| Arc::clone(if size == SMALL { small } else { large }));
+    let mut free = lock(&shelf);
+    let bytes = free.buffers.pop();
+    if let Some(bytes) = &bytes {
+        free.bytes -= bytes.len();
+    }
+    drop(free);
+    Buffer {
+        bytes: bytes.unwrap_or_else(|| vec![0; size].into_boxed_slice()),
+        filled: 0,
+        shelf,
+    }
+}
+
+impl Buffer {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The first `most` bytes, to read into.
+    pub(super) fn room(&mut self, most: usize) -> &mut [u8] {
+        let most = most.min(self.bytes.len());
+        self.bytes.get_mut(..most).unwrap_or_default()
+    }
+
+    /// The first `filled` bytes as data: a copy that leaves the buffer, or the buffer itself.
+    pub(super) fn into_data(mut self, filled: usize) -> (Bytes, Option<Self>) {
+        self.filled = filled;
+        if filled <= COPY {
+            let copy = Bytes::copy_from_slice(self.as_ref());
+            (copy, Some(self))
+        } else {
+            (Bytes::from_owner(self), None)
+        }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut free = lock(&self.shelf);
+        if free.bytes + bytes.len() <= KEPT {
+            free.bytes += bytes.len();
+            free.buffers.push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_read_is_copied_and_a_large_one_handed_over() {
+        let mut buffer = take(SMALL);
+        buffer.room(COPY)[0] = 7;
+        let (data, buffer) = buffer.into_data(COPY);
+        assert_eq!((data.len(), data[0]), (COPY, 7));
+        let buffer = buffer.expect("the buffer stays with the reader");
+        let (data, buffer) = buffer.into_data(COPY + 1);
+        assert_eq!(data.len(), COPY + 1);
+        assert!(buffer.is_none());
+    }
+
+    #[test]
+    fn a_buffer_comes_home_from_another_thread() {
+        let (data, _) = take(LARGE).into_data(LARGE);
+        let address = data.as_ptr() as usize;
+        std::thread::spawn(move || drop(data)).join().unwrap();
+        assert_eq!(take(LARGE).bytes.as_ptr() as usize, address);
+    }
+
+    #[test]
+    fn the_pool_keeps_a_bounded_number() {
+        let many: Vec<Buffer> = (0..64).map(|_| take(SMALL)).collect();
+        let shelf = Arc::clone(&many[0].shelf);
+        drop(many);
+        assert_eq!(lock(&shelf).bytes, KEPT);
+        assert_eq!(lock(&shelf).buffers.len(), KEPT / SMALL);
+    }
+}

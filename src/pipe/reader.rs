@@ -1,0 +1,276 @@
+//! The actor that reads one descriptor of a child and forwards what comes.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
+use tokio::io::unix::AsyncFd;
+
+use super::buffers::{self, Buffer, LARGE, SMALL};
+use super::{Closing, failed};
+use crate::child::Child;
+use crate::credit::Window;
+use crate::event::CloseReason;
+use crate::port::FdCommand;
+use crate::sys;
+
+/// So many reads in a row that fill [`SMALL`] show a child worth a larger pipe.
+const FULL_READS_TO_GROW: u32 = 4;
+
+#[derive(Debug)]
+pub(crate) struct PipeReader {
+    /// First, so that it is closed before the record hears of it.
+    source: Option<AsyncFd<OwnedFd>>,
+    closing: Option<Closing>,
+    child: Arc<Child>,
+    fd: i32,
+    /// `None` without a protocol: what comes is thrown away.
+    window: Option<Arc<Window>>,
+    buffer: Option<Buffer>,
+    buffer_size: usize,
+    full_reads: u32,
+    held: bool,
+    paused: bool,
+    /// How the clock of `ended_timeout` counts this reader.
+    idle: bool,
+    /// What is still to be read before the cut.
+    cut_after: Option<usize>,
+}
+
+impl PipeReader {
+    /// A reader that waits for its release.
+    pub(crate) fn new(child: Arc<Child>, fd: i32, source: AsyncFd<OwnedFd>, window: usize) -> Self {
+        let window = child
+            .has_protocol()
+            .then(|| Window::new(window, Arc::clone(&child.inbox)));
+        Self {
+            source: Some(source),
+            closing: Some(Closing::new(Arc::clone(&child), fd)),
+            child,
+            fd,
+            window,
+            buffer: None,
+            buffer_size: SMALL,
+            full_reads: 0,
+            held: true,
+            paused: false,
+            idle: false,
+            cut_after: None,
+        }
+    }
+
+    /// Reads and forwards as long as there are data, credit and leave. Ready: closed.
+    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        loop {
+            if self.held || self.paused {
+                self.set_idle(false);
+                return Poll::Pending;
+            }
+            let room = match &self.window {
+                None => self.buffer_size,
+                Some(window) => match window.poll_room(cx) {
+                    Poll::Ready(room) => room,
+                    Poll::Pending => {
+                        self.set_idle(false);
+                        return Poll::Pending;
+                    }
+                },
+            };
+            if self.cut_after == Some(0) {
+                return Poll::Ready(CloseReason::Cut);
+            }
+            if let Some(reason) = ready!(self.poll_read_once(cx, room)) {
+                return Poll::Ready(reason);
+            }
+        }
+    }
+
+    /// One read(2), when the descriptor is readable. Ready(Some): closed.
+    fn poll_read_once(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        room: usize,
+    ) -> Poll<Option<CloseReason>> {
+        let Some(source) = &self.source else {
+            return Poll::Ready(Some(CloseReason::Gone));
+        };
+        let mut ready = match source.poll_read_ready(cx) {
+            Poll::Ready(Ok(ready)) => ready,
+            // The runtime is going down.
+            Poll::Ready(Err(_)) => return Poll::Ready(Some(CloseReason::Gone)),
+            Poll::Pending => {
+                self.buffer = None;
+                self.set_idle(true);
+                return Poll::Pending;
+            }
+        };
+        let most = room.min(self.cut_after.unwrap_or(usize::MAX));
+        let mut buffer = match self.buffer.take() {
+            Some(buffer) if buffer.len() == self.buffer_size => buffer,
+            _ => buffers::take(self.buffer_size),
+        };
+        let space = buffer.room(most);
+        let wanted = space.len();
+        let result = sys::io::read(source.as_fd(), space);
+        if matches!(result, Ok(count) if count > 0 && count < wanted) {
+            // A pipe gives all it has: a short read empties it. What comes later is a new edge.
+            ready.clear_ready();
+        }
+        match result {
+            Ok(0) => Poll::Ready(Some(CloseReason::ByChild)),
+            Ok(count) => {
+                drop(ready);
+                self.set_idle(false);
+                Poll::Ready(self.forward(buffer, count))
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    drop(ready);
+                    self.buffer = Some(buffer);
+                    // Nothing is there, so the cut has nothing more to take.
+                    Poll::Ready(self.cut_after.map(|_| CloseReason::Cut))
+                }
+                ErrorKind::Interrupted => {
+                    self.buffer = Some(buffer);
+                    Poll::Ready(None)
+                }
+                _ => Poll::Ready(Some(failed(&error))),
+            },
+        }
+    }
+
+    /// Sends what was read. Some: the protocol is gone.
+    fn forward(&mut self, buffer: Buffer, count: usize) -> Option<CloseReason> {
+        log::trace!(
+            "process {} fd {}: read {count} bytes",
+            self.child.id,
+            self.fd
+        );
+        if let Some(left) = &mut self.cut_after {
+            *left = left.saturating_sub(count);
+        }
+        let full = count >= self.buffer_size;
+        let Some(window) = &self.window else {
+            self.buffer = Some(buffer);
+            self.note_full(full);
+            return None;
+        };
+        let (data, buffer) = buffer.into_data(count);
+        self.buffer = buffer;
+        let credit = window.charge(count);
+        if !self.child.deliver(self.fd, data, credit) {
+            return Some(CloseReason::Gone);
+        }
+        self.note_full(full);
+        None
+    }
+
+    /// Grows pipe and buffer for a child that keeps filling them.
+    fn note_full(&mut self, full: bool) {
+        if !full {
+            self.full_reads = 0;
+            return;
+        }
+        self.full_reads += 1;
+        let window_allows = self
+            .window
+            .as_ref()
+            .is_none_or(|window| window.largest_read() >= LARGE);
+        if self.full_reads == FULL_READS_TO_GROW && self.buffer_size == SMALL && window_allows {
+            if let Some(source) = &self.source {
+                // Refused when the user's share of pipe pages is used up: no loss.
+                let _ = sys::io::set_pipe_size(source.as_fd(), LARGE);
+            }
+            self.buffer_size = LARGE;
+        }
+    }
+
+    fn set_idle(&mut self, idle: bool) {
+        if idle == self.idle {
+            return;
+        }
+        self.idle = idle;
+        if idle {
+            self.child.reader_idle();
+        } else {
+            self.child.reader_busy();
+        }
+    }
+
+    /// Closes the descriptor, then tells so.
+    fn close(&mut self, reason: CloseReason) {
+        self.source = None;
+        self.buffer = None;
+        self.set_idle(true);
+        if let Some(mut closing) = self.closing.take() {
+            closing.reason = reason;
+        }
+    }
+}
+
+impl Actor for PipeReader {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(ReadLoop);
+    }
+}
+
+/// Polled whenever the descriptor is ready, credit returns, or a command came.
+struct ReadLoop;
+
+impl ActorFuture<PipeReader> for ReadLoop {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        reader: &mut PipeReader,
+        ctx: &mut Context<PipeReader>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let reason = ready!(reader.poll_read(task));
+        reader.close(reason);
+        ctx.stop();
+        Poll::Ready(())
+    }
+}
+
+impl Handler<FdCommand> for PipeReader {
+    type Result = ();
+
+    fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
+        let reason = match command {
+            FdCommand::Release => {
+                self.held = false;
+                return;
+            }
+            FdCommand::Pause => {
+                self.paused = true;
+                return;
+            }
+            FdCommand::Resume => {
+                self.paused = false;
+                return;
+            }
+            FdCommand::Cut => {
+                let waiting = self
+                    .source
+                    .as_ref()
+                    .map_or(0, |source| sys::io::bytes_waiting(source.as_fd()));
+                self.cut_after.get_or_insert(waiting);
+                return;
+            }
+            FdCommand::Close => CloseReason::ByParent,
+            FdCommand::Abort => CloseReason::Aborted,
+            FdCommand::Orphan => CloseReason::Gone,
+            // The port takes none for a descriptor that is read.
+            FdCommand::Write(_) | FdCommand::WriteSequence(_) => return,
+        };
+        self.close(reason);
+        ctx.stop();
+    }
+}

@@ -1,0 +1,176 @@
+//! The actor that writes to one descriptor of a child.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
+use bytes::{Buf, Bytes};
+use tokio::io::Ready;
+use tokio::io::unix::AsyncFd;
+
+use super::{Closing, failed};
+use crate::child::Child;
+use crate::event::CloseReason;
+use crate::port::FdCommand;
+use crate::sys;
+
+#[derive(Debug)]
+pub(crate) struct PipeWriter {
+    /// First, so that it is closed before the record hears of it.
+    sink: Option<AsyncFd<OwnedFd>>,
+    closing: Option<Closing>,
+    child: Arc<Child>,
+    fd: i32,
+    /// Unbounded, as the handle's `write` says.
+    queue: VecDeque<Bytes>,
+    close_when_drained: bool,
+    /// The pipe was found full: writing waits for its readiness.
+    full: bool,
+}
+
+impl PipeWriter {
+    pub(crate) fn new(child: Arc<Child>, fd: i32, sink: AsyncFd<OwnedFd>) -> Self {
+        Self {
+            sink: Some(sink),
+            closing: Some(Closing::new(Arc::clone(&child), fd)),
+            child,
+            fd,
+            queue: VecDeque::new(),
+            close_when_drained: false,
+            full: false,
+        }
+    }
+
+    fn enqueue(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.queue.push_back(data);
+        }
+    }
+
+    /// Writes as much as the pipe takes, without asking for its readiness first: a fresh
+    /// registration knows none before the driver has turned. Some: to be closed.
+    fn flush(&mut self) -> Option<CloseReason> {
+        let Some(sink) = &self.sink else {
+            return Some(CloseReason::Gone);
+        };
+        while !self.full && !self.queue.is_empty() {
+            match sys::io::write_vectored(sink.as_fd(), self.queue.iter()) {
+                Ok(count) => {
+                    log::trace!(
+                        "process {} fd {}: wrote {count} bytes",
+                        self.child.id,
+                        self.fd
+                    );
+                    advance(&mut self.queue, count);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => self.full = true,
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::BrokenPipe => return Some(CloseReason::ByChild),
+                    _ => return Some(failed(&error)),
+                },
+            }
+        }
+        (self.close_when_drained && self.queue.is_empty()).then_some(CloseReason::ByParent)
+    }
+
+    /// Waits for room while the pipe is full, and for the child's close always. Ready: to be
+    /// closed.
+    fn poll_sink(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        loop {
+            let Some(sink) = &self.sink else {
+                return Poll::Ready(CloseReason::Gone);
+            };
+            let Ok(mut ready) = ready!(sink.poll_write_ready(cx)) else {
+                // The runtime is going down.
+                return Poll::Ready(CloseReason::Gone);
+            };
+            if ready.ready().is_write_closed() {
+                return Poll::Ready(CloseReason::ByChild);
+            }
+            // Cleared before the write that follows, so that no later edge is lost; the child's
+            // close stays readable, and is a new edge when it comes.
+            ready.clear_ready_matching(Ready::WRITABLE);
+            drop(ready);
+            self.full = false;
+            if let Some(reason) = self.flush() {
+                return Poll::Ready(reason);
+            }
+        }
+    }
+
+    /// Closes the descriptor, then tells so.
+    fn close(&mut self, reason: CloseReason, ctx: &mut Context<Self>) {
+        self.queue.clear();
+        self.sink = None;
+        if let Some(mut closing) = self.closing.take() {
+            closing.reason = reason;
+        }
+        ctx.stop();
+    }
+}
+
+/// Takes `count` written bytes off the front.
+fn advance(queue: &mut VecDeque<Bytes>, mut count: usize) {
+    while let Some(front) = queue.front_mut() {
+        if front.len() > count {
+            front.advance(count);
+            return;
+        }
+        count -= front.len();
+        queue.pop_front();
+    }
+}
+
+impl Actor for PipeWriter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(WriteLoop);
+    }
+}
+
+/// Polled whenever the descriptor is ready or a command came.
+struct WriteLoop;
+
+impl ActorFuture<PipeWriter> for WriteLoop {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        writer: &mut PipeWriter,
+        ctx: &mut Context<PipeWriter>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let reason = ready!(writer.poll_sink(task));
+        writer.close(reason, ctx);
+        Poll::Ready(())
+    }
+}
+
+impl Handler<FdCommand> for PipeWriter {
+    type Result = ();
+
+    fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
+        match command {
+            FdCommand::Write(data) => self.enqueue(data),
+            FdCommand::WriteSequence(pieces) => {
+                pieces.into_iter().for_each(|piece| self.enqueue(piece));
+            }
+            FdCommand::Close => self.close_when_drained = true,
+            FdCommand::Abort => return self.close(CloseReason::Aborted, ctx),
+            FdCommand::Cut => return self.close(CloseReason::Cut, ctx),
+            FdCommand::Orphan => return self.close(CloseReason::Gone, ctx),
+            // Nothing is written before the release, since nobody has the handle yet; there is
+            // nothing to pause.
+            FdCommand::Release | FdCommand::Pause | FdCommand::Resume => return,
+        }
+        if let Some(reason) = self.flush() {
+            self.close(reason, ctx);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! From a command to what the kernel wants: everything is checked, looked up and opened here,
+//! before there is a child. Runs on a spawner thread, since a look-up may block.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
+
+use crate::command::Command;
+use crate::error::{SpawnError, SpawnStep};
+use crate::explain;
+use crate::fds::{Fd, Kind};
+use crate::port::Direction;
+use crate::sys;
+use crate::sys::child::ChildStep;
+use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
+use crate::sys::fdplan::{self, Wish};
+
+/// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A command that is ready to be cloned.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    image: Image,
+    path: OsString,
+    /// The child's ends, open in the parent until the clone.
+    sources: Vec<Source>,
+    parent_ends: Vec<ParentEnd>,
+}
+
+/// The parent's end of one pipe, not blocking.
+#[derive(Debug)]
+pub(crate) struct ParentEnd {
+    pub(crate) fd: i32,
+    pub(crate) direction: Direction,
+    pub(crate) end: OwnedFd,
+}
+
+/// What a descriptor of the child is copied from.
+#[derive(Debug)]
+enum Source {
+    Owned(OwnedFd),
+    Shared(Arc<OwnedFd>),
+    Number(RawFd),
+}
+
+impl Source {
+    fn number(&self) -> RawFd {
+        match self {
+            Self::Owned(fd) => fd.as_raw_fd(),
+            Self::Shared(fd) => fd.as_raw_fd(),
+            Self::Number(fd) => *fd,
+        }
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(command: &Command) -> Result<Self, SpawnError> {
+        check_numbers(command)?;
+        let (path, envp) = environment(command)?;
+        let program = c_string(&command.program, "the program")?;
+        if program.is_empty() {
+            return Err(SpawnError::invalid("the program", "is empty"));
+        }
+        let argv = argv(command)?;
+        let cwd = match &command.current_dir {
+            Some(dir) => Some(c_string(dir.as_os_str(), "the current directory")?),
+            None => None,
+        };
+        let candidates = candidates(&program, &path);
+
+        let mut sources = Vec::new();
+        let mut parent_ends = Vec::new();
+        let mut wishes = Vec::new();
+        for (target, fd) in command.fds.iter() {
+            let (source, parent_end) = open(*target, fd)?;
+            wishes.push(Wish {
+                target: *target,
+                source: source.number(),
+            });
+            sources.push(source);
+            parent_ends.extend(parent_end);
+        }
+        Ok(Self {
+            image: Image {
+                candidates,
+                argv,
+                envp,
+                cwd,
+                group: command.process_group,
+                fds: fdplan::plan(&wishes),
+            },
+            path,
+            sources,
+            parent_ends,
+        })
+    }
+
+    /// Clones the child; its ends are closed in the parent when this returns.
+    pub(crate) fn spawn(
+        self,
+        command: &Command,
+        ticket: &Ticket,
+        stack: &mut Stack,
+    ) -> Result<(Born, Vec<ParentEnd>), SpawnError> {
+        let Self {
+            image,
+            path,
+            sources,
+            parent_ends,
+        } = self;
+        let result = sys::clone::spawn(&image, ticket, stack);
+        drop(sources);
+        match result {
+            Ok(born) => Ok((born, parent_ends)),
+            Err(stillborn) => Err(error_of(command, &image, &path, stillborn)),
+        }
+    }
+}
+
+fn check_numbers(command: &Command) -> Result<(), SpawnError> {
+    let mut seen = HashSet::new();
+    for (n, _) in command.fds.iter() {
+        if *n < 0 {
+            return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
+        }
+        if !seen.insert(*n) {
+            return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
+        }
+    }
+    match command.process_group {
+        Some(group) if group < 0 => Err(SpawnError::invalid(
+            format!("process group {group}"),
+            "is negative",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The child's PATH, and its environment for the kernel.
+fn environment(command: &Command) -> Result<(OsString, Vec<CString>), SpawnError> {
+    let mut vars: BTreeMap<OsString, OsString> = if command.env_clear {
+        BTreeMap::new()
+    } else {
+        std::env::vars_os().collect()
+    };
+    for (key, value) in &command.env {
+        let name = key.as_bytes();
+        if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+            return Err(SpawnError::invalid(
+                format!("environment variable {key:?}"),
+                "its name is empty or holds '=' or NUL",
+            ));
+        }
+        match value {
+            Some(value) => vars.insert(key.clone(), value.clone()),
+            None => vars.remove(key),
+        };
+    }
+    let path = vars.get(OsStr::new("PATH")).cloned();
+    let envp = vars
+        .into_iter()
+        .map(|(key, value)| {
+            let what = format!("environment variable {key:?}");
+            let mut entry = key;
+            entry.push("=");
+            entry.push(value);
+            CString::new(entry.into_vec()).map_err(|_| SpawnError::invalid(what, "holds a NUL"))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((path.unwrap_or_else(|| DEFAULT_PATH.into()), envp))
+}
+
+fn argv(command: &Command) -> Result<Vec<CString>, SpawnError> {
+    let arg0 = command.arg0.as_ref().unwrap_or(&command.program);
+    std::iter::once(arg0)
+        .chain(&command.args)
+        .enumerate()
+        .map(|(index, arg)| c_string(arg, &format!("argument {index}")))
+        .collect()
+}
+
+fn c_string(text: &OsStr, what: &str) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|_| SpawnError::invalid(what, "holds a NUL"))
+}
+
+/// The paths to exec in turn. An empty entry of PATH is the current directory, of the child.
+fn candidates(program: &CString, path: &OsStr) -> Vec<CString> {
+    if program.as_bytes().contains(&b'/') {
+        return vec![program.clone()];
+    }
+    path.as_bytes()
+        .split(|byte| *byte == b':')
+        .filter_map(|dir| {
+            let dir = if dir.is_empty() { b"." } else { dir };
+            CString::new([dir, b"/", program.as_bytes()].concat()).ok()
+        })
+        .collect()
+}
+
+/// Opens what descriptor `target` of the child shall be.
+fn open(target: i32, fd: &Fd) -> Result<(Source, Option<ParentEnd>), SpawnError> {
+    let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
+    match &fd.0 {
+        Kind::Read => {
+            let (ours, theirs) = sys::io::pipe().map_err(failed)?;
+            let end = parent_end(target, Direction::Read, ours)?;
+            Ok((Source::Owned(theirs), Some(end)))
+        }
+        Kind::Write => {
+            let (theirs, ours) = sys::io::pipe().map_err(failed)?;
+            let end = parent_end(target, Direction::Write, ours)?;
+            Ok((Source::Owned(theirs), Some(end)))
+        }
+        Kind::Inherit(n) => {
+            sys::io::check_open(*n).map_err(|error| {
+                failed(error).with_detail(format!("the parent's fd {n} is not open"))
+            })?;
+            Ok((Source::Number(*n), None))
+        }
+        Kind::Moved(slot) => match Kind::take(slot) {
+            Some(fd) => Ok((Source::Owned(fd), None)),
+            None => Err(SpawnError::invalid(
+                format!("fd {target}"),
+                "an earlier spawn took its descriptor",
+            )),
+        },
+        Kind::Shared(fd) => Ok((Source::Shared(Arc::clone(fd)), None)),
+        Kind::Null => {
+            let null = sys::io::open_null()
+                .map_err(|error| failed(error).with_detail("opening /dev/null"))?;
+            Ok((Source::Owned(null), None))
+        }
+    }
+}
+
+fn parent_end(fd: i32, direction: Direction, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
+    sys::io::set_nonblocking(end.as_fd())
+        .map_err(|error| SpawnError::new(SpawnStep::Fds, format!("fd {fd}"), error))?;
+    Ok(ParentEnd { fd, direction, end })
+}
+
+fn error_of(command: &Command, image: &Image, path: &OsStr, stillborn: Stillborn) -> SpawnError {
+    let program = command.program.to_string_lossy();
+    let (step, errno, index) = match stillborn {
+        Stillborn::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
+        Stillborn::Child { step, errno, index } => (step, errno, index),
+    };
+    let source = std::io::Error::from_raw_os_error(errno);
+    match step {
+        ChildStep::Group => {
+            let group = command.process_group.unwrap_or_default();
+            SpawnError::new(
+                SpawnStep::Identity,
+                format!("process group {group}"),
+                source,
+            )
+        }
+        ChildStep::CloseOnExec => SpawnError::new(SpawnStep::Fds, "all descriptors", source)
+            .with_detail("marking them close-on-exec"),
+        ChildStep::Place => {
+            let target = image.fds.get(index).map_or(-1, |step| step.target());
+            SpawnError::new(SpawnStep::Fds, format!("fd {target}"), source)
+        }
+        ChildStep::Cwd => {
+            let dir = command
+                .current_dir
+                .as_deref()
+                .unwrap_or_else(|| "".as_ref());
+            SpawnError::new(SpawnStep::Cwd, dir.to_string_lossy(), source)
+        }
+        ChildStep::Exec => {
+            let detail = explain::exec_failure(command, &image.candidates, path, errno);
+            SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
+        }
+        ChildStep::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
+    }
+}

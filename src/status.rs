@@ -1,0 +1,176 @@
+//! How a child ended, and what it used.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::signal::Signal;
+
+/// How a child ended.
+///
+/// ```
+/// use actix_process::{ExitStatus, Rusage};
+///
+/// let status = ExitStatus::Exited { code: 3, rusage: Rusage::default() };
+/// assert!(!status.success());
+/// assert_eq!(status.to_string(), "exit status: 3");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitStatus {
+    /// It exited by itself.
+    Exited {
+        /// The exit code, 0 to 255.
+        code: i32,
+        /// What it used.
+        rusage: Rusage,
+    },
+    /// A signal killed it.
+    Signaled {
+        /// Which one; real-time signals included.
+        signal: Signal,
+        /// Whether it dumped core.
+        core_dumped: bool,
+        /// What it used.
+        rusage: Rusage,
+    },
+    /// It is gone, but somebody else reaped it: a `waitpid(-1)` in this program, or SIGCHLD is
+    /// ignored. Its status is lost.
+    Unknown,
+}
+
+/// The resources that a child and its own reaped children used, as wait4(2) tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Rusage {
+    /// CPU time in user mode.
+    pub user_time: Duration,
+    /// CPU time in the kernel.
+    pub system_time: Duration,
+    /// The largest resident set, in bytes.
+    pub max_rss: u64,
+    /// Page faults without I/O.
+    pub minor_faults: u64,
+    /// Page faults with I/O.
+    pub major_faults: u64,
+    /// Context switches because it waited.
+    pub voluntary_switches: u64,
+    /// Context switches because its time was up.
+    pub involuntary_switches: u64,
+}
+
+impl ExitStatus {
+    /// Whether the child exited with code 0.
+    #[must_use]
+    pub const fn success(&self) -> bool {
+        matches!(self, Self::Exited { code: 0, .. })
+    }
+
+    /// The exit code, if it exited by itself.
+    #[must_use]
+    pub const fn code(&self) -> Option<i32> {
+        match self {
+            Self::Exited { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The signal that killed it, if one did.
+    #[must_use]
+    pub const fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Signaled { signal, .. } => Some(*signal),
+            _ => None,
+        }
+    }
+
+    /// Whether a signal killed it and it dumped core.
+    #[must_use]
+    pub const fn core_dumped(&self) -> bool {
+        matches!(
+            self,
+            Self::Signaled {
+                core_dumped: true,
+                ..
+            }
+        )
+    }
+
+    /// What it used; `None` if the status is unknown.
+    #[must_use]
+    pub const fn rusage(&self) -> Option<&Rusage> {
+        match self {
+            Self::Exited { rusage, .. } | Self::Signaled { rusage, .. } => Some(rusage),
+            Self::Unknown => None,
+        }
+    }
+
+    /// An exit by code, for tests of protocols.
+    #[must_use]
+    pub fn from_code(code: u8) -> Self {
+        Self::Exited {
+            code: code.into(),
+            rusage: Rusage::default(),
+        }
+    }
+
+    /// A death by signal without a core, for tests of protocols.
+    #[must_use]
+    pub fn from_signal(signal: Signal) -> Self {
+        Self::Signaled {
+            signal,
+            core_dumped: false,
+            rusage: Rusage::default(),
+        }
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code, .. } => write!(f, "exit status: {code}"),
+            Self::Signaled {
+                signal,
+                core_dumped,
+                ..
+            } => {
+                write!(f, "signal: {}", signal.number())?;
+                if let Some(name) = signal.name() {
+                    write!(f, " ({name})")?;
+                }
+                if *core_dumped {
+                    f.write_str(" (core dumped)")?;
+                }
+                Ok(())
+            }
+            Self::Unknown => f.write_str("exit status unknown"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displays_as_std_does() {
+        use std::os::unix::process::ExitStatusExt;
+        let std_status = std::process::ExitStatus::from_raw;
+        assert_eq!(
+            ExitStatus::from_code(7).to_string(),
+            std_status(7 << 8).to_string()
+        );
+        for number in [1, 9, 15] {
+            let signal = Signal::new(number).unwrap();
+            assert_eq!(
+                ExitStatus::from_signal(signal).to_string(),
+                std_status(number).to_string()
+            );
+        }
+        let core = ExitStatus::Signaled {
+            signal: Signal::SEGV,
+            core_dumped: true,
+            rusage: Rusage::default(),
+        };
+        assert_eq!(core.to_string(), std_status(11 | 0x80).to_string());
+    }
+}

@@ -1,0 +1,245 @@
+//! One spawn, from the request to the adopted child.
+//!
+//! [`Birth::run`] prepares, clones and registers on a spawner thread; [`Newborn::adopt`] starts the
+//! child's actors on the asking arbiter and queues `ConnectionMade`; [`Adopted::arm`] starts the
+//! reaping on the supervisor's arbiter, releases the readers and gives the handle. Each stage owns
+//! what the stages before it made, and its drop undoes or hands over: nothing is lost wherever the
+//! sequence ends.
+
+use std::mem;
+use std::sync::{Arc, mpsc};
+
+use tokio::io::Interest;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::reap::{Reaping, Watch};
+use super::table::Entry;
+use crate::child::{Child, Origin, ProcessId};
+use crate::command::Command;
+use crate::error::{SpawnError, SpawnStep};
+use crate::handle::ProcessHandle;
+use crate::home::Home;
+use crate::janitor;
+use crate::lifecycle::Input;
+use crate::port::Direction;
+use crate::prepare::{ParentEnd, Prepared};
+use crate::process::{Ended, Piped, Process};
+use crate::protocol::Protocol;
+use crate::signal::Signal;
+use crate::sys;
+use crate::sys::clone::{Born, Stack, Ticket};
+
+pub(super) type Reply = oneshot::Sender<Result<Adopted, SpawnError>>;
+
+/// A spawn on its way to a spawner thread.
+pub(super) struct Birth {
+    pub(super) id: ProcessId,
+    pub(super) command: Command,
+    pub(super) protocol: Protocol,
+    pub(super) home: Home,
+    pub(super) reaping_runtime: Handle,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) entry: Entry,
+    pub(super) reply: Reply,
+}
+
+impl Birth {
+    /// Runs on a spawner thread; may block.
+    pub(super) fn run(self, stack: &mut Stack) {
+        let program = self.command.program_name();
+        if self.ticket.is_cancelled() {
+            let _ = self.reply.send(Err(cancelled(&program)));
+            return;
+        }
+        let result = Prepared::new(&self.command)
+            .and_then(|prepared| prepared.spawn(&self.command, &self.ticket, stack));
+        let (born, ends) = match result {
+            Ok(born) => born,
+            Err(error) => {
+                log::debug!("{error}");
+                // Before the answer, so that whoever gets it finds the table without the spawn.
+                drop(self.entry);
+                let _ = self.reply.send(Err(error));
+                return;
+            }
+        };
+        let (outlet, inbox) = self.protocol.into_parts();
+        let child = Child::new(Origin {
+            id: self.id,
+            program,
+            outlet,
+            inbox,
+            on_orphaned: self.command.on_orphaned,
+            ended_timeout: self.command.ended_timeout,
+            piped: ends.iter().map(|end| end.fd).collect(),
+            readers: ends
+                .iter()
+                .filter(|end| end.direction == Direction::Read)
+                .count(),
+        });
+        let mut newborn = Newborn::new(child, born, self.entry, self.reply);
+        if let Err(error) = newborn.register(ends, &self.home.runtime, &self.reaping_runtime) {
+            newborn.give_up(error);
+            return;
+        }
+        let ticket = self.ticket;
+        let window = self.command.window;
+        self.home
+            .arbiter
+            .spawn_fn(move || newborn.adopt(&ticket, window));
+    }
+}
+
+/// A child that nobody has adopted. Dropped so, it is killed and reaped, and then the answer says
+/// so: whoever asked finds nothing left.
+#[derive(Debug)]
+struct Newborn {
+    pipes: Vec<Piped>,
+    watch: Option<Watch>,
+    child: Arc<Child>,
+    entry: Option<Entry>,
+    reply: Option<Reply>,
+    error: Option<SpawnError>,
+}
+
+impl Newborn {
+    fn new(child: Arc<Child>, born: Born, entry: Entry, reply: Reply) -> Self {
+        let Born { pid, pidfd } = born;
+        log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
+        child.cell.fill(pid, pidfd);
+        Self {
+            pipes: Vec::new(),
+            watch: None,
+            child,
+            entry: Some(entry),
+            reply: Some(reply),
+            error: None,
+        }
+    }
+
+    /// Makes the pipes known to the asking arbiter's driver, and the child's death to the
+    /// supervisor's: on this thread, so that all that can fail has failed before `ConnectionMade`.
+    fn register(
+        &mut self,
+        ends: Vec<ParentEnd>,
+        runtime: &Handle,
+        reaping_runtime: &Handle,
+    ) -> Result<(), SpawnError> {
+        let program = &self.child.program;
+        let failed = |error| SpawnError::new(SpawnStep::Register, program, error);
+        self.watch = Some(match self.child.cell.pidfd() {
+            Some(pidfd) => Watch::Pidfd(
+                sys::io::register(pidfd, Interest::READABLE, reaping_runtime).map_err(failed)?,
+            ),
+            None => {
+                let (go, wait) = mpsc::channel();
+                janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
+                Watch::Thread(go)
+            }
+        });
+        for ParentEnd { fd, direction, end } in ends {
+            let interest = match direction {
+                Direction::Read => Interest::READABLE,
+                Direction::Write => Interest::WRITABLE,
+            };
+            let end = sys::io::register(end, interest, runtime)
+                .map_err(|error| failed(error).with_detail(format!("fd {fd}")))?;
+            self.pipes.push(Piped { fd, direction, end });
+        }
+        Ok(())
+    }
+
+    fn give_up(mut self, error: SpawnError) {
+        self.error = Some(error);
+    }
+
+    /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
+    fn adopt(mut self, ticket: &Ticket, window: usize) {
+        if !ticket.commit() {
+            let error = cancelled(&self.child.program);
+            return self.give_up(error);
+        }
+        let (Some(entry), Some(reply)) = (self.entry.take(), self.reply.take()) else {
+            return;
+        };
+        let child = Arc::clone(&self.child);
+        let process = Process::start_with(&child, mem::take(&mut self.pipes), window);
+        let id = child.id;
+        let table = entry.adopt(&child);
+        child.on_ended(move || {
+            process.do_send(Ended);
+            table.remove(id);
+        });
+        child.apply(Input::Made);
+        let watch = self.watch.take();
+        let adopted = Adopted { child, watch };
+        // A supervisor that is gone meanwhile drops it, and the janitor takes over.
+        let _ = reply.send(Ok(adopted));
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
+        let child = &self.child;
+        let error = self
+            .error
+            .take()
+            .unwrap_or_else(|| SpawnError::register(&child.program, "its arbiter is gone"));
+        log::debug!("process {} is given up: {error}", child.id);
+        self.pipes.clear();
+        let entry = self.entry.take();
+        child.on_reaped(move || {
+            drop(entry);
+            let _ = reply.send(Err(error));
+        });
+        let _ = child.cell.signal(Signal::KILL);
+        match self.watch.take() {
+            // Its thread reaps, whether it is told to go or the sender drops.
+            Some(Watch::Thread(_)) => {}
+            watch => {
+                drop(watch);
+                janitor::watch(child.watched());
+            }
+        }
+    }
+}
+
+fn cancelled(program: &str) -> SpawnError {
+    SpawnError::register(program, "the spawn was cancelled")
+}
+
+/// A committed child whose reaping is not armed yet. Dropped so, the janitor reaps it.
+#[derive(Debug)]
+pub(super) struct Adopted {
+    child: Arc<Child>,
+    watch: Option<Watch>,
+}
+
+impl Adopted {
+    /// Arms the reaping and releases the readers. The second value must be run to its end.
+    pub(super) fn arm(mut self) -> (ProcessHandle, Option<Reaping>) {
+        let reaping = match self.watch.take() {
+            Some(Watch::Pidfd(pidfd)) => Some(Reaping::new(Arc::clone(&self.child), pidfd)),
+            Some(Watch::Thread(go)) => {
+                let _ = go.send(());
+                None
+            }
+            None => None,
+        };
+        Process::release(&self.child);
+        (ProcessHandle::new(Arc::clone(&self.child)), reaping)
+    }
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.hand_over(&self.child);
+            Process::release(&self.child);
+        }
+    }
+}

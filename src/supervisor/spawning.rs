@@ -1,0 +1,116 @@
+//! The future of a spawn by the System's own supervisor.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::{ProcessSupervisor, Spawn};
+use crate::command::Command;
+use crate::error::SpawnError;
+use crate::handle::ProcessHandle;
+use crate::protocol::IntoProtocol;
+use crate::sys::clone::Ticket;
+
+impl Command {
+    /// Spawns the child by the System's own [`ProcessSupervisor`]; its events go to `protocol`.
+    ///
+    /// The future does nothing until it is polled. It resolves when
+    /// [`ConnectionMade`](crate::ProcessEvent::ConnectionMade) was queued. Dropping it before that
+    /// cancels the spawn: the child is killed and reaped, and no event is ever sent. The child's
+    /// actors run on the arbiter where this was called.
+    ///
+    /// Blocking an arbiter's thread on the future of a spawn that was asked there deadlocks.
+    ///
+    /// In an actor:
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use actix_process::{Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
+    ///
+    /// struct Host;
+    ///
+    /// impl Actor for Host {
+    ///     type Context = Context<Self>;
+    ///
+    ///     fn started(&mut self, ctx: &mut Self::Context) {
+    ///         let spawning = Command::new("true").spawn(ctx.address());
+    ///         ctx.spawn(spawning.into_actor(self).map(|result, _, ctx| {
+    ///             if let Err(error) = result {
+    ///                 eprintln!("{error}");
+    ///                 ctx.stop();
+    ///             }
+    ///         }));
+    ///     }
+    /// }
+    ///
+    /// impl ProcessProtocol for Host {
+    ///     fn process_ended(&mut self, _: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
+    ///         System::current().stop();
+    ///     }
+    /// }
+    /// process_protocol!(Host);
+    ///
+    /// let system = System::new();
+    /// system.block_on(async { Host.start() });
+    /// system.run().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The future gives a [`SpawnError`] that names the step. Nothing is left of the attempt then.
+    pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
+        Spawning::new(Spawn::new(self.clone(), protocol))
+    }
+}
+
+/// The future of [`Command::spawn`]. Dropping it cancels a spawn that is not committed.
+#[must_use = "a spawn does nothing unless it is awaited"]
+pub struct Spawning {
+    future: Pin<Box<dyn Future<Output = Result<ProcessHandle, SpawnError>> + Send>>,
+    ticket: Arc<Ticket>,
+    started: bool,
+}
+
+impl Spawning {
+    fn new(spawn: Spawn) -> Self {
+        let ticket = Arc::clone(&spawn.ticket);
+        let future = Box::pin(async move {
+            let supervisor = ProcessSupervisor::current()?;
+            supervisor
+                .send(spawn)
+                .await
+                .unwrap_or_else(|_| Err(SpawnError::register("the default supervisor", "died")))
+        });
+        Self {
+            future,
+            ticket,
+            started: false,
+        }
+    }
+}
+
+impl Future for Spawning {
+    type Output = Result<ProcessHandle, SpawnError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.started = true;
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Spawning {
+    fn drop(&mut self) {
+        if self.started {
+            // Without effect once the spawn is committed.
+            self.ticket.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Spawning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawning").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,264 @@
+//! The live table: who is being spawned and who lives. Shared with whatever must find the children
+//! when the supervisor actor is dead: the sentinel, the spawner threads, the reaping tasks.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use actix::{Addr, ArbiterHandle};
+use tokio::sync::Notify;
+
+use super::ProcessSupervisor;
+use crate::child::{Child, ProcessId};
+use crate::signal::Signal;
+use crate::sync::lock;
+use crate::sys::clone::Ticket;
+
+/// A child as [`List`](super::List) shows it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// The number that no other child of this program has.
+    pub id: ProcessId,
+    /// The process id; `None` once it was reaped.
+    pub pid: Option<i32>,
+    /// The program, as the command named it.
+    pub program: String,
+    /// How far it is.
+    pub state: ProcessState,
+    /// When it was spawned.
+    pub started_at: SystemTime,
+    /// Its piped descriptors that are still open.
+    pub open_fds: Vec<i32>,
+}
+
+/// How far a child is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProcessState {
+    /// Not reaped yet.
+    Running,
+    /// Reaped, but something holds its pipes.
+    Exited,
+}
+
+#[derive(Default)]
+pub(crate) struct Table {
+    inner: Mutex<Inner>,
+    /// A spawn is no longer in flight.
+    landed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    phase: Phase,
+    in_flight: HashMap<ProcessId, Arc<Ticket>>,
+    children: HashMap<ProcessId, Arc<Child>>,
+    /// Keeps the supervisor alive while there is anything in the table.
+    supervisor: Option<Addr<ProcessSupervisor>>,
+    /// To be stopped when the supervisor is gone and the table empty.
+    arbiter: Option<ArbiterHandle>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    ShuttingDown,
+    /// The supervisor is gone.
+    Lost,
+}
+
+/// A spawn's place in the table until it is adopted; its drop gives the place up.
+#[derive(Debug)]
+pub(super) struct Entry {
+    id: ProcessId,
+    table: Arc<Table>,
+}
+
+impl Table {
+    /// A table whose supervisor has `arbiter` for itself.
+    pub(super) fn with_arbiter(arbiter: ArbiterHandle) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                arbiter: Some(arbiter),
+                ..Inner::default()
+            }),
+            landed: Notify::new(),
+        }
+    }
+
+    /// Enters a spawn, or says why not.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        id: ProcessId,
+        ticket: &Arc<Ticket>,
+        supervisor: Addr<ProcessSupervisor>,
+    ) -> Result<Entry, &'static str> {
+        let mut inner = lock(&self.inner);
+        match inner.phase {
+            Phase::Open => {}
+            Phase::ShuttingDown => return Err("its supervisor is shutting down"),
+            Phase::Lost => return Err("its supervisor is gone"),
+        }
+        inner.in_flight.insert(id, Arc::clone(ticket));
+        inner.supervisor.get_or_insert(supervisor);
+        Ok(Entry {
+            id,
+            table: Arc::clone(self),
+        })
+    }
+
+    /// Takes a child out after its end.
+    pub(super) fn remove(&self, id: ProcessId) {
+        let mut inner = lock(&self.inner);
+        inner.children.remove(&id);
+        self.settle(inner);
+    }
+
+    /// Lets go of the supervisor, and of its arbiter, when nothing is left.
+    fn settle(&self, mut inner: std::sync::MutexGuard<'_, Inner>) {
+        let mut supervisor = None;
+        if inner.children.is_empty() && inner.in_flight.is_empty() {
+            supervisor = inner.supervisor.take();
+            if let (Phase::Lost, Some(arbiter)) = (inner.phase, &inner.arbiter) {
+                arbiter.stop();
+            }
+        }
+        drop(inner);
+        drop(supervisor);
+        self.landed.notify_waiters();
+    }
+
+    /// Refuses spawns from now on, kills those in flight, terminates the children.
+    pub(super) fn shut_down(&self, grace: Duration) {
+        let (tickets, children) = self.close(Phase::ShuttingDown);
+        for ticket in tickets {
+            ticket.cancel();
+        }
+        for child in children {
+            let _ = child.terminate(grace);
+        }
+    }
+
+    /// The supervisor, or its System, is gone: every child follows its policy. Synchronous, from
+    /// any thread, any number of times.
+    pub(super) fn lose(&self, why: &str) {
+        let (tickets, children) = self.close(Phase::Lost);
+        for ticket in tickets {
+            ticket.cancel();
+        }
+        for child in &children {
+            child.orphan(why);
+        }
+        self.settle(lock(&self.inner));
+    }
+
+    /// The System is gone, and with it whoever would stop the supervisor's own arbiter.
+    pub(super) fn stop_arbiter(&self) {
+        if let Some(arbiter) = &lock(&self.inner).arbiter {
+            arbiter.stop();
+        }
+    }
+
+    fn close(&self, phase: Phase) -> (Vec<Arc<Ticket>>, Vec<Arc<Child>>) {
+        let mut inner = lock(&self.inner);
+        if inner.phase != Phase::Lost {
+            inner.phase = phase;
+        }
+        if phase == Phase::Lost {
+            inner.supervisor = None;
+        }
+        (
+            inner.in_flight.values().cloned().collect(),
+            inner.children.values().cloned().collect(),
+        )
+    }
+
+    /// Resolves when no spawn is in flight and every child is reaped.
+    pub(super) async fn drained(&self) {
+        loop {
+            let landed = self.landed.notified();
+            let waiting = {
+                let inner = lock(&self.inner);
+                let unreaped = inner.children.values().find(|c| !c.is_reaped()).cloned();
+                if unreaped.is_none() && inner.in_flight.is_empty() {
+                    return;
+                }
+                unreaped
+            };
+            match waiting {
+                Some(child) => drop(child.outcome.reached(crate::outcome::Phase::Exited).await),
+                None => landed.await,
+            }
+        }
+    }
+
+    pub(super) fn list(&self) -> Vec<ProcessInfo> {
+        let mut children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
+        children.sort_unstable_by_key(|child| child.id);
+        children.iter().map(|child| info(child)).collect()
+    }
+
+    pub(super) fn unreaped_infos(&self) -> Vec<ProcessInfo> {
+        let mut infos = self.list();
+        infos.retain(|info| info.state == ProcessState::Running);
+        infos
+    }
+}
+
+fn info(child: &Child) -> ProcessInfo {
+    ProcessInfo {
+        id: child.id,
+        pid: child.cell.pid(),
+        program: child.program.clone(),
+        state: if child.is_reaped() {
+            ProcessState::Exited
+        } else {
+            ProcessState::Running
+        },
+        started_at: child.started_at,
+        open_fds: child.open_fds(),
+    }
+}
+
+impl Entry {
+    /// The spawn is committed: the child is in the table until [`Table::remove`], unless the table
+    /// was closed meanwhile; then it gets what its fellows got.
+    pub(super) fn adopt(self, child: &Arc<Child>) -> Arc<Table> {
+        let table = Arc::clone(&self.table);
+        let phase = {
+            let mut inner = lock(&table.inner);
+            inner.children.insert(self.id, Arc::clone(child));
+            inner.phase
+        };
+        // Only now, so that the table is never empty between.
+        drop(self);
+        match phase {
+            Phase::Open => {}
+            Phase::ShuttingDown => drop(child.cell.signal(Signal::KILL)),
+            Phase::Lost => child.orphan("its supervisor is gone"),
+        }
+        table
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut inner = lock(&self.table.inner);
+        inner.in_flight.remove(&self.id);
+        self.table.settle(inner);
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = lock(&self.inner);
+        f.debug_struct("Table")
+            .field("phase", &inner.phase)
+            .field("in_flight", &inner.in_flight.len())
+            .field("children", &inner.children.len())
+            .finish_non_exhaustive()
+    }
+}

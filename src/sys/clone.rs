@@ -1,0 +1,288 @@
+//! Cloning a child: `CLONE_VM | CLONE_VFORK | CLONE_PIDFD` on a stack of our own.
+//!
+//! The parent's page tables are not copied, so a spawn costs the same whatever the parent's size.
+//! The calling thread is suspended until the child's exec or exit; [`super::child`] says what may
+//! run in between.
+
+use std::ffi::{CString, c_char, c_void};
+use std::io::{self, Error};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use nix::libc;
+
+use super::child::{CANCELLED, ChildStep, KERNEL_SIGSET_BYTES, Orders, Report, child_main};
+use super::fdplan::FdStep;
+use super::{cvt, signal, wait};
+
+/// A child that has exec'd (or was killed while it did).
+#[derive(Debug)]
+pub(crate) struct Born {
+    pub(crate) pid: libc::pid_t,
+    /// `None` where the kernel or a sandbox refuses pidfds.
+    pub(crate) pidfd: Option<OwnedFd>,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub(crate) enum Stillborn {
+    /// The kernel made no process.
+    Clone(Error),
+    /// The process was made, failed at a step before its exec, and has been reaped.
+    Child {
+        step: ChildStep,
+        errno: i32,
+        /// For [`ChildStep::Place`]: which of the descriptor steps.
+        index: usize,
+    },
+}
+
+/// What a child is made from. All strings are ready for the kernel.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) candidates: Vec<CString>,
+    pub(crate) argv: Vec<CString>,
+    pub(crate) envp: Vec<CString>,
+    pub(crate) cwd: Option<CString>,
+    pub(crate) group: Option<libc::pid_t>,
+    pub(crate) fds: Vec<FdStep>,
+}
+
+/// One spawn, seen by whoever wants it and by the thread that does it: wanted, committed, or
+/// cancelled, and while the clone runs, whom to kill.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket {
+    state: AtomicU8,
+    cloning: Mutex<Option<Box<InFlight>>>,
+}
+
+/// The kernel stores the child's pidfd (or pid) here before the child runs.
+#[derive(Debug)]
+struct InFlight {
+    id: AtomicI32,
+    by_pidfd: bool,
+}
+
+const WANTED: u8 = 0;
+const COMMITTED: u8 = 1;
+
+impl Ticket {
+    /// Decides for the child to live. False if it was cancelled before.
+    pub(crate) fn commit(&self) -> bool {
+        self.state
+            .compare_exchange(WANTED, COMMITTED, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Decides against the child, unless it is committed. One that hangs in its exec is killed.
+    pub(crate) fn cancel(&self) {
+        let decided =
+            self.state
+                .compare_exchange(WANTED, CANCELLED, Ordering::SeqCst, Ordering::SeqCst);
+        if decided.is_err() {
+            return;
+        }
+        // A child whose id is not stored yet has not run yet: it will see the state itself.
+        if let Some(child) = &*self.lock() {
+            let id = child.id.load(Ordering::SeqCst);
+            if id >= 0 {
+                let _ = signal::kill_unreaped(id, child.by_pidfd);
+            }
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CANCELLED
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<InFlight>>> {
+        self.cloning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stack for children, with a guard page below. One per spawner thread.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    base: *mut c_void,
+    length: usize,
+}
+
+// SAFETY: plain memory; only its owner uses it.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    const USABLE: usize = 64 * 1024;
+
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no memory involved.
+        let page = cvt(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
+        let length = Self::USABLE + page;
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(Error::last_os_error());
+        }
+        let stack = Self { base, length };
+        // SAFETY: the lowest page of the mapping just made.
+        cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
+        Ok(stack)
+    }
+
+    fn top(&mut self) -> *mut c_void {
+        // One past the mapping, where a stack that grows down starts; page-aligned.
+        self.base.wrapping_byte_add(self.length)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made in `new`; no child runs on it, since `spawn` borrows the stack
+        // until the child has left it.
+        unsafe { libc::munmap(self.base, self.length) };
+    }
+}
+
+/// Clones a child that execs `image`; blocks until it has, however long the file system takes.
+///
+/// Must run on a thread that lives as long as the process: a parent-death signal follows the
+/// thread that cloned.
+pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result<Born, Stillborn> {
+    let candidates: Vec<*const c_char> = image.candidates.iter().map(|c| c.as_ptr()).collect();
+    let argv = null_terminated(&image.argv);
+    let envp = null_terminated(&image.envp);
+    let report = Report::default();
+    let orders = Orders {
+        candidates: &candidates,
+        argv: argv.as_ptr(),
+        envp: envp.as_ptr(),
+        cwd: image.cwd.as_ref().map_or(ptr::null(), |cwd| cwd.as_ptr()),
+        group: image.group,
+        fds: &image.fds,
+        ticket: &ticket.state,
+        report: &report,
+    };
+
+    let born = if cfg!(actix_process_force_no_pidfd) {
+        clone_child(&orders, ticket, stack, false)
+    } else {
+        match clone_child(&orders, ticket, stack, true) {
+            // EINVAL: the flag is unknown or combined otherwise; a sandbox answers what it likes.
+            // What is truly short (memory, processes, descriptors) stays an error.
+            Err(refused) if is_refusal(&refused) => clone_child(&orders, ticket, stack, false),
+            result => result,
+        }
+    }
+    .map_err(Stillborn::Clone)?;
+
+    match report.failure() {
+        None => Ok(born),
+        Some((step, errno, index)) => {
+            // It is exiting already, so this wait is short.
+            wait::wait_and_forget(born.pid);
+            Err(Stillborn::Child { step, errno, index })
+        }
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EPERM | libc::ENOSYS | libc::EACCES)
+    )
+}
+
+fn clone_child(
+    orders: &Orders<'_>,
+    ticket: &Ticket,
+    stack: &mut Stack,
+    with_pidfd: bool,
+) -> io::Result<Born> {
+    let in_flight = Box::new(InFlight {
+        id: AtomicI32::new(-1),
+        by_pidfd: with_pidfd,
+    });
+    let id = in_flight.id.as_ptr();
+    *ticket.lock() = Some(in_flight);
+    let store_id = if with_pidfd {
+        libc::CLONE_PIDFD
+    } else {
+        libc::CLONE_PARENT_SETTID
+    };
+
+    let mask = block_all_signals();
+    // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
+    // ours, large enough and not in use; `orders` and `id` (kept alive by the ticket) outlive the
+    // call, which returns only when the child has left our memory (CLONE_VFORK).
+    let pid = unsafe {
+        libc::clone(
+            child_main,
+            stack.top(),
+            libc::CLONE_VM | libc::CLONE_VFORK | store_id | libc::SIGCHLD,
+            ptr::from_ref(orders).cast_mut().cast::<c_void>(),
+            id,
+        )
+    };
+    let result = cvt(pid.into());
+    restore_signals(mask);
+
+    // Taken under the lock: from here on nobody signals through the stored id.
+    let stored = ticket
+        .lock()
+        .take()
+        .map_or(-1, |in_flight| in_flight.id.load(Ordering::SeqCst));
+    result?;
+    let pidfd = (with_pidfd && stored >= 0).then(|| {
+        // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
+        unsafe { OwnedFd::from_raw_fd(stored) }
+    });
+    Ok(Born { pid, pidfd })
+}
+
+/// Blocks all 64 signals, the two of libc's own included; returns the mask before.
+fn block_all_signals() -> u64 {
+    let all = u64::MAX;
+    let mut before = 0_u64;
+    // SAFETY: reads and writes 8 bytes of live locals. KILL and STOP are left out by the kernel.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const all,
+            &raw mut before,
+            KERNEL_SIGSET_BYTES,
+        )
+    };
+    before
+}
+
+fn restore_signals(mask: u64) {
+    // SAFETY: reads 8 bytes of a live local.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            ptr::null::<c_void>(),
+            KERNEL_SIGSET_BYTES,
+        )
+    };
+}
+
+fn null_terminated(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain([ptr::null()])
+        .collect()
+}

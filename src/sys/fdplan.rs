@@ -1,0 +1,145 @@
+//! Which descriptor goes to which number in the child, as a list of steps that needs no decision.
+//!
+//! The child works on its private copy of the descriptor table, after everything in it was marked
+//! close-on-exec. So a step may overwrite any number that is neither a source nor a target, and a
+//! descriptor survives the exec only when a step says so.
+
+use std::os::fd::RawFd;
+
+/// One wish: the parent's descriptor `source` shall be `target` in the child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) target: RawFd,
+    pub(crate) source: RawFd,
+}
+
+/// One step of the child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FdStep {
+    /// Copy `from` to the scratch number `to`, close-on-exec, because `from` will be overwritten.
+    Save { from: RawFd, to: RawFd },
+    /// Copy `from` to `to`, for the program to have.
+    Place {
+        from: RawFd,
+        to: RawFd,
+        target: RawFd,
+    },
+    /// `fd` stays where it is: take close-on-exec off.
+    Keep { fd: RawFd },
+}
+
+impl FdStep {
+    /// The number of the map that a failure of this step concerns.
+    pub(crate) fn target(self) -> RawFd {
+        match self {
+            Self::Save { from, .. } => from,
+            Self::Place { target, .. } => target,
+            Self::Keep { fd } => fd,
+        }
+    }
+}
+
+/// The steps for `wishes`, whose targets must be distinct.
+///
+/// Sources that another wish overwrites are saved to scratch numbers first; then each target is
+/// placed. Swaps and cycles need no special case: all their sources are saved.
+pub(crate) fn plan(wishes: &[Wish]) -> Vec<FdStep> {
+    let mut steps = Vec::with_capacity(wishes.len() * 2);
+    let mut saved: Vec<(RawFd, RawFd)> = Vec::new();
+    let mut scratch = 3;
+
+    for wish in wishes {
+        let overwritten = wishes
+            .iter()
+            .any(|other| other.target == wish.source && other.source != wish.source);
+        if overwritten && !saved.iter().any(|(from, _)| *from == wish.source) {
+            while is_used(wishes, scratch) {
+                scratch += 1;
+            }
+            steps.push(FdStep::Save {
+                from: wish.source,
+                to: scratch,
+            });
+            saved.push((wish.source, scratch));
+            scratch += 1;
+        }
+    }
+    for wish in wishes {
+        let copy = saved.iter().find(|(from, _)| *from == wish.source);
+        match copy {
+            None if wish.source == wish.target => steps.push(FdStep::Keep { fd: wish.target }),
+            _ => steps.push(FdStep::Place {
+                from: copy.map_or(wish.source, |(_, to)| *to),
+                to: wish.target,
+                target: wish.target,
+            }),
+        }
+    }
+    steps
+}
+
+fn is_used(wishes: &[Wish], fd: RawFd) -> bool {
+    wishes
+        .iter()
+        .any(|wish| wish.source == fd || wish.target == fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Runs the steps on a model of a descriptor table: number → what is open there.
+    fn run(steps: &[FdStep], table: &mut BTreeMap<RawFd, RawFd>) {
+        let mut kept = BTreeMap::new();
+        for step in steps {
+            match *step {
+                FdStep::Save { from, to } => {
+                    let what = table[&from];
+                    table.insert(to, what);
+                    kept.remove(&to);
+                }
+                FdStep::Place { from, to, .. } => {
+                    let what = table[&from];
+                    table.insert(to, what);
+                    kept.insert(to, what);
+                }
+                FdStep::Keep { fd } => {
+                    kept.insert(fd, table[&fd]);
+                }
+            }
+        }
+        *table = kept;
+    }
+
+    #[test]
+    fn every_map_over_four_numbers_comes_out_as_wished() {
+        // Each of the targets 0..4 is absent or takes one of the sources 0..6: 7^4 maps, every
+        // swap, cycle and duplicate among them.
+        for code in 0..7_usize.pow(4) {
+            let mut rest = code;
+            let mut wishes = Vec::new();
+            for target in 0..4 {
+                let source = rest % 7;
+                rest /= 7;
+                if source < 6 {
+                    wishes.push(Wish {
+                        target,
+                        source: source as RawFd,
+                    });
+                }
+            }
+            let mut table: BTreeMap<RawFd, RawFd> = (0..12).map(|fd| (fd, fd)).collect();
+            run(&plan(&wishes), &mut table);
+            let wanted: BTreeMap<RawFd, RawFd> =
+                wishes.iter().map(|w| (w.target, w.source)).collect();
+            assert_eq!(table, wanted, "{wishes:?}");
+        }
+    }
+
+    #[test]
+    fn plain_pipes_need_one_step_each() {
+        let wishes = [(0, 7), (1, 9), (2, 11)].map(|(target, source)| Wish { target, source });
+        assert_eq!(plan(&wishes).len(), 3);
+    }
+}

@@ -1,0 +1,114 @@
+//! Descriptors: making pipes, reading, writing, and readiness.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::stat::Mode;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+
+use super::cvt;
+
+/// A pipe, both ends close-on-exec from birth: (read, write).
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    Ok((above_stdio(read)?, above_stdio(write)?))
+}
+
+/// `/dev/null`, open for both directions.
+pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+    above_stdio(null)
+}
+
+/// Moves a descriptor that landed on 0, 1 or 2 (the parent has one of them closed) out of the way:
+/// the parent's own `println!` must not write into a child's pipe.
+pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    let moved = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    // SAFETY: fcntl just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(moved) })
+}
+
+/// Whether `fd` is an open descriptor of this process.
+pub(crate) fn check_open(fd: RawFd) -> io::Result<()> {
+    // SAFETY: reads the flags of a number; EBADF if it is not open.
+    cvt(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into()).map(drop)
+}
+
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Asks for a pipe of `size` bytes.
+///
+/// # Errors
+///
+/// EPERM when the user's share of pipe pages is used up: the pipe works on as it is.
+pub(crate) fn set_pipe_size(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
+    let size = i32::try_from(size).unwrap_or(i32::MAX);
+    fcntl(fd, FcntlArg::F_SETPIPE_SZ(size))?;
+    Ok(())
+}
+
+/// How many bytes can be read at once.
+pub(crate) fn bytes_waiting(fd: BorrowedFd<'_>) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int into the live local.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    if result == -1 {
+        0
+    } else {
+        usize::try_from(count).unwrap_or(0)
+    }
+}
+
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(nix::unistd::read(fd, buffer)?)
+}
+
+/// Writes the front of `queue` with one system call; at most 64 pieces, which is more than fits
+/// into a pipe in all but contrived cases.
+pub(crate) fn write_vectored<'a>(
+    fd: BorrowedFd<'_>,
+    queue: impl ExactSizeIterator<Item = &'a Bytes>,
+) -> io::Result<usize> {
+    const PIECES: usize = 64;
+    let mut slices = [io::IoSlice::new(&[]); PIECES];
+    let mut count = 0;
+    for (slot, piece) in slices.iter_mut().zip(queue) {
+        *slot = io::IoSlice::new(piece);
+        count += 1;
+    }
+    let slices = slices.get(..count).unwrap_or_default();
+    Ok(nix::sys::uio::writev(fd, slices)?)
+}
+
+/// Registers `fd` with the I/O driver of `runtime`, from any thread.
+///
+/// # Errors
+///
+/// The driver's, or "no I/O driver" for a runtime that was built without one or is gone.
+pub(crate) fn register<T: AsFd + AsRawFd>(
+    fd: T,
+    interest: Interest,
+    runtime: &Handle,
+) -> io::Result<AsyncFd<T>> {
+    let _inside = runtime.enter();
+    // tokio panics where the runtime has no I/O driver; a spawner thread must not die of it.
+    catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `T: AsFd` owns or borrows an open descriptor for as long as it lives, and the
+        // `AsyncFd` keeps the value, which is reached only through a shared reference.
+        unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
+    }))
+    .unwrap_or_else(|_| Err(io::Error::other("the runtime has no I/O driver")))
+}

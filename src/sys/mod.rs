@@ -1,0 +1,25 @@
+//! The kernel, and the only `unsafe` of the crate.
+//!
+//! Everything here is a thin, argued wrapper: descriptors come in and go out as `OwnedFd` and
+//! `BorrowedFd`, failures as `io::Error`. What a child runs between clone and exec is in
+//! [`child`], how it is cloned in [`clone`], which descriptors it gets in [`fdplan`].
+
+pub(crate) mod child;
+pub(crate) mod clone;
+pub(crate) mod fdplan;
+pub(crate) mod io;
+pub(crate) mod signal;
+pub(crate) mod wait;
+
+use std::io::Error;
+
+use nix::libc::c_long;
+
+/// Turns the kernel's -1 into the error that errno names.
+fn cvt(result: c_long) -> Result<c_long, Error> {
+    if result == -1 {
+        Err(Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}

@@ -1,0 +1,65 @@
+//! Sending signals to a child that is known not to be reaped yet.
+
+use std::ffi::c_long;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::libc;
+
+use super::cvt;
+
+/// Sends `signal` to the unreaped child `pid`, by its pidfd where there is one.
+///
+/// A sandbox may know clone's pidfd but not pidfd_send_signal; the pid is as good while the child
+/// is unreaped, which the caller's lock guarantees against ourselves (the pidfd guards against a
+/// stranger's `waitpid(-1)` as well, hence the order).
+pub(crate) fn send(pid: libc::pid_t, pidfd: Option<BorrowedFd<'_>>, signal: i32) -> io::Result<()> {
+    match pidfd.map(|fd| send_by_pidfd(fd.as_raw_fd(), signal)) {
+        Some(Err(refused)) if is_refusal(&refused) => kill(pid, signal),
+        Some(result) => result,
+        None => kill(pid, signal),
+    }
+}
+
+/// Sends `signal` to the process group that the unreaped child `pid` leads.
+pub(crate) fn send_to_group(pid: libc::pid_t, signal: i32) -> io::Result<()> {
+    kill(-pid, signal)
+}
+
+/// Whether the unreaped child `pid` leads a process group.
+pub(crate) fn leads_group(pid: libc::pid_t) -> bool {
+    // SAFETY: integers only.
+    unsafe { libc::getpgid(pid) == pid }
+}
+
+/// SIGKILL to a child which is just being cloned, by the number that the kernel stored for it.
+pub(super) fn kill_unreaped(id: i32, by_pidfd: bool) -> io::Result<()> {
+    if by_pidfd {
+        send_by_pidfd(id, libc::SIGKILL)
+    } else {
+        kill(id, libc::SIGKILL)
+    }
+}
+
+fn send_by_pidfd(pidfd: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: integers and a null siginfo; a number that is no pidfd is refused by the kernel.
+    cvt(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd as c_long,
+            signal as c_long,
+            std::ptr::null::<libc::siginfo_t>(),
+            0 as c_long,
+        )
+    })
+    .map(drop)
+}
+
+fn kill(pid: libc::pid_t, signal: i32) -> io::Result<()> {
+    // SAFETY: integers only.
+    cvt(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}

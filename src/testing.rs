@@ -1,0 +1,106 @@
+//! For unit tests of your own protocols: a handle without a child.
+//!
+//! ```
+//! use actix_process::testing::{Recorded, TestProcess};
+//! use actix_process::{ProcessHandle, Signal};
+//!
+//! /// The code under test: greets, and stops a child that answers in the wrong tongue.
+//! fn answered(process: &ProcessHandle, answer: &str) {
+//!     if answer != "hello" {
+//!         let _ = process.signal(Signal::TERM);
+//!     }
+//! }
+//!
+//! let test = TestProcess::new();
+//! answered(&test.handle(), "bonjour");
+//! assert_eq!(test.commands(), [Recorded::Signal(Signal::TERM)]);
+//! ```
+
+use std::sync::Arc;
+
+use crate::child::{Child, Origin, ProcessId};
+use crate::command::OnOrphaned;
+use crate::handle::ProcessHandle;
+use crate::port::{Direction, Port, Route};
+use crate::recorder::Recorder;
+use crate::status::ExitStatus;
+
+pub use crate::recorder::Recorded;
+
+/// A child that is none: its handle records what it is told. Pass events to the protocol with
+/// [`FromProcess::new`](crate::FromProcess::new), or call the protocol's callbacks.
+#[derive(Debug)]
+pub struct TestProcess {
+    child: Arc<Child>,
+    recorder: Arc<Recorder>,
+}
+
+impl TestProcess {
+    /// A child with three pipes: 0 is written, 1 and 2 are read.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_fds(&[0], &[1, 2])
+    }
+
+    /// A child with these descriptors.
+    #[must_use]
+    pub fn with_fds(written: &[i32], read: &[i32]) -> Self {
+        let child = Child::new(Origin {
+            id: ProcessId::next(),
+            program: "test".to_owned(),
+            outlet: None,
+            inbox: Arc::default(),
+            on_orphaned: OnOrphaned::Leave,
+            ended_timeout: None,
+            piped: written.iter().chain(read).copied().collect(),
+            readers: read.len(),
+        });
+        let recorder = Arc::new(Recorder::default());
+        let port = |fd: &i32, direction| {
+            let recorder = Arc::clone(&recorder);
+            let route = Route::Recorder(Arc::new(move |fd, command| {
+                recorder.fd_command(fd, command);
+            }));
+            Port::new(*fd, direction, route)
+        };
+        let written = written.iter().map(|fd| port(fd, Direction::Write));
+        let read = read.iter().map(|fd| port(fd, Direction::Read));
+        child.set_ports(written.chain(read).collect());
+        Self { child, recorder }
+    }
+
+    /// The handle to give to the protocol.
+    #[must_use]
+    pub fn handle(&self) -> ProcessHandle {
+        ProcessHandle::recorded(Arc::clone(&self.child), Arc::clone(&self.recorder))
+    }
+
+    /// What the handle was told since the last call.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Recorded> {
+        self.recorder.take()
+    }
+
+    /// Makes the handle's `exited()` resolve, and `try_status()` tell.
+    pub fn exit(&self, status: ExitStatus) {
+        self.child.outcome.exited(status);
+    }
+
+    /// Makes the handle's `ended()` resolve, after [`exit`](Self::exit).
+    pub fn end(&self) {
+        self.child.outcome.ended();
+    }
+}
+
+impl Default for TestProcess {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for TestProcess {
+    /// What waits for the handle's end learns that it is [`Gone`](crate::Gone).
+    fn drop(&mut self) {
+        self.child.outcome.gone();
+    }
+}

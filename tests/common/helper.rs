@@ -1,0 +1,208 @@
+//! The program that the tests spawn: the test binary itself.
+//!
+//! Called with `@helper` as its first argument, it runs the actions that follow, before main and
+//! the test harness, and exits. So a test needs no shell and no other file, wherever it runs.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Stdio};
+
+use actix_process::Command;
+use nix::libc;
+
+/// A command that runs `actions`, one after the other:
+///
+/// | action | does |
+/// |---|---|
+/// | `say TEXT`, `tell FD TEXT` | writes a line to 1, or to FD |
+/// | `cat` | copies 0 to 1 until the end |
+/// | `drain FD` | reads FD to its end |
+/// | `take FD N` | reads N bytes from FD |
+/// | `spam N` | writes N bytes to 1: those of [`pattern`] |
+/// | `tiny N` | writes N bytes to 1, one at a time |
+/// | `close FD` | closes FD |
+/// | `ignore SIGNAL`, `raise SIGNAL` | by number |
+/// | `setpgid` | makes a process group of its own |
+/// | `hold` | leaves a grandchild that holds all its descriptors until killed; says `held PID` |
+/// | `hold-until FD` | leaves one that holds them until FD ends, then says `heir done` and exits |
+/// | `lease PATH` | takes a write lease on PATH, so that an exec of it hangs |
+/// | `fds` | lists its descriptors: number, what, blocking or not |
+/// | `status`, `env`, `cwd`, `args` | tells about itself |
+/// | `pause` | waits for ever |
+/// | `exit CODE` | exits; 0 without it |
+pub fn helper<I: IntoIterator>(actions: I) -> Command
+where
+    I::Item: AsRef<str>,
+{
+    let actions = actions.into_iter().map(|action| action.as_ref().to_owned());
+    Command::new(std::env::current_exe().unwrap())
+        .arg("@helper")
+        .args(actions.collect::<Vec<_>>())
+}
+
+/// The `n` first bytes of a stream in which no two places look alike for long.
+pub fn pattern(n: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_u32;
+    (0..n)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 24) as u8
+        })
+        .collect()
+}
+
+// SAFETY: the loader runs it before main, on the main thread, after std has noted the arguments
+// (its own entry has a priority); it touches nothing but its own process.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;
+
+extern "C" fn before_main() {
+    let mut args = std::env::args_os();
+    if args.nth(1).is_some_and(|arg| arg == "@helper") {
+        let args: Vec<String> = args.map(|arg| arg.into_string().unwrap()).collect();
+        run(&args);
+        process::exit(0);
+    }
+}
+
+fn run(actions: &[String]) {
+    let mut actions = actions.iter().map(String::as_str);
+    while let Some(action) = actions.next() {
+        let mut next = || actions.next().expect("an argument of the action");
+        match action {
+            "say" => tell(1, &format!("{}\n", next())),
+            "tell" => {
+                let fd = number(next());
+                tell(fd, &format!("{}\n", next()));
+            }
+            "cat" => {
+                let _ = io::copy(&mut *file(0), &mut *file(1));
+            }
+            "drain" => {
+                let fd = number(next());
+                let _ = io::copy(&mut *file(fd), &mut io::sink());
+            }
+            "take" => {
+                let fd = number(next());
+                let mut bytes = vec![0; number(next()) as usize];
+                file(fd).read_exact(&mut bytes).unwrap();
+            }
+            "spam" => {
+                let _ = file(1).write_all(&pattern(number(next()) as usize));
+            }
+            "tiny" => {
+                for byte in pattern(number(next()) as usize) {
+                    file(1).write_all(&[byte]).unwrap();
+                }
+            }
+            // SAFETY: closes a descriptor that nothing here owns.
+            "close" => drop(unsafe { OwnedFd::from_raw_fd(number(next())) }),
+            // SAFETY: no handler, only a disposition.
+            "ignore" => drop(unsafe { libc::signal(number(next()), libc::SIG_IGN) }),
+            // SAFETY: an integer.
+            "raise" => drop(unsafe { libc::raise(number(next())) }),
+            "setpgid" => {
+                nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))
+                    .unwrap()
+            }
+            "hold" => {
+                let pid = grandchild(&["pause"]);
+                tell(1, &format!("held {pid}\n"));
+            }
+            "hold-until" => {
+                let fd = next();
+                let pid = grandchild(&["drain", fd, "say", "heir done"]);
+                tell(1, &format!("held {pid}\n"));
+            }
+            "lease" => {
+                let program = File::open(next()).unwrap();
+                // SAFETY: integers; the holder ignores the signal that announces the break.
+                let taken = unsafe {
+                    libc::signal(libc::SIGIO, libc::SIG_IGN);
+                    libc::fcntl(program.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
+                };
+                assert_eq!(taken, 0, "{}", io::Error::last_os_error());
+                std::mem::forget(program);
+            }
+            "fds" => tell(1, &list_fds()),
+            "status" => tell(1, &fs::read_to_string("/proc/self/status").unwrap()),
+            "env" => {
+                for (key, value) in std::env::vars() {
+                    tell(1, &format!("{key}={value}\n"));
+                }
+            }
+            "cwd" => tell(
+                1,
+                &format!("{}\n", std::env::current_dir().unwrap().display()),
+            ),
+            "args" => {
+                let all: Vec<String> = std::env::args().collect();
+                tell(1, &format!("{all:?}\n"));
+            }
+            "pause" => loop {
+                std::thread::park();
+            },
+            "exit" => process::exit(number(next())),
+            other => panic!("no action is named {other}"),
+        }
+    }
+}
+
+fn number(text: &str) -> i32 {
+    text.parse().expect("a number")
+}
+
+/// A descriptor as a file that is not closed.
+fn file(fd: i32) -> std::mem::ManuallyDrop<File> {
+    // SAFETY: never closed by this value.
+    std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })
+}
+
+fn tell(fd: i32, text: &str) {
+    let _ = file(fd).write_all(text.as_bytes());
+}
+
+/// This program once more, with all descriptors of this one.
+fn grandchild(actions: &[&str]) -> u32 {
+    process::Command::new("/proc/self/exe")
+        .arg0("grandchild")
+        .arg("@helper")
+        .args(actions)
+        .stdin(Stdio::inherit())
+        .spawn()
+        .unwrap()
+        .id()
+}
+
+fn list_fds() -> String {
+    let mut fds: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    fds.sort_unstable();
+    let mut text = String::new();
+    for fd in fds {
+        let Ok(target) = fs::read_link(format!("/proc/self/fd/{fd}")) else {
+            continue;
+        };
+        let target = target.to_string_lossy();
+        if target.ends_with("/fd") {
+            continue;
+        }
+        // SAFETY: the listing just named it, and this process has one thread.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let flags = nix::fcntl::fcntl(borrowed, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+        let mode = if flags & libc::O_NONBLOCK == 0 {
+            "blocking"
+        } else {
+            "nonblocking"
+        };
+        text.push_str(&format!("{fd} {target} {mode}\n"));
+    }
+    text
+}

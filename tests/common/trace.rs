@@ -1,0 +1,333 @@
+//! A protocol that writes down every event, and lets a test wait for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use actix::prelude::*;
+use actix_process::{CloseReason, ExitStatus, FromProcess, ProcessEvent, ProcessHandle, ProcessId};
+use actix_process::{ProcessProtocol, process_protocol};
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::DEADLINE;
+
+/// The events so far, of all children of one [`Tracer`].
+#[derive(Clone, Default)]
+pub struct Trace {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    events: Mutex<Vec<(ProcessId, ProcessEvent)>>,
+    changed: Notify,
+}
+
+impl Trace {
+    /// A trace and a started actor that fills it.
+    pub fn start() -> (Self, Addr<Tracer>) {
+        let trace = Self::default();
+        let tracer = Tracer {
+            trace: trace.clone(),
+        };
+        (trace, tracer.start())
+    }
+
+    /// All events, oldest first.
+    pub fn events(&self) -> Vec<(ProcessId, ProcessEvent)> {
+        self.shared.events.lock().unwrap().clone()
+    }
+
+    /// The events of one child.
+    pub fn of(&self, process: &ProcessHandle) -> Vec<ProcessEvent> {
+        let id = process.id();
+        let events = self.events().into_iter();
+        events
+            .filter(|(of, _)| *of == id)
+            .map(|(_, event)| event)
+            .collect()
+    }
+
+    pub fn push(&self, id: ProcessId, event: ProcessEvent) {
+        self.shared.events.lock().unwrap().push((id, event));
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Waits until `found` finds what it wants in one child's events.
+    pub async fn until<T>(
+        &self,
+        process: &ProcessHandle,
+        what: &str,
+        found: impl Fn(&[ProcessEvent]) -> Option<T>,
+    ) -> T {
+        let wait = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                if let Some(value) = found(&self.of(process)) {
+                    return value;
+                }
+                changed.await;
+            }
+        };
+        match actix_rt::time::timeout(DEADLINE, wait).await {
+            Ok(value) => value,
+            Err(_) => panic!("waited for {what}; saw {:?}", short(&self.of(process))),
+        }
+    }
+
+    /// Waits for `ProcessEnded`; gives the child's whole history.
+    pub async fn ended(&self, process: &ProcessHandle) -> History {
+        let events = self.until(process, "ProcessEnded", |events| match events.last() {
+            Some(ProcessEvent::ProcessEnded { .. }) => Some(events.to_vec()),
+            _ => None,
+        });
+        History {
+            events: events.await,
+        }
+    }
+
+    /// Waits for `ProcessExited`.
+    pub async fn exited(&self, process: &ProcessHandle) -> ExitStatus {
+        self.until(process, "ProcessExited", |events| {
+            events.iter().find_map(|event| match event {
+                ProcessEvent::ProcessExited { status } => Some(*status),
+                _ => None,
+            })
+        })
+        .await
+    }
+
+    /// Waits until what came from `fd` contains `text`.
+    pub async fn output(&self, process: &ProcessHandle, fd: i32, text: &str) -> Vec<u8> {
+        self.until(process, &format!("{text:?} on fd {fd}"), |events| {
+            let data = data_of(events, fd);
+            contains(&data, text.as_bytes()).then_some(data)
+        })
+        .await
+    }
+
+    /// Waits until `fd` is closed.
+    pub async fn lost(&self, process: &ProcessHandle, fd: i32) -> CloseReason {
+        self.until(process, &format!("the close of fd {fd}"), |events| {
+            events.iter().find_map(|event| match event {
+                ProcessEvent::ChildConnectionLost { fd: of, reason } if *of == fd => Some(*reason),
+                _ => None,
+            })
+        })
+        .await
+    }
+}
+
+fn contains(data: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || data.windows(text.len()).any(|window| window == text)
+}
+
+/// What came from `fd`, joined.
+pub fn data_of(events: &[ProcessEvent], fd: i32) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for event in events {
+        if let ProcessEvent::ChildDataReceived { fd: of, data } = event
+            && *of == fd
+        {
+            joined.extend_from_slice(data);
+        }
+    }
+    joined
+}
+
+/// Events for a message: data by its length.
+pub fn short(events: &[ProcessEvent]) -> Vec<String> {
+    events
+        .iter()
+        .map(|event| match event {
+            ProcessEvent::ChildDataReceived { fd, data } if data.len() > 60 => {
+                format!("{} bytes from fd {fd}", data.len())
+            }
+            event => format!("{event:?}"),
+        })
+        .collect()
+}
+
+/// All events of a child that has ended.
+#[derive(Debug)]
+pub struct History {
+    pub events: Vec<ProcessEvent>,
+}
+
+impl History {
+    pub fn data(&self, fd: i32) -> Vec<u8> {
+        data_of(&self.events, fd)
+    }
+
+    pub fn text(&self, fd: i32) -> String {
+        String::from_utf8(self.data(fd)).expect("text")
+    }
+
+    pub fn status(&self) -> ExitStatus {
+        match self.events.last() {
+            Some(ProcessEvent::ProcessEnded { status }) => *status,
+            last => panic!("the last event is {last:?}"),
+        }
+    }
+
+    /// Why each descriptor was closed.
+    pub fn closes(&self) -> BTreeMap<i32, CloseReason> {
+        let mut closes = BTreeMap::new();
+        for event in &self.events {
+            if let ProcessEvent::ChildConnectionLost { fd, reason } = event {
+                let twice = closes.insert(*fd, *reason);
+                assert_eq!(twice, None, "fd {fd} was closed twice");
+            }
+        }
+        closes
+    }
+
+    /// Holds the rules that every child keeps: 1, 2 and 3.
+    pub fn assert_rules(&self, piped: &[i32]) {
+        let events = &self.events;
+        let shown = || short(events);
+        assert_eq!(
+            events.first(),
+            Some(&ProcessEvent::ConnectionMade),
+            "{:?}",
+            shown()
+        );
+        let count = |wanted: fn(&ProcessEvent) -> bool| events.iter().filter(|e| wanted(e)).count();
+        assert_eq!(
+            count(|e| matches!(e, ProcessEvent::ConnectionMade)),
+            1,
+            "{:?}",
+            shown()
+        );
+        assert_eq!(
+            count(|e| matches!(e, ProcessEvent::ProcessExited { .. })),
+            1,
+            "{:?}",
+            shown()
+        );
+        assert_eq!(
+            count(|e| matches!(e, ProcessEvent::ProcessEnded { .. })),
+            1,
+            "{:?}",
+            shown()
+        );
+        let closed: Vec<i32> = self.closes().into_keys().collect();
+        let mut piped = piped.to_vec();
+        piped.sort_unstable();
+        assert_eq!(closed, piped, "{:?}", shown());
+        for (at, event) in events.iter().enumerate() {
+            if let ProcessEvent::ChildConnectionLost { fd, .. } = event {
+                assert!(
+                    data_of(&events[at..], *fd).is_empty(),
+                    "data of fd {fd} after its close"
+                );
+            }
+            if let ProcessEvent::ProcessExited { status } = event {
+                assert_eq!(*status, self.status());
+            }
+        }
+    }
+}
+
+/// The actor that fills a [`Trace`].
+pub struct Tracer {
+    trace: Trace,
+}
+
+impl Actor for Tracer {
+    type Context = Context<Self>;
+}
+
+impl ProcessProtocol for Tracer {
+    fn connection_made(&mut self, process: &ProcessHandle, _: &mut Self::Context) {
+        self.trace.push(process.id(), ProcessEvent::ConnectionMade);
+    }
+    fn child_data_received(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        data: Bytes,
+        _: &mut Self::Context,
+    ) {
+        self.trace
+            .push(process.id(), ProcessEvent::ChildDataReceived { fd, data });
+    }
+    fn child_connection_lost(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        reason: CloseReason,
+        _: &mut Self::Context,
+    ) {
+        self.trace.push(
+            process.id(),
+            ProcessEvent::ChildConnectionLost { fd, reason },
+        );
+    }
+    fn process_exited(
+        &mut self,
+        process: &ProcessHandle,
+        status: ExitStatus,
+        _: &mut Self::Context,
+    ) {
+        self.trace
+            .push(process.id(), ProcessEvent::ProcessExited { status });
+    }
+    fn process_ended(
+        &mut self,
+        process: &ProcessHandle,
+        status: ExitStatus,
+        _: &mut Self::Context,
+    ) {
+        self.trace
+            .push(process.id(), ProcessEvent::ProcessEnded { status });
+    }
+}
+process_protocol!(Tracer);
+
+/// Makes a [`Tracer`] stop or panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum Die {
+    Stop,
+    Panic,
+}
+
+impl Handler<Die> for Tracer {
+    type Result = ();
+
+    fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
+        match die {
+            Die::Stop => ctx.stop(),
+            Die::Panic => panic!("a protocol that panics, on purpose"),
+        }
+    }
+}
+
+/// A relay without `dispatch`: an actor whose handler is written by hand.
+pub struct Raw {
+    pub trace: Trace,
+}
+
+impl Actor for Raw {
+    type Context = Context<Self>;
+}
+
+impl Handler<FromProcess> for Raw {
+    type Result = ();
+
+    fn handle(&mut self, message: FromProcess, _: &mut Self::Context) {
+        self.trace.push(message.process.id(), message.event.clone());
+    }
+}
+
+impl Handler<Die> for Raw {
+    type Result = ();
+
+    fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
+        match die {
+            Die::Stop => ctx.stop(),
+            Die::Panic => panic!("a protocol that panics, on purpose"),
+        }
+    }
+}
