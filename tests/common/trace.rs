@@ -317,7 +317,7 @@ impl Handler<FromProcess> for Raw {
     type Result = ();
 
     fn handle(&mut self, message: FromProcess, _: &mut Self::Context) {
-        self.trace.push(message.process.id(), message.event.clone());
+        self.trace.push(message.process.id(), message.event);
     }
 }
 
