@@ -44,9 +44,10 @@ impl fmt::Display for ProcessId {
 
 /// The way to a protocol.
 pub(crate) trait Outlet: Send + Sync {
-    /// Queues the first event. Called with the record's lock held: must not call back.
-    fn connection_made(self: Arc<Self>, child: &Arc<Child>);
-    /// Queues an event. Called with the record's lock held: must not call back.
+    /// Queues the first or the last event, which keeps the protocol's mailbox connected until it is
+    /// handled. Called with the record's lock held: must not call back.
+    fn emit_and_hold(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent);
+    /// Queues an event between them. Called with the record's lock held: must not call back.
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
     /// Whether the protocol's mailbox is open.
     fn is_connected(&self) -> bool;
@@ -191,7 +192,7 @@ impl Child {
         let event = match output {
             Output::Made => {
                 log::debug!("process {} ({}) is connected", self.id, self.program);
-                return Arc::clone(outlet).connection_made(self);
+                return Arc::clone(outlet).emit_and_hold(self, ProcessEvent::ConnectionMade);
             }
             Output::Lost(fd, reason) => {
                 log::debug!("process {} fd {fd} closed: {reason:?}", self.id);
@@ -203,7 +204,8 @@ impl Child {
             }
             Output::Ended(status) => {
                 log::debug!("process {} ended", self.id);
-                ProcessEvent::ProcessEnded { status }
+                let event = ProcessEvent::ProcessEnded { status };
+                return Arc::clone(outlet).emit_and_hold(self, event);
             }
         };
         outlet.emit(self, event, None);

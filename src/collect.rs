@@ -33,17 +33,18 @@ pub struct Output {
     pub truncated: bool,
 }
 
-/// Why there is no output. Whatever was collected, and how the child ended, is in it.
+/// Why there is no result. Where there was a child, what was collected and how it ended is in it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CollectError {
-    /// There was no child.
+    /// There was no child. So too when the time was up before it ran: its
+    /// [`step`](SpawnError::step) is [`Register`](crate::SpawnStep::Register) then.
     Spawn(SpawnError),
-    /// The time was up, and the child was terminated.
+    /// The time was up, and the child was terminated, if it had not exited by itself.
     TimedOut(Box<Output>),
     /// It wrote to its standard error, which [`Command::read`] does not allow.
     Stderr(Box<Output>),
-    /// Its System or arbiter is gone.
+    /// The arbiter on which it was awaited is gone. Nothing of the output is left.
     Gone,
 }
 
@@ -78,14 +79,15 @@ impl From<SpawnError> for CollectError {
     }
 }
 
-/// A child about to be run to its end; `.await` runs it.
+/// A child about to be run to its end; `.await` runs it, on an arbiter.
 ///
+/// It is no future itself: `join` and `select` take its [`into_future`](IntoFuture::into_future).
 /// Its standard input is `/dev/null` unless [`input`](Self::input) is given or the command says
 /// otherwise. Dropping the future kills the child, and it is reaped.
 ///
 /// ```
 /// use actix_process::Command;
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// # actix::System::new().block_on(async {
 /// let sorted = Command::new("sort")
@@ -116,12 +118,30 @@ struct Plan {
 
 impl Command {
     /// Runs the child to its end and gives all that it wrote, and its status.
+    ///
+    /// # Errors
+    ///
+    /// The future gives [`CollectError::Spawn`], also outside of an arbiter;
+    /// [`CollectError::TimedOut`] only with a [`timeout`](Collect::timeout); and
+    /// [`CollectError::Gone`]. A status that is no success is no error.
     pub fn output(&self) -> Collect<Output> {
         Collect::new(self.clone(), Ok)
     }
 
     /// Runs the child to its end and gives its status. Standard output and error go to `/dev/null`
-    /// unless the command says otherwise.
+    /// unless the command says otherwise, by something that is no pipe to us.
+    ///
+    /// ```
+    /// # use actix_process::Command;
+    /// # actix::System::new().block_on(async {
+    /// let status = Command::new("false").status().await?;
+    /// assert_eq!(status.code(), Some(1));
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`output`](Self::output).
     pub fn status(&self) -> Collect<ExitStatus> {
         let quiet =
             [1, 2]
@@ -136,6 +156,21 @@ impl Command {
     /// Runs the child to its end and gives what it wrote to its standard output, as Twisted's
     /// `getProcessOutput`: a byte on its standard error is an error ([`CollectError::Stderr`])
     /// unless [`merged`](Collect::merge_stderr). The exit status is told but not judged.
+    ///
+    /// ```
+    /// # use actix_process::{CollectError, Command};
+    /// # actix::System::new().block_on(async {
+    /// let name = Command::new("uname").read().await?;
+    /// assert_eq!(name.stdout, b"Linux\n");
+    ///
+    /// let refused = Command::new("ls").arg("/no/such/file").read().await;
+    /// assert!(matches!(refused, Err(CollectError::Stderr(_))));
+    /// # Ok::<(), CollectError>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CollectError::Stderr`], at the child's end; otherwise as [`output`](Self::output).
     pub fn read(&self) -> Collect<Output> {
         Collect::new(self.clone(), |output| {
             if output.stderr.is_empty() {

@@ -10,8 +10,12 @@ use crate::fds::{Fd, FdMap};
 /// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
 ///
-/// Its pipes close in every case, since nobody is left to serve them.
-/// `std::process::exit` and a SIGKILL to the host run none of this.
+/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others.
+/// Its handles own nothing: dropping the last one does not orphan it.
+///
+/// The pipes close in every case, since nobody is left to serve them.
+/// `std::process::exit` and a SIGKILL to the host run none of this. A wrapper can:
+/// `Command::new("setpriv").args(["--pdeathsig", "KILL", "--", program])`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnOrphaned {
@@ -28,6 +32,10 @@ pub enum OnOrphaned {
 ///
 /// Nothing is checked, opened or looked up before the spawn. A command can be cloned and spawned
 /// many times.
+///
+/// Unlike std's, the builder is passed by value: where a call hangs on a condition, write
+/// `command = command.arg("-v");`. And unlike std's, a spawned child has three pipes unless told
+/// otherwise.
 ///
 /// ```
 /// use actix_process::{Command, Fd};

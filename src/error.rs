@@ -9,16 +9,10 @@ use std::io;
 pub enum SpawnStep {
     /// The command itself makes no sense: a NUL byte, an empty program, a descriptor named twice.
     Invalid,
-    /// Looking up what the command names: the home of a name, its candidates in PATH.
-    Resolve,
     /// Making, checking or placing descriptors.
     Fds,
-    /// Making or attaching a terminal.
-    Pty,
-    /// Taking on a process group, a session, a user or groups.
+    /// Taking on a process group.
     Identity,
-    /// Setting a limit.
-    Limits,
     /// Changing to the working directory.
     Cwd,
     /// The kernel made no process: too many of them, or no memory.
@@ -116,11 +110,8 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match self.step {
             SpawnStep::Invalid => "invalid command",
-            SpawnStep::Resolve => "cannot resolve",
             SpawnStep::Fds => "cannot set up descriptors",
-            SpawnStep::Pty => "cannot set up the terminal",
             SpawnStep::Identity => "cannot take on identity",
-            SpawnStep::Limits => "cannot set limit",
             SpawnStep::Cwd => "cannot change directory",
             SpawnStep::Clone => "cannot make a process",
             SpawnStep::Exec => "cannot execute",

@@ -17,9 +17,10 @@ use crate::status::ExitStatus;
 
 /// A child process: cheap to clone, usable from any thread, and dropping it does nothing.
 ///
-/// A handle that is kept costs no descriptor. Its commands are messages: they return at once, and
-/// the commands for one descriptor run in the order in which they were given. After the end they
-/// do nothing, or say so where they can fail.
+/// A handle that is kept costs no descriptor. Writing, closing, pausing and resuming are messages:
+/// they return at once, and those for one descriptor run in the order in which they were given.
+/// Signals are sent by the calling thread, at once: they do not wait for what is queued to be
+/// written. After the end commands do nothing, or say so where they can fail.
 ///
 /// ```
 /// use actix_process::{Command, NoProtocol, Signal};
@@ -143,8 +144,8 @@ impl ProcessHandle {
         }
     }
 
-    /// Closes every pipe: those we write when their queues are written, those we read at once.
-    /// The child is not signalled.
+    /// Closes every pipe: those we write when their queues are written, those we read at once, so
+    /// that what was not read is lost. The child is not signalled.
     pub fn lose_connection(&self) {
         for port in self.child.ports() {
             port.close(FdCommand::Close);
@@ -163,6 +164,8 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// [`SignalError::Exited`] once it was reaped: never a signal to a reused pid.
+    /// [`SignalError::NotPermitted`] if it runs as a user whom we may not signal, and
+    /// [`SignalError::Io`] for whatever else the kernel says.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         match &self.recorder {
             Some(recorder) => recorder.signal(signal),
@@ -176,7 +179,8 @@ impl ProcessHandle {
     ///
     /// [`SignalError::NotGroupLeader`] if it leads none (see
     /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once it
-    /// was reaped, even if others of the group live: the group's number may be another's.
+    /// was reaped, even if others of the group live: the group's number may be another's. Otherwise
+    /// as [`signal`](Self::signal).
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         match &self.recorder {
             Some(recorder) => recorder.signal_group(signal),
@@ -237,7 +241,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Stops reading one descriptor.
+    /// Stops reading one descriptor; nothing happens if we do not read it.
     pub fn pause_child_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.send(FdCommand::Pause);
@@ -255,7 +259,9 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`Gone`] if nobody is left to tell.
+    /// [`Gone`] if nobody is left to tell: the handle is a
+    /// [`TestProcess`](crate::testing::TestProcess)'s, which was dropped. A real child is reaped
+    /// whatever becomes of its System.
     pub fn exited(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.outcome.reached(Phase::Exited).await }
@@ -265,7 +271,7 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`Gone`] if nobody is left to tell.
+    /// As [`exited`](Self::exited).
     pub fn ended(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.outcome.reached(Phase::Ended).await }

@@ -1,4 +1,114 @@
-//! Actors.
+//! Child processes as actors: an embeddable process manager for actix applications on Linux.
+//!
+//! A [`Command`] is spawned for a protocol actor. The actor is told of every byte that the child
+//! writes, every descriptor that closes, the exit, and the end, as messages in a promised order.
+//! The model is Twisted's `spawnProcess` and `ProcessProtocol`.
+//!
+//! ```
+//! use actix::prelude::*;
+//! use actix_process::{Bytes, Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
+//!
+//! struct Wc;
+//!
+//! impl Actor for Wc {
+//!     type Context = Context<Self>;
+//! }
+//!
+//! impl ProcessProtocol for Wc {
+//!     fn connection_made(&mut self, process: &ProcessHandle, _: &mut Context<Self>) {
+//!         let _ = process.write("one two\nthree\n");
+//!         process.close_stdin();
+//!     }
+//!     fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Context<Self>) {
+//!         print!("lines, words, bytes: {}", String::from_utf8_lossy(&data));
+//!     }
+//!     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, _: &mut Context<Self>) {
+//!         println!("{status}");
+//!         System::current().stop();
+//!     }
+//! }
+//! process_protocol!(Wc);
+//!
+//! let system = System::new();
+//! system.block_on(async { Command::new("wc").spawn(Wc.start()).await }).unwrap();
+//! system.run().unwrap();
+//! ```
+//!
+//! For a program that is run to its end there is less to write: [`Command::output`],
+//! [`Command::status`] and [`Command::read`].
+//!
+//! # The actors
+//!
+//! ```text
+//!  the arbiter that asked                                 the supervisor's arbiter
+//! ┌──────────────────────────────────────────┐           ┌─────────────────────────────────────┐
+//! │ protocol actor (yours, on any arbiter)   │◄──exited──│ ProcessSupervisor                   │
+//! │   ▲ made, data, closed                   │◄──ended───│   table of children                 │
+//! │ PipeReader fd 1   PipeReader fd 2   ...  │           │ one task a child: its pidfd         │
+//! │ PipeWriter fd 0   ...                    │           │   becomes readable, it is reaped    │
+//! │ Process (owns the child)                 │           └─────────────────────────────────────┘
+//! └──────────────────────────────────────────┘            spawner threads: lookups, clone, exec
+//! ```
+//!
+//! # Delivery rules
+//!
+//! 1. [`ConnectionMade`](ProcessEvent::ConnectionMade) is first, once; never after a failed or
+//!    cancelled spawn.
+//! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
+//!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
+//!    status.
+//! 3. [`ChildConnectionLost`](ProcessEvent::ChildConnectionLost) comes once for each piped
+//!    descriptor, before `ProcessEnded`; no data of that descriptor comes after it.
+//! 4. Every byte that the child, or an heir of its pipe, wrote is delivered before that
+//!    descriptor's `ChildConnectionLost`, unless the parent closed it or the
+//!    [`ended_timeout`](Command::ended_timeout) cut it.
+//! 5. `ProcessExited` has no fixed place among data and closes.
+//! 6. Events never run inside the call that spawns: they are messages.
+//! 7. What is on its way from one descriptor to its protocol is bounded by a
+//!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages. Each returns its
+//!    share when its handler has run, so a slow protocol blocks its child, not its arbiter, and
+//!    memory stays flat. And the arbiter of a flooded protocol gets its turn: after 64 messages, or
+//!    2 ms of them, the readers wait until the protocol has caught up.
+//! 8. After [`pause_producing`](ProcessHandle::pause_producing) or a close, at most the window that
+//!    is already on its way arrives. Of a child that dies while it is paused `ProcessExited` comes;
+//!    data, closes and `ProcessEnded` wait for the resume.
+//! 9. Writes to one descriptor keep their order. [`close_stdin`](ProcessHandle::close_stdin)
+//!    flushes first. [`lose_connection`](ProcessHandle::lose_connection) flushes and closes every
+//!    descriptor that is written, and drops every one that is read at once, those above 2 included.
+//! 10. That the child closed its standard input is reported at once, also while nothing is being
+//!     written. A broken pipe drops the queue and is reported as the close.
+//! 11. Dropping a handle does nothing. When the protocol is gone, its children follow
+//!     [`on_orphaned`](Command::on_orphaned), and are reaped all the same.
+//! 12. A spawn that fails, in whatever way, leaks nothing: no descriptor, no zombie, no thread, no
+//!     running child.
+//! 13. The clock of [`ended_timeout`](Command::ended_timeout) (none unless set) counts only time in
+//!     which the child is reaped and all readers have caught up and merely wait for the end. At the
+//!     deadline what the pipes hold is read and delivered first; time that is paused or waits for
+//!     the protocol never counts; queued writes are dropped; the descriptors that were cut are
+//!     closed with [`CloseReason::Cut`].
+//!
+//! # Caveats
+//!
+//! - A grandchild can hold a pipe long after the child is gone: `ProcessEnded` waits for it, unless
+//!   there is an `ended_timeout`. `ProcessExited` does not wait.
+//! - The environment is inherited, the signal mask and dispositions are not: a child starts with
+//!   an empty mask and every signal at its default.
+//! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
+//!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
+//!   a signal, nothing of it runs.
+//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd).
+//!   With the usual soft limit of 1,024 that is some 250 children.
+//! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
+//!   `"unshare"`, `"nice"`, with the program as its argument.
+//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away their
+//!   status: it is [`ExitStatus::Unknown`] then.
+//!
+//! # Platform
+//!
+//! Linux. All of it from kernel 5.9 on; where a kernel or a sandbox has no pidfds, each child is
+//! waited for in a thread of its own; without close_range, a child lists /proc/self/fd. Both are
+//! tested, by the cfgs `actix_process_force_no_pidfd` and `actix_process_force_no_close_range`.
+//! Tested on x86_64 with glibc.
 
 #![deny(unsafe_code)]
 #![cfg_attr(

@@ -68,8 +68,11 @@ enum Share {
     Receipt(Receipt),
 }
 
-/// Sees to it that a protocol which dies before it handled its first event loses its child: no
-/// watch runs in its context yet.
+/// Held by the first and the last event until they are handled.
+///
+/// The first: a protocol that dies before it handled it loses its child, though no watch runs in
+/// its context yet. The last: an actor whose last address drops stops with what is in its mailbox
+/// if it had just found that empty, so the address stays until the event is handled.
 struct Receipt {
     outlet: Arc<dyn Outlet>,
     child: Arc<Child>,
@@ -90,14 +93,14 @@ impl std::fmt::Debug for Receipt {
 }
 
 impl Outlet for Recipient<FromProcess> {
-    fn connection_made(self: Arc<Self>, child: &Arc<Child>) {
+    fn emit_and_hold(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) {
         let receipt = Receipt {
             outlet: Arc::clone(&self) as Arc<dyn Outlet>,
             child: Arc::clone(child),
         };
         self.do_send(FromProcess {
             process: ProcessHandle::new(Arc::clone(child)),
-            event: ProcessEvent::ConnectionMade,
+            event,
             _share: Share::Receipt(receipt),
         });
     }

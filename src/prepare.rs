@@ -83,6 +83,8 @@ impl Prepared {
             sources.push(source);
             parent_ends.extend(parent_end);
         }
+        let mut kept: Vec<RawFd> = wishes.iter().map(|wish| wish.target).collect();
+        kept.sort_unstable();
         Ok(Self {
             image: Image {
                 candidates,
@@ -91,6 +93,7 @@ impl Prepared {
                 cwd,
                 group: command.process_group,
                 fds: fdplan::plan(&wishes),
+                kept,
             },
             path,
             sources,
@@ -258,8 +261,8 @@ fn error_of(command: &Command, image: &Image, path: &OsStr, stillborn: Stillborn
                 source,
             )
         }
-        ChildStep::CloseOnExec => SpawnError::new(SpawnStep::Fds, "all descriptors", source)
-            .with_detail("marking them close-on-exec"),
+        ChildStep::CloseOthers => SpawnError::new(SpawnStep::Fds, "other descriptors", source)
+            .with_detail("closing what the map does not name"),
         ChildStep::Place => {
             let target = image.fds.get(index).map_or(-1, |step| step.target());
             SpawnError::new(SpawnStep::Fds, format!("fd {target}"), source)

@@ -25,6 +25,10 @@ use crate::sync::lock;
 /// callback says whose event it is. Add [`process_protocol!`](crate::process_protocol) for the
 /// actor to receive the events.
 ///
+/// A child keeps its protocol's address until it has ended, so an actor need not be held by anybody
+/// else. One that stops itself, or panics in a callback, loses its children: they follow their
+/// [`OnOrphaned`](crate::OnOrphaned).
+///
 /// ```
 /// use actix::prelude::*;
 /// use actix_process::{Bytes, Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
@@ -340,6 +344,8 @@ where
 
 /// Writes the handler that passes a child's events to an actor's
 /// [`ProcessProtocol`](crate::ProcessProtocol) callbacks.
+///
+/// The crate that uses it must depend on `actix` under this name.
 ///
 /// ```
 /// use actix::prelude::*;

@@ -37,18 +37,23 @@ pub(crate) fn submit(job: Job) -> io::Result<()> {
         WORK.notify_one();
         return Ok(());
     }
+    call_standby(&mut pool);
+    Ok(())
+}
+
+/// Sees to it that somebody minds the time: all workers are busy, and a job waits.
+fn call_standby(pool: &mut Pool) {
     match pool.standby {
         Standby::Asleep => HELP.notify_one(),
         Standby::Awake => {}
         Standby::Absent if pool.workers.len() < MOST_THREADS => {
             // Without it the queue is as good, only less patient.
-            if let Err(error) = start(&mut pool, Role::Standby) {
+            if let Err(error) = start(pool, Role::Standby) {
                 log::debug!("cannot start a standby spawner thread: {error}");
             }
         }
         Standby::Absent => {}
     }
-    Ok(())
 }
 
 struct Pool {
@@ -104,6 +109,10 @@ fn work(index: usize, mut stack: Stack) {
             continue;
         };
         set_busy(&mut pool, index, Some(Instant::now()));
+        if !pool.queue.is_empty() && pool.workers.iter().all(Option::is_some) {
+            // It was queued while this thread counted as idle.
+            call_standby(&mut pool);
+        }
         drop(pool);
         // The thread is immortal: a panic is the end of this spawn only, whose guards clean up.
         if catch_unwind(AssertUnwindSafe(|| job(&mut stack))).is_err() {

@@ -46,7 +46,8 @@ pub struct Rusage {
     pub user_time: Duration,
     /// CPU time in the kernel.
     pub system_time: Duration,
-    /// The largest resident set, in bytes.
+    /// The largest resident set, in bytes; at least what this program had at the spawn, since a
+    /// child shares its memory until the exec, and the kernel counts that.
     pub max_rss: u64,
     /// Page faults without I/O.
     pub minor_faults: u64,

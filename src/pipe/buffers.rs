@@ -11,8 +11,9 @@ use crate::sync::lock;
 pub(super) const SMALL: usize = 64 * 1024;
 /// What a reader of a busy child gets, and its pipe with it.
 pub(super) const LARGE: usize = 256 * 1024;
-/// Reads of at most this are copied to size; larger ones are handed over as they are.
-const COPY: usize = 16 * 1024;
+/// Reads that fill at most this part of their buffer (16 KiB of a small one) are copied to size;
+/// larger ones are handed over as they are. So data on its way pins at most four times its size.
+const COPIED_PART: usize = 4;
 /// How many bytes of free buffers an arbiter keeps.
 const KEPT: usize = 1024 * 1024;
 
@@ -66,7 +67,7 @@ impl Buffer {
     /// The first `filled` bytes as data: a copy that leaves the buffer, or the buffer itself.
     pub(super) fn into_data(mut self, filled: usize) -> (Bytes, Option<Self>) {
         self.filled = filled;
-        if filled <= COPY {
+        if filled <= self.bytes.len() / COPIED_PART {
             let copy = Bytes::copy_from_slice(self.as_ref());
             (copy, Some(self))
         } else {
@@ -99,12 +100,13 @@ mod tests {
     #[test]
     fn a_small_read_is_copied_and_a_large_one_handed_over() {
         let mut buffer = take(SMALL);
-        buffer.room(COPY)[0] = 7;
-        let (data, buffer) = buffer.into_data(COPY);
-        assert_eq!((data.len(), data[0]), (COPY, 7));
+        let copied = SMALL / COPIED_PART;
+        buffer.room(copied)[0] = 7;
+        let (data, buffer) = buffer.into_data(copied);
+        assert_eq!((data.len(), data[0]), (copied, 7));
         let buffer = buffer.expect("the buffer stays with the reader");
-        let (data, buffer) = buffer.into_data(COPY + 1);
-        assert_eq!(data.len(), COPY + 1);
+        let (data, buffer) = buffer.into_data(copied + 1);
+        assert_eq!(data.len(), copied + 1);
         assert!(buffer.is_none());
     }
 

@@ -19,6 +19,8 @@ use crate::sys;
 
 /// So many reads in a row that fill [`SMALL`] show a child worth a larger pipe.
 const FULL_READS_TO_GROW: u32 = 4;
+/// After so many reads (4 MiB at most) a reader lets its arbiter do something else.
+const READS_PER_TURN: u32 = 16;
 
 #[derive(Debug)]
 pub(crate) struct PipeReader {
@@ -62,9 +64,10 @@ impl PipeReader {
         }
     }
 
-    /// Reads and forwards as long as there are data, credit and leave. Ready: closed.
+    /// Reads and forwards as long as there are data, credit and leave, for one turn at most.
+    /// Ready: closed.
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
-        loop {
+        for _ in 0..READS_PER_TURN {
             if self.held || self.paused {
                 self.set_idle(false);
                 return Poll::Pending;
@@ -86,6 +89,9 @@ impl PipeReader {
                 return Poll::Ready(reason);
             }
         }
+        // Others on this arbiter first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// One read(2), when the descriptor is readable. Ready(Some): closed.
@@ -209,6 +215,13 @@ impl PipeReader {
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;
         }
+    }
+}
+
+impl Drop for PipeReader {
+    /// The clock must not wait for a reader that panicked or lost its arbiter.
+    fn drop(&mut self) {
+        self.set_idle(true);
     }
 }
 

@@ -147,6 +147,7 @@ impl Handler<Spawn> for ProcessSupervisor {
         let (reply, adopted) = oneshot::channel();
         let refuse = |error| Answer {
             program: program.clone(),
+            ticket: Arc::default(),
             result: Err(error),
         };
         let Some(home) = home.or_else(Home::current) else {
@@ -163,6 +164,7 @@ impl Handler<Spawn> for ProcessSupervisor {
             Ok(entry) => entry,
             Err(why) => return refuse(SpawnError::register(&*program, why)),
         };
+        let answered = Arc::clone(&ticket);
         let birth = Birth {
             id,
             command,
@@ -179,6 +181,7 @@ impl Handler<Spawn> for ProcessSupervisor {
         }
         Answer {
             program,
+            ticket: answered,
             result: Ok(adopted),
         }
     }
@@ -188,6 +191,7 @@ impl Handler<Spawn> for ProcessSupervisor {
 #[derive(Debug)]
 pub struct Answer {
     program: String,
+    ticket: Arc<Ticket>,
     result: Result<oneshot::Receiver<Result<Adopted, SpawnError>>, SpawnError>,
 }
 
@@ -197,7 +201,11 @@ impl MessageResponse<ProcessSupervisor, Spawn> for Answer {
         _: &mut Context<ProcessSupervisor>,
         to: Option<OneshotSender<Result<ProcessHandle, SpawnError>>>,
     ) {
-        let Self { program, result } = self;
+        let Self {
+            program,
+            ticket,
+            result,
+        } = self;
         actix_rt::spawn(async move {
             let result = match result {
                 Ok(adopted) => adopted.await.unwrap_or_else(|_| {
@@ -220,7 +228,9 @@ impl MessageResponse<ProcessSupervisor, Spawn> for Answer {
                         Some(to) => to.send(Err(error)).err().and_then(Result::err),
                         None => Some(error),
                     };
-                    if let Some(error) = unsent {
+                    if let Some(error) = unsent
+                        && !ticket.is_cancelled()
+                    {
                         log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
                     }
                 }
@@ -248,6 +258,9 @@ impl Handler<List> for ProcessSupervisor {
 ///
 /// Answers when all are reaped, or two seconds after the SIGKILL with those that are not: a
 /// process in an uninterruptible system call does not die before that returns.
+///
+/// It is final. After the shutdown of [`ProcessSupervisor::current`], every
+/// [`Command::spawn`] of its System fails with [`SpawnStep::Register`](crate::SpawnStep::Register).
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "ShutdownReport")]
 #[expect(clippy::exhaustive_structs, reason = "a message that users write down")]

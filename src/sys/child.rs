@@ -20,8 +20,8 @@ use super::fdplan::FdStep;
 #[repr(u32)]
 pub(crate) enum ChildStep {
     Group = 1,
-    CloseOnExec = 2,
-    Place = 3,
+    Place = 2,
+    CloseOthers = 3,
     Cwd = 4,
     Exec = 5,
     Cancelled = 6,
@@ -31,8 +31,8 @@ impl ChildStep {
     fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::Group),
-            2 => Some(Self::CloseOnExec),
-            3 => Some(Self::Place),
+            2 => Some(Self::Place),
+            3 => Some(Self::CloseOthers),
             4 => Some(Self::Cwd),
             5 => Some(Self::Exec),
             6 => Some(Self::Cancelled),
@@ -74,6 +74,8 @@ pub(super) struct Orders<'a> {
     /// The process group to join, 0 for one of its own.
     pub(super) group: Option<libc::pid_t>,
     pub(super) fds: &'a [FdStep],
+    /// What the program shall have, ascending: everything else is closed.
+    pub(super) kept: &'a [RawFd],
     /// Set to [`CANCELLED`] by whoever no longer wants this child.
     pub(super) ticket: &'a AtomicU8,
     pub(super) report: &'a Report,
@@ -111,16 +113,16 @@ fn run(orders: &Orders<'_>) -> (ChildStep, i32, u32) {
             return (ChildStep::Group, errno(), 0);
         }
     }
-    let marked = mark_all_close_on_exec();
-    if marked != 0 {
-        return (ChildStep::CloseOnExec, marked, 0);
-    }
     let mut index = 0_u32;
     for step in orders.fds {
         if !run_fd_step(*step) {
             return (ChildStep::Place, errno(), index);
         }
         index = index.wrapping_add(1);
+    }
+    let failed = close_others(orders.kept);
+    if failed != 0 {
+        return (ChildStep::CloseOthers, failed, 0);
     }
     if !orders.cwd.is_null() {
         // SAFETY: a NUL-terminated string of the parent's, alive until the exec.
@@ -173,30 +175,37 @@ fn open_signal_mask() {
     };
 }
 
-/// Marks every descriptor of the child's private table close-on-exec. Returns an errno or 0.
-fn mark_all_close_on_exec() -> c_int {
+/// Closes whatever is not kept, before anything that may hang: a child held up in its chdir or
+/// exec must not hold the pipes of others open. Returns an errno or 0.
+///
+/// The table is the child's own (no CLONE_FILES), so it does not matter what the parent opens
+/// meanwhile.
+fn close_others(kept: &[RawFd]) -> c_int {
     #[cfg(not(actix_process_force_no_close_range))]
     {
-        // SAFETY: integers only; the table is the child's own (no CLONE_FILES).
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_close_range,
-                0 as c_long,
-                u32::MAX as c_long,
-                libc::CLOSE_RANGE_CLOEXEC as c_long,
-            )
-        };
-        if result == 0 {
+        let mut from: c_long = 0;
+        let mut all_closed = true;
+        for fd in kept {
+            let fd = *fd as c_long;
+            all_closed &= close_range(from, fd.wrapping_sub(1));
+            from = fd.wrapping_add(1);
+        }
+        if all_closed && close_range(from, i32::MAX as c_long) {
             return 0;
         }
     }
-    // Before Linux 5.9 there is no close_range, before 5.11 no CLOEXEC flag, and a sandbox may
-    // refuse it with any errno.
-    mark_listed_close_on_exec()
+    // Before Linux 5.9 there is no close_range, and a sandbox may refuse it with any errno.
+    close_listed(kept)
+}
+
+#[cfg(not(actix_process_force_no_close_range))]
+fn close_range(first: c_long, last: c_long) -> bool {
+    // SAFETY: integers only.
+    first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0 as c_long) } == 0
 }
 
 /// The same by listing /proc/self/fd.
-fn mark_listed_close_on_exec() -> c_int {
+fn close_listed(kept: &[RawFd]) -> c_int {
     const RECORD_NAME: usize = 19; // d_ino 8, d_off 8, d_reclen 2, d_type 1
 
     // SAFETY: a literal path; integers.
@@ -235,16 +244,10 @@ fn mark_listed_close_on_exec() -> c_int {
                 (length as usize, record.wrapping_add(RECORD_NAME))
             };
             let fd = parse_number(name);
-            if fd >= 0 {
+            // The listing goes by number, so closing what it named does not disturb it.
+            if fd >= 0 && fd as c_long != dir && !kept.contains(&fd) {
                 // SAFETY: integers only.
-                unsafe {
-                    libc::syscall(
-                        libc::SYS_fcntl,
-                        fd as c_long,
-                        libc::F_SETFD,
-                        libc::FD_CLOEXEC,
-                    )
-                };
+                unsafe { libc::syscall(libc::SYS_close, fd as c_long) };
             }
             if length == 0 {
                 return libc::EIO;

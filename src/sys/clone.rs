@@ -6,7 +6,7 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::io::{self, Error};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -48,6 +48,8 @@ pub(crate) struct Image {
     pub(crate) cwd: Option<CString>,
     pub(crate) group: Option<libc::pid_t>,
     pub(crate) fds: Vec<FdStep>,
+    /// The descriptors of the map, ascending.
+    pub(crate) kept: Vec<RawFd>,
 }
 
 /// One spawn, seen by whoever wants it and by the thread that does it: wanted, committed, or
@@ -169,6 +171,7 @@ pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result
         cwd: image.cwd.as_ref().map_or(ptr::null(), |cwd| cwd.as_ptr()),
         group: image.group,
         fds: &image.fds,
+        kept: &image.kept,
         ticket: &ticket.state,
         report: &report,
     };
@@ -244,7 +247,8 @@ fn clone_child(
     result?;
     let pidfd = (with_pidfd && stored >= 0).then(|| {
         // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
-        unsafe { OwnedFd::from_raw_fd(stored) }
+        let pidfd = unsafe { OwnedFd::from_raw_fd(stored) };
+        super::io::above_stdio(pidfd)
     });
     Ok(Born { pid, pidfd })
 }

@@ -1,8 +1,7 @@
 //! Which descriptor goes to which number in the child, as a list of steps that needs no decision.
 //!
-//! The child works on its private copy of the descriptor table, after everything in it was marked
-//! close-on-exec. So a step may overwrite any number that is neither a source nor a target, and a
-//! descriptor survives the exec only when a step says so.
+//! The child works on its private copy of the descriptor table, and closes everything but the
+//! targets afterwards. So a step may overwrite any number that is neither a source nor a target.
 
 use std::os::fd::RawFd;
 

@@ -17,24 +17,26 @@ use super::cvt;
 /// A pipe, both ends close-on-exec from birth: (read, write).
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-    Ok((above_stdio(read)?, above_stdio(write)?))
+    Ok((above_stdio(read), above_stdio(write)))
 }
 
 /// `/dev/null`, open for both directions.
 pub(crate) fn open_null() -> io::Result<OwnedFd> {
     let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
-    above_stdio(null)
+    Ok(above_stdio(null))
 }
 
-/// Moves a descriptor that landed on 0, 1 or 2 (the parent has one of them closed) out of the way:
-/// the parent's own `println!` must not write into a child's pipe.
-pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+/// Moves a descriptor that landed on 0, 1 or 2 (the parent has one of them closed) out of the way,
+/// if there is room: the parent's own `println!` must not write into a child's pipe.
+pub(crate) fn above_stdio(fd: OwnedFd) -> OwnedFd {
     if fd.as_raw_fd() > 2 {
-        return Ok(fd);
+        return fd;
     }
-    let moved = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
-    // SAFETY: fcntl just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(moved) })
+    match fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3)) {
+        // SAFETY: fcntl just made this descriptor for us.
+        Ok(moved) => unsafe { OwnedFd::from_raw_fd(moved) },
+        Err(_) => fd,
+    }
 }
 
 /// Whether `fd` is an open descriptor of this process.
