@@ -1,5 +1,6 @@
 //! The way from the handle to the actor of one piped descriptor.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix::{Message, Recipient};
@@ -48,7 +49,23 @@ pub(crate) enum Route {
 pub(crate) struct Port {
     fd: i32,
     direction: Direction,
+    valve: Arc<Valve>,
     state: Mutex<State>,
+}
+
+/// Stops a reader at once, on whatever thread it is in the middle of its reads: a command waits
+/// until it looks into its mailbox.
+#[derive(Debug, Default)]
+pub(crate) struct Valve(AtomicBool);
+
+impl Valve {
+    pub(crate) fn is_shut(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn set(&self, shut: bool) {
+        self.0.store(shut, Ordering::SeqCst);
+    }
 }
 
 struct State {
@@ -58,10 +75,16 @@ struct State {
 }
 
 impl Port {
-    pub(crate) const fn new(fd: i32, direction: Direction, route: Route) -> Self {
+    pub(crate) const fn new(
+        fd: i32,
+        direction: Direction,
+        valve: Arc<Valve>,
+        route: Route,
+    ) -> Self {
         Self {
             fd,
             direction,
+            valve,
             state: Mutex::new(State {
                 route: Some(route),
                 closing: false,
@@ -96,15 +119,21 @@ impl Port {
 
     /// Sends a command that changes nothing about writing.
     pub(crate) fn send(&self, command: FdCommand) {
-        if let Some(route) = &lock(&self.state).route {
-            route.send(self.fd, command);
+        let state = lock(&self.state);
+        let Some(route) = &state.route else { return };
+        match command {
+            FdCommand::Pause => self.valve.set(true),
+            FdCommand::Resume if !state.closing => self.valve.set(false),
+            _ => {}
         }
+        route.send(self.fd, command);
     }
 
     /// Sends a command that closes; nothing can be written any more.
     pub(crate) fn close(&self, command: FdCommand) {
         let mut state = lock(&self.state);
         state.closing = true;
+        self.valve.set(true);
         if let Some(route) = &state.route {
             route.send(self.fd, command);
         }

@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::child::Child;
 use crate::pipe::{PipeReader, PipeWriter};
-use crate::port::{Direction, FdCommand, Port, Route};
+use crate::port::{Direction, FdCommand, Port, Route, Valve};
 
 /// The parent's end of one pipe, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -43,11 +43,17 @@ impl Process {
             .into_iter()
             .map(|Piped { fd, direction, end }| {
                 let child = Arc::clone(child);
+                let valve = Arc::new(Valve::default());
                 let actor = match direction {
-                    Direction::Read => PipeReader::new(child, fd, end, window).start().recipient(),
+                    Direction::Read => {
+                        let valve = Arc::clone(&valve);
+                        PipeReader::new(child, fd, end, window, valve)
+                            .start()
+                            .recipient()
+                    }
                     Direction::Write => PipeWriter::new(child, fd, end).start().recipient(),
                 };
-                Port::new(fd, direction, Route::Actor(actor))
+                Port::new(fd, direction, valve, Route::Actor(actor))
             })
             .collect();
         child.set_ports(ports);

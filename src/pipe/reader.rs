@@ -14,7 +14,7 @@ use super::{Closing, failed};
 use crate::child::Child;
 use crate::credit::Window;
 use crate::event::CloseReason;
-use crate::port::FdCommand;
+use crate::port::{FdCommand, Valve};
 use crate::sys;
 
 /// So many reads in a row that fill [`SMALL`] show a child worth a larger pipe.
@@ -35,7 +35,8 @@ pub(crate) struct PipeReader {
     buffer_size: usize,
     full_reads: u32,
     held: bool,
-    paused: bool,
+    /// Shut while the descriptor is paused, and for good when it is to be closed.
+    valve: Arc<Valve>,
     /// How the clock of `ended_timeout` counts this reader.
     idle: bool,
     /// What is still to be read before the cut.
@@ -44,7 +45,13 @@ pub(crate) struct PipeReader {
 
 impl PipeReader {
     /// A reader that waits for its release.
-    pub(crate) fn new(child: Arc<Child>, fd: i32, source: AsyncFd<OwnedFd>, window: usize) -> Self {
+    pub(crate) fn new(
+        child: Arc<Child>,
+        fd: i32,
+        source: AsyncFd<OwnedFd>,
+        window: usize,
+        valve: Arc<Valve>,
+    ) -> Self {
         let window = child
             .has_protocol()
             .then(|| Window::new(window, Arc::clone(&child.inbox)));
@@ -58,7 +65,7 @@ impl PipeReader {
             buffer_size: SMALL,
             full_reads: 0,
             held: true,
-            paused: false,
+            valve,
             idle: false,
             cut_after: None,
         }
@@ -68,7 +75,7 @@ impl PipeReader {
     /// Ready: closed.
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         for _ in 0..READS_PER_TURN {
-            if self.held || self.paused {
+            if self.held || self.valve.is_shut() {
                 self.set_idle(false);
                 return Poll::Pending;
             }
@@ -261,14 +268,8 @@ impl Handler<FdCommand> for PipeReader {
                 self.held = false;
                 return;
             }
-            FdCommand::Pause => {
-                self.paused = true;
-                return;
-            }
-            FdCommand::Resume => {
-                self.paused = false;
-                return;
-            }
+            // The valve says it; the command only wakes the reader.
+            FdCommand::Pause | FdCommand::Resume => return,
             FdCommand::Cut => {
                 let waiting = self
                     .source

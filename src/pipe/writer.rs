@@ -30,6 +30,8 @@ pub(crate) struct PipeWriter {
     close_when_drained: bool,
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
+    /// Whether the process would feel a SIGPIPE: Rust ignores it, but a program may have undone that.
+    feels_sigpipe: bool,
 }
 
 impl PipeWriter {
@@ -42,6 +44,7 @@ impl PipeWriter {
             queue: VecDeque::new(),
             close_when_drained: false,
             full: false,
+            feels_sigpipe: !sys::signal::ignores_sigpipe(),
         }
     }
 
@@ -58,7 +61,13 @@ impl PipeWriter {
             return Some(CloseReason::Gone);
         };
         while !self.full && !self.queue.is_empty() {
-            match sys::io::write_vectored(sink.as_fd(), self.queue.iter()) {
+            let write = || sys::io::write_vectored(sink.as_fd(), self.queue.iter());
+            let written = if self.feels_sigpipe {
+                sys::signal::without_sigpipe(write)
+            } else {
+                write()
+            };
+            match written {
                 Ok(count) => {
                     log::trace!(
                         "process {} fd {}: wrote {count} bytes",

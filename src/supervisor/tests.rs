@@ -1,1 +1,381 @@
+//! Actors of our own that panic: no event is lost, and each child follows its policy.
 
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command as StdCommand, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, Message, Recipient, System};
+use tokio::io::Interest;
+use tokio::runtime::Handle;
+
+use super::{List, ProcessSupervisor, Spawn};
+use crate::child::{Child, Origin, ProcessId};
+use crate::lifecycle::Input;
+use crate::pipe::{PipeReader, PipeWriter};
+use crate::port::{Direction, FdCommand, Port, Route};
+use crate::process::{Ended, Process};
+use crate::protocol::IntoProtocol;
+use crate::{
+    CloseReason, Command, FromProcess, OnOrphaned, ProcessEvent, ProcessHandle, Signal, janitor,
+    sys,
+};
+
+/// Makes an actor panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Boom;
+
+macro_rules! panics {
+    ($($actor:ty),*) => {
+        $(
+            impl Handler<Boom> for $actor {
+                type Result = ();
+
+                fn handle(&mut self, _: Boom, _: &mut Context<Self>) {
+                    panic!("an actor that panics, on purpose");
+                }
+            }
+        )*
+    };
+}
+
+panics!(ProcessSupervisor, Process, PipeReader, PipeWriter);
+
+/// Asks for the arbiter of an actor.
+#[derive(Message)]
+#[rtype(result = "Option<ArbiterHandle>")]
+struct Where;
+
+impl Handler<Where> for ProcessSupervisor {
+    type Result = Option<ArbiterHandle>;
+
+    fn handle(&mut self, _: Where, _: &mut Context<Self>) -> Self::Result {
+        Arbiter::try_current()
+    }
+}
+
+/// A protocol that keeps what it is told.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<ProcessEvent>>>);
+
+impl Actor for Log {
+    type Context = Context<Self>;
+}
+
+impl Handler<FromProcess> for Log {
+    type Result = ();
+
+    fn handle(&mut self, message: FromProcess, _: &mut Context<Self>) {
+        self.0.lock().unwrap().push(message.event);
+    }
+}
+
+impl Log {
+    fn events(&self) -> Vec<ProcessEvent> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The whole history: the rules 1 to 3 hold; why each descriptor was closed, and the end.
+    async fn ended(&self, what: &ProcessHandle) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
+        let status = in_time(what.ended()).await.unwrap();
+        // It was queued; it is handled when it can be seen.
+        eventually(|| {
+            let last = self.events().last().cloned();
+            (last == Some(ProcessEvent::ProcessEnded { status })).then_some(())
+        })
+        .await;
+        let events = self.events();
+        assert_eq!(events[0], ProcessEvent::ConnectionMade, "{events:?}");
+        let exited = ProcessEvent::ProcessExited { status };
+        let count = events.iter().filter(|event| **event == exited).count();
+        assert_eq!(count, 1, "{events:?}");
+        let mut closes = Vec::new();
+        for event in &events {
+            if let ProcessEvent::ChildConnectionLost { fd, reason } = event {
+                closes.push((*fd, *reason));
+            }
+        }
+        closes.sort_unstable_by_key(|(fd, _)| *fd);
+        (closes, status)
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    let timed = tokio::time::timeout(DEADLINE, future).await;
+    timed.expect("nothing came in time")
+}
+
+async fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    in_time(async {
+        loop {
+            if let Some(value) = condition() {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+}
+
+/// A child whose actors the test started itself, to have their addresses.
+struct Scene {
+    log: Log,
+    handle: ProcessHandle,
+    process: Addr<Process>,
+    writer: Addr<PipeWriter>,
+    reader: Addr<PipeReader>,
+}
+
+impl Scene {
+    /// `script` in a shell, its 0, 1 and 2 piped.
+    #[expect(clippy::zombie_processes, reason = "the janitor reaps it")]
+    fn start(script: &str, policy: OnOrphaned, ended_timeout: Option<Duration>) -> Self {
+        let mut std_child = StdCommand::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ends: [OwnedFd; 3] = [
+            std_child.stdin.take().unwrap().into(),
+            std_child.stdout.take().unwrap().into(),
+            std_child.stderr.take().unwrap().into(),
+        ];
+        let log = Log::default();
+        let (outlet, inbox) = log.clone().start().into_protocol().into_parts();
+        let child = Child::new(Origin {
+            id: ProcessId::next(),
+            program: "sh".to_owned(),
+            outlet,
+            inbox,
+            on_orphaned: policy,
+            ended_timeout,
+            piped: vec![0, 1, 2],
+            readers: 2,
+        });
+        child
+            .cell
+            .fill(i32::try_from(std_child.id()).unwrap(), None);
+
+        let [input, output, errors] = ends.map(|end| {
+            sys::io::set_nonblocking(end.as_fd()).unwrap();
+            let interest = Interest::READABLE.add(Interest::WRITABLE);
+            sys::io::register(end, interest, &Handle::current()).unwrap()
+        });
+        let window = Command::DEFAULT_WINDOW;
+        let writer = PipeWriter::new(Arc::clone(&child), 0, input).start();
+        let [reader, other] = [(1, output), (2, errors)]
+            .map(|(fd, end)| PipeReader::new(Arc::clone(&child), fd, end, window).start());
+        let port =
+            |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));
+        child.set_ports(vec![
+            port(0, Direction::Write, writer.clone().recipient()),
+            port(1, Direction::Read, reader.clone().recipient()),
+            port(2, Direction::Read, other.recipient()),
+        ]);
+        let process = Process::start_with(&child, Vec::new(), window);
+        let owner = process.clone();
+        child.on_ended(move || owner.do_send(Ended));
+        child.apply(Input::Made);
+        janitor::watch(child.watched());
+        Self {
+            log,
+            handle: ProcessHandle::new(child),
+            process,
+            writer,
+            reader,
+        }
+    }
+
+    fn release(self) -> Self {
+        Process::release(self.handle.child());
+        self
+    }
+
+    /// Everything has ended, and every actor has stopped.
+    async fn ended(self) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
+        let ended = self.log.ended(&self.handle).await;
+        eventually(|| {
+            let lives =
+                self.process.connected() || self.writer.connected() || self.reader.connected();
+            (!lives).then_some(())
+        })
+        .await;
+        ended
+    }
+}
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    System::new().block_on(test)
+}
+
+#[test]
+fn a_process_actor_that_panics_orphans_its_child() {
+    run(async {
+        let scene = Scene::start("exec sleep 60", OnOrphaned::Kill, None).release();
+        scene.process.do_send(Boom);
+        let (closes, status) = scene.ended().await;
+        assert_eq!(status.signal(), Some(Signal::KILL));
+        let gone = [0, 1, 2].map(|fd| (fd, CloseReason::Gone));
+        assert_eq!(closes, gone);
+    });
+}
+
+#[test]
+fn a_process_actor_that_panics_leaves_a_child_that_shall_be_left() {
+    run(async {
+        // The close of its pipes is all that it notices.
+        let scene = Scene::start("read x; exit 7", OnOrphaned::Leave, None).release();
+        scene.process.do_send(Boom);
+        let (closes, status) = scene.ended().await;
+        assert_eq!(status.code(), Some(7));
+        let gone = [0, 1, 2].map(|fd| (fd, CloseReason::Gone));
+        assert_eq!(closes, gone);
+    });
+}
+
+#[test]
+fn a_reader_that_panics_closes_its_descriptor_only() {
+    run(async {
+        let scene = Scene::start("read x; echo \"$x\" >&2; exit 7", OnOrphaned::Kill, None);
+        let scene = scene.release();
+        scene.reader.do_send(Boom);
+        let log = scene.log.clone();
+        let lost = ProcessEvent::ChildConnectionLost {
+            fd: 1,
+            reason: CloseReason::Gone,
+        };
+        eventually(|| log.events().contains(&lost).then_some(())).await;
+        scene.handle.write("still here\n").unwrap();
+        let (closes, status) = scene.ended().await;
+        assert_eq!(status.code(), Some(7));
+        assert_eq!(
+            closes[1..],
+            [(1, CloseReason::Gone), (2, CloseReason::ByChild)]
+        );
+        let data = ProcessEvent::ChildDataReceived {
+            fd: 2,
+            data: "still here\n".into(),
+        };
+        assert!(log.events().contains(&data), "{:?}", log.events());
+    });
+}
+
+#[test]
+fn a_writer_that_panics_closes_its_descriptor_only() {
+    run(async {
+        let scene = Scene::start("cat; echo done; exit 7", OnOrphaned::Kill, None).release();
+        scene.writer.do_send(Boom);
+        let handle = scene.handle.clone();
+        let (closes, status) = scene.ended().await;
+        assert_eq!(status.code(), Some(7));
+        assert_eq!(
+            closes,
+            [
+                (0, CloseReason::Gone),
+                (1, CloseReason::ByChild),
+                (2, CloseReason::ByChild)
+            ]
+        );
+        assert!(handle.write("late").is_err());
+    });
+}
+
+#[test]
+fn a_reader_that_panics_does_not_stop_the_clock_of_the_ended_timeout() {
+    run(async {
+        // An heir holds the pipes until its input ends.
+        let script = "exec 3<&0; cat <&3 & exit 7";
+        let timeout = Duration::from_millis(50);
+        let scene = Scene::start(script, OnOrphaned::Kill, Some(timeout));
+        // Before its release: it counts as busy.
+        scene.reader.do_send(Boom);
+        let reader = scene.reader.clone();
+        eventually(|| (!reader.connected()).then_some(())).await;
+        let (closes, status) = scene.release().ended().await;
+        assert_eq!(status.code(), Some(7));
+        assert_eq!(
+            closes,
+            [
+                (0, CloseReason::Cut),
+                (1, CloseReason::Gone),
+                (2, CloseReason::Cut)
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_supervisor_that_panics_orphans_its_children_and_is_replaced() {
+    run(async {
+        let supervisor = ProcessSupervisor::current().unwrap();
+        let arbiter = supervisor.send(Where).await.unwrap().unwrap();
+        let stubborn = "trap '' TERM; echo ready; exec sleep 60";
+        let spawn = |script, policy| {
+            let log = Log::default();
+            let command = Command::new("sh").args(["-c", script]).on_orphaned(policy);
+            let spawning = command.spawn(log.clone().start());
+            async move { (spawning.await.unwrap(), log) }
+        };
+        let left = spawn("read x; exit 7", OnOrphaned::Leave).await;
+        let killed = spawn("exec sleep 60", OnOrphaned::Kill).await;
+        let terminated = spawn("exec sleep 60", OnOrphaned::Terminate(DEADLINE)).await;
+        let grace = Duration::from_millis(50);
+        let stubborn = spawn(stubborn, OnOrphaned::Terminate(grace)).await;
+        let ready = |event: &ProcessEvent| matches!(event, ProcessEvent::ChildDataReceived { .. });
+        eventually(|| stubborn.1.events().iter().any(ready).then_some(())).await;
+        assert_eq!(supervisor.send(List).await.unwrap().len(), 4);
+
+        supervisor.do_send(Boom);
+        let end = async |(process, log): (ProcessHandle, Log)| {
+            let (closes, status) = log.ended(&process).await;
+            assert_eq!(closes.len(), 3);
+            (status.code(), status.signal())
+        };
+        assert_eq!(end(left).await, (Some(7), None));
+        assert_eq!(end(killed).await, (None, Some(Signal::KILL)));
+        assert_eq!(end(terminated).await, (None, Some(Signal::TERM)));
+        assert_eq!(end(stubborn).await, (None, Some(Signal::KILL)));
+        // Its thread goes with its last child.
+        eventually(|| (!arbiter.alive()).then_some(())).await;
+
+        let next = ProcessSupervisor::current().unwrap();
+        assert_ne!(next, supervisor);
+        assert_eq!(ProcessSupervisor::current().unwrap(), next);
+        let process = Command::new("true").spawn(crate::NoProtocol).await.unwrap();
+        assert!(in_time(process.ended()).await.unwrap().success());
+    });
+}
+
+#[test]
+fn a_spawn_by_a_supervisor_that_panics_meanwhile_leaves_no_child() {
+    run(async {
+        let token = format!("60.{}", std::process::id());
+        for _ in 0..20 {
+            let supervisor = ProcessSupervisor::new().start();
+            let command = Command::new("sleep").arg(&token);
+            let spawn = supervisor.send(Spawn::new(command, crate::NoProtocol));
+            supervisor.do_send(Boom);
+            // Committed before the panic, or never.
+            if let Ok(Ok(process)) = in_time(spawn).await {
+                let status = in_time(process.ended()).await.unwrap();
+                assert_eq!(status.signal(), Some(Signal::KILL));
+            }
+            assert!(!supervisor.connected());
+        }
+        eventually(|| (!has_bearer(&token)).then_some(())).await;
+    });
+}
+
+/// Whether any process has `token` among its arguments.
+fn has_bearer(token: &str) -> bool {
+    let listing = std::fs::read_dir("/proc").unwrap().flatten();
+    listing.into_iter().any(|entry| {
+        let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&cmdline).contains(token)
+    })
+}

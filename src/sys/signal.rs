@@ -2,9 +2,11 @@
 
 use std::ffi::c_long;
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::cvt;
 
@@ -62,4 +64,41 @@ fn kill(pid: libc::pid_t, signal: i32) -> io::Result<()> {
 
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
+/// Whether a SIGPIPE would do nothing to this process.
+pub(crate) fn ignores_sigpipe() -> bool {
+    // SAFETY: all zero is a valid sigaction; the call fills it.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: asks only; the pointer is to a live local.
+    let asked = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Runs `write` so that a broken pipe is an error and no signal: the SIGPIPE, which comes to the
+/// writing thread, is blocked and taken away.
+pub(crate) fn without_sigpipe(write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    let mut only = SigSet::empty();
+    only.add(Signal::SIGPIPE);
+    let pending = is_sigpipe_pending();
+    let Ok(mask) = only.thread_swap_mask(SigmaskHow::SIG_BLOCK) else {
+        return write();
+    };
+    let result = write();
+    if !pending && is_sigpipe_pending() {
+        // It is there: does not wait.
+        let _ = only.wait();
+    }
+    let _ = mask.thread_set_mask();
+    result
+}
+
+fn is_sigpipe_pending() -> bool {
+    // SAFETY: all zero is a valid sigset_t; the call fills it.
+    let mut pending: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: the pointers are to a live local.
+    unsafe {
+        libc::sigpending(&raw mut pending) == 0
+            && libc::sigismember(&raw const pending, libc::SIGPIPE) == 1
+    }
 }

@@ -24,6 +24,17 @@ impl Census {
         }
     }
 
+    /// The census when no child is left, not even a pidfd of one that has just been reaped.
+    pub async fn quiet() -> Self {
+        let quiet = || children().is_empty() && pidfds() == 0;
+        eventually(
+            "no child to be left",
+            || quiet().then(Self::take),
+            || format!("{:#?}", Self::take()),
+        )
+        .await
+    }
+
     /// Waits until the process has exactly what it had at `self`.
     pub async fn assert_restored(&self) {
         eventually(
@@ -33,6 +44,33 @@ impl Census {
         )
         .await;
     }
+
+    /// The same, but for spawner threads: they are immortal and few, and when another one starts
+    /// depends on the load.
+    pub async fn assert_restored_but_spawners(&self) {
+        let wanted = self.clone().without_spawners();
+        eventually(
+            "the census to be as before, spawner threads aside",
+            || (Self::take().without_spawners() == wanted).then_some(()),
+            || format!("{:#?}, before {wanted:#?}", Self::take()),
+        )
+        .await;
+    }
+
+    fn without_spawners(mut self) -> Self {
+        self.threads.retain(|name| !is_spawner(name));
+        self
+    }
+}
+
+/// Whether a thread's name, which the kernel cuts off, is that of a spawner thread.
+pub fn is_spawner(name: &str) -> bool {
+    name == "actix-process-s"
+}
+
+/// How many spawner threads there are.
+pub fn spawner_threads() -> usize {
+    threads().iter().filter(|name| is_spawner(name)).count()
 }
 
 /// Descriptors by number. Sockets and pipes without their inode, which differ in every run.
@@ -54,6 +92,15 @@ pub fn open_fds() -> BTreeMap<i32, String> {
         }
     }
     fds
+}
+
+/// How many open descriptors are pidfds.
+fn pidfds() -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links
+        .filter(|target| target.to_string_lossy().contains("pidfd"))
+        .count()
 }
 
 /// Direct children of this process, zombies included.
@@ -88,6 +135,13 @@ pub fn state_and_parent(pid: i32) -> Option<(char, i32)> {
 /// Whether a process is gone: there is none, or a zombie that its reaper has not got to.
 pub fn is_gone(pid: i32) -> bool {
     matches!(state_and_parent(pid), None | Some(('Z' | 'X', _)))
+}
+
+/// Whether a pidfd is open: that of a child which has just ended closes a little later.
+pub fn has_pidfd() -> bool {
+    let listing = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let mut targets = listing.filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets.any(|target| target.to_string_lossy().contains("pidfd"))
 }
 
 pub fn threads() -> Vec<String> {

@@ -22,14 +22,21 @@ use nix::libc;
 /// | `take FD N` | reads N bytes from FD |
 /// | `spam N` | writes N bytes to 1: those of [`pattern`] |
 /// | `tiny N` | writes N bytes to 1, one at a time |
+/// | `pour N` | writes N bytes to 1 from one small buffer |
+/// | `drip` | writes to 1, one byte at a time, until nobody reads |
+/// | `chatter` | writes a line to 1 every few milliseconds, until nobody reads |
+/// | `copy FROM TO` | copies descriptor FROM to TO until the end |
+/// | `leave N ACTION...` | leaves a grandchild that runs the next N words; says `held PID` |
 /// | `close FD` | closes FD |
 /// | `ignore SIGNAL`, `raise SIGNAL` | by number |
 /// | `setpgid` | makes a process group of its own |
 /// | `hold` | leaves a grandchild that holds all its descriptors until killed; says `held PID` |
 /// | `hold-until FD` | leaves one that holds them until FD ends, then says `heir done` and exits |
+/// | `reuse PID` | forks until one has this pid: it leads a group, says `reused`, and `alive` when 0 ends |
 /// | `lease PATH` | takes a write lease on PATH, so that an exec of it hangs |
 /// | `fds` | lists its descriptors: number, what, blocking or not |
 /// | `status`, `env`, `cwd`, `args` | tells about itself |
+/// | `show PATH` | writes a file to 1 |
 /// | `pause` | waits for ever |
 /// | `exit CODE` | exits; 0 without it |
 pub fn helper<I: IntoIterator>(actions: I) -> Command
@@ -100,6 +107,32 @@ fn run(actions: &[String]) {
                     file(1).write_all(&[byte]).unwrap();
                 }
             }
+            "pour" => {
+                let mut left = number(next()) as usize;
+                let piece = pattern(64 * 1024);
+                while left > 0 {
+                    let now = left.min(piece.len());
+                    if file(1).write_all(&piece[..now]).is_err() {
+                        break;
+                    }
+                    left -= now;
+                }
+            }
+            "drip" => while file(1).write_all(b".").is_ok() {},
+            "chatter" => {
+                while file(1).write_all(b"and so on\n").is_ok() {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+            }
+            "copy" => {
+                let from = number(next());
+                let _ = io::copy(&mut *file(from), &mut *file(number(next())));
+            }
+            "leave" => {
+                let words: Vec<&str> = (0..number(next())).map(|_| next()).collect();
+                let pid = grandchild(&words);
+                tell(1, &format!("held {pid}\n"));
+            }
             // SAFETY: closes a descriptor that nothing here owns.
             "close" => drop(unsafe { OwnedFd::from_raw_fd(number(next())) }),
             // SAFETY: no handler, only a disposition.
@@ -119,6 +152,7 @@ fn run(actions: &[String]) {
                 let pid = grandchild(&["drain", fd, "say", "heir done"]);
                 tell(1, &format!("held {pid}\n"));
             }
+            "reuse" => reuse(number(next())),
             "lease" => {
                 let program = File::open(next()).unwrap();
                 // SAFETY: integers; the holder ignores the signal that announces the break.
@@ -131,6 +165,7 @@ fn run(actions: &[String]) {
             }
             "fds" => tell(1, &list_fds()),
             "status" => tell(1, &fs::read_to_string("/proc/self/status").unwrap()),
+            "show" => tell(1, &fs::read_to_string(next()).unwrap()),
             "env" => {
                 for (key, value) in std::env::vars() {
                     tell(1, &format!("{key}={value}\n"));
@@ -149,6 +184,31 @@ fn run(actions: &[String]) {
             },
             "exit" => process::exit(number(next())),
             other => panic!("no action is named {other}"),
+        }
+    }
+}
+
+/// Forks short-lived processes until the kernel has come round to `wanted`.
+fn reuse(wanted: i32) {
+    // SAFETY: this process has one thread, and the dead are reaped by the kernel.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    loop {
+        // SAFETY: as above.
+        match unsafe { libc::fork() } {
+            0 if process::id() as i32 == wanted => {
+                // SAFETY: integers.
+                unsafe { libc::setpgid(0, 0) };
+                tell(1, "reused\n");
+                let _ = io::copy(&mut *file(0), &mut io::sink());
+                tell(1, "alive\n");
+                return;
+            }
+            // SAFETY: ends the process without running what the parent has registered.
+            0 => unsafe { libc::_exit(0) },
+            pid if pid == wanted => return,
+            // There were too many at once.
+            -1 => std::thread::yield_now(),
+            _ => {}
         }
     }
 }

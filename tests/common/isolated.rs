@@ -1,9 +1,16 @@
 //! Tests that need a process for themselves.
 
+use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Marks the process that runs one test alone.
 const MARK: &str = "ACTIX_PROCESS_ISOLATED";
+
+/// Whether this is a process that runs one test alone.
+pub fn is_isolated() -> bool {
+    std::env::var_os(MARK).is_some()
+}
 
 /// Runs `body` in a fresh process that runs nothing but the test `name` (its path inside the test
 /// binary); fails with its output.
@@ -13,10 +20,20 @@ pub fn isolated(name: &str, body: impl FnOnce()) {
 
 /// The same, with changes to how that process is started.
 pub fn isolated_with(name: &str, change: impl FnOnce(&mut Command), body: impl FnOnce()) {
-    if std::env::var_os(MARK).is_some() {
+    isolated_from(std::env::current_exe, name, change, body);
+}
+
+/// The same, from a copy of this program: `copy` makes it, and is not called in the new process.
+pub fn isolated_from(
+    copy: impl FnOnce() -> io::Result<PathBuf>,
+    name: &str,
+    change: impl FnOnce(&mut Command),
+    body: impl FnOnce(),
+) {
+    if is_isolated() {
         return body();
     }
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = Command::new(copy().unwrap());
     command
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, "1");

@@ -5,7 +5,10 @@
 
 pub mod census;
 pub mod helper;
+pub mod hoarder;
+pub mod hung;
 pub mod isolated;
+pub mod limits;
 pub mod trace;
 
 use std::future::Future;
@@ -42,5 +45,72 @@ pub async fn eventually<T>(
             seen()
         );
         actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Makes every thread run that spawns, failed and cancelled ones included, ever start for good;
+/// gives the census then.
+pub async fn start_all_threads() -> census::Census {
+    use futures::FutureExt;
+
+    let (_, protocol) = trace::Trace::start();
+    trace::history(&helper::helper(["say", "hello"])).await;
+    let mut spawning = helper::helper(["pause"]).spawn(&protocol);
+    assert!((&mut spawning).now_or_never().is_none());
+    // Blocks this arbiter, so that the spawn is not committed but cancelled, and the janitor has
+    // a child to reap.
+    let begun = std::time::Instant::now();
+    while census::children().is_empty() {
+        assert!(begun.elapsed() < DEADLINE, "no child came");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(spawning);
+    let census = census::Census::quiet().await;
+    assert!(census.threads.contains(&"actix-process-j".to_owned()));
+    census
+}
+
+/// Writes an executable file by another process. A descriptor of ours that is open for writing
+/// could be in a child that is just being spawned, and the file be "busy" for a moment.
+pub fn write_executable(path: &std::path::Path, content: &str) {
+    let status = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
+            "sh",
+            content,
+        ])
+        .arg(path)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// Copies this program to `path`, by another process for the same reason.
+pub fn copy_of_this_program(path: &std::path::Path) {
+    let status = std::process::Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(path)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// Waits for `future` on this thread without any runtime.
+pub fn block_on_thread<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    let begun = std::time::Instant::now();
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        let left = DEADLINE.checked_sub(begun.elapsed());
+        std::thread::park_timeout(left.expect("the future did not resolve in time"));
     }
 }

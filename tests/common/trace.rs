@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
-use actix_process::{CloseReason, ExitStatus, FromProcess, ProcessEvent, ProcessHandle, ProcessId};
+use actix_process::{
+    CloseReason, Command, ExitStatus, FromProcess, ProcessEvent, ProcessHandle, ProcessId,
+};
 use actix_process::{ProcessProtocol, process_protocol};
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -31,6 +33,15 @@ impl Trace {
             trace: trace.clone(),
         };
         (trace, tracer.start())
+    }
+
+    /// The same, with the actor on another arbiter.
+    pub fn start_in(arbiter: &ArbiterHandle) -> (Self, Addr<Tracer>) {
+        let trace = Self::default();
+        let tracer = Tracer {
+            trace: trace.clone(),
+        };
+        (trace, Tracer::start_in_arbiter(arbiter, |_| tracer))
     }
 
     /// All events, oldest first.
@@ -133,6 +144,13 @@ pub fn data_of(events: &[ProcessEvent], fd: i32) -> Vec<u8> {
         }
     }
     joined
+}
+
+/// Spawns `command` and waits for its end.
+pub async fn history(command: &Command) -> History {
+    let (trace, protocol) = Trace::start();
+    let process = command.spawn(&protocol).await.unwrap();
+    trace.ended(&process).await
 }
 
 /// Events for a message: data by its length.
