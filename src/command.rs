@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fds::{Fd, FdMap};
+use crate::limits::{Limit, Resource};
+use crate::signal::Signal;
 
 /// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
@@ -56,7 +60,20 @@ pub struct Command {
     pub(crate) env_clear: bool,
     pub(crate) env: BTreeMap<OsString, Option<OsString>>,
     pub(crate) current_dir: Option<PathBuf>,
+    pub(crate) chdir_as_parent: bool,
     pub(crate) process_group: Option<i32>,
+    pub(crate) setsid: bool,
+    pub(crate) user: Option<String>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) groups: Option<Vec<u32>>,
+    pub(crate) umask: Option<u32>,
+    pub(crate) limits: BTreeMap<Resource, Limit>,
+    pub(crate) nice: Option<i32>,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) no_new_privs: bool,
+    pub(crate) parent_death_signal: Option<Signal>,
+    pub(crate) cgroup: Option<Arc<OwnedFd>>,
     pub(crate) fds: FdMap,
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) ended_timeout: Option<Duration>,
@@ -81,7 +98,20 @@ impl Command {
             env_clear: false,
             env: BTreeMap::new(),
             current_dir: None,
+            chdir_as_parent: false,
             process_group: None,
+            setsid: false,
+            user: None,
+            uid: None,
+            gid: None,
+            groups: None,
+            umask: None,
+            limits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            parent_death_signal: None,
+            cgroup: None,
             fds: FdMap::stdio(),
             on_orphaned: OnOrphaned::default(),
             ended_timeout: None,
@@ -154,6 +184,93 @@ impl Command {
     /// Without it the child stays in the parent's group, so that a terminal's Ctrl-C reaches it.
     pub fn process_group(mut self, group: i32) -> Self {
         self.process_group = Some(group);
+        self
+    }
+
+    /// Makes the child lead a session of its own, and so a process group, without a terminal.
+    /// Excludes [`process_group`](Self::process_group).
+    pub fn setsid(mut self, setsid: bool) -> Self {
+        self.setsid = setsid;
+        self
+    }
+
+    /// The user as whom the program runs, by name: uid, group and supplementary groups as passwd
+    /// and group have them, unless [`gid`](Self::gid) or [`groups`](Self::groups) say otherwise.
+    /// Excludes [`uid`](Self::uid). Looked up at the spawn, not on an arbiter.
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.user = Some(name.into());
+        self
+    }
+
+    /// The user id with which the program runs. Without a [`gid`](Self::gid) its group is the one
+    /// that passwd has for it; the supplementary groups become that user's, never the parent's.
+    pub fn uid(mut self, uid: u32) -> Self {
+        self.uid = Some(uid);
+        self
+    }
+
+    /// The group id with which the program runs.
+    pub fn gid(mut self, gid: u32) -> Self {
+        self.gid = Some(gid);
+        self
+    }
+
+    /// The supplementary groups of the program; an empty list for none.
+    pub fn groups(mut self, groups: impl IntoIterator<Item = u32>) -> Self {
+        self.groups = Some(groups.into_iter().collect());
+        self
+    }
+
+    /// Whether the change to [`current_dir`](Self::current_dir) is made with the parent's ids, not
+    /// yet the child's own: for a directory that the child's user may not enter.
+    pub fn chdir_as_parent(mut self, as_parent: bool) -> Self {
+        self.chdir_as_parent = as_parent;
+        self
+    }
+
+    /// The mode bits that files made by the child do not get, 0 to 0o777.
+    pub fn umask(mut self, mask: u32) -> Self {
+        self.umask = Some(mask);
+        self
+    }
+
+    /// A resource limit: the soft one, in force, and the hard one, up to which the child may raise
+    /// it. [`UNLIMITED`](crate::UNLIMITED) for none.
+    pub fn rlimit(mut self, resource: Resource, soft: u64, hard: u64) -> Self {
+        self.limits.insert(resource, Limit { soft, hard });
+        self
+    }
+
+    /// The nice value: -20 (most favoured; needs privilege) to 19.
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.nice = Some(nice);
+        self
+    }
+
+    /// How readily the kernel kills the child when memory is short: -1000 (never; needs privilege)
+    /// to 1000 (first of all).
+    pub fn oom_score_adj(mut self, adjustment: i32) -> Self {
+        self.oom_score_adj = Some(adjustment);
+        self
+    }
+
+    /// Whether the child, and all that it runs, can never gain privileges by an exec.
+    pub fn no_new_privs(mut self, no_new_privs: bool) -> Self {
+        self.no_new_privs = no_new_privs;
+        self
+    }
+
+    /// The signal that the kernel sends the child when this process dies, in whatever way: also of
+    /// SIGKILL or `std::process::exit`. The child may change it; an exec of a set-user-id program
+    /// clears it.
+    pub fn parent_death_signal(mut self, signal: Signal) -> Self {
+        self.parent_death_signal = Some(signal);
+        self
+    }
+
+    /// The cgroup (version 2) that the child joins before its program runs: its directory, open.
+    pub fn cgroup(mut self, directory: OwnedFd) -> Self {
+        self.cgroup = Some(Arc::new(directory));
         self
     }
 

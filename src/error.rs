@@ -11,8 +11,10 @@ pub enum SpawnStep {
     Invalid,
     /// Making, checking or placing descriptors.
     Fds,
-    /// Taking on a process group.
+    /// Taking on a session, a process group, a user, groups, or a tie to the parent's life.
     Identity,
+    /// Setting a limit, a priority, the umask or the cgroup.
+    Limits,
     /// Changing to the working directory.
     Cwd,
     /// The kernel made no process: too many of them, or no memory.
@@ -55,6 +57,13 @@ impl SpawnError {
             subject: subject.into(),
             detail: detail.into(),
             source: None,
+        }
+    }
+
+    pub(crate) fn identity(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Identity,
+            ..Self::invalid(subject, detail)
         }
     }
 
@@ -112,6 +121,7 @@ impl fmt::Display for SpawnError {
             SpawnStep::Invalid => "invalid command",
             SpawnStep::Fds => "cannot set up descriptors",
             SpawnStep::Identity => "cannot take on identity",
+            SpawnStep::Limits => "cannot set limit",
             SpawnStep::Cwd => "cannot change directory",
             SpawnStep::Clone => "cannot make a process",
             SpawnStep::Exec => "cannot execute",

@@ -1,19 +1,22 @@
 //! From a command to what the kernel wants: everything is checked, looked up and opened here,
 //! before there is a child. Runs on a spawner thread, since a look-up may block.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
+use crate::check::check;
 use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
 use crate::fds::{Fd, Kind};
+use crate::identity::Identity;
+use crate::plan::{Meanings, Plan};
 use crate::port::Direction;
 use crate::sys;
-use crate::sys::child::ChildStep;
+use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
 use crate::sys::fdplan::{self, Wish};
 
@@ -24,6 +27,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 #[derive(Debug)]
 pub(crate) struct Prepared {
     image: Image,
+    meanings: Meanings,
     path: OsString,
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
@@ -58,7 +62,7 @@ impl Source {
 
 impl Prepared {
     pub(crate) fn new(command: &Command) -> Result<Self, SpawnError> {
-        check_numbers(command)?;
+        check(command)?;
         let (path, envp) = environment(command)?;
         let program = c_string(&command.program, "the program")?;
         if program.is_empty() {
@@ -70,6 +74,7 @@ impl Prepared {
             None => None,
         };
         let candidates = candidates(&program, &path);
+        let identity = Identity::resolve(command)?;
 
         let mut sources = Vec::new();
         let mut parent_ends = Vec::new();
@@ -85,16 +90,17 @@ impl Prepared {
         }
         let mut kept: Vec<RawFd> = wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
+        let plan = Plan::new(command, cwd, &identity, &fdplan::plan(&wishes))?;
         Ok(Self {
             image: Image {
                 candidates,
                 argv,
                 envp,
-                cwd,
-                group: command.process_group,
-                fds: fdplan::plan(&wishes),
+                steps: plan.steps,
+                changes_ids: identity.changes_ids(),
                 kept,
             },
+            meanings: plan.meanings,
             path,
             sources,
             parent_ends,
@@ -110,6 +116,7 @@ impl Prepared {
     ) -> Result<(Born, Vec<ParentEnd>), SpawnError> {
         let Self {
             image,
+            meanings,
             path,
             sources,
             parent_ends,
@@ -118,27 +125,8 @@ impl Prepared {
         drop(sources);
         match result {
             Ok(born) => Ok((born, parent_ends)),
-            Err(stillborn) => Err(error_of(command, &image, &path, stillborn)),
+            Err(stillborn) => Err(error_of(command, &image, &meanings, &path, stillborn)),
         }
-    }
-}
-
-fn check_numbers(command: &Command) -> Result<(), SpawnError> {
-    let mut seen = HashSet::new();
-    for (n, _) in command.fds.iter() {
-        if *n < 0 {
-            return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
-        }
-        if !seen.insert(*n) {
-            return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
-        }
-    }
-    match command.process_group {
-        Some(group) if group < 0 => Err(SpawnError::invalid(
-            format!("process group {group}"),
-            "is negative",
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -245,39 +233,25 @@ fn parent_end(fd: i32, direction: Direction, end: OwnedFd) -> Result<ParentEnd, 
     Ok(ParentEnd { fd, direction, end })
 }
 
-fn error_of(command: &Command, image: &Image, path: &OsStr, stillborn: Stillborn) -> SpawnError {
+fn error_of(
+    command: &Command,
+    image: &Image,
+    plan: &Meanings,
+    path: &OsStr,
+    stillborn: Stillborn,
+) -> SpawnError {
     let program = command.program.to_string_lossy();
-    let (step, errno, index) = match stillborn {
+    let (failed, errno) = match stillborn {
         Stillborn::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
-        Stillborn::Child { step, errno, index } => (step, errno, index),
+        Stillborn::Child { failed, errno } => (failed, errno),
     };
     let source = std::io::Error::from_raw_os_error(errno);
-    match step {
-        ChildStep::Group => {
-            let group = command.process_group.unwrap_or_default();
-            SpawnError::new(
-                SpawnStep::Identity,
-                format!("process group {group}"),
-                source,
-            )
-        }
-        ChildStep::CloseOthers => SpawnError::new(SpawnStep::Fds, "other descriptors", source)
-            .with_detail("closing what the map does not name"),
-        ChildStep::Place => {
-            let target = image.fds.get(index).map_or(-1, |step| step.target());
-            SpawnError::new(SpawnStep::Fds, format!("fd {target}"), source)
-        }
-        ChildStep::Cwd => {
-            let dir = command
-                .current_dir
-                .as_deref()
-                .unwrap_or_else(|| "".as_ref());
-            SpawnError::new(SpawnStep::Cwd, dir.to_string_lossy(), source)
-        }
-        ChildStep::Exec => {
+    match failed {
+        Failed::Step(index) => plan.error(index, source),
+        Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
+        Failed::Exec => {
             let detail = explain::exec_failure(command, &image.candidates, path, errno);
             SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
         }
-        ChildStep::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
     }
 }

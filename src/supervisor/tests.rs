@@ -168,10 +168,13 @@ impl Scene {
         });
         let window = Command::DEFAULT_WINDOW;
         let writer = PipeWriter::new(Arc::clone(&child), 0, input).start();
-        let [reader, other] = [(1, output), (2, errors)]
-            .map(|(fd, end)| PipeReader::new(Arc::clone(&child), fd, end, window).start());
-        let port =
-            |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));
+        let [reader, other] = [(1, output), (2, errors)].map(|(fd, end)| {
+            let valve = Arc::default();
+            PipeReader::new(Arc::clone(&child), fd, end, window, valve).start()
+        });
+        let port = |fd, direction, to: Recipient<FdCommand>| {
+            Port::new(fd, direction, Arc::default(), Route::Actor(to))
+        };
         child.set_ports(vec![
             port(0, Direction::Write, writer.clone().recipient()),
             port(1, Direction::Read, reader.clone().recipient()),

@@ -13,8 +13,9 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::libc;
 
-use super::child::{CANCELLED, ChildStep, KERNEL_SIGSET_BYTES, Orders, Report, child_main};
-use super::fdplan::FdStep;
+use super::child::{CANCELLED, Failed, KERNEL_SIGSET_BYTES, Orders, Report, child_main};
+use super::dumpable;
+use super::step::Steps;
 use super::{cvt, signal, wait};
 
 /// A child that has exec'd (or was killed while it did).
@@ -31,12 +32,7 @@ pub(crate) enum Stillborn {
     /// The kernel made no process.
     Clone(Error),
     /// The process was made, failed at a step before its exec, and has been reaped.
-    Child {
-        step: ChildStep,
-        errno: i32,
-        /// For [`ChildStep::Place`]: which of the descriptor steps.
-        index: usize,
-    },
+    Child { failed: Failed, errno: i32 },
 }
 
 /// What a child is made from. All strings are ready for the kernel.
@@ -45,9 +41,9 @@ pub(crate) struct Image {
     pub(crate) candidates: Vec<CString>,
     pub(crate) argv: Vec<CString>,
     pub(crate) envp: Vec<CString>,
-    pub(crate) cwd: Option<CString>,
-    pub(crate) group: Option<libc::pid_t>,
-    pub(crate) fds: Vec<FdStep>,
+    pub(crate) steps: Steps,
+    /// Whether a step changes the ids.
+    pub(crate) changes_ids: bool,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
 }
@@ -168,14 +164,14 @@ pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result
         candidates: &candidates,
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
-        cwd: image.cwd.as_ref().map_or(ptr::null(), |cwd| cwd.as_ptr()),
-        group: image.group,
-        fds: &image.fds,
+        steps: image.steps.as_slice(),
+        parent: std::process::id() as libc::pid_t,
         kept: &image.kept,
         ticket: &ticket.state,
         report: &report,
     };
 
+    let _dumpable = image.changes_ids.then(dumpable::Keep::new);
     let born = if cfg!(actix_process_force_no_pidfd) {
         clone_child(&orders, ticket, stack, false)
     } else {
@@ -190,10 +186,10 @@ pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result
 
     match report.failure() {
         None => Ok(born),
-        Some((step, errno, index)) => {
+        Some((failed, errno)) => {
             // It is exiting already, so this wait is short.
             wait::wait_and_forget(born.pid);
-            Err(Stillborn::Child { step, errno, index })
+            Err(Stillborn::Child { failed, errno })
         }
     }
 }

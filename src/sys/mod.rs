@@ -6,9 +6,12 @@
 
 pub(crate) mod child;
 pub(crate) mod clone;
+mod close_others;
+mod dumpable;
 pub(crate) mod fdplan;
 pub(crate) mod io;
 pub(crate) mod signal;
+pub(crate) mod step;
 pub(crate) mod wait;
 
 use std::io::Error;

@@ -1,0 +1,70 @@
+//! Whether a command makes sense, before anything is looked up or opened.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use crate::command::Command;
+use crate::error::SpawnError;
+
+/// Refuses what can be refused by the command alone.
+pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
+    let mut seen = HashSet::new();
+    for (n, _) in command.fds.iter() {
+        if *n < 0 {
+            return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
+        }
+        if !seen.insert(*n) {
+            return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
+        }
+    }
+    if let Some(group) = command.process_group
+        && group < 0
+    {
+        let subject = format!("process group {group}");
+        return Err(SpawnError::invalid(subject, "is negative"));
+    }
+    excludes(
+        "setsid",
+        command.setsid,
+        "process_group",
+        command.process_group.is_some(),
+    )?;
+    excludes("user", command.user.is_some(), "uid", command.uid.is_some())?;
+    within("nice", command.nice, -20..=19)?;
+    within("oom_score_adj", command.oom_score_adj, -1000..=1000)?;
+    within("umask", command.umask, 0..=0o777)?;
+    // The kernel takes -1 for "as it is".
+    within("uid", command.uid, 0..=u32::MAX - 1)?;
+    within("gid", command.gid, 0..=u32::MAX - 1)?;
+    for (resource, limit) in &command.limits {
+        if limit.soft > limit.hard {
+            let subject = format!("rlimit {resource:?}");
+            return Err(SpawnError::invalid(
+                subject,
+                "its soft limit is above the hard one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn excludes(one: &str, has_one: bool, other: &str, has_other: bool) -> Result<(), SpawnError> {
+    if has_one && has_other {
+        return Err(SpawnError::invalid(one, format!("excludes {other}")));
+    }
+    Ok(())
+}
+
+fn within<T>(what: &str, value: Option<T>, range: RangeInclusive<T>) -> Result<(), SpawnError>
+where
+    T: PartialOrd + Display,
+{
+    match value {
+        Some(value) if !range.contains(&value) => Err(SpawnError::invalid(
+            format!("{what} {value}"),
+            format!("is not from {} to {}", range.start(), range.end()),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Who a child shall be: names and numbers looked up. May block in the name service.
+
+use std::ffi::CString;
+
+use nix::unistd::{Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups};
+
+use crate::command::Command;
+use crate::error::{SpawnError, SpawnStep};
+
+/// The ids that a child takes on; `None` for what it keeps of the parent's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) groups: Option<Vec<u32>>,
+}
+
+impl Identity {
+    /// What the command asks for. A user without a group brings the group that passwd names; the
+    /// supplementary groups become the user's unless the command lists them: never the parent's.
+    pub(crate) fn resolve(command: &Command) -> Result<Self, SpawnError> {
+        let asked = command.user.is_some() || command.uid.is_some() || command.gid.is_some();
+        if !asked && command.groups.is_none() {
+            return Ok(Self::default());
+        }
+        let user = if asked { user_of(command)? } else { None };
+        let uid = match &command.user {
+            Some(_) => user.as_ref().map(|user| user.uid.as_raw()),
+            None => command.uid,
+        };
+        let gid = match (command.gid, uid, &user) {
+            (Some(gid), ..) => Some(gid),
+            (None, Some(_), Some(user)) => Some(user.gid.as_raw()),
+            (None, Some(uid), None) => {
+                return Err(SpawnError::identity(
+                    format!("uid {uid}"),
+                    "is not in passwd, so its group must be given",
+                ));
+            }
+            (None, None, _) => None,
+        };
+        let groups = match &command.groups {
+            Some(groups) => Some(groups.clone()),
+            None => Some(groups_of(user.as_ref(), gid)?),
+        };
+        let identity = Self { uid, gid, groups };
+        Ok(identity.without_what_is_so_already())
+    }
+
+    /// An unprivileged parent may ask for what it is; the calls themselves need privilege.
+    fn without_what_is_so_already(mut self) -> Self {
+        let mut ours: Vec<u32> = getgroups()
+            .map(|groups| groups.into_iter().map(Gid::as_raw).collect())
+            .unwrap_or_default();
+        ours.sort_unstable();
+        ours.dedup();
+        self.groups = self.groups.filter(|groups| {
+            let mut wanted = groups.clone();
+            wanted.sort_unstable();
+            wanted.dedup();
+            wanted != ours
+        });
+        self
+    }
+
+    /// Whether the change makes the kernel take the parent for one that may not be dumped.
+    pub(crate) const fn changes_ids(&self) -> bool {
+        self.uid.is_some() || self.gid.is_some()
+    }
+}
+
+fn user_of(command: &Command) -> Result<Option<User>, SpawnError> {
+    if let Some(name) = &command.user {
+        let subject = format!("user {name:?}");
+        return match User::from_name(name) {
+            Ok(Some(user)) => Ok(Some(user)),
+            Ok(None) => Err(SpawnError::identity(subject, "is unknown")),
+            Err(error) => Err(SpawnError::new(SpawnStep::Identity, subject, error.into())),
+        };
+    }
+    let uid = command.uid.map_or_else(geteuid, Uid::from_raw);
+    User::from_uid(uid)
+        .map_err(|error| SpawnError::new(SpawnStep::Identity, format!("uid {uid}"), error.into()))
+}
+
+/// A user's groups by the group file; for a user who is in no passwd, the group alone.
+fn groups_of(user: Option<&User>, gid: Option<u32>) -> Result<Vec<u32>, SpawnError> {
+    let gid = gid.map_or_else(getegid, Gid::from_raw);
+    let Some(user) = user else {
+        return Ok(vec![gid.as_raw()]);
+    };
+    let name = CString::new(user.name.as_str())
+        .map_err(|_| SpawnError::invalid("the user's name", "holds a NUL"))?;
+    let groups = getgrouplist(&name, gid).map_err(|error| {
+        let subject = format!("the groups of {}", user.name);
+        SpawnError::new(SpawnStep::Identity, subject, error.into())
+    })?;
+    Ok(groups.into_iter().map(Gid::as_raw).collect())
+}

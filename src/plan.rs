@@ -1,0 +1,155 @@
+//! The child's steps in their order, each with what its failure means.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use crate::command::Command;
+use crate::error::{SpawnError, SpawnStep};
+use crate::identity::Identity;
+use crate::sys::fdplan::FdStep;
+use crate::sys::step::Steps;
+
+/// Steps, and what the failure of each means.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) steps: Steps,
+    pub(crate) meanings: Meanings,
+}
+
+/// For each step of the child which step of the spawn it is, and on what.
+#[derive(Debug, Default)]
+pub(crate) struct Meanings(Vec<(SpawnStep, String)>);
+
+impl Meanings {
+    /// What the failure of the step with this index means.
+    pub(crate) fn error(&self, index: usize, source: std::io::Error) -> SpawnError {
+        match self.0.get(index) {
+            Some((step, subject)) => SpawnError::new(*step, subject, source),
+            None => SpawnError::new(SpawnStep::Clone, "an unknown step", source),
+        }
+    }
+}
+
+impl Plan {
+    /// The order is this: what needs the parent's privilege, then the descriptors, then the ids.
+    /// A chdir, which may hang, comes after everything else was closed.
+    pub(crate) fn new(
+        command: &Command,
+        cwd: Option<CString>,
+        identity: &Identity,
+        fds: &[FdStep],
+    ) -> Result<Self, SpawnError> {
+        let mut plan = Self::default();
+        plan.join_groups(command);
+        plan.set_limits(command)?;
+        for step in fds {
+            let subject = format!("fd {}", step.target());
+            plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
+        }
+        plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
+        let (before, after) = if command.chdir_as_parent {
+            (cwd, None)
+        } else {
+            (None, cwd)
+        };
+        plan.change_dir(command, before);
+        plan.take_identity(command, identity);
+        plan.change_dir(command, after);
+        plan.tie_to_parent(command);
+        Ok(plan)
+    }
+
+    fn add(&mut self, step: SpawnStep, subject: impl Into<String>, add: impl FnOnce(&mut Steps)) {
+        let subject = subject.into();
+        add(&mut self.steps);
+        self.meanings
+            .0
+            .resize_with(self.steps.len(), || (step, subject.clone()));
+    }
+
+    fn join_groups(&mut self, command: &Command) {
+        if let Some(cgroup) = &command.cgroup {
+            self.add(SpawnStep::Limits, "cgroup", |steps| {
+                steps.join_cgroup(cgroup.as_fd());
+            });
+        }
+        if command.setsid {
+            self.add(SpawnStep::Identity, "session", Steps::set_session);
+        }
+        if let Some(group) = command.process_group {
+            let subject = format!("process group {group}");
+            self.add(SpawnStep::Identity, subject, |steps| {
+                steps.set_process_group(group);
+            });
+        }
+    }
+
+    fn set_limits(&mut self, command: &Command) -> Result<(), SpawnError> {
+        for (resource, limit) in &command.limits {
+            self.add(SpawnStep::Limits, format!("rlimit {resource:?}"), |steps| {
+                steps.set_limit(*resource, *limit);
+            });
+        }
+        if let Some(nice) = command.nice {
+            self.add(SpawnStep::Limits, format!("nice {nice}"), |steps| {
+                steps.set_nice(nice);
+            });
+        }
+        if let Some(adjustment) = command.oom_score_adj {
+            let subject = format!("oom_score_adj {adjustment}");
+            let text = CString::new(adjustment.to_string())
+                .map_err(|_| SpawnError::invalid(&*subject, "holds a NUL"))?;
+            self.add(SpawnStep::Limits, subject, |steps| {
+                steps.write_oom_score_adj(text);
+            });
+        }
+        if let Some(mask) = command.umask {
+            self.add(SpawnStep::Limits, format!("umask {mask:o}"), |steps| {
+                steps.set_umask(mask);
+            });
+        }
+        Ok(())
+    }
+
+    fn change_dir(&mut self, command: &Command, dir: Option<CString>) {
+        if let (Some(dir), Some(path)) = (dir, &command.current_dir) {
+            self.add(SpawnStep::Cwd, path.to_string_lossy(), |steps| {
+                steps.chdir(dir);
+            });
+        }
+    }
+
+    /// Groups before the group, the user last: each needs the privilege that the next gives up.
+    fn take_identity(&mut self, command: &Command, identity: &Identity) {
+        if let Some(groups) = &identity.groups {
+            self.add(SpawnStep::Identity, format!("groups {groups:?}"), |steps| {
+                steps.set_groups(groups);
+            });
+        }
+        if let Some(gid) = identity.gid {
+            self.add(SpawnStep::Identity, format!("gid {gid}"), |steps| {
+                steps.set_gid(gid);
+            });
+        }
+        if let Some(uid) = identity.uid {
+            let subject = match &command.user {
+                Some(name) => format!("user {name:?} (uid {uid})"),
+                None => format!("uid {uid}"),
+            };
+            self.add(SpawnStep::Identity, subject, |steps| steps.set_uid(uid));
+        }
+    }
+
+    fn tie_to_parent(&mut self, command: &Command) {
+        if command.no_new_privs {
+            self.add(SpawnStep::Identity, "no_new_privs", Steps::set_no_new_privs);
+        }
+        if let Some(signal) = command.parent_death_signal {
+            let subject = format!("parent_death_signal {signal}");
+            self.add(SpawnStep::Identity, subject, |steps| {
+                steps.set_parent_death_signal(signal);
+                steps.check_parent();
+            });
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The child's work before its exec, as data: one step a system call, in order.
+//!
+//! The parent prepares the steps, with all they point to; the child has nothing left to decide.
+
+use std::ffi::{CString, c_int, c_long};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::libc;
+
+use super::fdplan::FdStep;
+use crate::limits::{Limit, Resource};
+use crate::signal::Signal;
+
+/// One step.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A raw system call; -1 is its failure.
+    Call { number: c_long, args: [c_long; 5] },
+    /// Closes every descriptor that the map does not name.
+    CloseOthers,
+    /// Writes to a file of the kernel's, relative to a directory.
+    WriteFile {
+        dir: c_int,
+        path: CString,
+        text: CString,
+    },
+    /// Fails if the parent is gone already.
+    CheckParent,
+}
+
+/// Steps, and the memory that they point to.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    steps: Vec<Step>,
+    /// Never touched after it was made: the calls hold addresses in it.
+    owned: Vec<Owned>,
+}
+
+/// Memory that a call points to, on the heap, so that it does not move.
+#[expect(dead_code, reason = "held for the addresses in the calls")]
+#[derive(Debug)]
+enum Owned {
+    Text(CString),
+    Groups(Box<[libc::gid_t]>),
+    Limit(Box<libc::rlimit64>),
+}
+
+impl Steps {
+    pub(super) fn as_slice(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    fn call(&mut self, number: c_long, args: &[c_long]) {
+        let mut all = [0; 5];
+        for (slot, arg) in all.iter_mut().zip(args) {
+            *slot = *arg;
+        }
+        self.steps.push(Step::Call { number, args: all });
+    }
+
+    pub(crate) fn set_session(&mut self) {
+        self.call(libc::SYS_setsid, &[]);
+    }
+
+    pub(crate) fn set_process_group(&mut self, group: libc::pid_t) {
+        self.call(libc::SYS_setpgid, &[0, group.into()]);
+    }
+
+    pub(crate) fn fd(&mut self, step: FdStep) {
+        let (call, fd, argument, flags) = match step {
+            FdStep::Save { from, to } => (libc::SYS_dup3, from, to, libc::O_CLOEXEC),
+            FdStep::Place { from, to, .. } => (libc::SYS_dup3, from, to, 0),
+            FdStep::Keep { fd } => (libc::SYS_fcntl, fd, libc::F_SETFD, 0),
+        };
+        self.call(call, &[fd.into(), argument.into(), flags.into()]);
+    }
+
+    pub(crate) fn close_others(&mut self) {
+        self.steps.push(Step::CloseOthers);
+    }
+
+    pub(crate) fn chdir(&mut self, dir: CString) {
+        let address = dir.as_ptr() as c_long;
+        self.owned.push(Owned::Text(dir));
+        self.call(libc::SYS_chdir, &[address]);
+    }
+
+    pub(crate) fn set_umask(&mut self, mask: u32) {
+        self.call(libc::SYS_umask, &[mask.into()]);
+    }
+
+    pub(crate) fn set_nice(&mut self, nice: i32) {
+        let this_process = (c_long::from(libc::PRIO_PROCESS as i32), 0);
+        self.call(
+            libc::SYS_setpriority,
+            &[this_process.0, this_process.1, nice.into()],
+        );
+    }
+
+    pub(crate) fn set_limit(&mut self, resource: Resource, limit: Limit) {
+        let limit = Box::new(libc::rlimit64 {
+            rlim_cur: limit.soft,
+            rlim_max: limit.hard,
+        });
+        let address = std::ptr::from_ref(&*limit) as c_long;
+        self.owned.push(Owned::Limit(limit));
+        self.call(libc::SYS_prlimit64, &[0, resource.number().into(), address]);
+    }
+
+    pub(crate) fn write_oom_score_adj(&mut self, text: CString) {
+        self.steps.push(Step::WriteFile {
+            dir: libc::AT_FDCWD,
+            path: c"/proc/self/oom_score_adj".to_owned(),
+            text,
+        });
+    }
+
+    /// Joins the cgroup whose directory is open as `dir` until the exec.
+    pub(crate) fn join_cgroup(&mut self, dir: BorrowedFd<'_>) {
+        self.steps.push(Step::WriteFile {
+            dir: dir.as_raw_fd(),
+            path: c"cgroup.procs".to_owned(),
+            text: c"0".to_owned(),
+        });
+    }
+
+    pub(crate) fn set_groups(&mut self, groups: &[libc::gid_t]) {
+        let groups: Box<[libc::gid_t]> = groups.into();
+        let (count, address) = (groups.len() as c_long, groups.as_ptr() as c_long);
+        self.owned.push(Owned::Groups(groups));
+        self.call(libc::SYS_setgroups, &[count, address]);
+    }
+
+    pub(crate) fn set_gid(&mut self, gid: libc::gid_t) {
+        let gid = gid.into();
+        self.call(libc::SYS_setresgid, &[gid, gid, gid]);
+    }
+
+    pub(crate) fn set_uid(&mut self, uid: libc::uid_t) {
+        let uid = uid.into();
+        self.call(libc::SYS_setresuid, &[uid, uid, uid]);
+    }
+
+    pub(crate) fn set_no_new_privs(&mut self) {
+        self.call(libc::SYS_prctl, &[libc::PR_SET_NO_NEW_PRIVS.into(), 1]);
+    }
+
+    /// After every change of ids, which clears it.
+    pub(crate) fn set_parent_death_signal(&mut self, signal: Signal) {
+        self.call(
+            libc::SYS_prctl,
+            &[libc::PR_SET_PDEATHSIG.into(), signal.number().into()],
+        );
+    }
+
+    pub(crate) fn check_parent(&mut self) {
+        self.steps.push(Step::CheckParent);
+    }
+}
