@@ -1,7 +1,9 @@
 //! What a child's descriptors shall be.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
 
 /// What one descriptor of a child shall be.
 #[derive(Debug, Clone)]
@@ -71,10 +73,13 @@ impl From<OwnedFd> for Fd {
     }
 }
 
-impl Kind {
-    /// Takes a moved descriptor out.
-    pub(crate) fn take(slot: &Mutex<Option<OwnedFd>>) -> Option<OwnedFd> {
-        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl Fd {
+    /// Takes a moved descriptor out; `None` for another kind, or if an earlier spawn took it.
+    fn take(&self) -> Option<OwnedFd> {
+        match &self.0 {
+            Kind::Moved(slot) => lock(slot).take(),
+            _ => None,
+        }
     }
 }
 
@@ -125,9 +130,27 @@ impl FdMap {
             .map(|(_, fd)| fd)
     }
 
+    /// Takes all moved descriptors out, each for the number it is meant for.
+    pub(crate) fn take_moved(&self) -> Moved {
+        let moved = self.entries.iter();
+        Moved(moved.filter_map(|(n, fd)| Some((*n, fd.take()?))).collect())
+    }
+
     /// What the map names, in the order in which it was given.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(i32, Fd)> {
         self.entries.iter()
+    }
+}
+
+/// The descriptors that one spawn has taken. Closed with it, whatever becomes of it.
+#[derive(Debug)]
+pub(crate) struct Moved(Vec<(i32, OwnedFd)>);
+
+impl Moved {
+    /// The descriptor meant for `n`.
+    pub(crate) fn take(&mut self, n: i32) -> Option<OwnedFd> {
+        let at = self.0.iter().position(|(number, _)| *number == n)?;
+        Some(self.0.swap_remove(at).1)
     }
 }
 

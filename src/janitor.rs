@@ -52,22 +52,42 @@ pub(crate) fn watch_in_thread(
     child: Arc<dyn Watched>,
     go: Option<mpsc::Receiver<()>>,
 ) -> io::Result<()> {
+    start_thread("actix-process-waiter", move || {
+        if let Some(go) = go {
+            let _ = go.recv();
+        }
+        child.wait_until_dead();
+        child.reap();
+    })
+}
+
+fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new()
-        .name("actix-process-waiter".to_owned())
-        .stack_size(128 * 1024)
-        .spawn(move || {
-            if let Some(go) = go {
-                let _ = go.recv();
-            }
-            child.wait_until_dead();
-            child.reap();
-        })
+        .name(name.to_owned())
+        .stack_size(256 * 1024)
+        .spawn(run)
         .map(drop)
 }
 
 enum Order {
     At(Deadline),
     Watch(Arc<dyn Watched>),
+}
+
+impl Order {
+    /// Where there is no janitor: no descriptor for its epoll, or a sandbox without it.
+    fn carry_out_in_thread(self) {
+        let started = match self {
+            Self::Watch(child) => watch_in_thread(child, None),
+            Self::At(deadline) => start_thread("actix-process-deadline", move || {
+                thread::sleep(deadline.due.saturating_duration_since(Instant::now()));
+                guarded(deadline.job);
+            }),
+        };
+        if let Err(error) = started {
+            log::warn!("and no thread could be started: {error}");
+        }
+    }
 }
 
 struct Deadline {
@@ -112,8 +132,11 @@ fn post(order: Order) {
     if door.bell.is_none() {
         match Janitor::start() {
             Ok(bell) => door.bell = Some(bell),
-            // The order stays; the next one tries again.
-            Err(error) => log::warn!("cannot start the janitor thread: {error}"),
+            Err(error) => {
+                log::warn!("cannot start the janitor, its work gets threads of its own: {error}");
+                door.orders.drain(..).for_each(Order::carry_out_in_thread);
+                return;
+            }
         }
     }
     let bell = door.bell.clone();
@@ -148,10 +171,7 @@ impl Janitor {
             children: HashMap::new(),
             last_key: BELL,
         };
-        thread::Builder::new()
-            .name("actix-process-janitor".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || janitor.run())?;
+        start_thread("actix-process-janitor", move || janitor.run())?;
         Ok(bell)
     }
 

@@ -11,7 +11,7 @@ use crate::check::check;
 use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
-use crate::fds::{Fd, Kind};
+use crate::fds::{Fd, Kind, Moved};
 use crate::identity::Identity;
 use crate::plan::{Meanings, Plan};
 use crate::port::Direction;
@@ -61,8 +61,9 @@ impl Source {
 }
 
 impl Prepared {
-    pub(crate) fn new(command: &Command) -> Result<Self, SpawnError> {
+    pub(crate) fn new(command: &Command, mut moved: Moved) -> Result<Self, SpawnError> {
         check(command)?;
+        check_inherited(command)?;
         let (path, envp) = environment(command)?;
         let program = c_string(&command.program, "the program")?;
         if program.is_empty() {
@@ -80,7 +81,7 @@ impl Prepared {
         let mut parent_ends = Vec::new();
         let mut wishes = Vec::new();
         for (target, fd) in command.fds.iter() {
-            let (source, parent_end) = open(*target, fd)?;
+            let (source, parent_end) = open(*target, fd, &mut moved)?;
             wishes.push(Wish {
                 target: *target,
                 source: source.number(),
@@ -191,8 +192,25 @@ fn candidates(program: &CString, path: &OsStr) -> Vec<CString> {
         .collect()
 }
 
+/// Before anything is opened, which might get such a number.
+fn check_inherited(command: &Command) -> Result<(), SpawnError> {
+    for (target, fd) in command.fds.iter() {
+        if let Kind::Inherit(n) = fd.0 {
+            sys::io::check_open(n).map_err(|error| {
+                SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error)
+                    .with_detail(format!("the parent's fd {n} is not open"))
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens what descriptor `target` of the child shall be.
-fn open(target: i32, fd: &Fd) -> Result<(Source, Option<ParentEnd>), SpawnError> {
+fn open(
+    target: i32,
+    fd: &Fd,
+    moved: &mut Moved,
+) -> Result<(Source, Option<ParentEnd>), SpawnError> {
     let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
     match &fd.0 {
         Kind::Read => {
@@ -205,13 +223,8 @@ fn open(target: i32, fd: &Fd) -> Result<(Source, Option<ParentEnd>), SpawnError>
             let end = parent_end(target, Direction::Write, ours)?;
             Ok((Source::Owned(theirs), Some(end)))
         }
-        Kind::Inherit(n) => {
-            sys::io::check_open(*n).map_err(|error| {
-                failed(error).with_detail(format!("the parent's fd {n} is not open"))
-            })?;
-            Ok((Source::Number(*n), None))
-        }
-        Kind::Moved(slot) => match Kind::take(slot) {
+        Kind::Inherit(n) => Ok((Source::Number(*n), None)),
+        Kind::Moved(_) => match moved.take(target) {
             Some(fd) => Ok((Source::Owned(fd), None)),
             None => Err(SpawnError::invalid(
                 format!("fd {target}"),

@@ -18,6 +18,7 @@ use super::table::Entry;
 use crate::child::{Child, Origin, ProcessId};
 use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
+use crate::fds::Moved;
 use crate::handle::ProcessHandle;
 use crate::home::Home;
 use crate::janitor;
@@ -36,6 +37,7 @@ pub(super) type Reply = oneshot::Sender<Result<Adopted, SpawnError>>;
 pub(super) struct Birth {
     pub(super) id: ProcessId,
     pub(super) command: Command,
+    pub(super) moved: Moved,
     pub(super) protocol: Protocol,
     pub(super) home: Home,
     pub(super) reaping_runtime: Handle,
@@ -52,7 +54,7 @@ impl Birth {
             let _ = self.reply.send(Err(cancelled(&program)));
             return;
         }
-        let result = Prepared::new(&self.command)
+        let result = Prepared::new(&self.command, self.moved)
             .and_then(|prepared| prepared.spawn(&self.command, &self.ticket, stack));
         let (born, ends) = match result {
             Ok(born) => born,

@@ -143,6 +143,8 @@ impl Handler<Spawn> for ProcessSupervisor {
             home,
             ticket,
         } = spawn;
+        // By this spawn, whatever becomes of it.
+        let moved = command.fds.take_moved();
         let program = command.program_name();
         let (reply, adopted) = oneshot::channel();
         let refuse = |error| Answer {
@@ -168,6 +170,7 @@ impl Handler<Spawn> for ProcessSupervisor {
         let birth = Birth {
             id,
             command,
+            moved,
             protocol,
             home,
             reaping_runtime: Handle::current(),
