@@ -147,6 +147,10 @@ impl FdMap {
 pub(crate) struct Moved(Vec<(i32, OwnedFd)>);
 
 impl Moved {
+    pub(crate) fn has(&self, n: i32) -> bool {
+        self.0.iter().any(|(number, _)| *number == n)
+    }
+
     /// The descriptor meant for `n`.
     pub(crate) fn take(&mut self, n: i32) -> Option<OwnedFd> {
         let at = self.0.iter().position(|(number, _)| *number == n)?;

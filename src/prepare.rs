@@ -63,6 +63,7 @@ impl Source {
 impl Prepared {
     pub(crate) fn new(command: &Command, mut moved: Moved) -> Result<Self, SpawnError> {
         check(command)?;
+        check_moved(command, &moved)?;
         check_inherited(command)?;
         let (path, envp) = environment(command)?;
         let program = c_string(&command.program, "the program")?;
@@ -192,6 +193,22 @@ fn candidates(program: &CString, path: &OsStr) -> Vec<CString> {
         .collect()
 }
 
+fn check_moved(command: &Command, moved: &Moved) -> Result<(), SpawnError> {
+    for (target, fd) in command.fds.iter() {
+        if matches!(fd.0, Kind::Moved(_)) && !moved.has(*target) {
+            return Err(taken_before(*target));
+        }
+    }
+    Ok(())
+}
+
+fn taken_before(target: i32) -> SpawnError {
+    SpawnError::invalid(
+        format!("fd {target}"),
+        "an earlier spawn took its descriptor",
+    )
+}
+
 /// Before anything is opened, which might get such a number.
 fn check_inherited(command: &Command) -> Result<(), SpawnError> {
     for (target, fd) in command.fds.iter() {
@@ -226,10 +243,7 @@ fn open(
         Kind::Inherit(n) => Ok((Source::Number(*n), None)),
         Kind::Moved(_) => match moved.take(target) {
             Some(fd) => Ok((Source::Owned(fd), None)),
-            None => Err(SpawnError::invalid(
-                format!("fd {target}"),
-                "an earlier spawn took its descriptor",
-            )),
+            None => Err(taken_before(target)),
         },
         Kind::Shared(fd) => Ok((Source::Shared(Arc::clone(fd)), None)),
         Kind::Null => {
