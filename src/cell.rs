@@ -69,6 +69,11 @@ impl Cell {
     /// Signals the process group that the child leads.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         self.send(|running| {
+            let pidfd = running.pidfd.as_ref().map(|fd| fd.as_fd());
+            // Somebody else may have reaped it: then the numbers are another's.
+            if sys::signal::is_reaped(pidfd) {
+                return Err(SignalError::Exited);
+            }
             if !sys::signal::leads_group(running.pid) {
                 return Err(SignalError::NotGroupLeader);
             }

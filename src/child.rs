@@ -20,7 +20,7 @@ use crate::event::ProcessEvent;
 use crate::janitor::{self, Watched};
 use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
-use crate::port::{FdCommand, Port};
+use crate::port::{Direction, FdCommand, Port};
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys;
@@ -323,6 +323,16 @@ impl Child {
         });
     }
 
+    /// Takes what the pipes hold, then closes them.
+    pub(crate) fn cut(&self) {
+        for port in self.ports() {
+            match port.direction() {
+                Direction::Read => port.send(FdCommand::Cut),
+                Direction::Write => port.close(FdCommand::Cut),
+            }
+        }
+    }
+
     fn ring_clock(self: &Arc<Self>) {
         match self.clock.as_ref().map(DrainClock::ring) {
             Some(Ring::Again(after)) => self.ring_clock_after(after),
@@ -333,9 +343,7 @@ impl Child {
                     self.program,
                     self.open_fds()
                 );
-                for port in self.ports() {
-                    port.send(FdCommand::Cut);
-                }
+                self.cut();
             }
             Some(Ring::Cut | Ring::Nothing) | None => {}
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use crate::fds::Fd;
 use crate::handle::ProcessHandle;
 use crate::process_protocol;
 use crate::protocol::ProcessProtocol;
+use crate::signal::Signal;
 use crate::status::ExitStatus;
+use crate::sync::lock;
 
 /// What a child wrote, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,8 +278,11 @@ async fn collect(command: Command, plan: Plan) -> Result<Output, CollectError> {
     };
     let (done, output) = oneshot::channel();
     let timeout = plan.timeout;
+    let running = Running::default();
+    let kill_on_drop = KillOnDrop(running.clone());
     let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
         plan,
+        running,
         output: Output {
             status: ExitStatus::Unknown,
             stdout: Vec::new(),
@@ -301,25 +307,43 @@ async fn collect(command: Command, plan: Plan) -> Result<Output, CollectError> {
             left: timeout.saturating_sub(begun.elapsed()),
         });
     }
-    let mut running = KillOnDrop(Some(process));
     // The child's events keep it alive; whatever ends it otherwise ends the wait.
     drop(collector);
     let result = output.await.unwrap_or(Err(CollectError::Gone));
-    if !matches!(result, Err(CollectError::Gone)) {
-        running.0 = None;
-    }
+    drop(kill_on_drop);
     result
 }
 
-struct KillOnDrop(Option<ProcessHandle>);
+/// What the future and the protocol know of the child in common: the future may be dropped before
+/// it has a handle, when the protocol has one already.
+type Running = Arc<Mutex<State>>;
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Spawning,
+    Running(ProcessHandle),
+    Ended,
+    /// The future was dropped.
+    Dropped,
+}
+
+struct KillOnDrop(Running);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        if let Some(process) = &self.0 {
-            let _ = or_alone(process.signal_group(crate::Signal::KILL), || process.kill());
-            process.lose_connection();
+        let state = std::mem::replace(&mut *lock(&self.0), State::Dropped);
+        if let State::Running(process) = state {
+            kill(&process);
         }
     }
+}
+
+fn kill(process: &ProcessHandle) {
+    let _ = or_alone(process.signal_group(Signal::KILL), || process.kill());
+    // At once, whatever an heir of the child does with the other end.
+    process.abort(0);
+    process.lose_connection();
 }
 
 /// Falls back to the child alone where it leads no group.
@@ -336,6 +360,7 @@ fn or_alone(
 /// The protocol of a child whose output is collected.
 struct Collector {
     plan: Plan,
+    running: Running,
     output: Output,
     timed_out: bool,
     done: Option<oneshot::Sender<Result<Output, CollectError>>>,
@@ -360,6 +385,12 @@ impl Actor for Collector {
 
 impl ProcessProtocol for Collector {
     fn connection_made(&mut self, process: &ProcessHandle, _: &mut Self::Context) {
+        let mut running = lock(&self.running);
+        if matches!(*running, State::Dropped) {
+            return kill(process);
+        }
+        *running = State::Running(process.clone());
+        drop(running);
         if let Some(input) = self.plan.input.take() {
             // Refused only if the child closed it already, which is no error.
             let _ = process.write(input);
@@ -377,11 +408,12 @@ impl ProcessProtocol for Collector {
 
     fn process_exited(&mut self, process: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
         if self.timed_out {
-            process.lose_connection();
+            process.cut_connection();
         }
     }
 
     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
+        *lock(&self.running) = State::Ended;
         self.output.status = status;
         let empty = Output {
             status,
@@ -427,7 +459,7 @@ impl Handler<StartTimer> for Collector {
                 or_alone(process.terminate_group(grace), || process.terminate(grace))
             {
                 // Dead already: only heirs of its pipes hold up the end.
-                process.lose_connection();
+                process.cut_connection();
             }
         });
     }

@@ -51,7 +51,7 @@ pub enum CloseReason {
     /// This side closed it by [`abort`](crate::ProcessHandle::abort): the queue was dropped.
     Aborted,
     /// [`ended_timeout`](crate::Command::ended_timeout) ran out while an heir of the dead child
-    /// held the other end.
+    /// held the other end, or [`cut_connection`](crate::ProcessHandle::cut_connection) was called.
     Cut,
     /// Reading or writing failed with this errno.
     Failed {

@@ -152,6 +152,18 @@ impl ProcessHandle {
         }
     }
 
+    /// Closes every pipe without losing what was written: what the pipes hold now is delivered
+    /// first; queues for writing are dropped. The reason is
+    /// [`CloseReason::Cut`](crate::CloseReason::Cut).
+    ///
+    /// For a child that is dead while an heir of its pipes lives on, in
+    /// [`process_exited`](crate::ProcessProtocol::process_exited): `ProcessEnded` follows. It is
+    /// what [`ended_timeout`](crate::Command::ended_timeout) does at its deadline. A paused
+    /// descriptor is cut when it is resumed.
+    pub fn cut_connection(&self) {
+        self.child.cut();
+    }
+
     /// Drops what is queued for `fd` and closes it.
     pub fn abort(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {

@@ -23,7 +23,7 @@ pub(crate) enum FdCommand {
     Abort,
     Pause,
     Resume,
-    /// `ended_timeout` ran out: take what the pipe holds, then close.
+    /// Take what the pipe holds, then close. A writer drops its queue.
     Cut,
     /// The child's owner is gone: close.
     Orphan,

@@ -31,6 +31,11 @@ pub enum Recorded {
         /// The child's descriptor.
         fd: i32,
     },
+    /// `cut_connection`, one for each descriptor.
+    Cut {
+        /// The child's descriptor.
+        fd: i32,
+    },
     /// `pause_producing` (one for each descriptor that is read) or `pause_child_fd`.
     Pause {
         /// The child's descriptor.
@@ -74,7 +79,8 @@ impl Recorder {
             FdCommand::Abort => Recorded::Abort { fd },
             FdCommand::Pause => Recorded::Pause { fd },
             FdCommand::Resume => Recorded::Resume { fd },
-            FdCommand::Release | FdCommand::Cut | FdCommand::Orphan => return,
+            FdCommand::Cut => Recorded::Cut { fd },
+            FdCommand::Release | FdCommand::Orphan => return,
         };
         lock(&self.commands).push(recorded);
     }

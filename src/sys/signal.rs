@@ -28,6 +28,14 @@ pub(crate) fn send_to_group(pid: libc::pid_t, signal: i32) -> io::Result<()> {
     kill(-pid, signal)
 }
 
+/// Whether a child was reaped by somebody else, as far as its pidfd tells.
+pub(crate) fn is_reaped(pidfd: Option<BorrowedFd<'_>>) -> bool {
+    pidfd.is_some_and(|fd| {
+        let probed = send_by_pidfd(fd.as_raw_fd(), 0);
+        probed.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+    })
+}
+
 /// Whether the unreaped child `pid` leads a process group.
 pub(crate) fn leads_group(pid: libc::pid_t) -> bool {
     // SAFETY: integers only.
