@@ -41,11 +41,8 @@ pub(crate) enum Reap {
 
 impl Cell {
     /// Puts a newborn child in.
-    pub(crate) fn fill(&self, pid: libc::pid_t, pidfd: Option<OwnedFd>) {
-        *lock(&self.running) = Some(Running {
-            pid,
-            pidfd: pidfd.map(Arc::new),
-        });
+    pub(crate) fn fill(&self, pid: libc::pid_t, pidfd: Option<Arc<OwnedFd>>) {
+        *lock(&self.running) = Some(Running { pid, pidfd });
     }
 
     /// The pid, while it is surely the child's.

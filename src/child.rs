@@ -127,6 +127,10 @@ impl Child {
     /// Once, at the commit.
     pub(crate) fn set_ports(&self, ports: Vec<Port>) {
         let _ = self.ports.set(ports.into());
+        // Its supervisor may be gone by now: `orphan` found no ports to close.
+        if self.orphaned.load(Ordering::SeqCst) {
+            self.close_ports_of_orphan();
+        }
     }
 
     /// Runs `hook` when the child was reaped, after its event was queued.
@@ -288,6 +292,10 @@ impl Child {
                 OnOrphaned::Terminate(grace) => self.terminate(grace),
             };
         }
+        self.close_ports_of_orphan();
+    }
+
+    fn close_ports_of_orphan(&self) {
         for port in self.ports() {
             port.send(FdCommand::Orphan);
         }

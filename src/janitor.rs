@@ -57,7 +57,10 @@ pub(crate) fn watch_in_thread(
             let _ = go.recv();
         }
         child.wait_until_dead();
-        child.reap();
+        // A sandbox may refuse the waiting, which then returns at once.
+        while !child.reap() {
+            thread::sleep(LAST_RESORT);
+        }
     })
 }
 
@@ -153,7 +156,12 @@ struct Janitor {
     deadlines: BinaryHeap<Reverse<Deadline>>,
     children: HashMap<u64, (Arc<dyn Watched>, Arc<OwnedFd>)>,
     last_key: u64,
+    /// Children for whom there was neither an epoll entry nor a thread.
+    unwatched: Vec<Arc<dyn Watched>>,
 }
+
+/// How often to look for what nothing announces; only where everything better was refused.
+const LAST_RESORT: Duration = Duration::from_millis(50);
 
 const BELL: u64 = 0;
 
@@ -170,6 +178,7 @@ impl Janitor {
             deadlines: BinaryHeap::new(),
             children: HashMap::new(),
             last_key: BELL,
+            unwatched: Vec::new(),
         };
         start_thread("actix-process-janitor", move || janitor.run())?;
         Ok(bell)
@@ -178,7 +187,17 @@ impl Janitor {
     fn run(mut self) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
-            let timeout = self.run_due();
+            let mut timeout = self.run_due();
+            self.unwatched.retain(|child| !reaped(&**child));
+            if !self.unwatched.is_empty() {
+                let soon = EpollTimeout::try_from(LAST_RESORT).unwrap_or(EpollTimeout::ZERO);
+                // NONE sorts before every other.
+                timeout = if timeout.is_some() {
+                    timeout.min(soon)
+                } else {
+                    soon
+                };
+            }
             let count = match self.epoll.wait(&mut events, timeout) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
@@ -231,9 +250,7 @@ impl Janitor {
     }
 
     fn watch(&mut self, child: Arc<dyn Watched>) {
-        let mut reaped = false;
-        guarded(|| reaped = child.reap());
-        if reaped {
+        if reaped(&*child) {
             return;
         }
         if let Some(pidfd) = child.pidfd() {
@@ -247,8 +264,9 @@ impl Janitor {
                 Err(error) => log::warn!("cannot watch a child by epoll: {error}"),
             }
         }
-        if let Err(error) = watch_in_thread(child, None) {
-            log::warn!("cannot start a thread to reap a child, it will be a zombie: {error}");
+        if let Err(error) = watch_in_thread(Arc::clone(&child), None) {
+            log::warn!("cannot start a thread to reap a child, it is looked for: {error}");
+            self.unwatched.push(child);
         }
     }
 
@@ -256,9 +274,7 @@ impl Janitor {
         let Some((child, pidfd)) = self.children.remove(&key) else {
             return;
         };
-        let mut reaped = false;
-        guarded(|| reaped = child.reap());
-        if reaped {
+        if reaped(&*child) {
             let _ = self.epoll.delete(&*pidfd);
         } else {
             self.children.insert(key, (child, pidfd));
@@ -270,6 +286,12 @@ impl fmt::Debug for Janitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Janitor").finish_non_exhaustive()
     }
+}
+
+fn reaped(child: &dyn Watched) -> bool {
+    let mut reaped = false;
+    guarded(|| reaped = child.reap());
+    reaped
 }
 
 /// The thread is immortal: a job's panic is the job's end only.

@@ -80,16 +80,13 @@ impl Birth {
                 .filter(|end| end.direction == Direction::Read)
                 .count(),
         });
-        let mut newborn = Newborn::new(child, born, self.entry, self.reply);
+        let mut newborn = Newborn::new(child, born, self.ticket, self.entry, self.reply);
         if let Err(error) = newborn.register(ends, &self.home.runtime, &self.reaping_runtime) {
             newborn.give_up(error);
             return;
         }
-        let ticket = self.ticket;
         let window = self.command.window;
-        self.home
-            .arbiter
-            .spawn_fn(move || newborn.adopt(&ticket, window));
+        self.home.arbiter.spawn_fn(move || newborn.adopt(window));
     }
 }
 
@@ -100,13 +97,14 @@ struct Newborn {
     pipes: Vec<Piped>,
     watch: Option<Watch>,
     child: Arc<Child>,
+    ticket: Arc<Ticket>,
     entry: Option<Entry>,
     reply: Option<Reply>,
     error: Option<SpawnError>,
 }
 
 impl Newborn {
-    fn new(child: Arc<Child>, born: Born, entry: Entry, reply: Reply) -> Self {
+    fn new(child: Arc<Child>, born: Born, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
         let Born { pid, pidfd } = born;
         log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
         child.cell.fill(pid, pidfd);
@@ -114,6 +112,7 @@ impl Newborn {
             pipes: Vec::new(),
             watch: None,
             child,
+            ticket,
             entry: Some(entry),
             reply: Some(reply),
             error: None,
@@ -157,18 +156,20 @@ impl Newborn {
     }
 
     /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
-    fn adopt(mut self, ticket: &Ticket, window: usize) {
-        if !ticket.commit() {
-            let error = cancelled(&self.child.program);
+    fn adopt(mut self, window: usize) {
+        let child = Arc::clone(&self.child);
+        let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
+        // Refused, the entry stays until the child is reaped.
+        let Some(entry) = self.entry.take_if(committed) else {
+            let error = cancelled(&child.program);
             return self.give_up(error);
-        }
-        let (Some(entry), Some(reply)) = (self.entry.take(), self.reply.take()) else {
+        };
+        let Some(reply) = self.reply.take() else {
             return;
         };
-        let child = Arc::clone(&self.child);
         let process = Process::start_with(&child, mem::take(&mut self.pipes), window);
         let id = child.id;
-        let table = entry.adopt(&child);
+        let table = entry.into_table();
         child.on_ended(move || {
             process.do_send(Ended);
             table.remove(id);
@@ -199,6 +200,7 @@ impl Drop for Newborn {
             let _ = reply.send(Err(error));
         });
         let _ = child.cell.signal(Signal::KILL);
+        self.ticket.forget();
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.
             Some(Watch::Thread(_)) => {}

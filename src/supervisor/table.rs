@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 
 use super::ProcessSupervisor;
 use crate::child::{Child, ProcessId};
-use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys::clone::Ticket;
 
@@ -224,23 +223,20 @@ fn info(child: &Child) -> ProcessInfo {
 }
 
 impl Entry {
-    /// The spawn is committed: the child is in the table until [`Table::remove`], unless the table
-    /// was closed meanwhile; then it gets what its fellows got.
-    pub(super) fn adopt(self, child: &Arc<Child>) -> Arc<Table> {
-        let table = Arc::clone(&self.table);
-        let phase = {
-            let mut inner = lock(&table.inner);
+    /// Commits the spawn and puts the child into the table, in one step: whoever closes the table
+    /// finds either a ticket to cancel or the child. False if it is cancelled or closed.
+    pub(super) fn commit(&self, ticket: &Ticket, child: &Arc<Child>) -> bool {
+        let mut inner = lock(&self.table.inner);
+        let committed = inner.phase == Phase::Open && ticket.commit();
+        if committed {
             inner.children.insert(self.id, Arc::clone(child));
-            inner.phase
-        };
-        // Only now, so that the table is never empty between.
-        drop(self);
-        match phase {
-            Phase::Open => {}
-            Phase::ShuttingDown => drop(child.cell.signal(Signal::KILL)),
-            Phase::Lost => child.orphan("its supervisor is gone"),
         }
-        table
+        committed
+    }
+
+    /// The child is in the table until [`Table::remove`].
+    pub(super) fn into_table(self) -> Arc<Table> {
+        Arc::clone(&self.table)
     }
 }
 

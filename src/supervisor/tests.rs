@@ -291,10 +291,11 @@ fn a_writer_that_panics_closes_its_descriptor_only() {
 #[test]
 fn a_reader_that_panics_does_not_stop_the_clock_of_the_ended_timeout() {
     run(async {
-        // An heir holds the pipes until its input ends.
-        let script = "exec 3<&0; cat <&3 & exit 7";
+        // An heir holds both of its outputs.
+        let script = "sleep 60 & echo $! >&2; exit 7";
         let timeout = Duration::from_millis(50);
         let scene = Scene::start(script, OnOrphaned::Kill, Some(timeout));
+        let log = scene.log.clone();
         // Before its release: it counts as busy.
         scene.reader.do_send(Boom);
         let reader = scene.reader.clone();
@@ -304,11 +305,18 @@ fn a_reader_that_panics_does_not_stop_the_clock_of_the_ended_timeout() {
         assert_eq!(
             closes,
             [
-                (0, CloseReason::Cut),
+                (0, CloseReason::ByChild),
                 (1, CloseReason::Gone),
                 (2, CloseReason::Cut)
             ]
         );
+        let said = log.events().into_iter().find_map(|event| match event {
+            ProcessEvent::ChildDataReceived { fd: 2, data } => Some(data),
+            _ => None,
+        });
+        let heir = String::from_utf8(said.unwrap().to_vec()).unwrap();
+        let heir = nix::unistd::Pid::from_raw(heir.trim().parse().unwrap());
+        nix::sys::signal::kill(heir, nix::sys::signal::SIGKILL).unwrap();
     });
 }
 

@@ -6,10 +6,10 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::io::{self, Error};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::libc;
 
@@ -19,11 +19,11 @@ use super::step::Steps;
 use super::{cvt, signal, wait};
 
 /// A child that has exec'd (or was killed while it did).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Born {
     pub(crate) pid: libc::pid_t,
     /// `None` where the kernel or a sandbox refuses pidfds.
-    pub(crate) pidfd: Option<OwnedFd>,
+    pub(crate) pidfd: Option<Arc<OwnedFd>>,
 }
 
 /// Why there is no child.
@@ -53,7 +53,16 @@ pub(crate) struct Image {
 #[derive(Debug, Default)]
 pub(crate) struct Ticket {
     state: AtomicU8,
-    cloning: Mutex<Option<Box<InFlight>>>,
+    target: Mutex<Option<Target>>,
+}
+
+/// Whom a cancel kills.
+#[derive(Debug)]
+enum Target {
+    /// The clone runs.
+    InFlight(Arc<InFlight>),
+    /// It came back; the child is not reaped before [`Ticket::forget`].
+    Born(Born),
 }
 
 /// The kernel stores the child's pidfd (or pid) here before the child runs.
@@ -69,12 +78,23 @@ const COMMITTED: u8 = 1;
 impl Ticket {
     /// Decides for the child to live. False if it was cancelled before.
     pub(crate) fn commit(&self) -> bool {
-        self.state
-            .compare_exchange(WANTED, COMMITTED, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+        let decided =
+            self.state
+                .compare_exchange(WANTED, COMMITTED, Ordering::SeqCst, Ordering::SeqCst);
+        if decided.is_ok() {
+            self.forget();
+        }
+        decided.is_ok()
     }
 
-    /// Decides against the child, unless it is committed. One that hangs in its exec is killed.
+    /// The child is about to be reaped: nobody signals it through the ticket any more.
+    pub(crate) fn forget(&self) {
+        let target = self.lock().take();
+        drop(target);
+    }
+
+    /// Decides against the child, unless it is committed, and kills it if it is there already: by
+    /// the time that anybody else gets to it, this process may have ended.
     pub(crate) fn cancel(&self) {
         let decided =
             self.state
@@ -82,12 +102,19 @@ impl Ticket {
         if decided.is_err() {
             return;
         }
-        // A child whose id is not stored yet has not run yet: it will see the state itself.
-        if let Some(child) = &*self.lock() {
-            let id = child.id.load(Ordering::SeqCst);
-            if id >= 0 {
-                let _ = signal::kill_unreaped(id, child.by_pidfd);
+        match &*self.lock() {
+            // A child whose id is not stored yet has not run yet: it will see the state itself.
+            Some(Target::InFlight(child)) => {
+                let id = child.id.load(Ordering::SeqCst);
+                if id >= 0 {
+                    let _ = signal::kill_unreaped(id, child.by_pidfd);
+                }
             }
+            Some(Target::Born(Born { pid, pidfd })) => {
+                let pidfd = pidfd.as_ref().map(|fd| fd.as_fd());
+                let _ = signal::send(*pid, pidfd, libc::SIGKILL);
+            }
+            None => {}
         }
     }
 
@@ -95,8 +122,8 @@ impl Ticket {
         self.state.load(Ordering::SeqCst) == CANCELLED
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<InFlight>>> {
-        self.cloning.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Target>> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,6 +215,7 @@ pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result
         None => Ok(born),
         Some((failed, errno)) => {
             // It is exiting already, so this wait is short.
+            ticket.forget();
             wait::wait_and_forget(born.pid);
             Err(Stillborn::Child { failed, errno })
         }
@@ -207,12 +235,12 @@ fn clone_child(
     stack: &mut Stack,
     with_pidfd: bool,
 ) -> io::Result<Born> {
-    let in_flight = Box::new(InFlight {
+    let in_flight = Arc::new(InFlight {
         id: AtomicI32::new(-1),
         by_pidfd: with_pidfd,
     });
     let id = in_flight.id.as_ptr();
-    *ticket.lock() = Some(in_flight);
+    *ticket.lock() = Some(Target::InFlight(Arc::clone(&in_flight)));
     let store_id = if with_pidfd {
         libc::CLONE_PIDFD
     } else {
@@ -221,7 +249,7 @@ fn clone_child(
 
     let mask = block_all_signals();
     // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
-    // ours, large enough and not in use; `orders` and `id` (kept alive by the ticket) outlive the
+    // ours, large enough and not in use; `orders` and `id` (in `in_flight`) outlive the
     // call, which returns only when the child has left our memory (CLONE_VFORK).
     let pid = unsafe {
         libc::clone(
@@ -235,18 +263,19 @@ fn clone_child(
     let result = cvt(pid.into());
     restore_signals(mask);
 
-    // Taken under the lock: from here on nobody signals through the stored id.
-    let stored = ticket
-        .lock()
-        .take()
-        .map_or(-1, |in_flight| in_flight.id.load(Ordering::SeqCst));
+    // In one step under the lock: whoever cancels finds the id or the child, never a gap.
+    let mut target = ticket.lock();
+    *target = None;
+    let stored = in_flight.id.load(Ordering::SeqCst);
     result?;
     let pidfd = (with_pidfd && stored >= 0).then(|| {
         // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(stored) };
-        super::io::above_stdio(pidfd)
+        Arc::new(super::io::above_stdio(pidfd))
     });
-    Ok(Born { pid, pidfd })
+    let born = Born { pid, pidfd };
+    *target = Some(Target::Born(born.clone()));
+    Ok(born)
 }
 
 /// Blocks all 64 signals, the two of libc's own included; returns the mask before.

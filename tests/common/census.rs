@@ -24,9 +24,11 @@ impl Census {
         }
     }
 
-    /// The census when no child is left, not even a pidfd of one that has just been reaped.
+    /// The census when no child is left, not even the pidfd or the waiter thread of one that has
+    /// just been reaped.
     pub async fn quiet() -> Self {
-        let quiet = || children().is_empty() && pidfds() == 0;
+        let waiters = || threads().iter().any(|name| name == "actix-process-w");
+        let quiet = || children().is_empty() && pidfds() == 0 && !waiters();
         eventually(
             "no child to be left",
             || quiet().then(Self::take),

@@ -36,6 +36,7 @@ use nix::libc;
 /// | `lease PATH` | takes a write lease on PATH, so that an exec of it hangs |
 /// | `fds` | lists its descriptors: number, what, blocking or not |
 /// | `status`, `env`, `cwd`, `args` | tells about itself |
+/// | `link FD TO` | writes to TO what FD is |
 /// | `show PATH` | writes a file to 1 |
 /// | `pause` | waits for ever |
 /// | `exit CODE` | exits; 0 without it |
@@ -163,6 +164,10 @@ fn run(actions: &[String]) {
                 assert_eq!(taken, 0, "{}", io::Error::last_os_error());
                 std::mem::forget(program);
             }
+            "link" => {
+                let what = fs::read_link(format!("/proc/self/fd/{}", next())).unwrap();
+                tell(number(next()), &format!("{}\n", what.display()));
+            }
             "fds" => tell(1, &list_fds()),
             "status" => tell(1, &fs::read_to_string("/proc/self/status").unwrap()),
             "show" => tell(1, &fs::read_to_string(next()).unwrap()),
@@ -265,4 +270,12 @@ fn list_fds() -> String {
         text.push_str(&format!("{fd} {target} {mode}\n"));
     }
     text
+}
+
+/// The numbers that `fds` named.
+pub fn numbers(text: &str) -> Vec<i32> {
+    let lines = text.lines();
+    lines
+        .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+        .collect()
 }

@@ -51,23 +51,24 @@ pub async fn eventually<T>(
 /// Makes every thread run that spawns, failed and cancelled ones included, ever start for good;
 /// gives the census then.
 pub async fn start_all_threads() -> census::Census {
-    use futures::FutureExt;
-
-    let (_, protocol) = trace::Trace::start();
-    trace::history(&helper::helper(["say", "hello"])).await;
-    let mut spawning = helper::helper(["pause"]).spawn(&protocol);
-    assert!((&mut spawning).now_or_never().is_none());
-    // Blocks this arbiter, so that the spawn is not committed but cancelled, and the janitor has
-    // a child to reap.
-    let begun = std::time::Instant::now();
-    while census::children().is_empty() {
-        assert!(begun.elapsed() < DEADLINE, "no child came");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    drop(spawning);
-    let census = census::Census::quiet().await;
-    assert!(census.threads.contains(&"actix-process-j".to_owned()));
-    census
+    let (trace, protocol) = trace::Trace::start();
+    let child = helper::helper(["pause"]).spawn(&protocol);
+    let process = child.await.unwrap();
+    // The janitor minds the time.
+    process.terminate(Duration::from_millis(1)).unwrap();
+    trace.ended(&process).await;
+    eventually(
+        "the janitor",
+        || {
+            let threads = census::threads();
+            threads
+                .contains(&"actix-process-j".to_owned())
+                .then_some(())
+        },
+        || format!("{:?}", census::threads()),
+    )
+    .await;
+    census::Census::quiet().await
 }
 
 /// Writes an executable file by another process. A descriptor of ours that is open for writing

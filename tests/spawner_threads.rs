@@ -1,0 +1,211 @@
+//! Execs that hang: they hold up neither the arbiter that asked, nor other spawns, nor other
+//! children.
+
+mod common;
+
+use std::future::Future;
+use std::panic::{catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::time::Duration;
+
+use actix_process::{Command, ProcessHandle, SpawnError};
+use common::census::{spawner_threads, threads};
+use common::helper::helper;
+use common::hung::Hung;
+use common::isolated::{is_isolated, isolated};
+use common::run;
+use common::trace::{Trace, history};
+use futures::FutureExt;
+use futures::future::{Either, join_all, select};
+use nix::libc;
+
+/// Runs a spawn in the background.
+fn start(
+    spawning: impl Future<Output = Result<ProcessHandle, SpawnError>> + 'static,
+) -> actix_rt::task::JoinHandle<ProcessHandle> {
+    actix_rt::spawn(async move { spawning.await.unwrap() })
+}
+
+#[test]
+fn one_hung_exec_holds_up_no_other_spawn() {
+    isolated("one_hung_exec_holds_up_no_other_spawn", || {
+        run(async {
+            let mut lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            let hung = start(lease.helper(["say", "at last"]).spawn(&protocol));
+            lease.until_children(1).await;
+            for _ in 0..20 {
+                assert_eq!(history(&helper(["say", "hi"])).await.text(1), "hi\n");
+            }
+            assert!(!hung.is_finished());
+            lease.release();
+            let process = hung.await.unwrap();
+            assert_eq!(trace.ended(&process).await.text(1), "at last\n");
+        });
+    });
+}
+
+#[test]
+fn a_spawn_queued_with_hung_ones_is_served() {
+    isolated("a_spawn_queued_with_hung_ones_is_served", || {
+        run(async {
+            history(&helper(["say", "the spawner thread is idle now"])).await;
+            let mut lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            // All at once, so that they wait in the queue together.
+            let mut hung: Vec<_> = (0..3)
+                .map(|_| lease.helper(["say", "at last"]).spawn(&protocol))
+                .collect();
+            for spawning in &mut hung {
+                assert!(spawning.now_or_never().is_none());
+            }
+            let process = helper(["say", "hi"]).spawn(&protocol).await.unwrap();
+            assert_eq!(trace.ended(&process).await.text(1), "hi\n");
+            for spawning in &mut hung {
+                assert!(spawning.now_or_never().is_none());
+            }
+            lease.release();
+            for process in join_all(hung).await {
+                assert_eq!(trace.ended(&process.unwrap()).await.text(1), "at last\n");
+            }
+        });
+    });
+}
+
+#[test]
+fn the_asking_arbiter_goes_on_meanwhile() {
+    isolated("the_asking_arbiter_goes_on_meanwhile", || {
+        run(async {
+            let mut lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            let hung = pin!(lease.helper(["exit"]).spawn(&protocol));
+            let ticks = async {
+                let mut timer = actix_rt::time::interval(Duration::from_millis(1));
+                lease.until_children(1).await;
+                for _ in 0..100 {
+                    timer.tick().await;
+                }
+            };
+            let Either::Right(((), hung)) = select(hung, pin!(ticks)).await else {
+                panic!("the spawn did not hang");
+            };
+            lease.release();
+            let process = hung.await.unwrap();
+            trace.ended(&process).await;
+        });
+    });
+}
+
+#[test]
+fn a_hung_exec_does_not_hold_the_pipes_of_other_children() {
+    isolated(
+        "a_hung_exec_does_not_hold_the_pipes_of_other_children",
+        || {
+            run(async {
+                let mut lease = Hung::new();
+                let (trace, protocol) = Trace::start();
+                let cat = helper(["cat"]).spawn(&protocol).await.unwrap();
+                let hung = start(lease.helper(["exit"]).spawn(&protocol));
+                lease.until_children(2).await;
+                cat.write("through").unwrap();
+                cat.close_stdin();
+                assert_eq!(trace.ended(&cat).await.text(1), "through");
+                assert!(!hung.is_finished());
+                lease.release();
+                trace.ended(&hung.await.unwrap()).await;
+            });
+        },
+    );
+}
+
+#[test]
+fn four_hung_execs_are_the_limit_and_all_goes_on_afterwards() {
+    isolated(
+        "four_hung_execs_are_the_limit_and_all_goes_on_afterwards",
+        || {
+            run(async {
+                let mut lease = Hung::new();
+                let (trace, protocol) = Trace::start();
+                let spawn = |text| start(lease.helper(["say", text]).spawn(&protocol));
+                let hung: Vec<_> = (0..4).map(|_| spawn("at last")).collect();
+                lease.until_children(4).await;
+                assert_eq!(spawner_threads(), 4, "{:?}", threads());
+                let more: Vec<_> = (0..4)
+                    .map(|_| start(helper(["say", "hi"]).spawn(&protocol)))
+                    .collect();
+                lease.until_children(4).await;
+                assert_eq!(spawner_threads(), 4, "{:?}", threads());
+                assert!(hung.iter().chain(&more).all(|task| !task.is_finished()));
+
+                lease.release();
+                for (task, text) in hung.into_iter().zip(["at last\n"; 4]) {
+                    assert_eq!(trace.ended(&task.await.unwrap()).await.text(1), text);
+                }
+                for task in more {
+                    assert_eq!(trace.ended(&task.await.unwrap()).await.text(1), "hi\n");
+                }
+                assert_eq!(spawner_threads(), 4, "{:?}", threads());
+                lease.until_children(0).await;
+            });
+        },
+    );
+}
+
+#[test]
+fn cancelled_hung_spawns_give_their_threads_back() {
+    isolated("cancelled_hung_spawns_give_their_threads_back", || {
+        run(async {
+            let lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            for _ in 0..3 {
+                let mut hung: Vec<_> = (0..4)
+                    .map(|_| lease.helper(["exit"]).spawn(&protocol))
+                    .collect();
+                for spawning in &mut hung {
+                    assert!(spawning.now_or_never().is_none());
+                }
+                lease.until_children(4).await;
+                drop(hung);
+                assert_eq!(history(&helper(["say", "hi"])).await.text(1), "hi\n");
+                lease.until_children(0).await;
+            }
+            assert!(trace.events().is_empty());
+            assert_eq!(spawner_threads(), 4, "{:?}", threads());
+        });
+    });
+}
+
+#[test]
+fn ordinary_load_adds_no_worker() {
+    // One job that takes 100 ms may add one, and on a machine with much else to do some do: so
+    // before others, where we may, and the best of ten processes.
+    let attempt = || {
+        isolated("ordinary_load_adds_no_worker", || {
+            // SAFETY: integers. Threads and children take it over.
+            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -19) };
+            run(async {
+                let (trace, protocol) = Trace::start();
+                // Children that need no time of the processor while others are spawned.
+                let spawns = (0..200).map(|_| Command::new("cat").spawn(&protocol));
+                let processes = join_all(spawns).await;
+                // One that works, and one that minds the time.
+                assert!(spawner_threads() <= 2, "{:?}", threads());
+                for process in processes {
+                    let process = process.unwrap();
+                    process.close_stdin();
+                    trace.ended(&process).await;
+                }
+            });
+        });
+    };
+    let mut last = None;
+    for _ in 0..10 {
+        match catch_unwind(attempt) {
+            Ok(()) => return,
+            // In the process that runs the test alone there is one attempt.
+            Err(panic) if is_isolated() => resume_unwind(panic),
+            Err(panic) => last = Some(panic),
+        }
+    }
+    resume_unwind(last.unwrap());
+}

@@ -1,0 +1,364 @@
+//! A kernel or a sandbox that refuses one system call: the spawn works by a fallback, or fails
+//! with the right step and leaves nothing.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use actix_process::{Command, ExitStatus, Fd, Signal, SpawnError, SpawnStep};
+use common::census::{Census, children, threads};
+use common::helper::helper;
+use common::isolated::isolated;
+use common::trace::{Trace, history};
+use common::{DEADLINE, eventually, run, start_all_threads};
+use futures::FutureExt;
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+/// A system call that will be refused.
+#[derive(Clone, Copy)]
+enum Call {
+    Any(libc::c_long),
+    /// Only with this bit in its first argument.
+    Flag(libc::c_long, i32),
+    /// Only with this second argument.
+    Second(libc::c_long, i32),
+}
+
+/// From now on the kernel answers `call` with `errno`, in all threads and in all children.
+fn refuse(call: Call, errno: i32) {
+    let rule = |index, comparison: fn(u64) -> SeccompCmpOp, value: i32| {
+        let value = u64::from(value.cast_unsigned());
+        let word = SeccompCmpArgLen::Dword;
+        let condition = SeccompCondition::new(index, word, comparison(value), value).unwrap();
+        vec![SeccompRule::new(vec![condition]).unwrap()]
+    };
+    let (call, rules) = match call {
+        Call::Any(call) => (call, Vec::new()),
+        Call::Flag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq, flag)),
+        Call::Second(call, value) => (call, rule(1, |_| SeccompCmpOp::Eq, value)),
+    };
+    let filter: BpfProgram = SeccompFilter::new(
+        BTreeMap::from([(call, rules)]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno.cast_unsigned()),
+        TargetArch::try_from(std::env::consts::ARCH).unwrap(),
+    )
+    .unwrap()
+    .try_into()
+    .unwrap();
+    seccompiler::apply_filter_all_threads(&filter).unwrap();
+}
+
+/// A spawn of `command` after `call` was refused must fail at `step`, with `errno`.
+async fn assert_fails(
+    command: Command,
+    refused: Call,
+    (step, errno): (SpawnStep, i32),
+) -> SpawnError {
+    let (trace, protocol) = Trace::start();
+    let before = start_all_threads().await;
+    refuse(refused, errno);
+    let mut last = None;
+    for _ in 0..3 {
+        let error = in_time(command.spawn(&protocol)).await.unwrap_err();
+        assert_eq!(
+            (error.step(), error.errno()),
+            (step, Some(errno)),
+            "{error}"
+        );
+        assert!(trace.events().is_empty());
+        before.assert_restored_but_spawners().await;
+        last = Some(error);
+    }
+    last.unwrap()
+}
+
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    let limit = actix_rt::time::timeout(DEADLINE, future);
+    limit.await.expect("no answer: the spawn is stuck")
+}
+
+/// Children run, talk, are signalled and reaped, and leave nothing.
+async fn assert_all_works(before: &Census) {
+    let (trace, protocol) = Trace::start();
+    let process = in_time(helper(["cat", "exit", "7"]).spawn(&protocol))
+        .await
+        .unwrap();
+    process.write("through").unwrap();
+    process.close_stdin();
+    let ended = trace.ended(&process).await;
+    ended.assert_rules(&[0, 1, 2]);
+    assert_eq!(ended.text(1), "through");
+    assert_eq!(ended.status().code(), Some(7));
+
+    let process = helper(["say", "ready", "pause"])
+        .spawn(&protocol)
+        .await
+        .unwrap();
+    trace.output(&process, 1, "ready").await;
+    process.signal(Signal::TERM).unwrap();
+    let status = trace.ended(&process).await.status();
+    assert_eq!(status.signal(), Some(Signal::TERM), "{status}");
+
+    let text = history(&helper(["fds"])).await.text(1);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let error = Command::new("/no/such").spawn(&protocol).await.unwrap_err();
+    assert_eq!(error.step(), SpawnStep::Exec);
+    before.assert_restored_but_spawners().await;
+}
+
+#[test]
+fn clone_refused_is_the_step_clone() {
+    isolated("clone_refused_is_the_step_clone", || {
+        let clone = Call::Flag(libc::SYS_clone, libc::CLONE_VFORK);
+        run(async {
+            let failed = (SpawnStep::Clone, libc::EPERM);
+            assert_fails(helper(["pause"]), clone, failed).await;
+        });
+    });
+}
+
+#[test]
+fn clone_without_memory_is_the_step_clone() {
+    isolated("clone_without_memory_is_the_step_clone", || {
+        let clone = Call::Flag(libc::SYS_clone, libc::CLONE_VFORK);
+        run(async {
+            let failed = (SpawnStep::Clone, libc::ENOMEM);
+            assert_fails(helper(["pause"]), clone, failed).await;
+        });
+    });
+}
+
+#[test]
+fn pipe2_refused_is_the_step_fds() {
+    isolated("pipe2_refused_is_the_step_fds", || {
+        run(async {
+            let failed = (SpawnStep::Fds, libc::EMFILE);
+            let error = assert_fails(helper(["pause"]), Call::Any(libc::SYS_pipe2), failed).await;
+            assert_eq!(error.subject(), "fd 0");
+        });
+    });
+}
+
+#[test]
+fn dup3_refused_is_the_step_fds() {
+    isolated("dup3_refused_is_the_step_fds", || {
+        run(async {
+            let failed = (SpawnStep::Fds, libc::EMFILE);
+            let error = assert_fails(helper(["pause"]), Call::Any(libc::SYS_dup3), failed).await;
+            assert_eq!(error.subject(), "fd 0");
+        });
+    });
+}
+
+#[test]
+fn fcntl_refused_is_the_step_fds() {
+    isolated("fcntl_refused_is_the_step_fds", || {
+        run(async {
+            let failed = (SpawnStep::Fds, libc::EPERM);
+            assert_fails(helper(["pause"]), Call::Any(libc::SYS_fcntl), failed).await;
+        });
+    });
+}
+
+#[test]
+fn fcntl_refused_to_the_child_is_the_step_fds() {
+    isolated("fcntl_refused_to_the_child_is_the_step_fds", || {
+        run(async {
+            let failed = (SpawnStep::Fds, libc::EPERM);
+            let command = helper(["pause"]).fds([(2, Fd::null()), (1, Fd::inherit(1))].into());
+            // Only the child sets flags, of what stays where it is.
+            let set_flags = Call::Second(libc::SYS_fcntl, libc::F_SETFD);
+            let error = assert_fails(command, set_flags, failed).await;
+            assert_eq!(error.subject(), "fd 1");
+        });
+    });
+}
+
+#[test]
+fn chdir_refused_is_the_step_cwd() {
+    isolated("chdir_refused_is_the_step_cwd", || {
+        run(async {
+            let failed = (SpawnStep::Cwd, libc::EPERM);
+            let command = helper(["pause"]).current_dir("/tmp");
+            let error = assert_fails(command, Call::Any(libc::SYS_chdir), failed).await;
+            assert_eq!(error.subject(), "/tmp");
+        });
+    });
+}
+
+#[test]
+fn setpgid_refused_is_the_step_identity() {
+    isolated("setpgid_refused_is_the_step_identity", || {
+        run(async {
+            let failed = (SpawnStep::Identity, libc::ENOSYS);
+            let command = helper(["pause"]).process_group(0);
+            assert_fails(command, Call::Any(libc::SYS_setpgid), failed).await;
+        });
+    });
+}
+
+#[test]
+fn execve_refused_is_the_step_exec() {
+    isolated("execve_refused_is_the_step_exec", || {
+        run(async {
+            let failed = (SpawnStep::Exec, libc::EPERM);
+            let command = Command::new("/bin/true");
+            let error = assert_fails(command, Call::Any(libc::SYS_execve), failed).await;
+            assert_eq!(error.subject(), "/bin/true");
+        });
+    });
+}
+
+#[test]
+fn epoll_ctl_refused_is_the_step_register() {
+    isolated("epoll_ctl_refused_is_the_step_register", || {
+        run(async {
+            let failed = (SpawnStep::Register, libc::ENOSPC);
+            assert_fails(helper(["pause"]), Call::Any(libc::SYS_epoll_ctl), failed).await;
+        });
+    });
+}
+
+#[test]
+fn epoll_ctl_refused_from_the_start_leaves_no_child() {
+    isolated("epoll_ctl_refused_from_the_start_leaves_no_child", || {
+        run(async {
+            history(&helper(["say", "hello"])).await;
+            // No janitor thread runs yet, and none can start.
+            refuse(Call::Any(libc::SYS_epoll_ctl), libc::EPERM);
+            let (trace, protocol) = Trace::start();
+            let spawning = helper(["pause"]).spawn(&protocol);
+            let answer = actix_rt::time::timeout(Duration::from_secs(20), spawning).await;
+            let error = answer.expect("no answer: the spawn is stuck").unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Register, "{error}");
+            assert_eq!(children(), []);
+            assert!(trace.events().is_empty());
+        });
+    });
+}
+
+/// Refuses a call and holds that everything works without it.
+fn works_without(refused: Call, errno: i32) {
+    run(async {
+        let before = start_all_threads().await;
+        refuse(refused, errno);
+        assert_all_works(&before).await;
+    });
+}
+
+#[test]
+fn without_close_range_descriptors_are_closed_by_listing_them() {
+    isolated(
+        "without_close_range_descriptors_are_closed_by_listing_them",
+        || {
+            // More than one buffer of the listing holds.
+            let leaky: Vec<i32> = (300..700)
+                // SAFETY: integers; the numbers are free in this process, which runs one test.
+                .map(|fd| unsafe { libc::dup2(0, fd) })
+                .collect();
+            assert_eq!(leaky.len(), 400);
+            works_without(Call::Any(libc::SYS_close_range), libc::ENOSYS);
+        },
+    );
+}
+
+#[test]
+fn without_pidfds_a_thread_waits_for_each_child() {
+    isolated("without_pidfds_a_thread_waits_for_each_child", || {
+        works_without(Call::Flag(libc::SYS_clone, libc::CLONE_PIDFD), libc::EINVAL);
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let process = helper(["say", "ready", "pause"])
+                .spawn(&protocol)
+                .await
+                .unwrap();
+            trace.output(&process, 1, "ready").await;
+            until_waiters(1).await;
+            process.kill().unwrap();
+            trace.ended(&process).await;
+            until_waiters(0).await;
+        });
+    });
+}
+
+/// Waits until this many threads wait for a child each.
+async fn until_waiters(count: usize) {
+    let waiters = || {
+        threads()
+            .iter()
+            .filter(|name| *name == "actix-process-w")
+            .count()
+    };
+    eventually(
+        &format!("{count} waiter threads"),
+        || (waiters() == count).then_some(()),
+        || format!("{:?}", threads()),
+    )
+    .await;
+}
+
+#[test]
+fn a_sandbox_may_refuse_pidfds_with_any_errno() {
+    isolated("a_sandbox_may_refuse_pidfds_with_any_errno", || {
+        works_without(Call::Flag(libc::SYS_clone, libc::CLONE_PIDFD), libc::EPERM);
+    });
+}
+
+#[test]
+fn without_pidfds_a_cancelled_spawn_leaves_nothing() {
+    isolated("without_pidfds_a_cancelled_spawn_leaves_nothing", || {
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let before = start_all_threads().await;
+            refuse(Call::Flag(libc::SYS_clone, libc::CLONE_PIDFD), libc::EINVAL);
+            for _ in 0..10 {
+                let mut spawning = helper(["pause"]).spawn(&protocol);
+                assert!((&mut spawning).now_or_never().is_none());
+                drop(spawning);
+                before.assert_restored_but_spawners().await;
+            }
+            assert!(trace.events().is_empty());
+        });
+    });
+}
+
+#[test]
+fn without_pidfd_send_signal_signals_go_by_pid() {
+    isolated("without_pidfd_send_signal_signals_go_by_pid", || {
+        works_without(Call::Any(libc::SYS_pidfd_send_signal), libc::ENOSYS);
+    });
+}
+
+#[test]
+fn a_sandbox_may_refuse_pidfd_send_signal() {
+    isolated("a_sandbox_may_refuse_pidfd_send_signal", || {
+        works_without(Call::Any(libc::SYS_pidfd_send_signal), libc::EPERM);
+    });
+}
+
+#[test]
+fn without_waitid_no_zombie_is_left() {
+    isolated("without_waitid_no_zombie_is_left", || {
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let before = start_all_threads().await;
+            refuse(Call::Any(libc::SYS_waitid), libc::EPERM);
+            let process = helper(["exit", "7"]).spawn(&protocol).await.unwrap();
+            let status = trace.ended(&process).await.status();
+            assert!(
+                matches!(status, ExitStatus::Unknown) || status.code() == Some(7),
+                "{status}"
+            );
+            let error = Command::new("/no/such").spawn(&protocol).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Exec, "{error}");
+            before.assert_restored_but_spawners().await;
+        });
+    });
+}
