@@ -95,11 +95,11 @@
 //!   an empty mask and every signal at its default.
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
-//!   a signal, nothing of it runs.
+//!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
 //! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd).
 //!   With the usual soft limit of 1,024 that is some 250 children.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
-//!   `"unshare"`, `"nice"`, with the program as its argument.
+//!   `"unshare"`, `"taskset"`, with the program as its argument.
 //! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away their
 //!   status: it is [`ExitStatus::Unknown`] then.
 //!
