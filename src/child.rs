@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +17,7 @@ use crate::command::OnOrphaned;
 use crate::credit::{Credit, Inbox};
 use crate::error::SignalError;
 use crate::event::ProcessEvent;
+use crate::id::ProcessId;
 use crate::janitor::{self, Watched};
 use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
@@ -24,23 +25,6 @@ use crate::port::{Direction, FdCommand, Port};
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys;
-
-/// A number that no other child of this program has, ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessId(u64);
-
-impl ProcessId {
-    pub(crate) fn next() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
-
-impl fmt::Display for ProcessId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
 
 /// The way to a protocol.
 pub(crate) trait Outlet: Send + Sync {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::child::{Child, ProcessId};
+use crate::child::Child;
 use crate::error::{Gone, SignalError, WriteError};
+use crate::id::ProcessId;
 use crate::outcome::Phase;
 use crate::port::{Direction, FdCommand};
 use crate::recorder::Recorder;

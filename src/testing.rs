@@ -18,9 +18,10 @@
 
 use std::sync::Arc;
 
-use crate::child::{Child, Origin, ProcessId};
+use crate::child::{Child, Origin};
 use crate::command::OnOrphaned;
 use crate::handle::ProcessHandle;
+use crate::id::ProcessId;
 use crate::port::{Direction, Port, Route};
 use crate::recorder::Recorder;
 use crate::status::ExitStatus;

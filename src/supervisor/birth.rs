@@ -15,12 +15,13 @@ use tokio::sync::oneshot;
 
 use super::reap::{Reaping, Watch};
 use super::table::Entry;
-use crate::child::{Child, Origin, ProcessId};
+use crate::child::{Child, Origin};
 use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
 use crate::fds::Moved;
 use crate::handle::ProcessHandle;
 use crate::home::Home;
+use crate::id::ProcessId;
 use crate::janitor;
 use crate::lifecycle::Input;
 use crate::port::Direction;

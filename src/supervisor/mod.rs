@@ -18,11 +18,11 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::child::ProcessId;
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::home::Home;
+use crate::id::ProcessId;
 use crate::protocol::{IntoProtocol, Protocol};
 use crate::spawner;
 use crate::sys::clone::Ticket;

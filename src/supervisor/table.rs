@@ -10,7 +10,8 @@ use actix::{Addr, ArbiterHandle};
 use tokio::sync::Notify;
 
 use super::ProcessSupervisor;
-use crate::child::{Child, ProcessId};
+use crate::child::Child;
+use crate::id::ProcessId;
 use crate::sync::lock;
 use crate::sys::clone::Ticket;
 

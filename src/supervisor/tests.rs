@@ -10,7 +10,8 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use super::{List, ProcessSupervisor, Spawn};
-use crate::child::{Child, Origin, ProcessId};
+use crate::child::{Child, Origin};
+use crate::id::ProcessId;
 use crate::lifecycle::Input;
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::port::{Direction, FdCommand, Port, Route};

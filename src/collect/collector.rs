@@ -1,0 +1,218 @@
+//! The protocol that collects, and the future around it.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Message};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{CollectError, Output, Plan};
+use crate::command::Command;
+use crate::error::{SignalError, SpawnError};
+use crate::fds::Fd;
+use crate::handle::ProcessHandle;
+use crate::process_protocol;
+use crate::protocol::ProcessProtocol;
+use crate::signal::Signal;
+use crate::status::ExitStatus;
+use crate::sync::lock;
+
+pub(super) async fn collect(command: Command, plan: Plan) -> Result<Output, CollectError> {
+    let program = command.program_name();
+    let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
+        return Err(SpawnError::register(program, "there is no arbiter").into());
+    };
+    let command = match command.fd_map().get(0) {
+        _ if plan.input.is_some() => command.stdin(Fd::write()),
+        Some(fd) if fd.is_write() => command.stdin(Fd::null()),
+        _ => command,
+    };
+    let (done, output) = oneshot::channel();
+    let timeout = plan.timeout;
+    let running = Running::default();
+    let kill_on_drop = KillOnDrop(running.clone());
+    let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
+        plan,
+        running,
+        output: Output {
+            status: ExitStatus::Unknown,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+        },
+        timed_out: false,
+        done: Some(done),
+    });
+    let begun = Instant::now();
+    let spawning = command.spawn(&collector);
+    let process = match timeout {
+        None => spawning.await?,
+        // An exec that hangs counts, too. Dropping the spawn cancels it.
+        Some(timeout) => tokio::time::timeout(timeout, spawning)
+            .await
+            .map_err(|_| SpawnError::register(program, "timed out before it ran"))??,
+    };
+    if let Some(timeout) = timeout {
+        collector.do_send(StartTimer {
+            process: process.clone(),
+            left: timeout.saturating_sub(begun.elapsed()),
+        });
+    }
+    // The child's events keep it alive; whatever ends it otherwise ends the wait.
+    drop(collector);
+    let result = output.await.unwrap_or(Err(CollectError::Gone));
+    drop(kill_on_drop);
+    result
+}
+
+/// What the future and the protocol know of the child in common: the future may be dropped before
+/// it has a handle, when the protocol has one already.
+type Running = Arc<Mutex<State>>;
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Spawning,
+    Running(ProcessHandle),
+    Ended,
+    /// The future was dropped.
+    Dropped,
+}
+
+struct KillOnDrop(Running);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut *lock(&self.0), State::Dropped);
+        if let State::Running(process) = state {
+            kill(&process);
+        }
+    }
+}
+
+fn kill(process: &ProcessHandle) {
+    let _ = or_alone(process.signal_group(Signal::KILL), || process.kill());
+    // At once, whatever an heir of the child does with the other end.
+    process.abort(0);
+    process.lose_connection();
+}
+
+/// Falls back to the child alone where it leads no group.
+fn or_alone(
+    group: Result<(), SignalError>,
+    alone: impl FnOnce() -> Result<(), SignalError>,
+) -> Result<(), SignalError> {
+    match group {
+        Err(SignalError::NotGroupLeader) => alone(),
+        result => result,
+    }
+}
+
+/// The protocol of a child whose output is collected.
+struct Collector {
+    plan: Plan,
+    running: Running,
+    output: Output,
+    timed_out: bool,
+    done: Option<oneshot::Sender<Result<Output, CollectError>>>,
+}
+
+impl Collector {
+    fn keep(&mut self, from_stdout: bool, data: &[u8]) {
+        let stream = if from_stdout || self.plan.merge {
+            &mut self.output.stdout
+        } else {
+            &mut self.output.stderr
+        };
+        let kept = data.len().min(self.plan.limit.saturating_sub(stream.len()));
+        stream.extend_from_slice(data.get(..kept).unwrap_or_default());
+        self.output.truncated |= kept < data.len();
+    }
+}
+
+impl Actor for Collector {
+    type Context = Context<Self>;
+}
+
+impl ProcessProtocol for Collector {
+    fn connection_made(&mut self, process: &ProcessHandle, _: &mut Self::Context) {
+        let mut running = lock(&self.running);
+        if matches!(*running, State::Dropped) {
+            return kill(process);
+        }
+        *running = State::Running(process.clone());
+        drop(running);
+        if let Some(input) = self.plan.input.take() {
+            // Refused only if the child closed it already, which is no error.
+            let _ = process.write(input);
+            process.close_stdin();
+        }
+    }
+
+    fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
+        self.keep(true, &data);
+    }
+
+    fn err_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
+        self.keep(false, &data);
+    }
+
+    fn process_exited(&mut self, process: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
+        if self.timed_out {
+            process.cut_connection();
+        }
+    }
+
+    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
+        *lock(&self.running) = State::Ended;
+        self.output.status = status;
+        let empty = Output {
+            status,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+        };
+        let output = std::mem::replace(&mut self.output, empty);
+        let result = if self.timed_out {
+            Err(CollectError::TimedOut(Box::new(output)))
+        } else {
+            Ok(output)
+        };
+        if let Some(done) = self.done.take() {
+            let _ = done.send(result);
+        }
+        // Its timer would keep it.
+        ctx.stop();
+    }
+}
+process_protocol!(Collector);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StartTimer {
+    process: ProcessHandle,
+    left: Duration,
+}
+
+impl Handler<StartTimer> for Collector {
+    type Result = ();
+
+    fn handle(&mut self, timer: StartTimer, ctx: &mut Self::Context) {
+        let StartTimer { process, left } = timer;
+        // One child and one timer for each of these actors.
+        ctx.run_later(left, move |collector, _| {
+            if collector.done.is_none() {
+                return;
+            }
+            let grace = collector.plan.grace;
+            collector.timed_out = true;
+            if let Err(SignalError::Exited) =
+                or_alone(process.terminate_group(grace), || process.terminate(grace))
+            {
+                // Dead already: only heirs of its pipes hold up the end.
+                process.cut_connection();
+            }
+        });
+    }
+}
