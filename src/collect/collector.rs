@@ -35,12 +35,7 @@ pub(super) async fn collect(command: Command, plan: Plan) -> Result<Output, Coll
     let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
         plan,
         running,
-        output: Output {
-            status: ExitStatus::Unknown,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            truncated: false,
-        },
+        output: Output::empty(),
         timed_out: false,
         done: Some(done),
     });
@@ -48,10 +43,11 @@ pub(super) async fn collect(command: Command, plan: Plan) -> Result<Output, Coll
     let spawning = command.spawn(&collector);
     let process = match timeout {
         None => spawning.await?,
-        // An exec that hangs counts, too. Dropping the spawn cancels it.
-        Some(timeout) => tokio::time::timeout(timeout, spawning)
-            .await
-            .map_err(|_| SpawnError::register(program, "timed out before it ran"))??,
+        Some(timeout) => match tokio::time::timeout(timeout, spawning).await {
+            Ok(spawned) => spawned?,
+            // An exec that hangs. Dropping the spawn cancelled it.
+            Err(_) => return Err(CollectError::TimedOut(Box::new(Output::empty()))),
+        },
     };
     if let Some(timeout) = timeout {
         collector.do_send(StartTimer {
@@ -93,9 +89,8 @@ impl Drop for KillOnDrop {
 
 fn kill(process: &ProcessHandle) {
     let _ = or_alone(process.signal_group(Signal::KILL), || process.kill());
-    // At once, whatever an heir of the child does with the other end.
-    process.abort(0);
-    process.lose_connection();
+    // Whatever an heir of the child does with the other ends.
+    process.cut_connection();
 }
 
 /// Falls back to the child alone where it leads no group.
@@ -167,13 +162,7 @@ impl ProcessProtocol for Collector {
     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
         *lock(&self.running) = State::Ended;
         self.output.status = status;
-        let empty = Output {
-            status,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            truncated: false,
-        };
-        let output = std::mem::replace(&mut self.output, empty);
+        let output = std::mem::replace(&mut self.output, Output::empty());
         let result = if self.timed_out {
             Err(CollectError::TimedOut(Box::new(output)))
         } else {

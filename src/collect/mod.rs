@@ -32,14 +32,25 @@ pub struct Output {
     pub truncated: bool,
 }
 
+impl Output {
+    const fn empty() -> Self {
+        Self {
+            status: ExitStatus::Unknown,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+        }
+    }
+}
+
 /// Why there is no result. Where there was a child, what was collected and how it ended is in it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CollectError {
-    /// There was no child. So too when the time was up before it ran: its
-    /// [`step`](SpawnError::step) is [`Register`](crate::SpawnStep::Register) then.
+    /// There was no child.
     Spawn(SpawnError),
-    /// The time was up, and the child was terminated, if it had not exited by itself.
+    /// The time was up, and the child was terminated, if it had not exited by itself. If it hung
+    /// in its exec, nothing was collected and the status is unknown.
     TimedOut(Box<Output>),
     /// It wrote to its standard error, which [`Command::read`] does not allow.
     Stderr(Box<Output>),
