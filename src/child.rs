@@ -270,11 +270,14 @@ impl Child {
                 self.program,
                 self.on_orphaned
             );
-            let _ = match self.on_orphaned {
+            let sent = match self.on_orphaned {
                 OnOrphaned::Leave => Ok(()),
                 OnOrphaned::Kill => self.cell.signal(Signal::KILL),
                 OnOrphaned::Terminate(grace) => self.terminate(grace),
             };
+            if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
+                log::warn!("process {} lives on: {error}", self.id);
+            }
         }
         self.close_ports_of_orphan();
     }

@@ -17,9 +17,9 @@ use crate::signal::Signal;
 /// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others.
 /// Its handles own nothing: dropping the last one does not orphan it.
 ///
-/// The pipes close in every case, since nobody is left to serve them.
-/// `std::process::exit` and a SIGKILL to the host run none of this. A wrapper can:
-/// `Command::new("setpriv").args(["--pdeathsig", "KILL", "--", program])`.
+/// The pipes close in every case: the child writes to nobody then, also under
+/// [`Leave`](Self::Leave). `std::process::exit` and a SIGKILL to the host run none of this; see
+/// [`Command::parent_death_signal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnOrphaned {
@@ -209,7 +209,8 @@ impl Command {
         self
     }
 
-    /// The group id with which the program runs.
+    /// The group id with which the program runs. The supplementary groups become the user's even if
+    /// only this is given, see [`groups`](Self::groups).
     pub fn gid(mut self, gid: u32) -> Self {
         self.gid = Some(gid);
         self

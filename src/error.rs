@@ -217,7 +217,8 @@ impl fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-/// The end of the process will never be told: everything that could have reaped it is gone.
+/// The end of the process will never be told: the [`TestProcess`](crate::testing::TestProcess) that
+/// it stands for is gone. A real child's end is always told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone(pub(crate) ());
 

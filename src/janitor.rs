@@ -204,8 +204,7 @@ impl Janitor {
                 Err(error) => {
                     // Only a closed or foreign descriptor can do this: somebody closed ours.
                     log::warn!("the janitor's epoll failed, it stops: {error}");
-                    lock(&DOOR).bell = None;
-                    return;
+                    return self.hand_back();
                 }
             };
             for event in events.iter().take(count) {
@@ -215,6 +214,16 @@ impl Janitor {
                 }
             }
         }
+    }
+
+    /// Leaves everything to the janitor that the next order starts.
+    fn hand_back(self) {
+        let deadlines = self.deadlines.into_iter().map(|Reverse(d)| Order::At(d));
+        let watched = self.children.into_values().map(|(child, _)| child);
+        let children = watched.chain(self.unwatched).map(Order::Watch);
+        let mut door = lock(&DOOR);
+        door.orders.extend(deadlines.chain(children));
+        door.bell = None;
     }
 
     /// Runs the jobs that are due; tells how long to sleep.
@@ -255,7 +264,9 @@ impl Janitor {
         }
         if let Some(pidfd) = child.pidfd() {
             self.last_key += 1;
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, self.last_key);
+            // By edge: a child that is traced is readable before it can be reaped, and tells
+            // again when it can.
+            let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, self.last_key);
             match self.epoll.add(&*pidfd, event) {
                 Ok(()) => {
                     self.children.insert(self.last_key, (child, pidfd));

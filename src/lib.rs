@@ -60,8 +60,8 @@
 //! 3. [`ChildConnectionLost`](ProcessEvent::ChildConnectionLost) comes once for each piped
 //!    descriptor, before `ProcessEnded`; no data of that descriptor comes after it.
 //! 4. Every byte that the child, or an heir of its pipe, wrote is delivered before that
-//!    descriptor's `ChildConnectionLost`, unless the parent closed it or the
-//!    [`ended_timeout`](Command::ended_timeout) cut it.
+//!    descriptor's `ChildConnectionLost`, unless the parent closed it, the child was orphaned, or
+//!    the [`ended_timeout`](Command::ended_timeout) cut it.
 //! 5. `ProcessExited` has no fixed place among data and closes.
 //! 6. Events never run inside the call that spawns: they are messages.
 //! 7. What is on its way from one descriptor to its protocol is bounded by a
@@ -78,7 +78,9 @@
 //! 10. That the child closed its standard input is reported at once, also while nothing is being
 //!     written. A broken pipe drops the queue and is reported as the close.
 //! 11. Dropping a handle does nothing. When the protocol is gone, its children follow
-//!     [`on_orphaned`](Command::on_orphaned), and are reaped all the same.
+//!     [`on_orphaned`](Command::on_orphaned), and are reaped all the same. The death of an actor
+//!     whose handler is written by hand, without [`dispatch`](FromProcess::dispatch), is noticed at
+//!     its children's next event.
 //! 12. A spawn that fails, in whatever way, leaks nothing: no descriptor, no zombie, no thread, no
 //!     running child.
 //! 13. The clock of [`ended_timeout`](Command::ended_timeout) (none unless set) counts only time in
@@ -105,7 +107,7 @@
 //!
 //! # Platform
 //!
-//! Linux. All of it from kernel 5.9 on; where a kernel or a sandbox has no pidfds, each child is
+//! Linux, 64 bits. All of it from kernel 5.9 on; where a kernel or a sandbox has no pidfds, each child is
 //! waited for in a thread of its own; without close_range, a child lists /proc/self/fd. Both are
 //! tested, by the cfgs `actix_process_force_no_pidfd` and `actix_process_force_no_close_range`.
 //! Tested on x86_64 with glibc.
@@ -122,6 +124,8 @@
 )]
 #[cfg(not(target_os = "linux"))]
 compile_error!("actix-process runs on Linux only");
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("actix-process runs on 64-bit Linux only");
 
 mod cell;
 mod check;

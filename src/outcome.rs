@@ -38,7 +38,7 @@ impl Outcome {
     }
 
     pub(crate) fn gone(&self) {
-        if !self.is_ended() {
+        if !self.is_ended() || self.status().is_none() {
             self.advance(GONE);
         }
     }

@@ -31,22 +31,23 @@ impl Meanings {
 }
 
 impl Plan {
-    /// The order is this: what needs the parent's privilege, then the descriptors, then the ids.
-    /// A chdir, which may hang, comes after everything else was closed.
+    /// The order is this: the groups; the descriptors; the limits, which would limit the
+    /// descriptors' steps; the ids, which give up the privilege for the limits. A chdir, which may
+    /// hang, comes after everything else was closed.
     pub(crate) fn new(
         command: &Command,
         cwd: Option<CString>,
         identity: &Identity,
         fds: &[FdStep],
-    ) -> Result<Self, SpawnError> {
+    ) -> Self {
         let mut plan = Self::default();
         plan.join_groups(command);
-        plan.set_limits(command)?;
         for step in fds {
             let subject = format!("fd {}", step.target());
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
         }
         plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
+        plan.set_limits(command);
         let (before, after) = if command.chdir_as_parent {
             (cwd, None)
         } else {
@@ -56,7 +57,7 @@ impl Plan {
         plan.take_identity(command, identity);
         plan.change_dir(command, after);
         plan.tie_to_parent(command);
-        Ok(plan)
+        plan
     }
 
     fn add(&mut self, step: SpawnStep, subject: impl Into<String>, add: impl FnOnce(&mut Steps)) {
@@ -84,12 +85,7 @@ impl Plan {
         }
     }
 
-    fn set_limits(&mut self, command: &Command) -> Result<(), SpawnError> {
-        for (resource, limit) in &command.limits {
-            self.add(SpawnStep::Limits, format!("rlimit {resource:?}"), |steps| {
-                steps.set_limit(*resource, *limit);
-            });
-        }
+    fn set_limits(&mut self, command: &Command) {
         if let Some(nice) = command.nice {
             self.add(SpawnStep::Limits, format!("nice {nice}"), |steps| {
                 steps.set_nice(nice);
@@ -97,10 +93,8 @@ impl Plan {
         }
         if let Some(adjustment) = command.oom_score_adj {
             let subject = format!("oom_score_adj {adjustment}");
-            let text = CString::new(adjustment.to_string())
-                .map_err(|_| SpawnError::invalid(&*subject, "holds a NUL"))?;
             self.add(SpawnStep::Limits, subject, |steps| {
-                steps.write_oom_score_adj(text);
+                steps.write_oom_score_adj(adjustment);
             });
         }
         if let Some(mask) = command.umask {
@@ -108,7 +102,11 @@ impl Plan {
                 steps.set_umask(mask);
             });
         }
-        Ok(())
+        for (resource, limit) in &command.limits {
+            self.add(SpawnStep::Limits, format!("rlimit {resource:?}"), |steps| {
+                steps.set_limit(*resource, *limit);
+            });
+        }
     }
 
     fn change_dir(&mut self, command: &Command, dir: Option<CString>) {

@@ -92,7 +92,7 @@ impl Prepared {
         }
         let mut kept: Vec<RawFd> = wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
-        let plan = Plan::new(command, cwd, &identity, &fdplan::plan(&wishes))?;
+        let plan = Plan::new(command, cwd, &identity, &fdplan::plan(&wishes));
         Ok(Self {
             image: Image {
                 candidates,

@@ -276,8 +276,8 @@ impl Protocol {
 
 /// The one inbox of all children whose protocol is behind `recipient`.
 fn inbox_of(recipient: &Recipient<FromProcess>) -> Arc<Inbox> {
-    // By the mailbox's address, which no other mailbox has while a child holds this one. Two that
-    // shared an inbox by a collision would only share their turns.
+    // By the mailbox's address, which no other mailbox has while a child holds this one. An inbox
+    // that a kept handle keeps longer has no watch and no children.
     static INBOXES: LazyLock<Mutex<HashMap<u64, Weak<Inbox>>>> = LazyLock::new(Mutex::default);
     let mut hasher = DefaultHasher::new();
     recipient.hash(&mut hasher);

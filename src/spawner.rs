@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A spawn, given the stack for its child.
 pub(crate) type Job = Box<dyn FnOnce(&mut Stack) + Send>;
 
-/// Queues `job`. The queue is bounded by the callers, who each wait for an answer.
+/// Queues `job`. The queue has no bound of its own: it holds what callers have asked for, who
+/// mostly wait for their answers.
 ///
 /// # Errors
 ///

@@ -225,6 +225,25 @@ fn limits_umask_and_priority_are_the_childs_alone() {
 }
 
 #[test]
+fn a_limit_on_descriptors_does_not_limit_the_spawn_itself() {
+    run(async {
+        let _open: Vec<_> = (0..40).map(|_| std::io::pipe().unwrap()).collect();
+        let child = Command::new("cat")
+            .arg("/proc/self/limits")
+            .rlimit(Resource::OpenFiles, 4, 4)
+            .oom_score_adj(500);
+        assert_eq!(told(child, "Max open files").await, "4 4 files");
+        // A swap needs a number in between, and high numbers are placed before the limit.
+        let swap = [(0, Fd::inherit(1)), (1, Fd::inherit(0)), (200, Fd::null())];
+        let child = Command::new("true").fds(FdMap::from(swap));
+        let child = child.rlimit(Resource::OpenFiles, 4, 4);
+        let process = child.spawn(NoProtocol).await.unwrap();
+        // Whether the loader can work with so few is not the question.
+        process.ended().await.unwrap();
+    });
+}
+
+#[test]
 fn every_resource_can_be_limited() {
     use Resource as R;
     let all = [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::Actor;
 use actix_process::{Fd, NoProtocol, ProcessHandle, ProcessSupervisor, Signal, Spawn};
-use common::census::{Census, has_pidfd, is_gone};
+use common::census::{Census, has_watch, is_gone};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::limits::set_soft_limit;
@@ -30,7 +30,7 @@ async fn census_after_a_first_child() -> Census {
     first.terminate(Duration::from_millis(1)).unwrap();
     trace.ended(&first).await;
     // Its pidfd closes just after.
-    let closed = || (!has_pidfd()).then_some(());
+    let closed = || (!has_watch()).then_some(());
     eventually("the close of its pidfd", closed, || {
         format!("{:?}", census())
     })

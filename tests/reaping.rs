@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_process::{ExitStatus, NoProtocol, ProcessHandle, Signal};
-use common::census::{Census, children, has_pidfd, state_and_parent};
+use common::census::{Census, children, has_watch, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::limits::{max_rss, set_soft_limit};
@@ -252,7 +252,7 @@ fn a_handle_that_is_kept_after_the_end_costs_no_descriptor() {
                 process
             };
             let mut kept = vec![spawn().await];
-            let closed = || (!has_pidfd()).then_some(());
+            let closed = || (!has_watch()).then_some(());
             eventually("the close of its pidfd", closed, String::new).await;
             let before = Census::take();
             for _ in 0..20 {

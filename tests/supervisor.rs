@@ -10,7 +10,7 @@ use actix_process::{
     Command, Fd, FdMap, List, NoProtocol, ProcessEvent, ProcessHandle, ProcessInfo, ProcessState,
     ProcessSupervisor, Shutdown, Signal, Spawn, SpawnStep,
 };
-use common::census::{Census, children, has_pidfd, is_gone};
+use common::census::{Census, children, has_watch, is_gone};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::trace::Trace;
@@ -317,7 +317,7 @@ fn systems_that_are_gone_leave_no_thread_and_no_descriptor() {
             // The process-wide threads and their descriptors come with the first.
             let threads = mortal_threads();
             system();
-            let gone = || children().is_empty() && mortal_threads() == threads && !has_pidfd();
+            let gone = || children().is_empty() && mortal_threads() == threads && !has_watch();
             wait_for(&gone);
             let fds = Census::take().fds;
             for _ in 0..10 {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use actix_process::{Command, ExitStatus, Fd, Signal, SpawnError, SpawnStep};
+use actix_process::{Command, ExitStatus, Fd, Resource, Signal, SpawnError, SpawnStep};
 use common::census::{Census, children, threads};
 use common::helper::helper;
 use common::isolated::isolated;
@@ -26,22 +26,25 @@ enum Call {
     Any(libc::c_long),
     /// Only with this bit in its first argument.
     Flag(libc::c_long, i32),
+    /// Only without this bit in its first argument.
+    NoFlag(libc::c_long, i32),
     /// Only with this second argument.
     Second(libc::c_long, i32),
 }
 
 /// From now on the kernel answers `call` with `errno`, in all threads and in all children.
 fn refuse(call: Call, errno: i32) {
-    let rule = |index, comparison: fn(u64) -> SeccompCmpOp, value: i32| {
-        let value = u64::from(value.cast_unsigned());
+    let bits = |value: i32| u64::from(value.cast_unsigned());
+    let rule = |index, comparison, value: i32| {
         let word = SeccompCmpArgLen::Dword;
-        let condition = SeccompCondition::new(index, word, comparison(value), value).unwrap();
+        let condition = SeccompCondition::new(index, word, comparison, bits(value)).unwrap();
         vec![SeccompRule::new(vec![condition]).unwrap()]
     };
     let (call, rules) = match call {
         Call::Any(call) => (call, Vec::new()),
-        Call::Flag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq, flag)),
-        Call::Second(call, value) => (call, rule(1, |_| SeccompCmpOp::Eq, value)),
+        Call::Flag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq(bits(flag)), flag)),
+        Call::NoFlag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq(bits(flag)), 0)),
+        Call::Second(call, value) => (call, rule(1, SeccompCmpOp::Eq, value)),
     };
     let filter: BpfProgram = SeccompFilter::new(
         BTreeMap::from([(call, rules)]),
@@ -240,6 +243,37 @@ fn epoll_ctl_refused_from_the_start_leaves_no_child() {
             assert_eq!(error.step(), SpawnStep::Register, "{error}");
             assert_eq!(children(), []);
             assert!(trace.events().is_empty());
+        });
+    });
+}
+
+#[test]
+fn no_option_makes_a_copy_of_the_parents_memory() {
+    isolated("no_option_makes_a_copy_of_the_parents_memory", || {
+        run(async {
+            start_all_threads().await;
+            refuse(Call::NoFlag(libc::SYS_clone, libc::CLONE_VM), libc::EPERM);
+            // SAFETY: the fork is refused, so there is no child.
+            let forked = unsafe { nix::unistd::fork() };
+            assert_eq!(forked.err(), Some(nix::errno::Errno::EPERM));
+
+            let mut child = Command::new("/bin/cat")
+                .current_dir("/")
+                .env("PATH", "/bin")
+                .setsid(true)
+                .umask(0o77)
+                .nice(5)
+                .rlimit(Resource::Core, 0, 0)
+                .oom_score_adj(100)
+                .no_new_privs(true)
+                .parent_death_signal(Signal::KILL)
+                .fd(5, Fd::null());
+            if nix::unistd::geteuid().is_root() {
+                child = child.user("nobody");
+            }
+            let output = child.output().input("through").await.unwrap();
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(output.stdout, b"through");
         });
     });
 }

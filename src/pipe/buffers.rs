@@ -14,7 +14,7 @@ pub(super) const LARGE: usize = 256 * 1024;
 /// Reads that fill at most this part of their buffer (16 KiB of a small one) are copied to size;
 /// larger ones are handed over as they are. So data on its way pins at most four times its size.
 const COPIED_PART: usize = 4;
-/// How many bytes of free buffers an arbiter keeps.
+/// How many bytes of free buffers of each size an arbiter keeps.
 const KEPT: usize = 1024 * 1024;
 
 type Shelf = Arc<Mutex<Free>>;

@@ -18,6 +18,10 @@ use crate::event::CloseReason;
 use crate::port::FdCommand;
 use crate::sys;
 
+/// So many writes make a turn; then others on the arbiter come first. Few, since tokio polls a
+/// woken task many times before it looks at its timers.
+const WRITES_PER_TURN: u32 = 2;
+
 #[derive(Debug)]
 pub(crate) struct PipeWriter {
     /// First, so that it is closed before the record hears of it.
@@ -54,13 +58,16 @@ impl PipeWriter {
         }
     }
 
-    /// Writes as much as the pipe takes, without asking for its readiness first: a fresh
+    /// Writes for a turn at most, or until the pipe is full, without asking for its readiness first: a fresh
     /// registration knows none before the driver has turned. Some: to be closed.
     fn flush(&mut self) -> Option<CloseReason> {
         let Some(sink) = &self.sink else {
             return Some(CloseReason::Gone);
         };
-        while !self.full && !self.queue.is_empty() {
+        for _ in 0..WRITES_PER_TURN {
+            if self.full || self.queue.is_empty() {
+                break;
+            }
             let write = || sys::io::write_vectored(sink.as_fd(), self.queue.iter());
             let written = if self.feels_sigpipe {
                 sys::signal::without_sigpipe(write)
@@ -87,10 +94,17 @@ impl PipeWriter {
         (self.close_when_drained && self.queue.is_empty()).then_some(CloseReason::ByParent)
     }
 
-    /// Waits for room while the pipe is full, and for the child's close always. Ready: to be
-    /// closed.
+    /// Writes what is queued; waits for room while the pipe is full, and for the child's close
+    /// always. Ready: to be closed.
     fn poll_sink(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         loop {
+            if let Some(reason) = self.flush() {
+                return Poll::Ready(reason);
+            }
+            if !self.full && !self.queue.is_empty() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let Some(sink) = &self.sink else {
                 return Poll::Ready(CloseReason::Gone);
             };
@@ -106,9 +120,6 @@ impl PipeWriter {
             ready.clear_ready_matching(Ready::WRITABLE);
             drop(ready);
             self.full = false;
-            if let Some(reason) = self.flush() {
-                return Poll::Ready(reason);
-            }
         }
     }
 
@@ -171,15 +182,13 @@ impl Handler<FdCommand> for PipeWriter {
                 pieces.into_iter().for_each(|piece| self.enqueue(piece));
             }
             FdCommand::Close => self.close_when_drained = true,
-            FdCommand::Abort => return self.close(CloseReason::Aborted, ctx),
-            FdCommand::Cut => return self.close(CloseReason::Cut, ctx),
-            FdCommand::Orphan => return self.close(CloseReason::Gone, ctx),
+            FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
+            FdCommand::Cut => self.close(CloseReason::Cut, ctx),
+            FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
             // Nothing is written before the release, since nobody has the handle yet; there is
             // nothing to pause.
-            FdCommand::Release | FdCommand::Pause | FdCommand::Resume => return,
+            FdCommand::Release | FdCommand::Pause | FdCommand::Resume => {}
         }
-        if let Some(reason) = self.flush() {
-            self.close(reason, ctx);
-        }
+        // The loop, which is polled when the mailbox is empty, writes what came in one go.
     }
 }

@@ -17,7 +17,7 @@ use super::reap::{Reaping, Watch};
 use super::table::Entry;
 use crate::child::{Child, Origin};
 use crate::command::Command;
-use crate::error::{SpawnError, SpawnStep};
+use crate::error::{SignalError, SpawnError, SpawnStep};
 use crate::fds::Moved;
 use crate::handle::ProcessHandle;
 use crate::home::Home;
@@ -200,7 +200,13 @@ impl Drop for Newborn {
             drop(entry);
             let _ = reply.send(Err(error));
         });
-        let _ = child.cell.signal(Signal::KILL);
+        if let Err(SignalError::NotPermitted) = child.cell.signal(Signal::KILL) {
+            log::warn!(
+                "process {} may not be killed: {} lives on",
+                child.id,
+                child.program
+            );
+        }
         self.ticket.forget();
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.

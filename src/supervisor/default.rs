@@ -37,6 +37,7 @@ pub(super) fn current() -> Result<Addr<ProcessSupervisor>, SpawnError> {
         )
     })?;
     let supervisor = start_in(&arbiter.handle());
+    defaults.retain(|_, supervisor| supervisor.connected());
     defaults.insert(system.id(), supervisor.clone());
     Ok(supervisor)
 }

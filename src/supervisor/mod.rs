@@ -276,7 +276,8 @@ pub struct Shutdown {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Children that were not reaped in time.
+    /// Children that were not reaped in time. A spawn that was in flight and cannot be killed in its
+    /// exec is waited for as well, but is no child yet and not listed.
     pub unreaped: Vec<ProcessInfo>,
 }
 

@@ -5,7 +5,8 @@
 //! over data that the parent prepared. It must not allocate, lock, panic, index, unwind, log, run
 //! a destructor, or call a libc wrapper that keeps state of its own (setuid and friends broadcast
 //! to "all threads" through lists that belong to the parent). `libc::syscall` writes errno, which
-//! is the suspended thread's: allowed.
+//! is the suspended thread's: allowed. Sanitizers and coverage instrument this code like any other:
+//! what they find here is about their own bookkeeping in shared memory.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::os::fd::RawFd;

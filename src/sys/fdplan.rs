@@ -28,7 +28,7 @@ pub(crate) enum FdStep {
 }
 
 impl FdStep {
-    /// The number of the map that a failure of this step concerns.
+    /// The number that a failure of this step concerns: the child's, or the parent's that is saved.
     pub(crate) fn target(self) -> RawFd {
         match self {
             Self::Save { from, .. } => from,

@@ -112,11 +112,12 @@ impl Steps {
         self.call(libc::SYS_prlimit64, &[0, resource.number().into(), address]);
     }
 
-    pub(crate) fn write_oom_score_adj(&mut self, text: CString) {
+    pub(crate) fn write_oom_score_adj(&mut self, adjustment: i32) {
         self.steps.push(Step::WriteFile {
             dir: libc::AT_FDCWD,
             path: c"/proc/self/oom_score_adj".to_owned(),
-            text,
+            // A number holds no NUL.
+            text: CString::new(adjustment.to_string()).unwrap_or_default(),
         });
     }
 

@@ -45,8 +45,9 @@ pub(crate) fn wait_until_exited(pid: libc::pid_t) {
 
 /// Blocks until the child has exited, reaps it and forgets its status.
 pub(super) fn wait_and_forget(pid: libc::pid_t) {
-    if waitid(libc::P_PID, pid, 0).is_err() {
-        // It was somebody else's already, or waitid is refused.
+    // ECHILD: somebody else has reaped it, and the pid may be another child's by now.
+    let refused = |error: Error| error.raw_os_error() != Some(libc::ECHILD);
+    if waitid(libc::P_PID, pid, 0).is_err_and(refused) {
         let _ = wait4(pid, 0);
     }
 }

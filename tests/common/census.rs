@@ -27,8 +27,7 @@ impl Census {
     /// The census when no child is left, not even the pidfd or the waiter thread of one that has
     /// just been reaped.
     pub async fn quiet() -> Self {
-        let waiters = || threads().iter().any(|name| name == "actix-process-w");
-        let quiet = || children().is_empty() && pidfds() == 0 && !waiters();
+        let quiet = || children().is_empty() && !has_watch();
         eventually(
             "no child to be left",
             || quiet().then(Self::take),
@@ -97,14 +96,6 @@ pub fn open_fds() -> BTreeMap<i32, String> {
 }
 
 /// How many open descriptors are pidfds.
-fn pidfds() -> usize {
-    let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
-    links
-        .filter(|target| target.to_string_lossy().contains("pidfd"))
-        .count()
-}
-
 /// Direct children of this process, zombies included.
 pub fn children() -> Vec<(i32, char)> {
     let me = std::process::id() as i32;
@@ -139,11 +130,13 @@ pub fn is_gone(pid: i32) -> bool {
     matches!(state_and_parent(pid), None | Some(('Z' | 'X', _)))
 }
 
-/// Whether a pidfd is open: that of a child which has just ended closes a little later.
-pub fn has_pidfd() -> bool {
+/// Whether a child is still watched: the pidfd, or the waiter thread, of one that has just ended
+/// goes a little later.
+pub fn has_watch() -> bool {
     let listing = fs::read_dir("/proc/self/fd").unwrap().flatten();
     let mut targets = listing.filter_map(|entry| fs::read_link(entry.path()).ok());
     targets.any(|target| target.to_string_lossy().contains("pidfd"))
+        || threads().iter().any(|name| name == "actix-process-w")
 }
 
 pub fn threads() -> Vec<String> {
