@@ -7,7 +7,7 @@ use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Messag
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{CollectError, Output, Plan};
+use super::{CollectError, Output, Recipe};
 use crate::command::Command;
 use crate::error::{SignalError, SpawnError};
 use crate::fds::Fd;
@@ -18,22 +18,22 @@ use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
 
-pub(super) async fn collect(command: Command, plan: Plan) -> Result<Output, CollectError> {
+pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Output, CollectError> {
     let program = command.program_name();
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
         return Err(SpawnError::register(program, "there is no arbiter").into());
     };
     let command = match command.fd_map().get(0) {
-        _ if plan.input.is_some() => command.stdin(Fd::write()),
+        _ if recipe.input.is_some() => command.stdin(Fd::write()),
         Some(fd) if fd.is_write() => command.stdin(Fd::null()),
         _ => command,
     };
     let (done, output) = oneshot::channel();
-    let timeout = plan.timeout;
+    let timeout = recipe.timeout;
     let running = Running::default();
     let kill_on_drop = KillOnDrop(running.clone());
     let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
-        plan,
+        recipe,
         running,
         output: Output::empty(),
         timed_out: false,
@@ -106,7 +106,7 @@ fn or_alone(
 
 /// The protocol of a child whose output is collected.
 struct Collector {
-    plan: Plan,
+    recipe: Recipe,
     running: Running,
     output: Output,
     timed_out: bool,
@@ -115,12 +115,14 @@ struct Collector {
 
 impl Collector {
     fn keep(&mut self, from_stdout: bool, data: &[u8]) {
-        let stream = if from_stdout || self.plan.merge {
+        let stream = if from_stdout || self.recipe.merge {
             &mut self.output.stdout
         } else {
             &mut self.output.stderr
         };
-        let kept = data.len().min(self.plan.limit.saturating_sub(stream.len()));
+        let kept = data
+            .len()
+            .min(self.recipe.limit.saturating_sub(stream.len()));
         stream.extend_from_slice(data.get(..kept).unwrap_or_default());
         self.output.truncated |= kept < data.len();
     }
@@ -138,7 +140,7 @@ impl ProcessProtocol for Collector {
         }
         *running = State::Running(process.clone());
         drop(running);
-        if let Some(input) = self.plan.input.take() {
+        if let Some(input) = self.recipe.input.take() {
             // Refused only if the child closed it already, which is no error.
             let _ = process.write(input);
             process.close_stdin();
@@ -194,7 +196,7 @@ impl Handler<StartTimer> for Collector {
             if collector.done.is_none() {
                 return;
             }
-            let grace = collector.plan.grace;
+            let grace = collector.recipe.grace;
             collector.timed_out = true;
             if let Err(SignalError::Exited) =
                 or_alone(process.terminate_group(grace), || process.terminate(grace))

@@ -113,12 +113,12 @@ impl From<SpawnError> for CollectError {
 #[must_use = "nothing runs unless it is awaited"]
 pub struct Collect<T> {
     command: Command,
-    plan: Plan,
+    recipe: Recipe,
     finish: fn(Output) -> Result<T, CollectError>,
 }
 
 #[derive(Debug, Clone)]
-struct Plan {
+struct Recipe {
     input: Option<Bytes>,
     timeout: Option<Duration>,
     grace: Duration,
@@ -196,7 +196,7 @@ impl<T> Collect<T> {
     fn new(command: Command, finish: fn(Output) -> Result<T, CollectError>) -> Self {
         Self {
             command,
-            plan: Plan {
+            recipe: Recipe {
                 input: None,
                 timeout: None,
                 grace: Duration::from_secs(5),
@@ -210,7 +210,7 @@ impl<T> Collect<T> {
     /// Writes `input` to the child's standard input and closes it. A child that does not read it
     /// all is no error.
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
-        self.plan.input = Some(input.into());
+        self.recipe.input = Some(input.into());
         self
     }
 
@@ -218,26 +218,26 @@ impl<T> Collect<T> {
     /// process group if it leads one. The result is then [`CollectError::TimedOut`], with what was
     /// collected until the child's death; heirs of its pipes are not waited for.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.plan.timeout = Some(timeout);
+        self.recipe.timeout = Some(timeout);
         self
     }
 
     /// How long the child has from SIGTERM to SIGKILL after a timeout; 5 seconds unless set.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.plan.grace = grace;
+        self.recipe.grace = grace;
         self
     }
 
     /// Keeps at most `bytes` of each stream. The rest is read and thrown away, so that the child
     /// runs on, and [`Output::truncated`] says so. Unlimited unless set.
     pub const fn output_limit(mut self, bytes: usize) -> Self {
-        self.plan.limit = bytes;
+        self.recipe.limit = bytes;
         self
     }
 
     /// Collects standard error with standard output, in the order of arrival.
     pub const fn merge_stderr(mut self) -> Self {
-        self.plan.merge = true;
+        self.recipe.merge = true;
         self
     }
 }
@@ -248,7 +248,9 @@ impl<T: 'static> IntoFuture for Collect<T> {
 
     fn into_future(self) -> Collecting<T> {
         Collecting {
-            future: Box::pin(async move { (self.finish)(collect(self.command, self.plan).await?) }),
+            future: Box::pin(
+                async move { (self.finish)(collect(self.command, self.recipe).await?) },
+            ),
         }
     }
 }

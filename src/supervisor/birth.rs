@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::reap::{Reaping, Watch};
+use super::reap::{DeathWatch, Reaping};
 use super::table::Entry;
 use crate::child::{Child, Origin};
 use crate::command::Command;
@@ -96,7 +96,7 @@ impl Birth {
 #[derive(Debug)]
 struct Newborn {
     pipes: Vec<Piped>,
-    watch: Option<Watch>,
+    watch: Option<DeathWatch>,
     child: Arc<Child>,
     ticket: Arc<Ticket>,
     entry: Option<Entry>,
@@ -131,13 +131,13 @@ impl Newborn {
         let program = &self.child.program;
         let failed = |error| SpawnError::new(SpawnStep::Register, program, error);
         self.watch = Some(match self.child.cell.pidfd() {
-            Some(pidfd) => Watch::Pidfd(
+            Some(pidfd) => DeathWatch::Pidfd(
                 sys::io::register(pidfd, Interest::READABLE, reaping_runtime).map_err(failed)?,
             ),
             None => {
                 let (go, wait) = mpsc::channel();
                 janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
-                Watch::Thread(go)
+                DeathWatch::Thread(go)
             }
         });
         for ParentEnd { fd, direction, end } in ends {
@@ -210,7 +210,7 @@ impl Drop for Newborn {
         self.ticket.forget();
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.
-            Some(Watch::Thread(_)) => {}
+            Some(DeathWatch::Thread(_)) => {}
             watch => {
                 drop(watch);
                 janitor::watch(child.watched());
@@ -227,15 +227,15 @@ fn cancelled(program: &str) -> SpawnError {
 #[derive(Debug)]
 pub(super) struct Adopted {
     child: Arc<Child>,
-    watch: Option<Watch>,
+    watch: Option<DeathWatch>,
 }
 
 impl Adopted {
     /// Arms the reaping and releases the readers. The second value must be run to its end.
     pub(super) fn arm(mut self) -> (ProcessHandle, Option<Reaping>) {
         let reaping = match self.watch.take() {
-            Some(Watch::Pidfd(pidfd)) => Some(Reaping::new(Arc::clone(&self.child), pidfd)),
-            Some(Watch::Thread(go)) => {
+            Some(DeathWatch::Pidfd(pidfd)) => Some(Reaping::new(Arc::clone(&self.child), pidfd)),
+            Some(DeathWatch::Thread(go)) => {
                 let _ = go.send(());
                 None
             }

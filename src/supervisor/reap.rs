@@ -10,14 +10,14 @@ use crate::janitor;
 
 /// How a child's death will be noticed.
 #[derive(Debug)]
-pub(super) enum Watch {
+pub(super) enum DeathWatch {
     /// The pidfd becomes readable.
     Pidfd(AsyncFd<Arc<OwnedFd>>),
     /// A thread waits in wait(2), once it is told to go.
     Thread(mpsc::Sender<()>),
 }
 
-impl Watch {
+impl DeathWatch {
     /// Leaves the reaping to threads that need no arbiter.
     pub(super) fn hand_over(self, child: &Arc<Child>) {
         match self {
@@ -64,7 +64,7 @@ impl Reaping {
 impl Drop for Reaping {
     fn drop(&mut self) {
         if let Some(pidfd) = self.pidfd.take() {
-            Watch::Pidfd(pidfd).hand_over(&self.child);
+            DeathWatch::Pidfd(pidfd).hand_over(&self.child);
         }
     }
 }
