@@ -36,6 +36,7 @@ use nix::libc;
 /// | `lease PATH` | takes a write lease on PATH, so that an exec of it hangs |
 /// | `fds` | lists its descriptors: number, what, blocking or not |
 /// | `status`, `env`, `cwd`, `args` | tells about itself |
+/// | `trace PID` | becomes the tracer of PID, which it never waits for; says `refused` if it may not |
 /// | `link FD TO` | writes to TO what FD is |
 /// | `show PATH` | writes a file to 1 |
 /// | `pause` | waits for ever |
@@ -163,6 +164,13 @@ fn run(actions: &[String]) {
                 };
                 assert_eq!(taken, 0, "{}", io::Error::last_os_error());
                 std::mem::forget(program);
+            }
+            "trace" => {
+                // SAFETY: integers.
+                let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, number(next()), 0, 0) };
+                if seized != 0 {
+                    tell(1, "refused ");
+                }
             }
             "link" => {
                 let what = fs::read_link(format!("/proc/self/fd/{}", next())).unwrap();
