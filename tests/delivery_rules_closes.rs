@@ -14,6 +14,7 @@ use common::census::Census;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Die, Trace, data_of};
+use common::watched::Watched;
 use common::{eventually, run};
 
 const BY_CHILD: CloseReason = CloseReason::ByChild;
@@ -122,21 +123,6 @@ fn rule_10_the_childs_close_of_its_stdin_is_reported_at_once() {
         process.kill().unwrap();
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
     });
-}
-
-/// Bytes that tell when they are dropped.
-struct Watched(Vec<u8>, Arc<AtomicBool>);
-
-impl AsRef<[u8]> for Watched {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.1.store(true, Ordering::SeqCst);
-    }
 }
 
 #[test]

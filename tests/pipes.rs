@@ -12,6 +12,7 @@ use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::run;
 use common::trace::Trace;
+use common::watched::Watched;
 
 #[test]
 fn a_write_after_a_close_from_this_side_says_so() {
@@ -68,21 +69,6 @@ fn a_write_to_what_is_no_pipe_of_ours_is_not_writable() {
         assert_eq!(process.write("x"), Err(WriteError::NotWritable { fd: 0 }));
         trace.ended(&process).await.assert_rules(&[1, 2]);
     });
-}
-
-/// Bytes that tell when they are dropped.
-struct Watched(Vec<u8>, Arc<AtomicBool>);
-
-impl AsRef<[u8]> for Watched {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.1.store(true, Ordering::SeqCst);
-    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod hung;
 pub mod isolated;
 pub mod limits;
 pub mod trace;
+pub mod watched;
 
 use std::future::Future;
 use std::time::Duration;
