@@ -220,6 +220,26 @@ fn execve_refused_is_the_step_exec() {
 }
 
 #[test]
+fn a_full_file_table_is_told_at_the_step_fds() {
+    isolated("a_full_file_table_is_told_at_the_step_fds", || {
+        run(async {
+            let failed = (SpawnStep::Fds, libc::ENFILE);
+            assert_fails(helper(["pause"]), Call::Any(libc::SYS_pipe2), failed).await;
+        });
+    });
+}
+
+#[test]
+fn no_memory_for_the_program_is_told_at_the_step_exec() {
+    isolated("no_memory_for_the_program_is_told_at_the_step_exec", || {
+        run(async {
+            let failed = (SpawnStep::Exec, libc::ENOMEM);
+            assert_fails(Command::new("true"), Call::Any(libc::SYS_execve), failed).await;
+        });
+    });
+}
+
+#[test]
 fn epoll_ctl_refused_is_the_step_register() {
     isolated("epoll_ctl_refused_is_the_step_register", || {
         run(async {
