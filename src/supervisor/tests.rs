@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, Message, Recipient, System};
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use tokio::io::Interest;
 use tokio::runtime::Handle;
 
@@ -21,6 +23,14 @@ use crate::{
     CloseReason, Command, FromProcess, OnOrphaned, ProcessEvent, ProcessHandle, Signal, janitor,
     sys,
 };
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the integration tests"
+)]
+#[path = "../../tests/common/isolated.rs"]
+mod isolated;
 
 /// Makes an actor panic.
 #[derive(Message)]
@@ -213,8 +223,21 @@ impl Scene {
     }
 }
 
-fn run<T>(test: impl Future<Output = T>) -> T {
-    System::new().block_on(test)
+/// Runs the test of this thread in a host process of its own, and holds that no child survives it.
+fn run(test: impl Future<Output = ()>) {
+    let name = std::thread::current().name().unwrap().to_owned();
+    isolated::isolated(&name, || {
+        System::new().block_on(test);
+        let begun = std::time::Instant::now();
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while waitid(Id::All, look) != Err(Errno::ECHILD) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "a child survives"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
 }
 
 #[test]
