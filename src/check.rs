@@ -6,17 +6,19 @@ use std::ops::RangeInclusive;
 
 use crate::command::Command;
 use crate::error::SpawnError;
+use crate::fds::Fd;
 
 /// Refuses what can be refused by the command alone.
 pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
     let mut seen = HashSet::new();
-    for (n, _) in command.fds.iter() {
-        if *n < 0 {
+    for (n, fd) in command.fds.iter() {
+        if n < 0 {
             return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
         }
-        if !seen.insert(*n) {
+        if !seen.insert(n) {
             return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
         }
+        check_fd(command, n, fd)?;
     }
     if let Some(group) = command.process_group
         && group < 0
@@ -27,6 +29,12 @@ pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
     excludes(
         "setsid",
         command.setsid,
+        "process_group",
+        command.process_group.is_some(),
+    )?;
+    excludes(
+        "pty",
+        command.pty.is_some(),
         "process_group",
         command.process_group.is_some(),
     )?;
@@ -47,6 +55,19 @@ pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
         }
     }
     Ok(())
+}
+
+fn check_fd(command: &Command, n: i32, fd: &Fd) -> Result<(), SpawnError> {
+    let why = if fd.window.is_some() && !fd.is_read() {
+        "has a window, but we do not read it"
+    } else if fd.is_terminal() && command.pty.is_none() {
+        "is a terminal, but the command has none"
+    } else if command.pty.is_some() && n <= 1 && !fd.is_terminal() {
+        "is the terminal's, by pty"
+    } else {
+        return Ok(());
+    };
+    Err(SpawnError::invalid(format!("fd {n}"), why))
 }
 
 fn excludes(one: &str, has_one: bool, other: &str, has_other: bool) -> Result<(), SpawnError> {

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::io::unix::AsyncFd;
 
 use crate::cell::{Cell, Reap};
 use crate::clock::{DrainClock, Ring, RingAfter};
 use crate::command::OnOrphaned;
 use crate::credit::{Credit, Inbox};
 use crate::error::SignalError;
-use crate::event::ProcessEvent;
+use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
 use crate::janitor::{self, Watched};
 use crate::lifecycle::{Input, Lifecycle, Output};
@@ -47,6 +48,9 @@ pub(crate) struct Child {
     pub(crate) inbox: Arc<Inbox>,
     clock: Option<DrainClock>,
     ports: OnceLock<Box<[Port]>>,
+    /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
+    /// that has merely closed its end of it.
+    terminal: Mutex<Option<Arc<AsyncFd<OwnedFd>>>>,
     on_orphaned: OnOrphaned,
     orphaned: AtomicBool,
     core: Mutex<Core>,
@@ -88,6 +92,7 @@ impl Child {
                 .ended_timeout
                 .map(|timeout| DrainClock::new(timeout, origin.readers)),
             ports: OnceLock::new(),
+            terminal: Mutex::default(),
             on_orphaned: origin.on_orphaned,
             orphaned: AtomicBool::new(false),
             core: Mutex::new(Core {
@@ -117,6 +122,35 @@ impl Child {
         }
     }
 
+    /// Keeps a terminal's master open until the child is reaped or this side hangs up.
+    pub(crate) fn keep_terminal(&self, master: Arc<AsyncFd<OwnedFd>>) {
+        *lock(&self.terminal) = Some(master);
+    }
+
+    fn release_terminal(&self) {
+        let master = lock(&self.terminal).take();
+        drop(master);
+    }
+
+    /// This side has closed one half of the terminal: the other closes as well.
+    fn hang_up(&self, closed: i32, reason: CloseReason) {
+        let others = || {
+            let ports = self.ports().iter();
+            ports.filter(|port| port.is_terminal() && port.fd() != closed)
+        };
+        match reason {
+            // The master stays until the child is dead; each half takes note by itself.
+            CloseReason::ByChild => return,
+            // Each is told the same.
+            CloseReason::Cut | CloseReason::Gone => {}
+            CloseReason::ByParent => others().for_each(|port| port.close(FdCommand::Close)),
+            CloseReason::Aborted | CloseReason::Failed { .. } => {
+                others().for_each(|port| port.close(FdCommand::Abort));
+            }
+        }
+        self.release_terminal();
+    }
+
     /// Runs `hook` when the child was reaped, after its event was queued.
     pub(crate) fn on_reaped(&self, hook: impl FnOnce() + Send + 'static) {
         lock(&self.core).on_reaped = Some(Box::new(hook));
@@ -132,6 +166,15 @@ impl Child {
         let mut protocol_is_gone = false;
         let mut done = None;
         let mut hooks: [Option<Hook>; 2] = [None, None];
+        // Producers are told before the protocol.
+        if let Input::Closed(fd, reason) = input
+            && let Some(port) = self.port(fd)
+        {
+            port.closed();
+            if port.is_terminal() {
+                self.hang_up(fd, reason);
+            }
+        }
         {
             let mut core = lock(&self.core);
             let Core {
@@ -160,12 +203,8 @@ impl Child {
             }
         }
         drop(done);
-        if let Input::Closed(fd, _) = input
-            && let Some(port) = self.port(fd)
-        {
-            port.closed();
-        }
         if let Input::Reaped(_) = input {
+            self.release_terminal();
             self.tell_clock(DrainClock::reaped);
         }
         for hook in hooks.into_iter().flatten() {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::fds::{Fd, FdMap};
 use crate::limits::{Limit, Resource};
+use crate::pty::Pty;
 use crate::signal::Signal;
+use crate::sys::tty::PtyEnds;
 
 /// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
@@ -75,6 +77,9 @@ pub struct Command {
     pub(crate) parent_death_signal: Option<Signal>,
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
     pub(crate) fds: FdMap,
+    /// The numbers that the caller has set; the others are the default's, or the terminal's.
+    named: Vec<i32>,
+    pub(crate) pty: Option<Pty>,
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) window: usize,
@@ -113,6 +118,8 @@ impl Command {
             parent_death_signal: None,
             cgroup: None,
             fds: FdMap::stdio(),
+            named: Vec::new(),
+            pty: None,
             on_orphaned: OnOrphaned::default(),
             ended_timeout: None,
             window: Self::DEFAULT_WINDOW,
@@ -293,13 +300,64 @@ impl Command {
     /// The child's descriptor `n`, in place of what it was.
     pub fn fd(mut self, n: i32, fd: Fd) -> Self {
         self.fds.set(n, fd);
+        self.named.push(n);
         self
     }
 
     /// All of the child's descriptors: what `map` does not name is closed, 0, 1 and 2 too.
     pub fn fds(mut self, map: FdMap) -> Self {
+        self.named = map.iter().map(|(n, _)| n).collect();
         self.fds = map;
+        self.place_terminal();
         self
+    }
+
+    /// Runs the program on a terminal of its own: a new one, by its [`PtySize`](crate::PtySize) or
+    /// with modes, or one that is given; see [`Pty`].
+    ///
+    /// The child leads a session of its own, with the terminal as its controlling one and its own
+    /// process group in the foreground. The terminal is its 0, 1 and 2. All that it writes there
+    /// comes as data of 1 ([`out_received`](crate::ProcessProtocol::out_received)), with the
+    /// terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
+    /// written to 0 is typed: Ctrl-C (`\x03`), Ctrl-\ (`\x1c`) and Ctrl-D (`\x04`) act as at a
+    /// keyboard. Further descriptors are as without a terminal.
+    ///
+    /// When the child, and all others, have closed the terminal, 0 and 1 are reported closed
+    /// ([`CloseReason::ByChild`](crate::CloseReason::ByChild)), with whatever was written before delivered; the terminal
+    /// itself lives until the child is reaped, so that a child which closed it and works on is not
+    /// hung up. What such a child writes to it when it opens it again is lost.
+    /// [`lose_connection`](crate::ProcessHandle::lose_connection) hangs it up.
+    ///
+    /// Excludes [`process_group`](Self::process_group), and other descriptors for 0 and 1.
+    ///
+    /// ```
+    /// use actix_process::{Command, PtySize};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let size = Command::new("stty").arg("size").pty(PtySize::new(30, 100));
+    /// assert_eq!(size.output().await?.stdout, b"30 100\r\n");
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    pub fn pty(mut self, pty: impl Into<Pty>) -> Self {
+        self.pty = Some(pty.into());
+        self.place_terminal();
+        self
+    }
+
+    fn place_terminal(&mut self) {
+        if self.pty.is_some() {
+            for n in (0..=2).filter(|n| !self.named.contains(n)) {
+                self.fds.set(n, Fd::terminal());
+            }
+        }
+    }
+
+    /// Takes out all descriptors that this spawn is given for good.
+    pub(crate) fn take_moved(&self) -> Moved {
+        Moved {
+            fds: self.fds.take_moved(),
+            pty: self.pty.as_ref().and_then(Pty::take),
+        }
     }
 
     /// The program as text, for messages.
@@ -332,9 +390,29 @@ impl Command {
     }
 
     /// How many bytes of one descriptor may be on their way to the protocol before its reader
-    /// stops: at least 4096, by default 1 MiB.
+    /// stops: at least 4096, by default 1 MiB. [`Fd::window`] sets it for one descriptor.
     pub fn window(mut self, bytes: usize) -> Self {
-        self.window = bytes.max(4096);
+        self.window = bytes;
         self
+    }
+}
+
+/// The descriptors that one spawn has taken. Closed with it, whatever becomes of it.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    fds: Vec<(i32, OwnedFd)>,
+    /// A terminal that was given.
+    pub(crate) pty: Option<PtyEnds>,
+}
+
+impl Moved {
+    pub(crate) fn has(&self, n: i32) -> bool {
+        self.fds.iter().any(|(number, _)| *number == n)
+    }
+
+    /// The descriptor meant for `n`.
+    pub(crate) fn take(&mut self, n: i32) -> Option<OwnedFd> {
+        let at = self.fds.iter().position(|(number, _)| *number == n)?;
+        Some(self.fds.swap_remove(at).1)
     }
 }

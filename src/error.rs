@@ -11,6 +11,8 @@ pub enum SpawnStep {
     Invalid,
     /// Making, checking or placing descriptors.
     Fds,
+    /// Opening or setting up a terminal, or making it the child's own.
+    Pty,
     /// Taking on a session, a process group, a user, groups, or a tie to the parent's life.
     Identity,
     /// Setting a limit, a priority, the umask or the cgroup.
@@ -120,6 +122,7 @@ impl fmt::Display for SpawnError {
         let step = match self.step {
             SpawnStep::Invalid => "invalid command",
             SpawnStep::Fds => "cannot set up descriptors",
+            SpawnStep::Pty => "cannot set up a terminal",
             SpawnStep::Identity => "cannot take on identity",
             SpawnStep::Limits => "cannot set limit",
             SpawnStep::Cwd => "cannot change directory",
@@ -216,6 +219,98 @@ impl fmt::Display for WriteError {
 }
 
 impl std::error::Error for WriteError {}
+
+impl From<WriteError> for io::Error {
+    /// `BrokenPipe` for [`WriteError::Closed`], `InvalidInput` for [`WriteError::NotWritable`].
+    fn from(error: WriteError) -> Self {
+        let kind = match error {
+            WriteError::NotWritable { .. } => io::ErrorKind::InvalidInput,
+            WriteError::Closed { .. } => io::ErrorKind::BrokenPipe,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Why a producer was not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProducerError {
+    /// The child has no such descriptor that we write to.
+    NotWritable {
+        /// The child's descriptor.
+        fd: i32,
+    },
+    /// It was closed before: by us, or because the child closed its end.
+    Closed {
+        /// The child's descriptor.
+        fd: i32,
+    },
+    /// It has a producer already.
+    AlreadyRegistered {
+        /// The child's descriptor.
+        fd: i32,
+    },
+}
+
+impl fmt::Display for ProducerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotWritable { fd } => write!(f, "fd {fd} is not piped for writing"),
+            Self::Closed { fd } => write!(f, "fd {fd} is closed"),
+            Self::AlreadyRegistered { fd } => write!(f, "fd {fd} has a producer already"),
+        }
+    }
+}
+
+impl std::error::Error for ProducerError {}
+
+/// Why there is no stream to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The child has no such descriptor, or it is no [`Fd::stream`](crate::Fd::stream).
+    NotStream {
+        /// The child's descriptor.
+        fd: i32,
+    },
+    /// Somebody took it before.
+    Taken {
+        /// The child's descriptor.
+        fd: i32,
+    },
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStream { fd } => write!(f, "fd {fd} is not read as a stream"),
+            Self::Taken { fd } => write!(f, "the stream of fd {fd} was taken before"),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {}
+
+/// Why a terminal has kept its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// The child was not spawned on a [`pty`](crate::Command::pty).
+    NoTerminal,
+    /// The terminal is closed: by us, or because the child closed its end.
+    Closed,
+}
+
+impl fmt::Display for ResizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoTerminal => "the child has no terminal",
+            Self::Closed => "the terminal is closed",
+        })
+    }
+}
+
+impl std::error::Error for ResizeError {}
 
 /// The end of the process will never be told: the [`TestProcess`](crate::testing::TestProcess) that
 /// it stands for is gone. A real child's end is always told.

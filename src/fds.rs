@@ -1,82 +1,188 @@
 //! What a child's descriptors shall be.
 
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
+use crate::sys;
 
 /// What one descriptor of a child shall be.
+///
+/// Files, sockets and pipe ends of this program are made into one by [`From`]: they become the
+/// child's alone. The first spawn takes them, failed or not, and closes them in the parent; a
+/// second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+///
+/// ```
+/// use actix_process::{Command, Fd};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("actix-process-fd-{}", std::process::id()));
+/// let log = std::fs::File::create(&path)?;
+/// let make = Command::new("make").stdin(Fd::null()).stdout(Fd::from(log));
+/// # drop(make);
+/// # std::fs::remove_file(path)
+/// # }
+/// ```
 #[derive(Debug, Clone)]
-pub struct Fd(pub(crate) Kind);
+pub struct Fd {
+    pub(crate) kind: Kind,
+    /// What [`Fd::window`] was given.
+    pub(crate) window: Option<usize>,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Read,
+    Stream,
     Write,
     Inherit(i32),
     Moved(Arc<Mutex<Option<OwnedFd>>>),
     Shared(Arc<OwnedFd>),
     Null,
+    /// The terminal of the child's [`Pty`](crate::Pty).
+    Terminal,
 }
 
 impl Fd {
     /// A pipe that the child writes and the parent reads: its data goes to the protocol.
     #[must_use]
     pub const fn read() -> Self {
-        Self(Kind::Read)
+        Self::new(Kind::Read)
+    }
+
+    /// A pipe that the child writes and the parent reads, not by callbacks but by the stream that
+    /// [`ProcessHandle::take_stream`](crate::ProcessHandle::take_stream) gives. The protocol is
+    /// told of its close only.
+    ///
+    /// What comes before it is taken waits, up to its [`window`](Self::window): a child that
+    /// writes more to a stream that nobody takes blocks.
+    #[must_use]
+    pub const fn stream() -> Self {
+        Self::new(Kind::Stream)
     }
 
     /// A pipe that the parent writes and the child reads.
     #[must_use]
     pub const fn write() -> Self {
-        Self(Kind::Write)
+        Self::new(Kind::Write)
     }
 
     /// The parent's descriptor `n`, whatever it is, as it is at the spawn. The parent's own stays
     /// open and unaltered; whether it is close-on-exec does not matter.
     #[must_use]
     pub const fn inherit(n: i32) -> Self {
-        Self(Kind::Inherit(n))
+        Self::new(Kind::Inherit(n))
     }
 
     /// A descriptor that many spawns may use. It stays open in the parent as long as somebody
     /// holds the `Arc`, this `Fd` included: a pipe's reader sees no end before.
     #[must_use]
     pub const fn share(fd: Arc<OwnedFd>) -> Self {
-        Self(Kind::Shared(fd))
+        Self::new(Kind::Shared(fd))
     }
 
     /// `/dev/null`, for reading and writing.
     #[must_use]
     pub const fn null() -> Self {
-        Self(Kind::Null)
+        Self::new(Kind::Null)
     }
 
-    /// Whether it is a pipe that the parent reads.
+    /// Both ends of a new pipe, for two children: what one writes the other reads, without passing
+    /// through this program. As [`std::io::pipe`], the reading end comes first.
+    ///
+    /// Each is given to one spawn, which closes it here. So the reader sees the end when the
+    /// writer is gone, and the writer gets SIGPIPE when the reader is. An end that is not spawned
+    /// keeps the pipe open until it is dropped.
+    ///
+    /// ```
+    /// use actix_process::{Command, Fd, NoProtocol, Signal};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let (reader, writer) = Fd::pipe()?;
+    /// let yes = Command::new("yes").stdout(writer).spawn(NoProtocol).await?;
+    /// let head = Command::new("head").args(["-n", "2"]).stdin(reader).output().await?;
+    /// assert_eq!(head.stdout, b"y\ny\n");
+    /// assert_eq!(yes.ended().await?.signal(), Some(Signal::PIPE));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When this process, or the system, has too many descriptors.
+    pub fn pipe() -> io::Result<(Self, Self)> {
+        let (reader, writer) = sys::io::pipe()?;
+        Ok((reader.into(), writer.into()))
+    }
+
+    /// How many bytes of this descriptor may be on their way to the protocol, or wait in its
+    /// stream, before its reader stops: at least 4096; by default as
+    /// [`Command::window`](crate::Command::window) has it.
+    ///
+    /// Only for [`read`](Self::read) and [`stream`](Self::stream): with another kind the spawn is
+    /// refused.
+    #[must_use]
+    pub const fn window(mut self, bytes: usize) -> Self {
+        self.window = Some(bytes);
+        self
+    }
+
+    /// Whether it is a pipe that the parent reads, by callbacks or as a stream.
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self.0, Kind::Read)
+        matches!(self.kind, Kind::Read | Kind::Stream)
+    }
+
+    /// Whether it is one that the parent reads as a stream.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Stream)
+    }
+
+    /// Whether it is the child's [`Pty`](crate::Pty).
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self.kind, Kind::Terminal)
     }
 
     /// Whether it is a pipe that the parent writes.
     #[must_use]
     pub const fn is_write(&self) -> bool {
-        matches!(self.0, Kind::Write)
+        matches!(self.kind, Kind::Write)
     }
 }
 
-impl From<OwnedFd> for Fd {
-    /// A descriptor that becomes the child's alone. The first spawn takes it, failed or not, and
-    /// closes it in the parent; a second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
-    fn from(fd: OwnedFd) -> Self {
-        Self(Kind::Moved(Arc::new(Mutex::new(Some(fd)))))
-    }
+macro_rules! moved {
+    ($($owner:ty),+) => {
+        $(impl From<$owner> for Fd {
+            /// A descriptor that becomes the child's alone. The first spawn takes it, failed or
+            /// not, and closes it in the parent; a second one is
+            /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+            fn from(owner: $owner) -> Self {
+                let fd = Mutex::new(Some(OwnedFd::from(owner)));
+                Self::new(Kind::Moved(Arc::new(fd)))
+            }
+        })+
+    };
 }
+
+moved!(OwnedFd, File, PipeReader, PipeWriter, TcpStream, UnixStream);
 
 impl Fd {
+    pub(crate) const fn terminal() -> Self {
+        Self::new(Kind::Terminal)
+    }
+
+    const fn new(kind: Kind) -> Self {
+        Self { kind, window: None }
+    }
+
     /// Takes a moved descriptor out; `None` for another kind, or if an earlier spawn took it.
     fn take(&self) -> Option<OwnedFd> {
-        match &self.0 {
+        match &self.kind {
             Kind::Moved(slot) => lock(slot).take(),
             _ => None,
         }
@@ -131,30 +237,14 @@ impl FdMap {
     }
 
     /// Takes all moved descriptors out, each for the number it is meant for.
-    pub(crate) fn take_moved(&self) -> Moved {
+    pub(crate) fn take_moved(&self) -> Vec<(i32, OwnedFd)> {
         let moved = self.entries.iter();
-        Moved(moved.filter_map(|(n, fd)| Some((*n, fd.take()?))).collect())
+        moved.filter_map(|(n, fd)| Some((*n, fd.take()?))).collect()
     }
 
     /// What the map names, in the order in which it was given.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(i32, Fd)> {
-        self.entries.iter()
-    }
-}
-
-/// The descriptors that one spawn has taken. Closed with it, whatever becomes of it.
-#[derive(Debug)]
-pub(crate) struct Moved(Vec<(i32, OwnedFd)>);
-
-impl Moved {
-    pub(crate) fn has(&self, n: i32) -> bool {
-        self.0.iter().any(|(number, _)| *number == n)
-    }
-
-    /// The descriptor meant for `n`.
-    pub(crate) fn take(&mut self, n: i32) -> Option<OwnedFd> {
-        let at = self.0.iter().position(|(number, _)| *number == n)?;
-        Some(self.0.swap_remove(at).1)
+    pub fn iter(&self) -> impl Iterator<Item = (i32, &Fd)> {
+        self.entries.iter().map(|(n, fd)| (*n, fd))
     }
 }
 

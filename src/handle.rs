@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::child::Child;
-use crate::error::{Gone, SignalError, WriteError};
+use crate::error::{Gone, ResizeError, SignalError, WriteError};
 use crate::id::ProcessId;
 use crate::outcome::Phase;
 use crate::port::{Direction, FdCommand};
 use crate::recorder::Recorder;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
+use crate::winsize::PtySize;
 
 /// A child process: cheap to clone, usable from any thread, and dropping it does nothing.
 ///
@@ -137,19 +138,29 @@ impl ProcessHandle {
         self.close_child_fd(2);
     }
 
-    /// Closes one descriptor: after its queue is written, or at once if we read from it. Closing
-    /// what is closed or unknown does nothing.
+    /// Closes one descriptor: after its queue is written (and its
+    /// [producer](Self::register_producer) gone), or at once if we read from it. Closing what is
+    /// closed or unknown does nothing.
+    ///
+    /// Nor does closing one half of a [terminal](crate::Command::pty), which has no halves: write
+    /// `\x04` (Ctrl-D) for the end of input, or [`lose_connection`](Self::lose_connection).
     pub fn close_child_fd(&self, fd: i32) {
-        if let Some(port) = self.child.port(fd) {
-            port.close(FdCommand::Close);
+        match self.child.port(fd) {
+            Some(port) if !port.is_terminal() => port.close(FdCommand::Close),
+            _ => {}
         }
     }
 
     /// Closes every pipe: those we write when their queues are written, those we read at once, so
-    /// that what was not read is lost. The child is not signalled.
+    /// that what was not read is lost. The child is not signalled; but a
+    /// [terminal](crate::Command::pty) is hung up when what was written to it is, so its
+    /// foreground processes get SIGHUP.
     pub fn lose_connection(&self) {
         for port in self.child.ports() {
-            port.close(FdCommand::Close);
+            match (port.is_terminal(), port.direction()) {
+                (true, Direction::Read) => port.discard(),
+                _ => port.close(FdCommand::Close),
+            }
         }
     }
 
@@ -165,10 +176,25 @@ impl ProcessHandle {
         self.child.cut();
     }
 
-    /// Drops what is queued for `fd` and closes it.
+    /// Drops what is queued for `fd` and closes it; a terminal, by either half, is hung up.
     pub fn abort(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.close(FdCommand::Abort);
+        }
+    }
+
+    /// Gives the window of the child's terminal another size; its foreground processes get
+    /// SIGWINCH if it differs.
+    ///
+    /// # Errors
+    ///
+    /// [`ResizeError::NoTerminal`] without a [`pty`](crate::Command::pty),
+    /// [`ResizeError::Closed`] after a close from either side.
+    pub fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
+        // Its writing half takes it.
+        match self.child.port(0) {
+            Some(port) => port.resize(size),
+            None => Err(ResizeError::NoTerminal),
         }
     }
 

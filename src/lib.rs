@@ -127,6 +127,7 @@ compile_error!("actix-process runs on Linux only");
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("actix-process runs on 64-bit Linux only");
 
+mod backlog;
 mod cell;
 mod check;
 mod child;
@@ -138,6 +139,7 @@ mod error;
 mod event;
 mod explain;
 mod fds;
+mod feed;
 mod handle;
 mod home;
 mod id;
@@ -152,30 +154,41 @@ mod plan;
 mod port;
 mod prepare;
 mod process;
+mod producer;
 mod protocol;
+mod pty;
 mod recorder;
 mod signal;
+mod sink;
 mod spawner;
 mod status;
+mod stream;
 mod supervisor;
 mod sync;
 #[expect(unsafe_code, reason = "the kernel: the only place that may")]
 mod sys;
 pub mod testing;
+mod winsize;
 
 pub use bytes::Bytes;
 pub use collect::{Collect, CollectError, Collecting, Output};
 pub use command::{Command, OnOrphaned};
-pub use error::{Gone, SignalError, SpawnError, SpawnStep, WriteError};
+pub use error::{
+    Gone, ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
+};
 pub use event::{CloseReason, ProcessEvent};
 pub use fds::{Fd, FdMap};
 pub use handle::ProcessHandle;
 pub use id::ProcessId;
 pub use limits::{Resource, UNLIMITED};
 pub use message::FromProcess;
+pub use producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
 pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
+pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
+pub use sink::{Encoded, FdSink};
 pub use status::{ExitStatus, Rusage};
+pub use stream::{Decoded, FdStream};
 pub use supervisor::{
     List, ProcessInfo, ProcessState, ProcessSupervisor, Shutdown, ShutdownReport, Spawn, Spawning,
 };

@@ -47,6 +47,10 @@ impl Plan {
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
         }
         plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
+        if command.pty.is_some() {
+            let subject = "the controlling terminal";
+            plan.add(SpawnStep::Pty, subject, Steps::set_controlling_terminal);
+        }
         plan.set_limits(command);
         let (before, after) = if command.chdir_as_parent {
             (cwd, None)
@@ -74,7 +78,7 @@ impl Plan {
                 steps.join_cgroup(cgroup.as_fd());
             });
         }
-        if command.setsid {
+        if command.setsid || command.pty.is_some() {
             self.add(SpawnStep::Identity, "session", Steps::set_session);
         }
         if let Some(group) = command.process_group {

@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
 
-use crate::error::WriteError;
+use crate::backlog::{Backlog, ProducerKind, SinkId, Tell};
+use crate::error::{ProducerError, ResizeError, WriteError};
+use crate::feed::Feed;
 use crate::sync::lock;
+use crate::winsize::PtySize;
 
 /// What the actor of a descriptor is told.
 #[derive(Debug, Message)]
@@ -27,6 +31,21 @@ pub(crate) enum FdCommand {
     Cut,
     /// The child's owner is gone: close.
     Orphan,
+    /// Read on, but throw it away: the other half of a terminal is being flushed.
+    Discard,
+    /// A terminal's window has another size.
+    Resize(PtySize),
+}
+
+impl FdCommand {
+    /// How many bytes it queues.
+    fn queued(&self) -> usize {
+        match self {
+            Self::Write(data) => data.len(),
+            Self::WriteSequence(pieces) => pieces.iter().map(Bytes::len).sum(),
+            _ => 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +60,7 @@ pub(crate) enum Direction {
 #[derive(Clone)]
 pub(crate) enum Route {
     Actor(Recipient<FdCommand>),
-    /// A test's recorder.
+    /// A test's recorder. Whatever is written is taken for gone.
     Recorder(Arc<dyn Fn(i32, FdCommand) + Send + Sync>),
 }
 
@@ -49,7 +68,10 @@ pub(crate) enum Route {
 pub(crate) struct Port {
     fd: i32,
     direction: Direction,
+    /// One half of a terminal, which cannot be closed without the other.
+    terminal: bool,
     valve: Arc<Valve>,
+    feed: Option<Arc<Feed>>,
     state: Mutex<State>,
 }
 
@@ -72,24 +94,39 @@ struct State {
     /// `None` once the descriptor is closed.
     route: Option<Route>,
     closing: bool,
+    /// The close waits for the producer to be unregistered.
+    close_waits: bool,
+    backlog: Backlog,
 }
 
 impl Port {
-    pub(crate) const fn new(
-        fd: i32,
-        direction: Direction,
-        valve: Arc<Valve>,
-        route: Route,
-    ) -> Self {
+    pub(crate) fn new(fd: i32, direction: Direction, route: Route) -> Self {
         Self {
             fd,
             direction,
-            valve,
+            terminal: false,
+            valve: Arc::default(),
+            feed: None,
             state: Mutex::new(State {
                 route: Some(route),
                 closing: false,
+                close_waits: false,
+                backlog: Backlog::default(),
             }),
         }
+    }
+
+    /// With the reader's valve, and what its stream is fed from.
+    pub(crate) fn with_reader(mut self, valve: Arc<Valve>, feed: Option<Arc<Feed>>) -> Self {
+        self.valve = valve;
+        self.feed = feed;
+        self
+    }
+
+    /// As one half of a terminal.
+    pub(crate) const fn of_terminal(mut self, terminal: bool) -> Self {
+        self.terminal = terminal;
+        self
     }
 
     pub(crate) const fn fd(&self) -> i32 {
@@ -100,21 +137,137 @@ impl Port {
         self.direction
     }
 
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    pub(crate) const fn feed(&self) -> Option<&Arc<Feed>> {
+        self.feed.as_ref()
+    }
+
     /// Queues bytes. The check and the queueing are one step, so that a write which is taken is
     /// before every close that is.
     pub(crate) fn write(&self, command: FdCommand) -> Result<(), WriteError> {
+        self.write_if(command, |state| !state.closing)
+    }
+
+    /// Queues bytes of the producer with this registration, whose close waits for it.
+    pub(crate) fn write_of_producer(
+        &self,
+        command: FdCommand,
+        registration: u64,
+    ) -> Result<(), WriteError> {
+        self.write_if(command, |state| state.backlog.is_registered(registration))
+    }
+
+    fn write_if(
+        &self,
+        command: FdCommand,
+        may: impl FnOnce(&State) -> bool,
+    ) -> Result<(), WriteError> {
         let fd = self.fd;
         if self.direction == Direction::Read {
             return Err(WriteError::NotWritable { fd });
         }
-        let state = lock(&self.state);
-        match &state.route {
-            Some(route) if !state.closing => {
-                route.send(fd, command);
-                Ok(())
-            }
-            _ => Err(WriteError::Closed { fd }),
+        let mut state = lock(&self.state);
+        let State { route, backlog, .. } = match &*state {
+            State { route: Some(_), .. } if may(&state) => &mut *state,
+            _ => return Err(WriteError::Closed { fd }),
+        };
+        if let Some(Route::Actor(_)) = route {
+            backlog.add(command.queued());
         }
+        if let Some(route) = route {
+            route.send(fd, command);
+        }
+        Ok(())
+    }
+
+    /// So many bytes of the queue were written.
+    pub(crate) fn written(&self, bytes: usize) {
+        let waiters = lock(&self.state).backlog.subtract(bytes);
+        waiters.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when a sink may write.
+    pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
+        let mut state = lock(&self.state);
+        if state.route.is_none() || state.closing {
+            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
+        }
+        state.backlog.poll_room(sink, cx).map(Ok)
+    }
+
+    /// Ready when everything that was queued is written, or lost.
+    pub(crate) fn poll_flushed(
+        &self,
+        sink: SinkId,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), WriteError>> {
+        let mut state = lock(&self.state);
+        if state.route.is_none() {
+            return Poll::Ready(self.fate(&state));
+        }
+        state.backlog.poll_empty(sink, cx).map(Ok)
+    }
+
+    /// Ready when the descriptor is closed.
+    pub(crate) fn poll_closed(
+        &self,
+        sink: SinkId,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), WriteError>> {
+        let mut state = lock(&self.state);
+        match state.route {
+            None | Some(Route::Recorder(_)) => Poll::Ready(self.fate(&state)),
+            Some(Route::Actor(_)) => state.backlog.wait(sink, cx).map(Ok),
+        }
+    }
+
+    /// A sink is gone.
+    pub(crate) fn forget(&self, sink: SinkId) {
+        lock(&self.state).backlog.forget(sink);
+    }
+
+    /// What became of the queue of a closed descriptor.
+    fn fate(&self, state: &State) -> Result<(), WriteError> {
+        if state.backlog.is_empty() {
+            Ok(())
+        } else {
+            Err(WriteError::Closed { fd: self.fd })
+        }
+    }
+
+    /// Registers a producer; gives its registration.
+    pub(crate) fn register(&self, kind: ProducerKind, tell: Tell) -> Result<u64, ProducerError> {
+        let fd = self.fd;
+        if self.direction == Direction::Read {
+            return Err(ProducerError::NotWritable { fd });
+        }
+        let mut state = lock(&self.state);
+        if state.route.is_none() || state.closing {
+            return Err(ProducerError::Closed { fd });
+        }
+        if state.backlog.has_producer() {
+            return Err(ProducerError::AlreadyRegistered { fd });
+        }
+        Ok(state.backlog.register(kind, tell))
+    }
+
+    /// Takes the producer out, and closes if the close has waited for that.
+    pub(crate) fn unregister(&self, registration: u64) {
+        let mut state = lock(&self.state);
+        if !state.backlog.is_registered(registration) {
+            return;
+        }
+        let producer = state.backlog.unregister();
+        if std::mem::take(&mut state.close_waits)
+            && let Some(route) = &state.route
+        {
+            route.send(self.fd, FdCommand::Close);
+        }
+        drop(state);
+        drop(producer);
     }
 
     /// Sends a command that changes nothing about writing.
@@ -122,27 +275,61 @@ impl Port {
         let state = lock(&self.state);
         let Some(route) = &state.route else { return };
         match command {
-            FdCommand::Pause => self.valve.set(true),
+            FdCommand::Pause if !state.closing => self.valve.set(true),
             FdCommand::Resume if !state.closing => self.valve.set(false),
             _ => {}
         }
         route.send(self.fd, command);
     }
 
-    /// Sends a command that closes; nothing can be written any more.
+    /// Sends a command that closes; nothing can be written any more, but by a producer.
     pub(crate) fn close(&self, command: FdCommand) {
         let mut state = lock(&self.state);
         state.closing = true;
         self.valve.set(true);
+        if matches!(command, FdCommand::Close) && state.backlog.has_producer() {
+            state.close_waits = true;
+            return;
+        }
         if let Some(route) = &state.route {
             route.send(self.fd, command);
         }
     }
 
-    /// The descriptor is closed: whatever is sent from now on goes nowhere.
+    /// For the reading half of a terminal: the writing half is to be flushed, then both close.
+    /// Until then what the child says is thrown away, lest it blocks and reads no more.
+    pub(crate) fn discard(&self) {
+        let mut state = lock(&self.state);
+        state.closing = true;
+        self.valve.set(false);
+        if let Some(route) = &state.route {
+            route.send(self.fd, FdCommand::Discard);
+        }
+    }
+
+    /// Gives a terminal's window another size.
+    pub(crate) fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
+        if !self.terminal {
+            return Err(ResizeError::NoTerminal);
+        }
+        let state = lock(&self.state);
+        let route = state.route.as_ref().ok_or(ResizeError::Closed)?;
+        route.send(self.fd, FdCommand::Resize(size));
+        Ok(())
+    }
+
+    /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks
+    /// learn it.
     pub(crate) fn closed(&self) {
-        let route = lock(&self.state).route.take();
+        let mut state = lock(&self.state);
+        let route = state.route.take();
+        let waiters = state.backlog.stop();
+        drop(state);
         drop(route);
+        waiters.into_iter().for_each(Waker::wake);
+        if let Some(feed) = &self.feed {
+            feed.end();
+        }
     }
 }
 

@@ -8,17 +8,19 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use crate::check::check;
-use crate::command::Command;
+use crate::command::{Command, Moved};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
-use crate::fds::{Fd, Kind, Moved};
+use crate::fds::{Fd, Kind};
 use crate::identity::Identity;
 use crate::plan::{Meanings, Plan};
-use crate::port::Direction;
+use crate::process::Purpose;
+use crate::pty::Pty;
 use crate::sys;
 use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
 use crate::sys::fdplan::{self, Wish};
+use crate::sys::tty::PtyEnds;
 
 /// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -31,15 +33,34 @@ pub(crate) struct Prepared {
     path: OsString,
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
-    parent_ends: Vec<ParentEnd>,
+    parent_ends: ParentEnds,
 }
 
-/// The parent's end of one pipe, not blocking.
+/// The parent's ends, not blocking.
+#[derive(Debug, Default)]
+pub(crate) struct ParentEnds {
+    pub(crate) pipes: Vec<ParentEnd>,
+    /// A terminal's master, and how much of its output may be on its way.
+    pub(crate) terminal: Option<(OwnedFd, usize)>,
+}
+
+/// The parent's end of one pipe.
 #[derive(Debug)]
 pub(crate) struct ParentEnd {
     pub(crate) fd: i32,
-    pub(crate) direction: Direction,
+    pub(crate) purpose: Purpose,
     pub(crate) end: OwnedFd,
+}
+
+impl ParentEnds {
+    /// What each descriptor is for; a terminal is two.
+    pub(crate) fn purposes(&self) -> impl Iterator<Item = (i32, Purpose)> {
+        let terminal = self.terminal.iter().flat_map(|(_, window)| {
+            let (window, stream) = (*window, false);
+            [(0, Purpose::Input), (1, Purpose::Output { window, stream })]
+        });
+        terminal.chain(self.pipes.iter().map(|end| (end.fd, end.purpose)))
+    }
 }
 
 /// What a descriptor of the child is copied from.
@@ -79,16 +100,27 @@ impl Prepared {
         let identity = Identity::resolve(command)?;
 
         let mut sources = Vec::new();
-        let mut parent_ends = Vec::new();
+        let mut parent_ends = ParentEnds::default();
         let mut wishes = Vec::new();
+        let mut slave = None;
+        if let Some(pty) = &command.pty {
+            let ends = terminal(pty, &mut moved)?;
+            parent_ends.terminal = Some((ends.master, at_least_a_page(command.window)));
+            slave = Some(ends.slave.as_raw_fd());
+            sources.push(Source::Owned(ends.slave));
+        }
         for (target, fd) in command.fds.iter() {
-            let (source, parent_end) = open(*target, fd, &mut moved)?;
+            let window = at_least_a_page(fd.window.unwrap_or(command.window));
+            let (source, parent_end) = match (&fd.kind, slave) {
+                (Kind::Terminal, Some(slave)) => (Source::Number(slave), None),
+                _ => open(target, fd, window, &mut moved)?,
+            };
             wishes.push(Wish {
-                target: *target,
+                target,
                 source: source.number(),
             });
             sources.push(source);
-            parent_ends.extend(parent_end);
+            parent_ends.pipes.extend(parent_end);
         }
         let mut kept: Vec<RawFd> = wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
@@ -115,7 +147,7 @@ impl Prepared {
         command: &Command,
         ticket: &Ticket,
         stack: &mut Stack,
-    ) -> Result<(Born, Vec<ParentEnd>), SpawnError> {
+    ) -> Result<(Born, ParentEnds), SpawnError> {
         let Self {
             image,
             meanings,
@@ -195,8 +227,8 @@ fn candidates(program: &CString, path: &OsStr) -> Vec<CString> {
 
 fn check_moved(command: &Command, moved: &Moved) -> Result<(), SpawnError> {
     for (target, fd) in command.fds.iter() {
-        if matches!(fd.0, Kind::Moved(_)) && !moved.has(*target) {
-            return Err(taken_before(*target));
+        if matches!(fd.kind, Kind::Moved(_)) && !moved.has(target) {
+            return Err(taken_before(target));
         }
     }
     Ok(())
@@ -212,7 +244,7 @@ fn taken_before(target: i32) -> SpawnError {
 /// Before anything is opened, which might get such a number.
 fn check_inherited(command: &Command) -> Result<(), SpawnError> {
     for (target, fd) in command.fds.iter() {
-        if let Kind::Inherit(n) = fd.0 {
+        if let Kind::Inherit(n) = fd.kind {
             sys::io::check_open(n).map_err(|error| {
                 SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error)
                     .with_detail(format!("the parent's fd {n} is not open"))
@@ -226,18 +258,20 @@ fn check_inherited(command: &Command) -> Result<(), SpawnError> {
 fn open(
     target: i32,
     fd: &Fd,
+    window: usize,
     moved: &mut Moved,
 ) -> Result<(Source, Option<ParentEnd>), SpawnError> {
     let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
-    match &fd.0 {
-        Kind::Read => {
+    match &fd.kind {
+        Kind::Read | Kind::Stream => {
             let (ours, theirs) = sys::io::pipe().map_err(failed)?;
-            let end = parent_end(target, Direction::Read, ours)?;
+            let stream = matches!(fd.kind, Kind::Stream);
+            let end = parent_end(target, Purpose::Output { window, stream }, ours)?;
             Ok((Source::Owned(theirs), Some(end)))
         }
         Kind::Write => {
             let (theirs, ours) = sys::io::pipe().map_err(failed)?;
-            let end = parent_end(target, Direction::Write, ours)?;
+            let end = parent_end(target, Purpose::Input, ours)?;
             Ok((Source::Owned(theirs), Some(end)))
         }
         Kind::Inherit(n) => Ok((Source::Number(*n), None)),
@@ -251,13 +285,47 @@ fn open(
                 .map_err(|error| failed(error).with_detail("opening /dev/null"))?;
             Ok((Source::Owned(null), None))
         }
+        Kind::Terminal => Err(SpawnError::invalid(
+            format!("fd {target}"),
+            "has no terminal",
+        )),
     }
 }
 
-fn parent_end(fd: i32, direction: Direction, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
+fn parent_end(fd: i32, purpose: Purpose, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
     sys::io::set_nonblocking(end.as_fd())
         .map_err(|error| SpawnError::new(SpawnStep::Fds, format!("fd {fd}"), error))?;
-    Ok(ParentEnd { fd, direction, end })
+    Ok(ParentEnd { fd, purpose, end })
+}
+
+/// A window that lets something through whatever is asked.
+fn at_least_a_page(window: usize) -> usize {
+    window.max(4096)
+}
+
+/// The child's terminal, as it shall find it.
+fn terminal(pty: &Pty, moved: &mut Moved) -> Result<PtyEnds, SpawnError> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error| SpawnError::new(SpawnStep::Pty, what, error)
+    };
+    let ends = match moved.pty.take() {
+        Some(ends) => ends,
+        None if pty.is_given() => {
+            let taken = "an earlier spawn took its descriptors";
+            return Err(SpawnError::invalid("pty", taken));
+        }
+        None => sys::tty::open().map_err(failed("opening a terminal"))?,
+    };
+    let master = ends.master.as_fd();
+    sys::tty::check_master(master).map_err(failed("the master that was given"))?;
+    sys::tty::size(ends.slave.as_fd()).map_err(failed("the slave that was given"))?;
+    if let Some(size) = pty.size {
+        sys::tty::set_size(master, size).map_err(failed("its size"))?;
+    }
+    sys::tty::set_modes(ends.slave.as_fd(), pty.raw, pty.echo).map_err(failed("its modes"))?;
+    sys::io::set_nonblocking(master).map_err(failed("its master"))?;
+    Ok(ends)
 }
 
 fn error_of(

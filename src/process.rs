@@ -1,21 +1,36 @@
 //! The actor of one child, on the arbiter where its spawn was asked.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
-use tokio::io::unix::AsyncFd;
 
 use crate::child::Child;
-use crate::pipe::{PipeReader, PipeWriter};
+use crate::credit::{Inbox, Window};
+use crate::feed::Feed;
+use crate::pipe::{End, PipeReader, PipeWriter, Target};
 use crate::port::{Direction, FdCommand, Port, Route, Valve};
 
 /// The parent's end of one pipe, registered with the arbiter's runtime.
 #[derive(Debug)]
 pub(crate) struct Piped {
     pub(crate) fd: i32,
-    pub(crate) direction: Direction,
-    pub(crate) end: AsyncFd<OwnedFd>,
+    pub(crate) purpose: Purpose,
+    pub(crate) end: End,
+}
+
+/// What a pipe is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The parent writes.
+    Input,
+    /// The parent reads for the protocol, or for a stream.
+    Output { window: usize, stream: bool },
+}
+
+impl Purpose {
+    pub(crate) const fn is_output(self) -> bool {
+        matches!(self, Self::Output { .. })
+    }
 }
 
 /// Owns the pipe actors of a child, and the child itself for as long as it lives: whatever ends
@@ -38,25 +53,9 @@ impl Drop for Owner {
 impl Process {
     /// Starts the actors of `child` on this arbiter, readers held, and gives the child's record
     /// the ways to them.
-    pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>, window: usize) -> Addr<Self> {
-        let ports = pipes
-            .into_iter()
-            .map(|Piped { fd, direction, end }| {
-                let child = Arc::clone(child);
-                let valve = Arc::new(Valve::default());
-                let actor = match direction {
-                    Direction::Read => {
-                        let valve = Arc::clone(&valve);
-                        PipeReader::new(child, fd, end, window, valve)
-                            .start()
-                            .recipient()
-                    }
-                    Direction::Write => PipeWriter::new(child, fd, end).start().recipient(),
-                };
-                Port::new(fd, direction, valve, Route::Actor(actor))
-            })
-            .collect();
-        child.set_ports(ports);
+    pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> Addr<Self> {
+        let ports = pipes.into_iter().map(|piped| start_pipe(child, piped));
+        child.set_ports(ports.collect());
         let owner = Owner(Arc::clone(child));
         Self { owner }.start()
     }
@@ -69,6 +68,38 @@ impl Process {
             }
         }
     }
+}
+
+/// Starts the actor of one pipe.
+fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
+    let Piped { fd, purpose, end } = piped;
+    let terminal = end.is_terminal();
+    let child = Arc::clone(child);
+    let port = match purpose {
+        Purpose::Input => {
+            let writer = PipeWriter::new(child, fd, end).start();
+            Port::new(fd, Direction::Write, Route::Actor(writer.recipient()))
+        }
+        Purpose::Output { window, stream } => {
+            let valve = Arc::new(Valve::default());
+            let feed = stream.then(Arc::<Feed>::default);
+            let target = match &feed {
+                // Its taker is nobody's protocol.
+                Some(feed) => {
+                    let window = Window::new(window, Arc::<Inbox>::default());
+                    Target::Stream(window, Arc::clone(feed))
+                }
+                None if child.has_protocol() => {
+                    Target::Protocol(Window::new(window, Arc::clone(&child.inbox)))
+                }
+                None => Target::Nobody,
+            };
+            let reader = PipeReader::new(child, fd, end, target, Arc::clone(&valve)).start();
+            Port::new(fd, Direction::Read, Route::Actor(reader.recipient()))
+                .with_reader(valve, feed)
+        }
+    };
+    port.of_terminal(terminal)
 }
 
 impl Actor for Process {

@@ -9,6 +9,7 @@ use crate::error::SignalError;
 use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::sync::lock;
+use crate::winsize::PtySize;
 
 /// A command that a protocol gave to a recorded handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum Recorded {
         /// The child's descriptor.
         fd: i32,
     },
+    /// `resize`.
+    Resize(PtySize),
     /// `signal` and `kill`.
     Signal(Signal),
     /// `signal_group`.
@@ -80,6 +83,9 @@ impl Recorder {
             FdCommand::Pause => Recorded::Pause { fd },
             FdCommand::Resume => Recorded::Resume { fd },
             FdCommand::Cut => Recorded::Cut { fd },
+            FdCommand::Resize(size) => Recorded::Resize(size),
+            // The reading half of a terminal, in `lose_connection`.
+            FdCommand::Discard => Recorded::Close { fd },
             FdCommand::Release | FdCommand::Orphan => return,
         };
         lock(&self.commands).push(recorded);

@@ -62,7 +62,7 @@ impl TestProcess {
             let route = Route::Recorder(Arc::new(move |fd, command| {
                 recorder.fd_command(fd, command);
             }));
-            Port::new(*fd, direction, Arc::default(), route)
+            Port::new(*fd, direction, route)
         };
         let written = written.iter().map(|fd| port(fd, Direction::Write));
         let read = read.iter().map(|fd| port(fd, Direction::Read));

@@ -28,6 +28,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Output, 
         Some(fd) if fd.is_write() => command.stdin(Fd::null()),
         _ => command,
     };
+    let command = without_streams(command);
     let (done, output) = oneshot::channel();
     let timeout = recipe.timeout;
     let running = Running::default();
@@ -60,6 +61,16 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Output, 
     let result = output.await.unwrap_or(Err(CollectError::Gone));
     drop(kill_on_drop);
     result
+}
+
+/// Nobody is there to take a stream: what would be one is collected, or thrown away.
+fn without_streams(command: Command) -> Command {
+    let map = command.fd_map().iter();
+    let streams = map.filter(|(_, fd)| fd.is_stream()).map(|(n, _)| n);
+    let streams: Vec<i32> = streams.collect();
+    streams
+        .into_iter()
+        .fold(command, |command, n| command.fd(n, Fd::read()))
 }
 
 /// What the future and the protocol know of the child in common: the future may be dropped before

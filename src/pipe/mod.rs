@@ -4,14 +4,57 @@ mod buffers;
 mod reader;
 mod writer;
 
-pub(crate) use reader::PipeReader;
+pub(crate) use reader::{PipeReader, Target};
 pub(crate) use writer::PipeWriter;
 
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+
+use nix::libc;
+use tokio::io::unix::AsyncFd;
 
 use crate::child::Child;
 use crate::event::CloseReason;
 use crate::lifecycle::Input;
+
+/// The parent's end of a descriptor, registered with the arbiter's runtime.
+#[derive(Debug)]
+pub(crate) enum End {
+    Pipe(AsyncFd<OwnedFd>),
+    /// A terminal's master: the reader and the writer share it, and the child's record keeps it
+    /// until the child is reaped.
+    Terminal(Arc<AsyncFd<OwnedFd>>),
+}
+
+impl End {
+    pub(crate) const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Terminal(_))
+    }
+
+    /// Whether the error is a terminal's way to say that nobody has its other end.
+    fn is_hung_up(&self, error: &io::Error) -> bool {
+        self.is_terminal() && error.raw_os_error() == Some(libc::EIO)
+    }
+}
+
+impl Deref for End {
+    type Target = AsyncFd<OwnedFd>;
+
+    fn deref(&self) -> &AsyncFd<OwnedFd> {
+        match self {
+            Self::Pipe(end) => end,
+            Self::Terminal(end) => end,
+        }
+    }
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
 
 /// Tells the child's record, when it drops, that a descriptor is closed. Its actor owns it beside
 /// the descriptor and drops it after it, however the actor ends.
@@ -38,7 +81,7 @@ impl Drop for Closing {
     }
 }
 
-fn failed(error: &std::io::Error) -> CloseReason {
+fn failed(error: &io::Error) -> CloseReason {
     CloseReason::Failed {
         errno: error.raw_os_error().unwrap_or(0),
     }

@@ -1,19 +1,19 @@
 //! The actor that reads one descriptor of a child and forwards what comes.
 
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
-use tokio::io::unix::AsyncFd;
 
 use super::buffers::{self, Buffer, LARGE, SMALL};
-use super::{Closing, failed};
+use super::{Closing, End, failed};
 use crate::child::Child;
 use crate::credit::Window;
 use crate::event::CloseReason;
+use crate::feed::Feed;
 use crate::port::{FdCommand, Valve};
 use crate::sys;
 
@@ -22,15 +22,36 @@ const FULL_READS_TO_GROW: u32 = 4;
 /// After so many reads (4 MiB at most) a reader lets its arbiter do something else.
 const READS_PER_TURN: u32 = 16;
 
+/// No terminal holds more than this, so a cut that has read it has taken what was there. (The
+/// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
+const MOST_IN_TERMINAL: usize = 1024 * 1024;
+
+/// Where what is read goes.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// It is thrown away.
+    Nobody,
+    Protocol(Arc<Window>),
+    Stream(Arc<Window>, Arc<Feed>),
+}
+
+impl Target {
+    const fn window(&self) -> Option<&Arc<Window>> {
+        match self {
+            Self::Nobody => None,
+            Self::Protocol(window) | Self::Stream(window, _) => Some(window),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct PipeReader {
     /// First, so that it is closed before the record hears of it.
-    source: Option<AsyncFd<OwnedFd>>,
+    source: Option<End>,
     closing: Option<Closing>,
     child: Arc<Child>,
     fd: i32,
-    /// `None` without a protocol: what comes is thrown away.
-    window: Option<Arc<Window>>,
+    target: Target,
     buffer: Option<Buffer>,
     buffer_size: usize,
     full_reads: u32,
@@ -48,19 +69,16 @@ impl PipeReader {
     pub(crate) fn new(
         child: Arc<Child>,
         fd: i32,
-        source: AsyncFd<OwnedFd>,
-        window: usize,
+        source: End,
+        target: Target,
         valve: Arc<Valve>,
     ) -> Self {
-        let window = child
-            .has_protocol()
-            .then(|| Window::new(window, Arc::clone(&child.inbox)));
         Self {
             source: Some(source),
             closing: Some(Closing::new(Arc::clone(&child), fd)),
             child,
             fd,
-            window,
+            target,
             buffer: None,
             buffer_size: SMALL,
             full_reads: 0,
@@ -79,7 +97,7 @@ impl PipeReader {
                 self.set_idle(false);
                 return Poll::Pending;
             }
-            let room = match &self.window {
+            let room = match self.target.window() {
                 None => self.buffer_size,
                 Some(window) => match window.poll_room(cx) {
                     Poll::Ready(room) => room,
@@ -128,10 +146,13 @@ impl PipeReader {
         let space = buffer.room(most);
         let wanted = space.len();
         let result = sys::io::read(source.as_fd(), space);
-        if matches!(result, Ok(count) if count > 0 && count < wanted) {
+        if matches!(result, Ok(count) if count > 0 && count < wanted) && !source.is_terminal() {
             // A pipe gives all it has: a short read empties it. What comes later is a new edge.
             ready.clear_ready();
         }
+        // Nobody had the terminal's other end at some time: somebody may have opened it again, but
+        // such a readiness never goes away.
+        let was_hung_up = source.is_terminal() && ready.ready().is_read_closed();
         match result {
             Ok(0) => Poll::Ready(Some(CloseReason::ByChild)),
             Ok(count) => {
@@ -140,6 +161,7 @@ impl PipeReader {
                 Poll::Ready(self.forward(buffer, count))
             }
             Err(error) => match error.kind() {
+                ErrorKind::WouldBlock if was_hung_up => Poll::Ready(Some(CloseReason::ByChild)),
                 ErrorKind::WouldBlock => {
                     ready.clear_ready();
                     drop(ready);
@@ -151,6 +173,7 @@ impl PipeReader {
                     self.buffer = Some(buffer);
                     Poll::Ready(None)
                 }
+                _ if source.is_hung_up(&error) => Poll::Ready(Some(CloseReason::ByChild)),
                 _ => Poll::Ready(Some(failed(&error))),
             },
         }
@@ -167,7 +190,7 @@ impl PipeReader {
             *left = left.saturating_sub(count);
         }
         let full = count >= self.buffer_size;
-        let Some(window) = &self.window else {
+        let Some(window) = self.target.window() else {
             self.buffer = Some(buffer);
             self.note_full(full);
             return None;
@@ -175,7 +198,9 @@ impl PipeReader {
         let (data, buffer) = buffer.into_data(count);
         self.buffer = buffer;
         let credit = window.charge(count);
-        if !self.child.deliver(self.fd, data, credit) {
+        if let Target::Stream(_, feed) = &self.target {
+            feed.push(data, credit);
+        } else if !self.child.deliver(self.fd, data, credit) {
             return Some(CloseReason::Gone);
         }
         self.note_full(full);
@@ -189,10 +214,8 @@ impl PipeReader {
             return;
         }
         self.full_reads += 1;
-        let window_allows = self
-            .window
-            .as_ref()
-            .is_none_or(|window| window.largest_read() >= LARGE);
+        let window = self.target.window();
+        let window_allows = window.is_none_or(|window| window.largest_read() >= LARGE);
         if self.full_reads == FULL_READS_TO_GROW && self.buffer_size == SMALL && window_allows {
             if let Some(source) = &self.source {
                 // Refused when the user's share of pipe pages is used up: no loss.
@@ -271,18 +294,24 @@ impl Handler<FdCommand> for PipeReader {
             // The valve says it; the command only wakes the reader.
             FdCommand::Pause | FdCommand::Resume => return,
             FdCommand::Cut => {
-                let waiting = self
-                    .source
-                    .as_ref()
-                    .map_or(0, |source| sys::io::bytes_waiting(source.as_fd()));
+                let waiting = match &self.source {
+                    // It does not tell all that it has.
+                    Some(End::Terminal(_)) => MOST_IN_TERMINAL,
+                    Some(source) => sys::io::bytes_waiting(source.as_fd()),
+                    None => 0,
+                };
                 self.cut_after.get_or_insert(waiting);
+                return;
+            }
+            FdCommand::Discard => {
+                self.target = Target::Nobody;
                 return;
             }
             FdCommand::Close => CloseReason::ByParent,
             FdCommand::Abort => CloseReason::Aborted,
             FdCommand::Orphan => CloseReason::Gone,
             // The port takes none for a descriptor that is read.
-            FdCommand::Write(_) | FdCommand::WriteSequence(_) => return,
+            FdCommand::Write(_) | FdCommand::WriteSequence(_) | FdCommand::Resize(_) => return,
         };
         self.close(reason);
         ctx.stop();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -10,13 +10,13 @@ use std::task::{Context as TaskContext, Poll, ready};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use bytes::{Buf, Bytes};
 use tokio::io::Ready;
-use tokio::io::unix::AsyncFd;
 
-use super::{Closing, failed};
+use super::{Closing, End, failed};
 use crate::child::Child;
 use crate::event::CloseReason;
 use crate::port::FdCommand;
 use crate::sys;
+use crate::winsize::PtySize;
 
 /// So many writes make a turn; then others on the arbiter come first. Few, since tokio polls a
 /// woken task many times before it looks at its timers.
@@ -25,7 +25,7 @@ const WRITES_PER_TURN: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct PipeWriter {
     /// First, so that it is closed before the record hears of it.
-    sink: Option<AsyncFd<OwnedFd>>,
+    sink: Option<End>,
     closing: Option<Closing>,
     child: Arc<Child>,
     fd: i32,
@@ -39,7 +39,7 @@ pub(crate) struct PipeWriter {
 }
 
 impl PipeWriter {
-    pub(crate) fn new(child: Arc<Child>, fd: i32, sink: AsyncFd<OwnedFd>) -> Self {
+    pub(crate) fn new(child: Arc<Child>, fd: i32, sink: End) -> Self {
         Self {
             sink: Some(sink),
             closing: Some(Closing::new(Arc::clone(&child), fd)),
@@ -82,11 +82,15 @@ impl PipeWriter {
                         self.fd
                     );
                     advance(&mut self.queue, count);
+                    if let Some(port) = self.child.port(self.fd) {
+                        port.written(count);
+                    }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.full = true,
                     ErrorKind::Interrupted => {}
                     ErrorKind::BrokenPipe => return Some(CloseReason::ByChild),
+                    _ if sink.is_hung_up(&error) => return Some(CloseReason::ByChild),
                     _ => return Some(failed(&error)),
                 },
             }
@@ -120,6 +124,14 @@ impl PipeWriter {
             ready.clear_ready_matching(Ready::WRITABLE);
             drop(ready);
             self.full = false;
+        }
+    }
+
+    fn resize(&self, size: PtySize) {
+        if let Some(sink) = &self.sink
+            && let Err(error) = sys::tty::set_size(sink.as_fd(), size)
+        {
+            log::debug!("process {}: cannot resize: {error}", self.child.id);
         }
     }
 
@@ -185,9 +197,10 @@ impl Handler<FdCommand> for PipeWriter {
             FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
             FdCommand::Cut => self.close(CloseReason::Cut, ctx),
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
+            FdCommand::Resize(size) => self.resize(size),
             // Nothing is written before the release, since nobody has the handle yet; there is
             // nothing to pause.
-            FdCommand::Release | FdCommand::Pause | FdCommand::Resume => {}
+            FdCommand::Release | FdCommand::Pause | FdCommand::Resume | FdCommand::Discard => {}
         }
         // The loop, which is polled when the mailbox is empty, writes what came in one go.
     }

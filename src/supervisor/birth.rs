@@ -16,17 +16,16 @@ use tokio::sync::oneshot;
 use super::reap::{DeathWatch, Reaping};
 use super::table::Entry;
 use crate::child::{Child, Origin};
-use crate::command::Command;
+use crate::command::{Command, Moved};
 use crate::error::{SignalError, SpawnError, SpawnStep};
-use crate::fds::Moved;
 use crate::handle::ProcessHandle;
 use crate::home::Home;
 use crate::id::ProcessId;
 use crate::janitor;
 use crate::lifecycle::Input;
-use crate::port::Direction;
-use crate::prepare::{ParentEnd, Prepared};
-use crate::process::{Ended, Piped, Process};
+use crate::pipe::End;
+use crate::prepare::{ParentEnd, ParentEnds, Prepared};
+use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
 use crate::signal::Signal;
 use crate::sys;
@@ -75,19 +74,15 @@ impl Birth {
             inbox,
             on_orphaned: self.command.on_orphaned,
             ended_timeout: self.command.ended_timeout,
-            piped: ends.iter().map(|end| end.fd).collect(),
-            readers: ends
-                .iter()
-                .filter(|end| end.direction == Direction::Read)
-                .count(),
+            piped: ends.purposes().map(|(fd, _)| fd).collect(),
+            readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
         });
         let mut newborn = Newborn::new(child, born, self.ticket, self.entry, self.reply);
         if let Err(error) = newborn.register(ends, &self.home.runtime, &self.reaping_runtime) {
             newborn.give_up(error);
             return;
         }
-        let window = self.command.window;
-        self.home.arbiter.spawn_fn(move || newborn.adopt(window));
+        self.home.arbiter.spawn_fn(move || newborn.adopt());
     }
 }
 
@@ -124,7 +119,7 @@ impl Newborn {
     /// supervisor's: on this thread, so that all that can fail has failed before `ConnectionMade`.
     fn register(
         &mut self,
-        ends: Vec<ParentEnd>,
+        ends: ParentEnds,
         runtime: &Handle,
         reaping_runtime: &Handle,
     ) -> Result<(), SpawnError> {
@@ -140,14 +135,28 @@ impl Newborn {
                 DeathWatch::Thread(go)
             }
         });
-        for ParentEnd { fd, direction, end } in ends {
-            let interest = match direction {
-                Direction::Read => Interest::READABLE,
-                Direction::Write => Interest::WRITABLE,
+        let register = |fd: i32, end, interest| {
+            sys::io::register(end, interest, runtime)
+                .map_err(|error| failed(error).with_detail(format!("fd {fd}")))
+        };
+        if let Some((master, window)) = ends.terminal {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let master = Arc::new(register(0, master, both)?);
+            self.child.keep_terminal(Arc::clone(&master));
+            let stream = false;
+            for (fd, purpose) in [(0, Purpose::Input), (1, Purpose::Output { window, stream })] {
+                let end = End::Terminal(Arc::clone(&master));
+                self.pipes.push(Piped { fd, purpose, end });
+            }
+        }
+        for ParentEnd { fd, purpose, end } in ends.pipes {
+            let interest = if purpose.is_output() {
+                Interest::READABLE
+            } else {
+                Interest::WRITABLE
             };
-            let end = sys::io::register(end, interest, runtime)
-                .map_err(|error| failed(error).with_detail(format!("fd {fd}")))?;
-            self.pipes.push(Piped { fd, direction, end });
+            let end = End::Pipe(register(fd, end, interest)?);
+            self.pipes.push(Piped { fd, purpose, end });
         }
         Ok(())
     }
@@ -157,7 +166,7 @@ impl Newborn {
     }
 
     /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
-    fn adopt(mut self, window: usize) {
+    fn adopt(mut self) {
         let child = Arc::clone(&self.child);
         let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
         // Refused, the entry stays until the child is reaped.
@@ -168,7 +177,7 @@ impl Newborn {
         let Some(reply) = self.reply.take() else {
             return;
         };
-        let process = Process::start_with(&child, mem::take(&mut self.pipes), window);
+        let process = Process::start_with(&child, mem::take(&mut self.pipes));
         let id = child.id;
         let table = entry.into_table();
         child.on_ended(move || {

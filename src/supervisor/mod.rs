@@ -144,7 +144,7 @@ impl Handler<Spawn> for ProcessSupervisor {
             ticket,
         } = spawn;
         // By this spawn, whatever becomes of it.
-        let moved = command.fds.take_moved();
+        let moved = command.take_moved();
         let program = command.program_name();
         let (reply, adopted) = oneshot::channel();
         let refuse = |error| Answer {

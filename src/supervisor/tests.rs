@@ -13,9 +13,10 @@ use tokio::runtime::Handle;
 
 use super::{List, ProcessSupervisor, Spawn};
 use crate::child::{Child, Origin};
+use crate::credit::Window;
 use crate::id::ProcessId;
 use crate::lifecycle::Input;
-use crate::pipe::{PipeReader, PipeWriter};
+use crate::pipe::{End, PipeReader, PipeWriter, Target};
 use crate::port::{Direction, FdCommand, Port, Route};
 use crate::process::{Ended, Process};
 use crate::protocol::IntoProtocol;
@@ -175,23 +176,22 @@ impl Scene {
         let [input, output, errors] = ends.map(|end| {
             sys::io::set_nonblocking(end.as_fd()).unwrap();
             let interest = Interest::READABLE.add(Interest::WRITABLE);
-            sys::io::register(end, interest, &Handle::current()).unwrap()
+            End::Pipe(sys::io::register(end, interest, &Handle::current()).unwrap())
         });
-        let window = Command::DEFAULT_WINDOW;
         let writer = PipeWriter::new(Arc::clone(&child), 0, input).start();
         let [reader, other] = [(1, output), (2, errors)].map(|(fd, end)| {
-            let valve = Arc::default();
-            PipeReader::new(Arc::clone(&child), fd, end, window, valve).start()
+            let window = Window::new(Command::DEFAULT_WINDOW, Arc::clone(&child.inbox));
+            let target = Target::Protocol(window);
+            PipeReader::new(Arc::clone(&child), fd, end, target, Arc::default()).start()
         });
-        let port = |fd, direction, to: Recipient<FdCommand>| {
-            Port::new(fd, direction, Arc::default(), Route::Actor(to))
-        };
+        let port =
+            |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));
         child.set_ports(vec![
             port(0, Direction::Write, writer.clone().recipient()),
             port(1, Direction::Read, reader.clone().recipient()),
             port(2, Direction::Read, other.recipient()),
         ]);
-        let process = Process::start_with(&child, Vec::new(), window);
+        let process = Process::start_with(&child, Vec::new());
         let owner = process.clone();
         child.on_ended(move || owner.do_send(Ended));
         child.apply(Input::Made);

@@ -67,6 +67,12 @@ impl Steps {
         self.call(libc::SYS_setsid, &[]);
     }
 
+    /// The terminal on 0 becomes that of the session which this process leads, with its group in
+    /// the foreground.
+    pub(crate) fn set_controlling_terminal(&mut self) {
+        self.call(libc::SYS_ioctl, &[0, libc::TIOCSCTTY as c_long, 0]);
+    }
+
     pub(crate) fn set_process_group(&mut self, group: libc::pid_t) {
         self.call(libc::SYS_setpgid, &[0, group.into()]);
     }

@@ -1,0 +1,286 @@
+//! What is queued for one descriptor that we write, and who is told how much it is: a producer,
+//! and any number of sinks. Plain data; its port locks it.
+
+use std::task::{Context, Poll, Waker};
+
+/// Above this a push producer is paused and a sink has no room: Twisted's
+/// `FileDescriptor.bufferSize`.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
+/// A sink that found no room is woken when no more than this is left.
+const LOW_WATER: usize = HIGH_WATER / 2;
+
+/// How a producer makes its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProducerKind {
+    /// By itself, until it is paused: told to pause above 64 KiB queued, and to resume when the
+    /// queue is empty. It is taken to run when it is registered. Twisted's `IPushProducer`.
+    Push,
+    /// When it is asked: once when it is registered, then each time the queue becomes empty. One
+    /// that writes nothing when it is asked is not asked again. Twisted's `IPullProducer`.
+    Pull,
+}
+
+/// What a producer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProducerCommand {
+    /// Produce: a pull producer once, a push producer until it is paused.
+    Resume,
+    /// Stop producing until the next `Resume`. For push producers only.
+    Pause,
+    /// The descriptor is closed, which the protocol is told next: whatever is written now is lost.
+    /// Last of all, once.
+    Stop,
+}
+
+/// Takes what the producer is told, under the port's lock: must not call back.
+pub(crate) type Tell = Box<dyn Fn(ProducerCommand) + Send>;
+
+#[derive(Default)]
+pub(crate) struct Backlog {
+    bytes: usize,
+    producer: Option<Producer>,
+    /// How many producers there have been.
+    registrations: u64,
+    /// One a sink at most.
+    waiters: Vec<(SinkId, Waker)>,
+}
+
+/// Tells the sinks of a descriptor apart.
+pub(crate) type SinkId = u64;
+
+struct Producer {
+    kind: ProducerKind,
+    paused: bool,
+    tell: Tell,
+}
+
+impl Backlog {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    pub(crate) const fn has_producer(&self) -> bool {
+        self.producer.is_some()
+    }
+
+    /// Whether the producer with this registration is still there.
+    pub(crate) const fn is_registered(&self, registration: u64) -> bool {
+        self.producer.is_some() && self.registrations == registration
+    }
+
+    /// Registers a producer, in place of none; gives its registration.
+    pub(crate) fn register(&mut self, kind: ProducerKind, tell: Tell) -> u64 {
+        if kind == ProducerKind::Pull {
+            tell(ProducerCommand::Resume);
+        }
+        self.registrations += 1;
+        self.producer = Some(Producer {
+            kind,
+            paused: false,
+            tell,
+        });
+        self.pause_if_high();
+        self.registrations
+    }
+
+    /// Takes the producer out, without a word to it.
+    pub(crate) fn unregister(&mut self) -> Option<impl Sized + use<>> {
+        self.producer.take()
+    }
+
+    /// So many bytes were queued.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.pause_if_high();
+    }
+
+    fn pause_if_high(&mut self) {
+        if let Some(producer) = &mut self.producer
+            && producer.kind == ProducerKind::Push
+            && !producer.paused
+            && self.bytes > HIGH_WATER
+        {
+            producer.paused = true;
+            (producer.tell)(ProducerCommand::Pause);
+        }
+    }
+
+    /// So many bytes left the queue. Gives whom to wake.
+    #[must_use]
+    pub(crate) fn subtract(&mut self, bytes: usize) -> Vec<Waker> {
+        self.bytes -= bytes.min(self.bytes);
+        if self.bytes == 0
+            && bytes > 0
+            && let Some(producer) = &mut self.producer
+        {
+            let was_paused = std::mem::take(&mut producer.paused);
+            if was_paused || producer.kind == ProducerKind::Pull {
+                (producer.tell)(ProducerCommand::Resume);
+            }
+        }
+        if self.bytes <= LOW_WATER {
+            self.take_waiters()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Nothing leaves the queue any more. Gives whom to wake.
+    #[must_use]
+    pub(crate) fn stop(&mut self) -> Vec<Waker> {
+        if let Some(producer) = self.producer.take() {
+            (producer.tell)(ProducerCommand::Stop);
+        }
+        self.take_waiters()
+    }
+
+    fn take_waiters(&mut self) -> Vec<Waker> {
+        self.waiters.drain(..).map(|(_, waker)| waker).collect()
+    }
+
+    /// Ready when there is room for more.
+    pub(crate) fn poll_room(&mut self, sink: SinkId, cx: &Context<'_>) -> Poll<()> {
+        if self.bytes < HIGH_WATER {
+            return Poll::Ready(());
+        }
+        self.wait(sink, cx)
+    }
+
+    /// Ready when all is written.
+    pub(crate) fn poll_empty(&mut self, sink: SinkId, cx: &Context<'_>) -> Poll<()> {
+        if self.bytes == 0 {
+            return Poll::Ready(());
+        }
+        self.wait(sink, cx)
+    }
+
+    /// Woken at the latest by [`stop`](Self::stop); maybe earlier than hoped for.
+    pub(crate) fn wait(&mut self, sink: SinkId, cx: &Context<'_>) -> Poll<()> {
+        match self.waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => self.waiters.push((sink, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    /// The sink is gone: it waits for nothing.
+    pub(crate) fn forget(&mut self, sink: SinkId) {
+        self.waiters.retain(|(waiter, _)| *waiter != sink);
+    }
+}
+
+impl std::fmt::Debug for Backlog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backlog")
+            .field("bytes", &self.bytes)
+            .field("producer", &self.producer.as_ref().map(|p| p.kind))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::sync::lock;
+
+    type Told = Arc<Mutex<Vec<ProducerCommand>>>;
+
+    fn with(kind: ProducerKind) -> (Backlog, Told) {
+        let told = Told::default();
+        let mut backlog = Backlog::default();
+        backlog.register(kind, teller(&told));
+        (backlog, told)
+    }
+
+    fn teller(told: &Told) -> Tell {
+        let told = Arc::clone(told);
+        Box::new(move |command| lock(&told).push(command))
+    }
+
+    fn take(told: &Told) -> Vec<ProducerCommand> {
+        std::mem::take(&mut lock(told))
+    }
+
+    #[test]
+    fn a_push_producer_pauses_above_the_mark_and_resumes_at_empty() {
+        let (mut backlog, told) = with(ProducerKind::Push);
+        backlog.add(HIGH_WATER);
+        assert_eq!(take(&told), []);
+        backlog.add(1);
+        backlog.add(1);
+        assert_eq!(take(&told), [ProducerCommand::Pause]);
+        drop(backlog.subtract(HIGH_WATER + 1));
+        assert_eq!(take(&told), []);
+        drop(backlog.subtract(1));
+        assert_eq!(take(&told), [ProducerCommand::Resume]);
+        // It was not paused: there is nothing to resume.
+        backlog.add(1);
+        drop(backlog.subtract(1));
+        assert_eq!(take(&told), []);
+    }
+
+    #[test]
+    fn a_push_producer_that_comes_to_a_full_queue_is_paused_at_once() {
+        let told = Told::default();
+        let mut backlog = Backlog::default();
+        backlog.add(HIGH_WATER + 1);
+        backlog.register(ProducerKind::Push, teller(&told));
+        assert_eq!(take(&told), [ProducerCommand::Pause]);
+    }
+
+    #[test]
+    fn a_pull_producer_is_asked_at_registration_and_at_each_drain() {
+        let (mut backlog, told) = with(ProducerKind::Pull);
+        assert_eq!(take(&told), [ProducerCommand::Resume]);
+        backlog.add(2 * HIGH_WATER);
+        drop(backlog.subtract(HIGH_WATER));
+        assert_eq!(take(&told), []);
+        drop(backlog.subtract(HIGH_WATER));
+        assert_eq!(take(&told), [ProducerCommand::Resume]);
+        drop(backlog.subtract(0));
+        assert_eq!(take(&told), []);
+    }
+
+    #[test]
+    fn stop_is_told_once_and_last() {
+        let (mut backlog, told) = with(ProducerKind::Push);
+        backlog.add(1);
+        drop(backlog.stop());
+        drop(backlog.stop());
+        drop(backlog.subtract(1));
+        assert_eq!(take(&told), [ProducerCommand::Stop]);
+        assert!(!backlog.has_producer());
+    }
+
+    #[test]
+    fn a_registration_outlives_no_other() {
+        let (mut backlog, told) = with(ProducerKind::Push);
+        assert!(backlog.is_registered(1));
+        assert!(backlog.unregister().is_some());
+        assert!(!backlog.is_registered(1));
+        let second = backlog.register(ProducerKind::Push, teller(&told));
+        assert!(backlog.is_registered(second) && !backlog.is_registered(1));
+    }
+
+    #[test]
+    fn a_sink_has_room_below_the_mark_and_is_woken_at_half() {
+        let mut backlog = Backlog::default();
+        let context = Context::from_waker(Waker::noop());
+        backlog.add(HIGH_WATER - 1);
+        assert!(backlog.poll_room(1, &context).is_ready());
+        backlog.add(1);
+        assert!(backlog.poll_room(1, &context).is_pending());
+        assert!(backlog.poll_empty(2, &context).is_pending());
+        assert!(backlog.poll_empty(1, &context).is_pending());
+        backlog.forget(2);
+        assert!(backlog.subtract(LOW_WATER - 1).is_empty());
+        assert_eq!(backlog.subtract(1).len(), 1);
+        assert!(backlog.poll_empty(1, &context).is_pending());
+        assert_eq!(backlog.subtract(LOW_WATER).len(), 1);
+        assert!(backlog.poll_empty(1, &context).is_ready());
+    }
+}

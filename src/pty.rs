@@ -1,0 +1,103 @@
+//! What the terminal of a child shall be.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
+use crate::sys;
+use crate::sys::tty::PtyEnds;
+
+pub use crate::winsize::PtySize;
+
+impl PtySize {
+    /// The size of the terminal that is open as `terminal`: your own standard input, say.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY` if it is no terminal.
+    pub fn of(terminal: impl AsFd) -> io::Result<Self> {
+        sys::tty::size(terminal.as_fd())
+    }
+}
+
+/// The terminal of a child, for [`Command::pty`](crate::Command::pty): a new one, or one that is
+/// given.
+///
+/// ```
+/// use actix_process::{Command, Pty, PtySize};
+///
+/// let password = Command::new("sudo").args(["-S", "id"]).pty(Pty::new(PtySize::new(24, 80)).echo(false));
+/// let keys = Command::new("vi").pty(Pty::new(PtySize::new(24, 80)).raw(true));
+/// let plain = Command::new("python3").pty(PtySize::new(24, 80));
+/// # drop((password, keys, plain));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a terminal does nothing until a command with it is spawned"]
+pub struct Pty {
+    pub(crate) size: Option<PtySize>,
+    pub(crate) echo: Option<bool>,
+    pub(crate) raw: bool,
+    given: Option<Arc<Mutex<Option<PtyEnds>>>>,
+}
+
+impl Pty {
+    /// A new terminal with a window of this size, in the kernel's usual modes: it echoes, works by
+    /// lines, makes signals of Ctrl-C and Ctrl-\, and writes CR LF for a newline.
+    pub const fn new(size: PtySize) -> Self {
+        Self {
+            size: Some(size),
+            echo: None,
+            raw: false,
+            given: None,
+        }
+    }
+
+    /// A terminal that is there already, by both its ends. The first spawn takes them, failed or
+    /// not: the slave is closed in the parent when the child has it, the master with the child's
+    /// pipes. The master is made non-blocking, for every duplicate of it too. Size and modes stay as
+    /// they are unless set.
+    pub fn from_ends(master: OwnedFd, slave: OwnedFd) -> Self {
+        let ends = PtyEnds { master, slave };
+        Self {
+            size: None,
+            echo: None,
+            raw: false,
+            given: Some(Arc::new(Mutex::new(Some(ends)))),
+        }
+    }
+
+    /// The window's size when the child starts.
+    pub const fn size(mut self, size: PtySize) -> Self {
+        self.size = Some(size);
+        self
+    }
+
+    /// Whether what is written to the child is echoed to its output. The child may change it.
+    pub const fn echo(mut self, echo: bool) -> Self {
+        self.echo = Some(echo);
+        self
+    }
+
+    /// Whether bytes pass as they are in both directions: no lines, no echo (unless
+    /// [`echo`](Self::echo) asks for it), no signals, no CR LF. The child may change it.
+    pub const fn raw(mut self, raw: bool) -> Self {
+        self.raw = raw;
+        self
+    }
+
+    pub(crate) const fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// Takes the ends out that were given; `None` if there were none, or an earlier spawn took them.
+    pub(crate) fn take(&self) -> Option<PtyEnds> {
+        lock(self.given.as_ref()?).take()
+    }
+}
+
+impl From<PtySize> for Pty {
+    fn from(size: PtySize) -> Self {
+        Self::new(size)
+    }
+}
