@@ -35,7 +35,9 @@
 //! ```
 //!
 //! For a program that is run to its end there is less to write: [`Command::output`],
-//! [`Command::status`] and [`Command::read`].
+//! [`Command::status`] and [`Command::read`]. Code that prefers streams to callbacks reads a
+//! descriptor by [`Fd::stream`] and writes one by [`ProcessHandle::sink`]. A child gets a terminal
+//! by [`Command::pty`].
 //!
 //! # The actors
 //!
@@ -58,25 +60,31 @@
 //!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
 //!    status.
 //! 3. [`ChildConnectionLost`](ProcessEvent::ChildConnectionLost) comes once for each piped
-//!    descriptor, before `ProcessEnded`; no data of that descriptor comes after it.
+//!    descriptor, before `ProcessEnded`; no data of that descriptor comes after it. A terminal is two
+//!    of them, 0 and 1. What a [stream](Fd::stream) holds then can still be taken.
 //! 4. Every byte that the child, or an heir of its pipe, wrote is delivered before that
 //!    descriptor's `ChildConnectionLost`, unless the parent closed it, the child was orphaned, or
 //!    the [`ended_timeout`](Command::ended_timeout) cut it.
 //! 5. `ProcessExited` has no fixed place among data and closes.
 //! 6. Events never run inside the call that spawns: they are messages.
 //! 7. What is on its way from one descriptor to its protocol is bounded by a
-//!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages. Each returns its
+//!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages; a
+//!    [stream](Fd::stream) that is not polled holds no more than that either. Each returns its
 //!    share when its handler has run, so a slow protocol blocks its child, not its arbiter, and
 //!    memory stays flat. And the arbiter of a flooded protocol gets its turn: after 64 messages, or
 //!    2 ms of them, the readers wait until the protocol has caught up.
 //! 8. After [`pause_producing`](ProcessHandle::pause_producing) or a close, at most the window that
 //!    is already on its way arrives. Of a child that dies while it is paused `ProcessExited` comes;
 //!    data, closes and `ProcessEnded` wait for the resume.
-//! 9. Writes to one descriptor keep their order. [`close_stdin`](ProcessHandle::close_stdin)
-//!    flushes first. [`lose_connection`](ProcessHandle::lose_connection) flushes and closes every
+//! 9. Writes to one descriptor keep their order, a [sink](ProcessHandle::sink)'s among them.
+//!    [`close_stdin`](ProcessHandle::close_stdin) flushes first, and waits for a
+//!    [producer](ProcessHandle::register_producer) to unregister.
+//!    [`lose_connection`](ProcessHandle::lose_connection) flushes and closes every
 //!    descriptor that is written, and drops every one that is read at once, those above 2 included.
+//!    A terminal's output is read and thrown away until its input is flushed; then it is hung up.
 //! 10. That the child closed its standard input is reported at once, also while nothing is being
-//!     written. A broken pipe drops the queue and is reported as the close.
+//!     written. A broken pipe drops the queue and is reported as the close; a producer is told
+//!     before.
 //! 11. Dropping a handle does nothing. When the protocol is gone, its children follow
 //!     [`on_orphaned`](Command::on_orphaned), and are reaped all the same. The death of an actor
 //!     whose handler is written by hand, without [`dispatch`](FromProcess::dispatch), is noticed at

@@ -46,6 +46,17 @@ impl TestProcess {
     /// A child with these descriptors.
     #[must_use]
     pub fn with_fds(written: &[i32], read: &[i32]) -> Self {
+        Self::build(written, read, false)
+    }
+
+    /// A child on a terminal: 0 and 1 are its halves, which [`ProcessHandle::resize`] and
+    /// [`ProcessHandle::lose_connection`] know.
+    #[must_use]
+    pub fn with_pty() -> Self {
+        Self::build(&[0], &[1], true)
+    }
+
+    fn build(written: &[i32], read: &[i32], terminal: bool) -> Self {
         let child = Child::new(Origin {
             id: ProcessId::next(),
             program: "test".to_owned(),
@@ -62,7 +73,7 @@ impl TestProcess {
             let route = Route::Recorder(Arc::new(move |fd, command| {
                 recorder.fd_command(fd, command);
             }));
-            Port::new(*fd, direction, route)
+            Port::new(*fd, direction, route).of_terminal(terminal)
         };
         let written = written.iter().map(|fd| port(fd, Direction::Write));
         let read = read.iter().map(|fd| port(fd, Direction::Read));

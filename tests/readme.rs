@@ -9,13 +9,16 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use actix::{Actor, Context};
+use actix::{Actor, Context, Recipient};
 use actix_process::{
-    CloseReason, Collect, CollectError, Command, ExitStatus, Fd, FdMap, NoProtocol, OnOrphaned,
-    Output, ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, Resource, Rusage,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, WriteError,
+    CloseReason, Collect, CollectError, Command, ExitStatus, Fd, FdMap, FdSink, FdStream,
+    NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
+    ProcessSupervisor, ProducerCommand, ProducerError, ProducerGuard, ProducerKind, Pty, PtySize,
+    ResizeError, Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError,
+    ToProducer, WriteError,
 };
 use common::run;
+use tokio_util::codec::LinesCodec;
 
 const README: &str = include_str!("../README.md");
 const WC: &str = include_str!("../examples/wc.rs");
@@ -110,13 +113,9 @@ fn output_without_an_actor() {
 #[test]
 fn one_childs_output_is_the_others_input() {
     run(async {
-        let (reader, writer) = std::io::pipe()?;
-        let echo = Command::new("echo")
-            .arg("one two")
-            .stdout(Fd::from(OwnedFd::from(writer)));
-        let wc = Command::new("wc")
-            .arg("-w")
-            .stdin(Fd::from(OwnedFd::from(reader)));
+        let (reader, writer) = Fd::pipe()?;
+        let echo = Command::new("echo").arg("one two").stdout(writer);
+        let wc = Command::new("wc").arg("-w").stdin(reader);
         let (echo, wc) =
             futures::future::try_join(echo.status().into_future(), wc.output().into_future())
                 .await?;
@@ -242,6 +241,11 @@ macro_rules! types {
     };
 }
 
+/// Never called: only its type counts.
+fn nobody() -> Recipient<ToProducer> {
+    unreachable!("the macros only make closures")
+}
+
 struct Nobody;
 
 impl Actor for Nobody {
@@ -251,7 +255,9 @@ impl Actor for Nobody {
 impl ProcessProtocol for Nobody {}
 
 types! {
-    Bytes CloseReason Collect CollectError Collecting Command ExitStatus Fd FdMap FromProcess Gone
+    Bytes CloseReason Collect CollectError Collecting Command Decoded Encoded ExitStatus Fd FdMap FdSink
+    FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
+    ResizeError StreamError ToProducer
     IntoProtocol List NoProtocol OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessInfo ProcessProtocol ProcessState ProcessSupervisor Protocol Resource Rusage Shutdown
     ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning WriteError testing
@@ -261,11 +267,16 @@ types! {
 functions! {
     Command { new(""); }
     Fd {
-        read(); write(); inherit(0); null();
+        read(); stream(); write(); inherit(0); null(); pipe();
         from(OwnedFd::from(std::io::pipe().unwrap().0));
         share(OwnedFd::from(std::io::pipe().unwrap().0).into());
     }
     FdMap { new(); stdio(); }
+    Pty {
+        new(PtySize::new(0, 0));
+        from_ends(std::io::pipe().unwrap().0.into(), std::io::pipe().unwrap().1.into());
+    }
+    PtySize { new(0, 0); of(std::io::stdin()); }
     ProcessSupervisor { new(); current(); }
     Signal { new(1); }
     Spawn { new(Command::new(""), NoProtocol); }
@@ -278,7 +289,7 @@ methods! {
         gid(0); groups([]); umask(0); rlimit(Resource::Core, 0, 0); nice(0); oom_score_adj(0);
         no_new_privs(true); parent_death_signal(Signal::TERM);
         cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); stdin(Fd::null()); stdout(Fd::null());
-        stderr(Fd::null()); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
+        stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); ended_timeout(Duration::ZERO); window(0);
         spawn(NoProtocol); output(); status(); read();
     }
@@ -291,8 +302,14 @@ methods! {
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status();
+        try_status(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
+        register_producer(0, ProducerKind::Pull, nobody());
     }
+    Fd as Fd { window(0); is_read(); is_stream(); is_write(); is_terminal(); }
+    FdStream as FdStream { lines(0); decode(LinesCodec::new()); }
+    FdSink as FdSink { encode(LinesCodec::new()); }
+    ProducerGuard as ProducerGuard { write(""); fd(); }
+    Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
     SpawnError as SpawnError { step(); errno(); subject(); detail(); }
 }
@@ -311,7 +328,12 @@ variants! {
         ConnectionMade ChildDataReceived ChildConnectionLost ProcessExited ProcessEnded
     }
     SignalError { Exited NotPermitted NotGroupLeader Io }
-    SpawnStep { Invalid Fds Identity Limits Cwd Clone Exec Register }
+    ProducerCommand { Resume Pause Stop }
+    ProducerError { NotWritable Closed AlreadyRegistered }
+    ProducerKind { Push Pull }
+    ResizeError { NoTerminal Closed }
+    StreamError { NotStream Taken }
+    SpawnStep { Invalid Fds Pty Identity Limits Cwd Clone Exec Register }
     WriteError { NotWritable Closed }
 }
 
