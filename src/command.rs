@@ -326,7 +326,8 @@ impl Command {
     /// ([`CloseReason::ByChild`](crate::CloseReason::ByChild)), with whatever was written before delivered; the terminal
     /// itself lives until the child is reaped, so that a child which closed it and works on is not
     /// hung up. What such a child writes to it when it opens it again is lost.
-    /// [`lose_connection`](crate::ProcessHandle::lose_connection) hangs it up.
+    /// [`lose_connection`](crate::ProcessHandle::lose_connection) hangs it up, and so does the loss
+    /// of its owner, whatever the [`on_orphaned`](Self::on_orphaned) is.
     ///
     /// Excludes [`process_group`](Self::process_group), and other descriptors for 0 and 1.
     ///
