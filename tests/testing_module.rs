@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{Bytes, CloseReason, ExitStatus, FromProcess, Gone, ProcessEvent};
-use actix_process::{ProcessHandle, ProcessProtocol, Signal, WriteError, process_protocol};
+use actix_process::{
+    ProcessHandle, ProcessProtocol, PtySize, ResizeError, Signal, WriteError, process_protocol,
+};
 use common::run;
 
 /// The protocol under test: asks a question, ends a child that answers "no", and slows one down
@@ -220,4 +222,25 @@ fn who_waits_for_a_dropped_test_learns_that_it_is_gone() {
         assert!(told.is_err());
         assert!(exited.await.is_err());
     });
+}
+
+#[test]
+fn a_terminal_records_its_size_and_closes_as_one() {
+    let test = TestProcess::with_pty();
+    let process = test.handle();
+    let size = PtySize::new(50, 132);
+    process.resize(size).unwrap();
+    process.close_stdin();
+    process.lose_connection();
+    assert_eq!(
+        test.commands(),
+        [
+            Recorded::Resize(size),
+            Recorded::Close { fd: 0 },
+            Recorded::Close { fd: 1 }
+        ]
+    );
+    let plain = TestProcess::new();
+    assert_eq!(plain.handle().resize(size), Err(ResizeError::NoTerminal));
+    assert_eq!(plain.commands(), []);
 }
