@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, Fd, FdStream, NoProtocol, OnOrphaned, ProcessEvent, ProcessHandle,
-    ProcessProtocol, Signal, StreamError, process_protocol,
+    ProcessProtocol, Signal, SpawnStep, StreamError, process_protocol,
 };
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
@@ -384,6 +384,21 @@ fn output_collects_what_would_be_streams() {
         let merged = command.output().merge_stderr().await.unwrap();
         assert_eq!(merged.stdout.len(), 8);
         assert!(command.status().await.unwrap().success());
+    });
+}
+
+#[test]
+fn output_refuses_a_stream_that_is_named_twice_as_any_spawn_does() {
+    run(async {
+        let twice = [(1, Fd::stream()), (1, Fd::stream())];
+        let command = helper(["say", "one"]).fds(twice.into());
+        let error = command.spawn(NoProtocol).await.unwrap_err();
+        assert_eq!(
+            (error.step(), error.subject()),
+            (SpawnStep::Invalid, "fd 1")
+        );
+        let error = command.output().await.unwrap_err().to_string();
+        assert!(error.contains("named twice"), "{error}");
     });
 }
 
