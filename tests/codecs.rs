@@ -92,6 +92,9 @@ async fn assert_decoded<D>(
     }
 }
 
+/// What the child writes, and what shall come of it.
+type Case<T> = (&'static [u8], &'static [Result<&'static T, &'static str>]);
+
 async fn assert_lines(text: &[u8], max_length: usize, wanted: &[Result<&str, &str>]) {
     let codec = || LinesCodec::new_with_max_length(max_length);
     assert_decoded(text, codec, wanted).await;
@@ -100,7 +103,7 @@ async fn assert_lines(text: &[u8], max_length: usize, wanted: &[Result<&str, &st
 #[test]
 fn lines_come_without_their_ends_and_the_last_one_needs_none() {
     run(async {
-        let cases: [(&[u8], &[Result<&str, &str>]); 9] = [
+        let cases: [Case<str>; 9] = [
             (b"", &[]),
             (b"\n", &[Ok("")]),
             (b"one", &[Ok("one")]),
@@ -126,7 +129,7 @@ fn lines_come_without_their_ends_and_the_last_one_needs_none() {
 #[test]
 fn an_over_long_line_is_an_error_and_all_lines_after_it_follow() {
     run(async {
-        let cases: [(&[u8], &[Result<&str, &str>]); 6] = [
+        let cases: [Case<str>; 6] = [
             (
                 b"12345678\n123456789\nafter\n",
                 &[Ok("12345678"), Err(TOO_LONG), Ok("after")],
@@ -197,7 +200,7 @@ fn an_over_long_line_is_a_typed_error_and_takes_no_memory() {
 #[test]
 fn a_line_that_is_no_utf8_is_an_error_and_the_lines_after_it_follow() {
     run(async {
-        let cases: [(&[u8], &[Result<&str, &str>]); 3] = [
+        let cases: [Case<str>; 3] = [
             (b"a\n\xff\xfe\nb\n", &[Ok("a"), Err(NO_TEXT), Ok("b")]),
             (
                 b"\xff\n\xff\nx\n\xc3",
@@ -218,7 +221,7 @@ fn a_line_that_is_no_utf8_is_an_error_and_the_lines_after_it_follow() {
 fn any_line_of_bytes_goes_by_the_delimiter_codec() {
     run(async {
         let codec = || AnyDelimiterCodec::new_with_max_length(b"\n;".to_vec(), b";".to_vec(), 8);
-        let cases: [(&[u8], &[Result<&[u8], &str>]); 3] = [
+        let cases: [Case<[u8]>; 3] = [
             (
                 b"\xff\n\x00;;last",
                 &[Ok(b"\xff"), Ok(b"\x00"), Ok(b""), Ok(b"last")],
