@@ -24,7 +24,7 @@ use nix::libc;
 /// | `tiny N` | writes N bytes to 1, one at a time |
 /// | `pour N` | writes N bytes to 1 from one small buffer |
 /// | `flood FD N` | as `spam`, to FD |
-/// | `count N` | writes N bytes to 1: those of [`counted`]; tells 2 after each KiB how many so far |
+/// | `count N` | writes N bytes to 1: those of [`counted`]; tells 2 after each 8 KiB how many so far |
 /// | `put FD HEX`, `dribble FD HEX` | writes these bytes to FD, at once or one at a time |
 /// | `drip` | writes to 1, one byte at a time, until nobody reads |
 /// | `chatter` | writes a line to 1 every few milliseconds, until nobody reads |
@@ -70,8 +70,11 @@ pub fn pattern(n: usize) -> Vec<u8> {
 
 /// The bytes of the numbers from 0 on, eight each: those from `begin` to `end`, multiples of eight.
 pub fn counted(begin: usize, end: usize) -> Vec<u8> {
-    let words = (begin as u64 / 8)..(end as u64 / 8);
-    words.flat_map(u64::to_le_bytes).collect()
+    let mut bytes = Vec::with_capacity(end - begin);
+    for word in begin / 8..end / 8 {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
 /// Bytes as the helper's arguments have them.
@@ -154,8 +157,8 @@ fn run(actions: &[String]) {
             }
             "count" => {
                 let size = number(next()) as usize;
-                for begin in (0..size).step_by(1024) {
-                    let end = size.min(begin + 1024);
+                for begin in (0..size).step_by(8192) {
+                    let end = size.min(begin + 8192);
                     if file(1).write_all(&counted(begin, end)).is_err() {
                         break;
                     }
