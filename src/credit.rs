@@ -22,7 +22,9 @@ const TURN_TIME: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: usize,
-    inbox: Arc<Inbox>,
+    /// `None` for a stream: no mailbox is flooded, and what nobody has taken yet is no turn of
+    /// anybody's.
+    inbox: Option<Arc<Inbox>>,
     flow: Mutex<Flow>,
 }
 
@@ -57,6 +59,15 @@ impl Turn {
 
 impl Window {
     pub(crate) fn new(limit: usize, inbox: Arc<Inbox>) -> Arc<Self> {
+        Self::with_inbox(limit, Some(inbox))
+    }
+
+    /// One of a stream, whose taker may come late and take at leisure.
+    pub(crate) fn of_stream(limit: usize) -> Arc<Self> {
+        Self::with_inbox(limit, None)
+    }
+
+    fn with_inbox(limit: usize, inbox: Option<Arc<Inbox>>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             inbox,
@@ -71,17 +82,18 @@ impl Window {
 
     /// How many bytes may be read now. Pending: the task is woken when it is worth reading on.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
-        let watched = match self.inbox.poll_turn(cx) {
-            TurnState::Over => return Poll::Pending,
-            TurnState::Running => true,
-            TurnState::Unknown => false,
+        let turn = self.inbox.as_ref().map(|inbox| inbox.poll_turn(cx));
+        let unwatched = match turn {
+            Some(TurnState::Over) => return Poll::Pending,
+            Some(TurnState::Unknown) => true,
+            Some(TurnState::Running) | None => false,
         };
         let mut flow = lock(&self.flow);
         let room = self.limit.saturating_sub(flow.bytes);
         if room == 0 || flow.messages >= WINDOW_MESSAGES {
             flow.full = true;
         }
-        let waits_for_empty = !watched && flow.messages > 0 && flow.turn.is_over();
+        let waits_for_empty = unwatched && flow.messages > 0 && flow.turn.is_over();
         if flow.full || waits_for_empty {
             flow.waiter = Some(cx.waker().clone());
             return Poll::Pending;
@@ -91,11 +103,11 @@ impl Window {
 
     /// Books a message of `bytes`.
     pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Credit {
-        let watched = self.inbox.charge();
+        let unwatched = self.inbox.as_ref().is_some_and(|inbox| !inbox.charge());
         let mut flow = lock(&self.flow);
         flow.bytes += bytes;
         flow.messages += 1;
-        if !watched {
+        if unwatched {
             flow.turn.count();
         }
         Credit {
@@ -291,6 +303,17 @@ mod tests {
             credits.push(window.charge(1));
         }
         assert_eq!(credits.len(), WINDOW_MESSAGES);
+    }
+
+    #[test]
+    fn a_stream_may_be_taken_at_leisure() {
+        let window = Window::of_stream(1 << 20);
+        let _kept = window.charge(1);
+        for _ in 0..2 * TURN_MESSAGES {
+            drop(window.charge(1));
+        }
+        std::thread::sleep(2 * TURN_TIME);
+        assert!(room(&window).is_some());
     }
 
     #[test]

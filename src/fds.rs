@@ -58,8 +58,8 @@ impl Fd {
     /// [`ProcessHandle::take_stream`](crate::ProcessHandle::take_stream) gives. The protocol is
     /// told of its close only.
     ///
-    /// What comes before it is taken waits, up to its [`window`](Self::window): a child that
-    /// writes more to a stream that nobody takes blocks.
+    /// What comes before it is taken waits, up to its [`window`](Self::window) and 64 pieces: a
+    /// child that writes more to a stream that nobody takes blocks, and its end is not noticed.
     #[must_use]
     pub const fn stream() -> Self {
         Self::new(Kind::Stream)

@@ -10,6 +10,10 @@ use bytes::Bytes;
 use crate::credit::Credit;
 use crate::sync::lock;
 
+/// After so many chunks in a row a taker is made to wait for a moment: its thread may have others to
+/// serve, and a reader on another thread may never let it run dry.
+const CHUNKS_PER_TURN: u32 = 64;
+
 /// Bounded by the credits that its chunks hold.
 #[derive(Default)]
 pub(crate) struct Feed {
@@ -20,6 +24,8 @@ pub(crate) struct Feed {
 struct State {
     chunks: VecDeque<(Bytes, Credit)>,
     waker: Option<Waker>,
+    /// Taken since the taker last waited.
+    in_a_row: u32,
     taken: bool,
     /// No more comes.
     ended: bool,
@@ -53,7 +59,14 @@ impl Feed {
     /// The next chunk; `None` after the last.
     pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = lock(&self.state);
+        if state.in_a_row >= CHUNKS_PER_TURN && !state.chunks.is_empty() {
+            state.in_a_row = 0;
+            drop(state);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some((data, credit)) = state.chunks.pop_front() {
+            state.in_a_row += 1;
             drop(state);
             // Wakes the reader.
             drop(credit);
@@ -62,6 +75,7 @@ impl Feed {
         if state.ended {
             return Poll::Ready(None);
         }
+        state.in_a_row = 0;
         state.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -91,5 +105,45 @@ impl fmt::Debug for Feed {
             .field("chunks", &state.chunks.len())
             .field("ended", &state.ended)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credit::Window;
+
+    #[test]
+    fn a_taker_whose_feed_never_runs_dry_lets_others_have_their_turn() {
+        let feed = Feed::default();
+        let window = Window::of_stream(1 << 20);
+        let cx = Context::from_waker(Waker::noop());
+        let mut taken = 0;
+        for _ in 0..10 {
+            while feed.state.lock().unwrap().chunks.len() < 40 {
+                feed.push(Bytes::from_static(b"."), window.charge(1));
+            }
+            while taken < 1000 && feed.poll_next(&cx).is_ready() {
+                feed.push(Bytes::from_static(b"."), window.charge(1));
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, 10 * CHUNKS_PER_TURN);
+    }
+
+    #[test]
+    fn a_taker_that_comes_again_gets_all_and_then_the_end() {
+        let feed = Feed::default();
+        let window = Window::of_stream(1 << 20);
+        let cx = Context::from_waker(Waker::noop());
+        for _ in 0..CHUNKS_PER_TURN {
+            feed.push(Bytes::from_static(b"."), window.charge(1));
+        }
+        feed.end();
+        for _ in 0..CHUNKS_PER_TURN {
+            assert!(matches!(feed.poll_next(&cx), Poll::Ready(Some(_))));
+        }
+        assert!(matches!(feed.poll_next(&cx), Poll::Ready(None)));
+        assert!(matches!(feed.poll_next(&cx), Poll::Ready(None)));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
 
 use crate::child::Child;
-use crate::credit::{Inbox, Window};
+use crate::credit::Window;
 use crate::feed::Feed;
 use crate::pipe::{End, PipeReader, PipeWriter, Target};
 use crate::port::{Direction, FdCommand, Port, Route, Valve};
@@ -84,11 +84,7 @@ fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
             let valve = Arc::new(Valve::default());
             let feed = stream.then(Arc::<Feed>::default);
             let target = match &feed {
-                // Its taker is nobody's protocol.
-                Some(feed) => {
-                    let window = Window::new(window, Arc::<Inbox>::default());
-                    Target::Stream(window, Arc::clone(feed))
-                }
+                Some(feed) => Target::Stream(Window::of_stream(window), Arc::clone(feed)),
                 None if child.has_protocol() => {
                     Target::Protocol(Window::new(window, Arc::clone(&child.inbox)))
                 }

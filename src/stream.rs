@@ -72,12 +72,13 @@ impl FdStream {
             decoder,
             buffer: BytesMut::new(),
             state: DecoderState::Hungry,
+            stuck: false,
         }
     }
 
     /// The stream of the lines, without their ends (LF or CR LF), the last one also if it has none.
     ///
-    /// One of more than `max_length` bytes is left out and gives
+    /// One of more than `max_length` bytes (a CR counts) is left out and gives
     /// [`LinesCodecError::MaxLineLengthExceeded`](tokio_util::codec::LinesCodecError), one that is
     /// no UTF-8 `LinesCodecError::Io`; the lines after it follow. For lines of bytes use
     /// [`decode`](Self::decode) with tokio-util's `AnyDelimiterCodec`.
@@ -106,8 +107,8 @@ impl Drop for FdStream {
 /// The stream of [`FdStream::decode`] and [`FdStream::lines`].
 ///
 /// Unlike tokio-util's `FramedRead` it does not end at an error: what follows in the bytes follows
-/// in the stream. Only a decoder that fails again without having taken a byte ends it, since it
-/// would fail for ever.
+/// in the stream. Only a decoder that fails twice running without having taken a byte ends it, since
+/// it would fail for ever; the second of these errors is left out.
 #[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct Decoded<D> {
@@ -115,6 +116,8 @@ pub struct Decoded<D> {
     decoder: D,
     buffer: BytesMut,
     state: DecoderState,
+    /// Its last call failed without having taken a byte.
+    stuck: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,10 +126,8 @@ enum DecoderState {
     Hungry,
     /// It may have more items in what it has.
     Busy,
-    /// It failed with so many bytes left.
-    Failed(usize),
-    /// No more bytes come; whether it failed with so many left.
-    AtEnd(Option<usize>),
+    /// No more bytes come.
+    AtEnd,
     Done,
 }
 
@@ -139,7 +140,8 @@ impl<D: Decoder> Stream for Decoded<D> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            let (result, failed_with) = match this.state {
+            let before = this.buffer.len();
+            let result = match this.state {
                 DecoderState::Done => return Poll::Ready(None),
                 DecoderState::Hungry => {
                     match ready!(this.stream.feed.poll_next(cx)) {
@@ -147,35 +149,21 @@ impl<D: Decoder> Stream for Decoded<D> {
                             this.buffer.extend_from_slice(&data);
                             this.state = DecoderState::Busy;
                         }
-                        None => this.state = DecoderState::AtEnd(None),
+                        None => this.state = DecoderState::AtEnd,
                     }
                     continue;
                 }
-                DecoderState::Busy => (this.decoder.decode(&mut this.buffer), None),
-                DecoderState::Failed(left) => (this.decoder.decode(&mut this.buffer), Some(left)),
-                DecoderState::AtEnd(left) => (this.decoder.decode_eof(&mut this.buffer), left),
+                DecoderState::Busy => this.decoder.decode(&mut this.buffer),
+                DecoderState::AtEnd => this.decoder.decode_eof(&mut this.buffer),
             };
-            let at_end = matches!(this.state, DecoderState::AtEnd(_));
-            let left = this.buffer.len();
+            let was_stuck = this.stuck;
+            this.stuck = result.is_err() && this.buffer.len() == before;
             match result {
-                Ok(Some(item)) => {
-                    this.state = match this.state {
-                        DecoderState::AtEnd(_) => DecoderState::AtEnd(None),
-                        _ => DecoderState::Busy,
-                    };
-                    return Poll::Ready(Some(Ok(item)));
-                }
-                Ok(None) if at_end => this.state = DecoderState::Done,
+                Ok(Some(item)) => return Poll::Ready(Some(Ok(item))),
+                Ok(None) if this.state == DecoderState::AtEnd => this.state = DecoderState::Done,
                 Ok(None) => this.state = DecoderState::Hungry,
-                Err(_) if failed_with == Some(left) => this.state = DecoderState::Done,
-                Err(error) => {
-                    this.state = if at_end {
-                        DecoderState::AtEnd(Some(left))
-                    } else {
-                        DecoderState::Failed(left)
-                    };
-                    return Poll::Ready(Some(Err(error)));
-                }
+                Err(_) if this.stuck && was_stuck => this.state = DecoderState::Done,
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
     }

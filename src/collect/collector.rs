@@ -65,12 +65,13 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Output, 
 
 /// Nobody is there to take a stream: what would be one is collected, or thrown away.
 fn without_streams(command: Command) -> Command {
-    let map = command.fd_map().iter();
-    let streams = map.filter(|(_, fd)| fd.is_stream()).map(|(n, _)| n);
-    let streams: Vec<i32> = streams.collect();
-    streams
-        .into_iter()
-        .fold(command, |command, n| command.fd(n, Fd::read()))
+    let without_stream = |(n, fd): (i32, &Fd)| match fd.is_stream() {
+        true => (n, Fd::read()),
+        false => (n, fd.clone()),
+    };
+    // Entry by entry, so that a number that is named twice is refused as ever.
+    let map = command.fd_map().iter().map(without_stream).collect();
+    command.fds(map)
 }
 
 /// What the future and the protocol know of the child in common: the future may be dropped before

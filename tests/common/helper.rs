@@ -23,9 +23,13 @@ use nix::libc;
 /// | `spam N` | writes N bytes to 1: those of [`pattern`] |
 /// | `tiny N` | writes N bytes to 1, one at a time |
 /// | `pour N` | writes N bytes to 1 from one small buffer |
+/// | `flood FD N` | as `spam`, to FD |
+/// | `count N` | writes N bytes to 1: those of [`counted`]; tells 2 after each 8 KiB how many so far |
+/// | `put FD HEX`, `dribble FD HEX` | writes these bytes to FD, at once or one at a time |
 /// | `drip` | writes to 1, one byte at a time, until nobody reads |
 /// | `chatter` | writes a line to 1 every few milliseconds, until nobody reads |
 /// | `copy FROM TO` | copies descriptor FROM to TO until the end |
+/// | `store FD PATH` | copies FD to a file until the end |
 /// | `leave N ACTION...` | leaves a grandchild that runs the next N words; says `held PID` |
 /// | `close FD` | closes FD |
 /// | `ignore SIGNAL`, `raise SIGNAL` | by number |
@@ -34,7 +38,7 @@ use nix::libc;
 /// | `hold-until FD` | leaves one that holds them until FD ends, then says `heir done` and exits |
 /// | `reuse PID` | forks until one has this pid: it leads a group, says `reused`, and `alive` when 0 ends |
 /// | `lease PATH` | takes a write lease on PATH, so that an exec of it hangs |
-/// | `fds` | lists its descriptors: number, what, blocking or not |
+/// | `fds`, `list PATH` | lists its descriptors, to 1 or a file: number, what, blocking or not |
 /// | `status`, `env`, `cwd`, `args` | tells about itself |
 /// | `trace PID` | becomes the tracer of PID, which it never waits for; says `refused` if it may not |
 /// | `link FD TO` | writes to TO what FD is |
@@ -62,6 +66,27 @@ pub fn pattern(n: usize) -> Vec<u8> {
             (state >> 24) as u8
         })
         .collect()
+}
+
+/// The bytes of the numbers from 0 on, eight each: those from `begin` to `end`, multiples of eight.
+pub fn counted(begin: usize, end: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(end - begin);
+    for word in begin / 8..end / 8 {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// Bytes as the helper's arguments have them.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let bytes = bytes.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    pairs.map(byte).collect()
 }
 
 // SAFETY: the loader runs it before main, on the main thread, after std has noted the arguments
@@ -126,6 +151,30 @@ fn run(actions: &[String]) {
                     left -= now;
                 }
             }
+            "flood" => {
+                let fd = number(next());
+                let _ = file(fd).write_all(&pattern(number(next()) as usize));
+            }
+            "count" => {
+                let size = number(next()) as usize;
+                for begin in (0..size).step_by(8192) {
+                    let end = size.min(begin + 8192);
+                    if file(1).write_all(&counted(begin, end)).is_err() {
+                        break;
+                    }
+                    tell(2, &format!("{end}\n"));
+                }
+            }
+            "put" => {
+                let fd = number(next());
+                file(fd).write_all(&unhex(next())).unwrap();
+            }
+            "dribble" => {
+                let fd = number(next());
+                for byte in unhex(next()) {
+                    file(fd).write_all(&[byte]).unwrap();
+                }
+            }
             "drip" => while file(1).write_all(b".").is_ok() {},
             "chatter" => {
                 while file(1).write_all(b"and so on\n").is_ok() {
@@ -135,6 +184,10 @@ fn run(actions: &[String]) {
             "copy" => {
                 let from = number(next());
                 let _ = io::copy(&mut *file(from), &mut *file(number(next())));
+            }
+            "store" => {
+                let from = number(next());
+                let _ = io::copy(&mut *file(from), &mut File::create(next()).unwrap());
             }
             "leave" => {
                 let words: Vec<&str> = (0..number(next())).map(|_| next()).collect();
@@ -183,6 +236,10 @@ fn run(actions: &[String]) {
                 tell(number(next()), &format!("{}\n", what.display()));
             }
             "fds" => tell(1, &list_fds()),
+            "list" => {
+                let listing = list_fds();
+                fs::write(next(), listing).unwrap();
+            }
             "status" => tell(1, &fs::read_to_string("/proc/self/status").unwrap()),
             "show" => tell(1, &fs::read_to_string(next()).unwrap()),
             "env" => {

@@ -9,6 +9,7 @@ pub mod hoarder;
 pub mod hung;
 pub mod isolated;
 pub mod limits;
+pub mod taking;
 pub mod trace;
 pub mod watched;
 
