@@ -19,7 +19,8 @@ echo "status $?"
 echo "after $(stty -g)"
 "#;
 
-/// The outer terminal.
+/// The outer terminal. What runs in the background in there is started before a trap is set, so that
+/// the hang-up at the end finds it without one.
 struct Window {
     shell: ProcessHandle,
     trace: Trace,
@@ -125,8 +126,8 @@ fn output_looks_as_it_would_without_it() {
 fn the_window_has_the_outer_ones_size_at_the_start_and_after_a_change() {
     run(async {
         let window = Window::open(
-            "trap 'echo \"then $(stty size)\"; exit 0' WINCH; echo \"first $(stty size)\"
-             sleep 100 & wait; wait",
+            "sleep 100 & trap 'echo \"then $(stty size)\"; exit 0' WINCH
+             echo \"first $(stty size)\"; wait",
         )
         .await;
         window.shows("first 33 77\r\n").await;
@@ -142,7 +143,7 @@ fn ctrl_c_is_the_inner_programs() {
     run(async {
         // The outer terminal's own key for it is another one, and that goes inside as well.
         let window = Window::open(
-            "trap 'echo interrupted; exit 7' INT; stty -echo; echo ready; sleep 100 & wait; wait",
+            "sleep 100 & trap 'echo interrupted; exit 7' INT; stty -echo; echo ready; wait",
         )
         .await;
         window.shows("ready").await;
@@ -188,7 +189,7 @@ fn told_to_end_it_hangs_the_inner_program_up() {
             (nix::sys::signal::SIGHUP, "ended by SIGHUP"),
         ] {
             let window = Window::open(
-                "trap 'echo tidy; exit' HUP; echo \"inner $$\"; echo ready; sleep 100 & wait; wait",
+                "sleep 100 & trap 'echo tidy; exit' HUP; echo \"inner $$\"; echo ready; wait",
             )
             .await;
             let shown = window.shows("ready").await;
