@@ -4,82 +4,12 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use common::DEADLINE;
+use common::example::{example, places, run, run_to_failure};
 use nix::sys::stat::Mode;
-use nix::unistd::Pid;
-
-/// An example, beside this test in the build directory.
-fn example(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    // TARGET/PROFILE/deps/THIS
-    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let program: PathBuf = profile.join("examples").join(name);
-    assert!(
-        program.exists(),
-        "{} is not there. `cargo test` builds it; with `--test examples` or `--tests`, run \
-         `cargo build --examples` (and the same flags) before",
-        program.display()
-    );
-    let mut command = Command::new(program);
-    command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null());
-    command
-}
-
-/// Runs it to its end; kills it and fails if that does not come.
-fn finish(command: &mut Command) -> Output {
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = Pid::from_raw(child.id().cast_signed());
-    let (done, finished) = mpsc::channel();
-    std::thread::spawn(move || done.send(child.wait_with_output().unwrap()));
-    finished.recv_timeout(DEADLINE).unwrap_or_else(|_| {
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL);
-        let seen = finished.recv_timeout(DEADLINE);
-        panic!("{command:?} did not end; saw {seen:?}")
-    })
-}
-
-/// Its standard output and error; fails if it fails.
-fn run(command: &mut Command) -> (String, String) {
-    let output = finish(command);
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let status = output.status;
-    assert!(status.success(), "{status}:\n{stdout}\n{stderr}");
-    (stdout, stderr)
-}
-
-/// Its standard error; fails unless it fails.
-fn run_to_failure(command: &mut Command) -> String {
-    let output = finish(command);
-    assert!(!output.status.success(), "{output:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
-
-/// Where each of `lines` is in `text`; fails if one is not there exactly once.
-fn places<const N: usize>(text: &str, lines: [&str; N]) -> [usize; N] {
-    lines.map(|line| {
-        let found: Vec<usize> = text
-            .lines()
-            .enumerate()
-            .filter(|(_, has)| *has == line)
-            .map(|(place, _)| place)
-            .collect();
-        assert_eq!(found.len(), 1, "{line:?} in\n{text}");
-        found[0]
-    })
-}
 
 #[test]
 fn wc_counts_lines_words_and_bytes() {
