@@ -1,0 +1,82 @@
+//! The children that no ordinary program is: this program, called with `@` words.
+
+use std::io::{self, Write};
+
+use crate::measure::pin;
+
+/// The arguments that make this program a child: see [`run`].
+pub(crate) fn args(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+pub(crate) fn program() -> String {
+    let program = std::env::current_exe().expect("this program has a path");
+    program
+        .into_os_string()
+        .into_string()
+        .expect("cargo's paths are text")
+}
+
+/// Runs the child that `args` name; false if they name none.
+///
+/// | arguments | does |
+/// |---|---|
+/// | `@pour BYTES CHUNK CPU` | writes BYTES to standard output, CHUNK at a time, on that CPU |
+/// | `@lines N` | writes N lines of 100 bytes, in blocks of 4 KiB as stdio does |
+/// | `@drip` | writes single bytes until nobody reads |
+pub(crate) fn run(args: &[String]) -> bool {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let number = |word: &str| word.parse::<usize>().expect("a number");
+    // What nobody reads any more is written in vain, and no error.
+    let _ = match words[..] {
+        ["@pour", bytes, chunk, cpu] => {
+            pin(number(cpu));
+            pour(number(bytes), number(chunk))
+        }
+        ["@lines", lines] => write_lines(number(lines)),
+        ["@drip"] => drip(),
+        _ => return false,
+    };
+    true
+}
+
+fn pour(mut bytes: usize, chunk: usize) -> io::Result<()> {
+    let chunk = vec![b'x'; chunk];
+    while bytes > 0 {
+        bytes -= write(&chunk[..bytes.min(chunk.len())])?;
+    }
+    Ok(())
+}
+
+fn write_lines(lines: usize) -> io::Result<()> {
+    let mut line = [b'x'; 100];
+    line[99] = b'\n';
+    let mut blocks = io::BufWriter::with_capacity(4096, Stdout);
+    for _ in 0..lines {
+        blocks.write_all(&line)?;
+    }
+    blocks.flush()
+}
+
+fn drip() -> io::Result<()> {
+    loop {
+        write(b".")?;
+    }
+}
+
+/// Standard output without std's buffer.
+struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(bytes: &[u8]) -> io::Result<usize> {
+    Ok(nix::unistd::write(io::stdout(), bytes)?)
+}
