@@ -1,6 +1,6 @@
 //! What an errno of execve leaves open: a look at the file tells the rest.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -10,18 +10,19 @@ use nix::libc;
 use nix::unistd::{AccessFlags, access};
 
 use crate::command::Command;
+use crate::sys::strings::Strings;
 
 /// Why none of `candidates` could be executed; empty when the errno says it all. May block, and
 /// may see another file than the exec did.
 pub(crate) fn exec_failure(
     command: &Command,
-    candidates: &[CString],
+    candidates: &Strings,
     path: &OsStr,
     errno: i32,
 ) -> String {
     let in_path = !command.program.as_bytes().contains(&b'/');
     let files = candidates.iter().map(|c| {
-        let file = Path::new(OsStr::from_bytes(c.as_bytes()));
+        let file = Path::new(OsStr::from_bytes(c.to_bytes()));
         // Relative to where the child was when it exec'd.
         match &command.current_dir {
             Some(dir) => dir.join(file),

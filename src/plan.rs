@@ -1,7 +1,9 @@
 //! The child's steps in their order, each with what its failure means.
 
+use std::borrow::Cow;
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::fmt;
+use std::os::fd::{AsFd, RawFd};
 
 use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
@@ -18,13 +20,41 @@ pub(crate) struct Plan {
 
 /// For each step of the child which step of the spawn it is, and on what.
 #[derive(Debug, Default)]
-pub(crate) struct Meanings(Vec<(SpawnStep, String)>);
+pub(crate) struct Meanings(Vec<(SpawnStep, Subject)>);
+
+/// What a step is about. Most spawns place descriptors only, and need no text unless one fails.
+#[derive(Debug, Clone)]
+enum Subject {
+    Fd(RawFd),
+    Text(Cow<'static, str>),
+}
+
+impl From<String> for Subject {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<&'static str> for Subject {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fd(fd) => write!(f, "fd {fd}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
 
 impl Meanings {
     /// What the failure of the step with this index means.
     pub(crate) fn error(&self, index: usize, source: std::io::Error) -> SpawnError {
         match self.0.get(index) {
-            Some((step, subject)) => SpawnError::new(*step, subject, source),
+            Some((step, subject)) => SpawnError::new(*step, subject.to_string(), source),
             None => SpawnError::new(SpawnStep::Clone, "an unknown step", source),
         }
     }
@@ -43,7 +73,7 @@ impl Plan {
         let mut plan = Self::default();
         plan.join_groups(command);
         for step in fds {
-            let subject = format!("fd {}", step.target());
+            let subject = Subject::Fd(step.target());
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
         }
         plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
@@ -64,7 +94,7 @@ impl Plan {
         plan
     }
 
-    fn add(&mut self, step: SpawnStep, subject: impl Into<String>, add: impl FnOnce(&mut Steps)) {
+    fn add(&mut self, step: SpawnStep, subject: impl Into<Subject>, add: impl FnOnce(&mut Steps)) {
         let subject = subject.into();
         add(&mut self.steps);
         self.meanings
@@ -115,9 +145,13 @@ impl Plan {
 
     fn change_dir(&mut self, command: &Command, dir: Option<CString>) {
         if let (Some(dir), Some(path)) = (dir, &command.current_dir) {
-            self.add(SpawnStep::Cwd, path.to_string_lossy(), |steps| {
-                steps.chdir(dir);
-            });
+            self.add(
+                SpawnStep::Cwd,
+                path.to_string_lossy().into_owned(),
+                |steps| {
+                    steps.chdir(dir);
+                },
+            );
         }
     }
 

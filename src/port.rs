@@ -17,8 +17,6 @@ use crate::winsize::PtySize;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) enum FdCommand {
-    /// The spawn is complete: start.
-    Release,
     Write(Bytes),
     WriteSequence(Vec<Bytes>),
     /// Flush what is queued, then close. A reader closes at once.

@@ -1,10 +1,9 @@
 //! From a command to what the kernel wants: everything is checked, looked up and opened here,
 //! before there is a child. Runs on a spawner thread, since a look-up may block.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::check::check;
@@ -20,6 +19,7 @@ use crate::sys;
 use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
 use crate::sys::fdplan::{self, Wish};
+use crate::sys::strings::{HoldsNul, Strings};
 use crate::sys::tty::PtyEnds;
 
 /// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
@@ -87,16 +87,12 @@ impl Prepared {
         check_moved(command, &moved)?;
         check_inherited(command)?;
         let (path, envp) = environment(command)?;
-        let program = c_string(&command.program, "the program")?;
-        if program.is_empty() {
-            return Err(SpawnError::invalid("the program", "is empty"));
-        }
+        let candidates = candidates(&command.program, &path)?;
         let argv = argv(command)?;
         let cwd = match &command.current_dir {
             Some(dir) => Some(c_string(dir.as_os_str(), "the current directory")?),
             None => None,
         };
-        let candidates = candidates(&program, &path);
         let identity = Identity::resolve(command)?;
 
         let mut sources = Vec::new();
@@ -165,13 +161,8 @@ impl Prepared {
 }
 
 /// The child's PATH, and its environment for the kernel.
-fn environment(command: &Command) -> Result<(OsString, Vec<CString>), SpawnError> {
-    let mut vars: BTreeMap<OsString, OsString> = if command.env_clear {
-        BTreeMap::new()
-    } else {
-        std::env::vars_os().collect()
-    };
-    for (key, value) in &command.env {
+fn environment(command: &Command) -> Result<(OsString, Strings), SpawnError> {
+    for key in command.env.keys() {
         let name = key.as_bytes();
         if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
             return Err(SpawnError::invalid(
@@ -179,50 +170,85 @@ fn environment(command: &Command) -> Result<(OsString, Vec<CString>), SpawnError
                 "its name is empty or holds '=' or NUL",
             ));
         }
-        match value {
-            Some(value) => vars.insert(key.clone(), value.clone()),
-            None => vars.remove(key),
-        };
     }
-    let path = vars.get(OsStr::new("PATH")).cloned();
-    let envp = vars
-        .into_iter()
-        .map(|(key, value)| {
-            let what = format!("environment variable {key:?}");
-            let mut entry = key;
-            entry.push("=");
-            entry.push(value);
-            CString::new(entry.into_vec()).map_err(|_| SpawnError::invalid(what, "holds a NUL"))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok((path.unwrap_or_else(|| DEFAULT_PATH.into()), envp))
+    let inherited: Vec<(OsString, OsString)> = if command.env_clear {
+        Vec::new()
+    } else {
+        std::env::vars_os().collect()
+    };
+    let inherited = inherited.iter().map(|(key, value)| (key, value));
+    let inherited = inherited.filter(|(key, _)| !command.env.contains_key(*key));
+    let set = command.env.iter();
+    let all = inherited.chain(set.filter_map(|(key, value)| Some((key, value.as_ref()?))));
+    let (count, bytes) = all.clone().fold((0, 0), |(count, bytes), (key, value)| {
+        (count + 1, bytes + key.len() + value.len() + 2)
+    });
+    let mut environment = Environment {
+        strings: Strings::with_capacity(count, bytes),
+        path: None,
+    };
+    for (key, value) in all {
+        environment.add(key, value)?;
+    }
+    let path = environment.path.unwrap_or_else(|| DEFAULT_PATH.into());
+    Ok((path, environment.strings))
 }
 
-fn argv(command: &Command) -> Result<Vec<CString>, SpawnError> {
+struct Environment {
+    strings: Strings,
+    path: Option<OsString>,
+}
+
+impl Environment {
+    fn add(&mut self, key: &OsStr, value: &OsStr) -> Result<(), SpawnError> {
+        if key == "PATH" {
+            // The first of two is what getenv finds.
+            self.path.get_or_insert_with(|| value.to_owned());
+        }
+        let parts = [key.as_bytes(), b"=", value.as_bytes()];
+        self.strings
+            .push(&parts)
+            .map_err(|HoldsNul| holds_nul(format!("environment variable {key:?}")))
+    }
+}
+
+fn argv(command: &Command) -> Result<Strings, SpawnError> {
     let arg0 = command.arg0.as_ref().unwrap_or(&command.program);
-    std::iter::once(arg0)
-        .chain(&command.args)
-        .enumerate()
-        .map(|(index, arg)| c_string(arg, &format!("argument {index}")))
-        .collect()
+    let args = std::iter::once(arg0).chain(&command.args);
+    let length = args.clone().map(|arg| arg.len() + 1).sum();
+    let mut argv = Strings::with_capacity(command.args.len() + 1, length);
+    for (index, arg) in args.enumerate() {
+        argv.push(&[arg.as_bytes()])
+            .map_err(|HoldsNul| holds_nul(format!("argument {index}")))?;
+    }
+    Ok(argv)
 }
 
 fn c_string(text: &OsStr, what: &str) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes()).map_err(|_| SpawnError::invalid(what, "holds a NUL"))
+    CString::new(text.as_bytes()).map_err(|_| holds_nul(what))
+}
+
+fn holds_nul(what: impl Into<String>) -> SpawnError {
+    SpawnError::invalid(what, "holds a NUL")
 }
 
 /// The paths to exec in turn. An empty entry of PATH is the current directory, of the child.
-fn candidates(program: &CString, path: &OsStr) -> Vec<CString> {
-    if program.as_bytes().contains(&b'/') {
-        return vec![program.clone()];
+fn candidates(program: &OsStr, path: &OsStr) -> Result<Strings, SpawnError> {
+    let what = |HoldsNul| holds_nul("the program");
+    let program = program.as_bytes();
+    let mut candidates = Strings::default();
+    if program.is_empty() {
+        return Err(SpawnError::invalid("the program", "is empty"));
     }
-    path.as_bytes()
-        .split(|byte| *byte == b':')
-        .filter_map(|dir| {
-            let dir = if dir.is_empty() { b"." } else { dir };
-            CString::new([dir, b"/", program.as_bytes()].concat()).ok()
-        })
-        .collect()
+    if program.contains(&b'/') {
+        candidates.push(&[program]).map_err(what)?;
+        return Ok(candidates);
+    }
+    for dir in path.as_bytes().split(|byte| *byte == b':') {
+        let dir = if dir.is_empty() { b"." } else { dir };
+        candidates.push(&[dir, b"/", program]).map_err(what)?;
+    }
+    Ok(candidates)
 }
 
 fn check_moved(command: &Command, moved: &Moved) -> Result<(), SpawnError> {
@@ -293,7 +319,7 @@ fn open(
 }
 
 fn parent_end(fd: i32, purpose: Purpose, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
-    sys::io::set_nonblocking(end.as_fd())
+    sys::io::set_fresh_nonblocking(end.as_fd())
         .map_err(|error| SpawnError::new(SpawnStep::Fds, format!("fd {fd}"), error))?;
     Ok(ParentEnd { fd, purpose, end })
 }

@@ -8,7 +8,7 @@ use crate::child::Child;
 use crate::credit::Window;
 use crate::feed::Feed;
 use crate::pipe::{End, PipeReader, PipeWriter, Target};
-use crate::port::{Direction, FdCommand, Port, Route, Valve};
+use crate::port::{Direction, Port, Route, Valve};
 
 /// The parent's end of one pipe, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -51,22 +51,13 @@ impl Drop for Owner {
 }
 
 impl Process {
-    /// Starts the actors of `child` on this arbiter, readers held, and gives the child's record
-    /// the ways to them.
+    /// Starts the actors of `child` on this arbiter, and gives the child's record the ways to them.
+    /// They do not run before the arbiter turns.
     pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> Addr<Self> {
         let ports = pipes.into_iter().map(|piped| start_pipe(child, piped));
         child.set_ports(ports.collect());
         let owner = Owner(Arc::clone(child));
         Self { owner }.start()
-    }
-
-    /// Lets the readers begin.
-    pub(crate) fn release(child: &Child) {
-        for port in child.ports() {
-            if port.direction() == Direction::Read {
-                port.send(FdCommand::Release);
-            }
-        }
     }
 }
 

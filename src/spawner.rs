@@ -19,27 +19,27 @@ const MOST_THREADS: usize = 4;
 /// How long all threads must have been held up before another one helps.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// A spawn, given the stack for its child.
-pub(crate) type Job = Box<dyn FnOnce(&mut Stack) + Send>;
+/// A spawn, given the stack for its child, or the reason why there is no thread for it.
+pub(crate) type Job = Box<dyn FnOnce(io::Result<&mut Stack>) + Send>;
 
-/// Queues `job`. The queue has no bound of its own: it holds what callers have asked for, who
-/// mostly wait for their answers.
-///
-/// # Errors
-///
-/// When there is no thread and none can be started; the job is dropped.
-pub(crate) fn submit(job: Job) -> io::Result<()> {
+/// Queues `job`; where no thread can be started it runs here, with the error. The queue has no bound
+/// of its own: it holds what callers have asked for, who mostly wait for their answers.
+pub(crate) fn submit(job: Job) {
     let mut pool = lock(&POOL);
-    if pool.workers.is_empty() {
-        start(&mut pool, Role::Worker)?;
+    if pool.workers.is_empty()
+        && let Err(error) = start(&mut pool, Role::Worker)
+    {
+        drop(pool);
+        return job(Err(error));
     }
     pool.queue.push_back(job);
-    if pool.workers.iter().any(|worker| worker.is_none()) {
+    if pool.workers.iter().any(Option::is_none) {
+        drop(pool);
+        // A thread that is awake already and finds it costs nothing.
         WORK.notify_one();
-        return Ok(());
+    } else {
+        call_standby(&mut pool);
     }
-    call_standby(&mut pool);
-    Ok(())
 }
 
 /// Sees to it that somebody minds the time: all workers are busy, and a job waits.
@@ -116,7 +116,7 @@ fn work(index: usize, mut stack: Stack) {
         }
         drop(pool);
         // The thread is immortal: a panic is the end of this spawn only, whose guards clean up.
-        if catch_unwind(AssertUnwindSafe(|| job(&mut stack))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| job(Ok(&mut stack)))).is_err() {
             log::warn!("a spawn panicked");
         }
         pool = lock(&POOL);
@@ -133,7 +133,15 @@ fn set_busy(pool: &mut Pool, index: usize, since: Option<Instant>) {
 /// Sleeps while nothing waits; becomes a worker when all workers are held up and something does.
 fn stand_by(stack: Stack) {
     let mut pool = lock(&POOL);
+    let mut rest = PATIENCE;
     let index = loop {
+        // Woken for the first job that waits, it looks only when that has waited for long: a queue
+        // that merely moves costs nothing.
+        pool = HELP
+            .wait_timeout_while(pool, rest, |_| true)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        rest = PATIENCE;
         if pool.queue.is_empty() {
             pool.standby = Standby::Asleep;
             pool = HELP.wait(pool).unwrap_or_else(PoisonError::into_inner);
@@ -152,10 +160,7 @@ fn stand_by(stack: Stack) {
             pool.standby = Standby::Absent;
             break pool.workers.len() - 1;
         }
-        pool = HELP
-            .wait_timeout(pool, PATIENCE - held_up)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0;
+        rest = PATIENCE - held_up;
     };
     drop(pool);
     log::debug!("spawns are held up: spawner thread {} helps", index + 1);

@@ -14,11 +14,12 @@ pub(crate) struct Crowd {
     alive: Vec<ProcessHandle>,
     ended: usize,
     wanted: usize,
-    pub(crate) lines: usize,
-    pub(crate) bytes: usize,
+    lines: usize,
+    bytes: usize,
     all_alive: Option<oneshot::Sender<Vec<ProcessHandle>>>,
     all_ended: Option<oneshot::Sender<Totals>>,
     keep: bool,
+    counts_lines: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,13 +31,26 @@ pub(crate) struct Totals {
 /// Spawns `count` children; as soon as one ends the next begins, `at_a_time` of them live.
 /// Resolves with the last `ProcessEnded`.
 pub(crate) async fn relay(command: Command, count: usize, at_a_time: usize) -> Totals {
+    relay_as(Crowd::default(), command, count, at_a_time).await
+}
+
+/// The same for `count` children at once, whose lines are counted.
+pub(crate) async fn chatter(command: Command, count: usize) -> Totals {
+    let counting = Crowd {
+        counts_lines: true,
+        ..Crowd::default()
+    };
+    relay_as(counting, command, count, count).await
+}
+
+async fn relay_as(crowd: Crowd, command: Command, count: usize, at_a_time: usize) -> Totals {
     let (all_ended, ended) = oneshot::channel();
     let crowd = Crowd {
         command: Some(command),
         left: count,
         wanted: count,
         all_ended: Some(all_ended),
-        ..Crowd::default()
+        ..crowd
     };
     let crowd = crowd.start();
     for _ in 0..at_a_time {
@@ -132,7 +146,9 @@ impl ProcessProtocol for Crowd {
 
     fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Context<Self>) {
         self.bytes += data.len();
-        self.lines += count_lines(&data);
+        if self.counts_lines {
+            self.lines += count_lines(&data);
+        }
     }
 
     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Context<Self>) {

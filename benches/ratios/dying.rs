@@ -7,49 +7,50 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::harness::{Bar, Bench, Metric, Round, Rounds, Sample, Scale, Skipped, USUAL};
-use crate::measure::{cost, cpu_time};
+use crate::harness::{Bench, Metric, Rounds, Scale, Side, Skipped, USUAL};
+use crate::measure::{Cost, cost, cpu_time};
+use crate::sides::{Ours, Tokio};
 use crate::{crowd, peer};
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
+        // The parent's CPU time of one exit while 1,000 children live, against 100, and against a
+        // host that looks at each of 1,000 at every SIGCHLD.
         Bench {
             name: "reap_flat",
             metrics: vec![
-                at_most("1000_to_100", "us of CPU an exit", 1.5, 1.0),
-                at_most("to_sweep", "us of CPU an exit", 0.40, 0.18),
+                Metric::at_most("1000_to_100", "us of CPU an exit", 1.5, 1.0),
+                Metric::at_most("to_sweep", "us of CPU an exit", 0.40, 0.18),
             ],
             rounds: USUAL,
-            setup: reap_flat,
+            ours: reap_among_many,
+            peer: reap_among_few_and_sweep,
         },
+        // 1,000 children killed at once, to the last `ProcessEnded`, against tokio.
         Bench {
             name: "mass_exit",
-            metrics: vec![
-                at_most("wall", "s", 1.2, 1.0),
-                at_most("cpu", "s", 1.6, 1.0),
-            ],
+            metrics: wall_and_cpu(1.2, 1.6, 1.0, 1.0),
             rounds: USUAL,
-            setup: mass_exit,
+            ours: mass_exit_ours,
+            peer: mass_exit_tokio,
         },
+        // 4,000 children with three pipes live at once, from the first spawn to the last end,
+        // against tokio.
         Bench {
             name: "hold_4000",
-            metrics: vec![
-                at_most("wall", "s", 1.1, 0.9),
-                at_most("cpu", "s", 1.3, 1.0),
-            ],
+            metrics: wall_and_cpu(1.1, 1.3, 0.9, 1.0),
             rounds: Rounds { least: 3, most: 7 },
-            setup: hold_many,
+            ours: hold_ours,
+            peer: hold_tokio,
         },
     ]
 }
 
-fn at_most(name: &'static str, unit: &'static str, bar: f64, aim: f64) -> Metric {
-    Metric {
-        name,
-        unit,
-        bar: Bar::AtMost(bar),
-        aim: Bar::AtMost(aim),
-    }
+fn wall_and_cpu(wall: f64, cpu: f64, wall_aim: f64, cpu_aim: f64) -> Vec<Metric> {
+    vec![
+        Metric::at_most("wall", "s", wall, wall_aim),
+        Metric::at_most("cpu", "s", cpu, cpu_aim),
+    ]
 }
 
 /// Waits for ever, with three pipes.
@@ -63,25 +64,27 @@ fn sleep_tokio() -> tokio::process::Command {
     peer::piped(SLEEP, &["1000".to_owned()])
 }
 
-/// The parent's CPU time of one exit while 1,000 children live, against 100, and against a host
-/// that looks at each of 1,000 at every SIGCHLD.
-fn reap_flat(scale: Scale) -> Result<Round, Skipped> {
+fn reap_among_many(scale: Scale) -> Result<Side, Skipped> {
     raise_descriptor_limit()?;
-    let (many, few, exits) = scale.pick((1000, 100, 50), (20, 10, 5));
-    Ok(Box::new(move |sides, order| {
-        let ours = |held| sides.ours(exit_singly(held, exits));
-        let (many_held, few_held) = order.run(|| ours(many), || ours(few));
-        let sweep = sides.tokio(sweep_singly(many, exits));
-        vec![
-            Sample {
-                ours: many_held,
-                peer: few_held,
-            },
-            Sample {
-                ours: many_held,
-                peer: sweep,
-            },
-        ]
+    let ours = Ours::new();
+    let (held, exits) = scale.pick((1000, 50), (20, 5));
+    Ok(Box::new(move || {
+        let cpu = ours.run(exit_singly(held, exits));
+        vec![cpu, cpu]
+    }))
+}
+
+fn reap_among_few_and_sweep(scale: Scale) -> Result<Side, Skipped> {
+    raise_descriptor_limit()?;
+    let ours = Ours::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Skipped(error.to_string()))?;
+    let (few, many, exits) = scale.pick((100, 1000, 50), (10, 20, 5));
+    Ok(Box::new(move || {
+        let few = ours.run(exit_singly(few, exits));
+        vec![few, runtime.block_on(sweep_singly(many, exits))]
     }))
 }
 
@@ -131,65 +134,58 @@ async fn sweep_singly(held: usize, exits: usize) -> f64 {
     cpu
 }
 
-/// 1,000 children killed at once, to the last `ProcessEnded`, against tokio.
-fn mass_exit(scale: Scale) -> Result<Round, Skipped> {
+fn mass_exit_ours(scale: Scale) -> Result<Side, Skipped> {
     raise_descriptor_limit()?;
     let count = scale.pick(1000, 20);
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || {
-                let held = sides.ours(crowd::hold(sleep(), count));
-                cost(|| sides.ours(held.kill()))
-            },
-            || {
-                let held = sides.tokio(peer::hold(sleep_tokio(), count));
-                cost(|| sides.tokio(held.kill()))
-            },
-        );
-        costs(ours, peer)
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        let held = ours.run(crowd::hold(sleep(), count));
+        both(cost(|| ours.run(held.kill())))
     }))
 }
 
-/// 4,000 children with three pipes live at once, from the first spawn to the last end, against
-/// tokio.
-fn hold_many(scale: Scale) -> Result<Round, Skipped> {
+fn mass_exit_tokio(scale: Scale) -> Result<Side, Skipped> {
+    raise_descriptor_limit()?;
+    let count = scale.pick(1000, 20);
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        let held = tokio.run(peer::hold(&mut sleep_tokio(), count));
+        both(cost(|| tokio.run(held.kill())))
+    }))
+}
+
+fn hold_ours(scale: Scale) -> Result<Side, Skipped> {
+    let count = how_many_to_hold(scale)?;
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        let work = async { crowd::hold(sleep(), count).await.kill().await };
+        both(cost(|| ours.run(work)))
+    }))
+}
+
+fn hold_tokio(scale: Scale) -> Result<Side, Skipped> {
+    let count = how_many_to_hold(scale)?;
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        let work = async { peer::hold(&mut sleep_tokio(), count).await.kill().await };
+        both(cost(|| tokio.run(work)))
+    }))
+}
+
+fn how_many_to_hold(scale: Scale) -> Result<usize, Skipped> {
     const WANTED: usize = 4000;
     /// Three pipes and a pidfd.
     const EACH: usize = 4;
     let limit = raise_descriptor_limit()?;
-    let room = limit.saturating_sub(200) / EACH;
-    let count = scale.pick(WANTED.min(room), 20);
+    let count = WANTED.min(limit.saturating_sub(200) / EACH);
     if count < WANTED && scale == Scale::Full {
         eprintln!("    {count} children live, as the limit of {limit} descriptors allows");
     }
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || {
-                cost(|| {
-                    sides.ours(async { crowd::hold(sleep(), count).await.kill().await });
-                })
-            },
-            || {
-                cost(|| {
-                    sides.tokio(async { peer::hold(sleep_tokio(), count).await.kill().await });
-                })
-            },
-        );
-        costs(ours, peer)
-    }))
+    Ok(scale.pick(count, 20))
 }
 
-fn costs(ours: crate::measure::Cost, peer: crate::measure::Cost) -> Vec<Sample> {
-    vec![
-        Sample {
-            ours: ours.wall,
-            peer: peer.wall,
-        },
-        Sample {
-            ours: ours.cpu,
-            peer: peer.cpu,
-        },
-    ]
+fn both(cost: Cost) -> Vec<f64> {
+    vec![cost.wall, cost.cpu]
 }
 
 /// Takes the whole of the hard limit; gives it.

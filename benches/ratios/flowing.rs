@@ -9,32 +9,26 @@ use actix_process::{
 };
 use tokio::sync::oneshot;
 
-use crate::harness::{Bar, Bench, Metric, Round, Sample, Scale, Skipped, USUAL};
-use crate::measure::{Counting, cost};
+use crate::harness::{Bench, Metric, Scale, Side, USUAL};
 use crate::helper;
+use crate::measure::{Counting, cost};
+use crate::sides::Ours;
 
 /// The default of `Command::window`.
 const WINDOW: f64 = 1024.0 * 1024.0;
 
 pub(crate) fn benches() -> Vec<Bench> {
+    // 300 MB to a protocol on another arbiter that takes 50 us a message: the most memory beyond
+    // what was there before, in windows, and the rate against ourselves without a limit.
     vec![Bench {
         name: "credit_bound",
         metrics: vec![
-            Metric {
-                name: "memory",
-                unit: "windows",
-                bar: Bar::AtMost(2.0),
-                aim: Bar::AtMost(1.0),
-            },
-            Metric {
-                name: "rate",
-                unit: "GB/s",
-                bar: Bar::AtLeast(0.85),
-                aim: Bar::AtLeast(1.0),
-            },
+            Metric::at_most("memory", "windows", 2.0, 1.0).by_value(),
+            Metric::at_least("rate", "GB/s", 0.85, 1.0),
         ],
         rounds: USUAL,
-        setup: credit_bound,
+        ours: |scale| Ok(credit_bound(scale, true)),
+        peer: |scale| Ok(credit_bound(scale, false)),
     }]
 }
 
@@ -120,46 +114,31 @@ impl Handler<FromProcess> for Unlimited {
     }
 }
 
-/// 300 MB to a protocol on another arbiter that takes 50 us a message: the most memory beyond what
-/// was there before, in windows, and the rate against ourselves without a limit.
-fn credit_bound(scale: Scale) -> Result<Round, Skipped> {
+fn credit_bound(scale: Scale, limited: bool) -> Side {
     let bytes: usize = scale.pick(300_000_000, 1_000_000);
-    Ok(Box::new(move |sides, order| {
-        let arbiter = sides.ours(async { Arbiter::new() });
-        let run = |limited: bool| {
-            let (ended, seen) = oneshot::channel();
-            let slow = Slow {
-                bytes: 0,
-                ended: Some(ended),
-            };
-            let slow = Slow::start_in_arbiter(&arbiter.handle(), |_| slow);
-            Counting::start();
-            let cost = cost(|| sides.ours(pour(slow, limited, bytes, seen)));
-            (Counting::peak() / WINDOW, bytes as f64 / 1e9 / cost.wall)
-        };
-        let ((memory, rate), (loose_memory, loose_rate)) = order.run(|| run(true), || run(false));
-        arbiter.stop();
-        arbiter.join().expect("the arbiter's thread ends");
-        eprintln!("    at most {memory:.2} windows, without a limit {loose_memory:.2}");
-        vec![
-            Sample {
-                ours: memory,
-                peer: 1.0,
-            },
-            Sample {
-                ours: rate,
-                peer: loose_rate,
-            },
-        ]
-    }))
+    let ours = Ours::new();
+    Box::new(move || {
+        let mut peak = 0.0;
+        let cost = cost(|| peak = ours.run(pour(limited, bytes)));
+        vec![peak / WINDOW, bytes as f64 / 1e9 / cost.wall]
+    })
 }
 
-async fn pour(slow: Addr<Slow>, limited: bool, bytes: usize, seen: oneshot::Receiver<usize>) {
+/// Gives the most memory that was in use meanwhile.
+async fn pour(limited: bool, bytes: usize) -> f64 {
+    let arbiter = Arbiter::new();
+    let (ended, seen) = oneshot::channel();
+    let slow = Slow {
+        bytes: 0,
+        ended: Some(ended),
+    };
+    let slow = Slow::start_in_arbiter(&arbiter.handle(), |_| slow);
     let only_stdout = [(0, Fd::null()), (1, Fd::read()), (2, Fd::inherit(2))];
     let args = ["@pour", &bytes.to_string(), "65536", "0"];
     let command = Command::new(helper::program())
         .args(helper::args(&args))
         .fds(FdMap::from(only_stdout));
+    Counting::start();
     let spawning = if limited {
         command.spawn(slow)
     } else {
@@ -167,4 +146,6 @@ async fn pour(slow: Addr<Slow>, limited: bool, bytes: usize, seen: oneshot::Rece
     };
     spawning.await.expect("this program can be spawned");
     assert_eq!(seen.await, Ok(bytes));
+    arbiter.stop();
+    Counting::peak()
 }

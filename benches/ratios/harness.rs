@@ -2,26 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sides::Sides;
+use crate::measure::{Counting, thread_times};
+use crate::worker::{Who, Worker};
 
 /// One comparison.
 pub(crate) struct Bench {
     pub(crate) name: &'static str,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) rounds: Rounds,
-    /// Makes what a round needs; the round measures ours and the peer once each.
-    pub(crate) setup: fn(Scale) -> Result<Round, Skipped>,
+    pub(crate) ours: Setup,
+    pub(crate) peer: Setup,
 }
 
-pub(crate) type Round = Box<dyn FnMut(&Sides, Order) -> Vec<Sample>>;
+/// Makes what one side needs, in its own process.
+pub(crate) type Setup = fn(Scale) -> Result<Side, Skipped>;
+
+/// Measures once: a number for each metric.
+pub(crate) type Side = Box<dyn FnMut() -> Vec<f64>>;
 
 /// What is measured in each round.
 pub(crate) struct Metric {
     /// Added to the bench's name where it has several.
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
+    pub(crate) judged: Judged,
     pub(crate) bar: Bar,
     pub(crate) aim: Bar,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Ours divided by the peer's.
+    ByRatio,
+    /// Ours; the peer's is only told.
+    ByValue,
 }
 
 #[derive(Clone, Copy)]
@@ -30,23 +44,9 @@ pub(crate) enum Bar {
     AtMost(f64),
 }
 
-/// One round's measurement of one metric.
-#[derive(Clone, Copy)]
-pub(crate) struct Sample {
-    pub(crate) ours: f64,
-    /// 1 where the measurement is judged by itself.
-    pub(crate) peer: f64,
-}
-
 /// Why a bench cannot run here.
-pub(crate) struct Skipped(pub String);
-
-/// Who comes first in a round: they take turns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    OursFirst,
-    PeerFirst,
-}
+#[derive(Debug)]
+pub(crate) struct Skipped(pub(crate) String);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
@@ -75,108 +75,197 @@ const TIME: Duration = Duration::from_secs(55);
 
 pub(crate) const USUAL: Rounds = Rounds { least: 7, most: 21 };
 
+/// One round's measurements.
+struct Round {
+    ours: Vec<f64>,
+    peer: Vec<f64>,
+}
+
 impl Bench {
-    pub(crate) fn run(self, scale: Scale) -> Verdict {
+    pub(crate) fn side(&self, who: Who, scale: Scale) -> Result<Side, Skipped> {
+        match who {
+            Who::Ours => (self.ours)(scale),
+            Who::Peer => (self.peer)(scale),
+        }
+    }
+
+    /// Measures both sides in turn, and judges.
+    pub(crate) fn run(&self, scale: Scale) -> Verdict {
         let begun = Instant::now();
-        let mut round = match (self.setup)(scale) {
-            Ok(round) => round,
-            Err(Skipped(why)) => {
+        let start = |who| Worker::start(self, who, scale);
+        let (mut ours, mut peer) = match (start(Who::Ours), start(Who::Peer)) {
+            (Ok(ours), Ok(peer)) => (ours, peer),
+            (Err(Skipped(why)), _) | (_, Err(Skipped(why))) => {
                 println!("{} SKIPPED {why}", self.name);
                 return Verdict::Skipped;
             }
         };
-        // After the setup, whose affinity its threads inherit.
-        let sides = Sides::new();
-        if scale == Scale::Smoke {
-            round(&sides, Order::OursFirst);
-            println!("{} runs", self.name);
-            return Verdict::Ok;
-        }
-        let mut samples = Vec::new();
-        let mut order = Order::OursFirst;
+        let mut rounds = Vec::new();
         loop {
             let round_begun = Instant::now();
-            samples.push(round(&sides, order));
-            order = order.other();
+            rounds.push(Round::run(&mut ours, &mut peer, rounds.len() % 2 == 0));
+            if scale == Scale::Smoke {
+                println!("{} runs", self.name);
+                return Verdict::Ok;
+            }
             let late = begun.elapsed() + round_begun.elapsed() > TIME;
-            let enough = samples.len() >= self.rounds.least && self.is_met(&samples);
-            if enough || samples.len() >= self.rounds.most || late {
+            let enough = rounds.len() >= self.rounds.least && self.is_met(&rounds);
+            if enough || rounds.len() >= self.rounds.most || late {
                 break;
             }
         }
-        self.report(&samples, begun.elapsed());
-        if self.is_met(&samples) {
+        self.report(&rounds, begun.elapsed());
+        if self.is_met(&rounds) {
             Verdict::Ok
         } else {
             Verdict::Short
         }
     }
 
-    fn is_met(&self, samples: &[Vec<Sample>]) -> bool {
-        let medians = self.ratios(samples).map(|ratios| median(&ratios));
-        self.metrics
-            .iter()
-            .zip(medians)
-            .all(|(m, ratio)| m.bar.is_met(ratio))
+    /// One side only, in this process, unjudged: for a profiler to watch. Tells what a round costs.
+    pub(crate) fn profile(&self, who: Who, rounds: usize, scale: Scale) -> Verdict {
+        let mut side = match self.side(who, scale) {
+            Ok(side) => side,
+            Err(Skipped(why)) => {
+                println!("{} SKIPPED {why}", self.name);
+                return Verdict::Skipped;
+            }
+        };
+        // What is made once and stays is there.
+        side();
+        let before = thread_times();
+        Counting::start();
+        for _ in 0..rounds {
+            side();
+        }
+        let allocations = Counting::allocations() / rounds.max(1);
+        println!(
+            "{} {}, in a round: {allocations} allocations",
+            self.name,
+            who.name()
+        );
+        for (thread, time) in thread_times() {
+            let before = before.get(&thread).copied().unwrap_or_default();
+            let each = (time - before) / rounds.max(1) as f64;
+            println!("    {} {}: {:.2} ms of CPU", thread.1, thread.0, each * 1e3);
+        }
+        Verdict::Ok
     }
 
-    /// The ratios of all rounds, for each metric.
-    fn ratios(&self, samples: &[Vec<Sample>]) -> impl Iterator<Item = Vec<f64>> {
-        (0..self.metrics.len()).map(|index| {
-            samples
-                .iter()
-                .map(|round| round[index].ours / round[index].peer)
-                .collect()
+    fn is_met(&self, rounds: &[Round]) -> bool {
+        let metrics = self.metrics.iter().enumerate();
+        metrics.into_iter().all(|(index, metric)| {
+            let results = metric.results(index, rounds);
+            metric.bar.is_met(median(&results))
         })
     }
 
-    fn report(&self, samples: &[Vec<Sample>], took: Duration) {
-        for (index, (metric, ratios)) in self.metrics.iter().zip(self.ratios(samples)).enumerate() {
-            let ratio = median(&ratios);
-            let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = ratios.iter().copied().fold(0.0, f64::max);
-            let verdict = if metric.bar.is_met(ratio) {
-                "ok"
-            } else {
-                "SHORT"
-            };
-            let slash = if metric.name.is_empty() { "" } else { "/" };
+    fn report(&self, rounds: &[Round], took: Duration) {
+        for (index, metric) in self.metrics.iter().enumerate() {
+            let results = metric.results(index, rounds);
+            let result = median(&results);
+            let least = results.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = results.iter().copied().fold(0.0, f64::max);
+            let met = metric.bar.is_met(result);
             println!(
-                "{}{slash}{} {} [{}-{}] bar {} {verdict}",
+                "{}{}{} {} [{}-{}] bar {} {}",
                 self.name,
+                if metric.name.is_empty() { "" } else { "/" },
                 metric.name,
-                three_digits(ratio),
+                three_digits(result),
                 three_digits(least),
                 three_digits(most),
                 metric.bar,
+                if met { "ok" } else { "SHORT" },
             );
-            let side = |pick: fn(&Sample) -> f64| {
-                let values: Vec<f64> = samples.iter().map(|round| pick(&round[index])).collect();
+            let of = |side: fn(&Round) -> &Vec<f64>| {
+                let values: Vec<f64> = rounds.iter().map(|round| side(round)[index]).collect();
                 three_digits(median(&values))
             };
-            let reached = if metric.aim.is_met(ratio) {
-                "reached"
-            } else {
-                "not reached"
-            };
             eprintln!(
-                "    ours {}, peer {} {}; aim {} {reached}; {} rounds, {:.0} s",
-                side(|sample| sample.ours),
-                side(|sample| sample.peer),
+                "    ours {}, peer {} {}; aim {} {}reached; {} rounds, {:.0} s",
+                of(|round| &round.ours),
+                of(|round| &round.peer),
                 metric.unit,
                 metric.aim,
-                samples.len(),
+                if metric.aim.is_met(result) {
+                    ""
+                } else {
+                    "not "
+                },
+                rounds.len(),
                 took.as_secs_f64(),
             );
         }
     }
 }
 
+impl Round {
+    /// They take turns in being first.
+    fn run(ours: &mut Worker, peer: &mut Worker, ours_first: bool) -> Self {
+        if ours_first {
+            let ours = ours.measure();
+            let peer = peer.measure();
+            Self { ours, peer }
+        } else {
+            let peer = peer.measure();
+            let ours = ours.measure();
+            Self { ours, peer }
+        }
+    }
+}
+
+impl Metric {
+    pub(crate) const fn at_least(
+        name: &'static str,
+        unit: &'static str,
+        bar: f64,
+        aim: f64,
+    ) -> Self {
+        Self {
+            name,
+            unit,
+            judged: Judged::ByRatio,
+            bar: Bar::AtLeast(bar),
+            aim: Bar::AtLeast(aim),
+        }
+    }
+
+    pub(crate) const fn at_most(
+        name: &'static str,
+        unit: &'static str,
+        bar: f64,
+        aim: f64,
+    ) -> Self {
+        Self {
+            bar: Bar::AtMost(bar),
+            aim: Bar::AtMost(aim),
+            ..Self::at_least(name, unit, bar, aim)
+        }
+    }
+
+    pub(crate) const fn by_value(self) -> Self {
+        Self {
+            judged: Judged::ByValue,
+            ..self
+        }
+    }
+
+    /// What is judged, of each round.
+    fn results(&self, index: usize, rounds: &[Round]) -> Vec<f64> {
+        let result = |round: &Round| match self.judged {
+            Judged::ByRatio => round.ours[index] / round.peer[index],
+            Judged::ByValue => round.ours[index],
+        };
+        rounds.iter().map(result).collect()
+    }
+}
+
 impl Bar {
-    fn is_met(self, ratio: f64) -> bool {
+    fn is_met(self, value: f64) -> bool {
         match self {
-            Self::AtLeast(bar) => ratio >= bar,
-            Self::AtMost(bar) => ratio <= bar,
+            Self::AtLeast(bar) => value >= bar,
+            Self::AtMost(bar) => value <= bar,
         }
     }
 }
@@ -186,29 +275,6 @@ impl std::fmt::Display for Bar {
         match self {
             Self::AtLeast(bar) => write!(f, ">= {bar}"),
             Self::AtMost(bar) => write!(f, "<= {bar}"),
-        }
-    }
-}
-
-impl Order {
-    const fn other(self) -> Self {
-        match self {
-            Self::OursFirst => Self::PeerFirst,
-            Self::PeerFirst => Self::OursFirst,
-        }
-    }
-
-    /// Runs both in this order.
-    pub(crate) fn run<T>(self, ours: impl FnOnce() -> T, peer: impl FnOnce() -> T) -> (T, T) {
-        match self {
-            Self::OursFirst => {
-                let ours = ours();
-                (ours, peer())
-            }
-            Self::PeerFirst => {
-                let peer = peer();
-                (ours(), peer)
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The children that no ordinary program is: this program, called with `@` words.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::measure::pin;
 
@@ -23,7 +23,7 @@ pub(crate) fn program() -> String {
 /// |---|---|
 /// | `@pour BYTES CHUNK CPU` | writes BYTES to standard output, CHUNK at a time, on that CPU |
 /// | `@lines N` | writes N lines of 100 bytes, in blocks of 4 KiB as stdio does |
-/// | `@drip` | writes single bytes until nobody reads |
+/// | `@drip` | when its input has ended, writes single bytes until nobody reads |
 pub(crate) fn run(args: &[String]) -> bool {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let number = |word: &str| word.parse::<usize>().expect("a number");
@@ -59,6 +59,7 @@ fn write_lines(lines: usize) -> io::Result<()> {
 }
 
 fn drip() -> io::Result<()> {
+    io::stdin().read_to_end(&mut Vec::new())?;
     loop {
         write(b".")?;
     }

@@ -1,10 +1,12 @@
-//! How we compare: each line is a ratio of ours to a peer that does the same work, both measured in
-//! turn in one run, so that a busy or slow machine weighs on both.
+//! How we compare: each line is a ratio of ours to a peer that does the same work, each in a process
+//! of its own, measured in turn in one run: so a busy or slow machine weighs on both.
 //!
 //! `cargo bench --bench ratios` runs all, `-- NAME...` some. A line is
 //! `NAME ratio [min-max] bar OP VALUE ok|SHORT`; what it was made of goes to standard error.
 //! The exit status is 1 if any falls short, else 2 if any could not run, else 0.
-//! `--test` runs each once with small numbers and judges nothing.
+//!
+//! `--test` runs each once with small numbers and judges nothing. `NAME --profile ours ROUNDS` runs
+//! one side only (`peer` for the other), for a profiler to watch, and counts its allocations.
 
 mod crowd;
 mod dying;
@@ -18,10 +20,12 @@ mod sides;
 mod spawning;
 mod stalls;
 mod streaming;
+mod worker;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use harness::{Bench, Scale, Verdict};
+use worker::Who;
 
 #[global_allocator]
 static COUNTING: measure::Counting = measure::Counting;
@@ -43,44 +47,50 @@ fn main() -> ExitCode {
     if helper::run(&args) {
         return ExitCode::SUCCESS;
     }
-    let smoke = args.iter().any(|arg| arg == "--test");
-    let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    // Cargo says `--bench`.
+    let words = args.iter().map(String::as_str);
+    let words: Vec<&str> = words.filter(|word| *word != "--bench").collect();
+    let scale = if words.contains(&"--test") {
+        Scale::Smoke
+    } else {
+        Scale::Full
+    };
+    let words: Vec<&str> = words.into_iter().filter(|word| *word != "--test").collect();
     let benches = benches();
-    if let Some(unknown) = names.iter().find(|n| benches.iter().all(|b| b.name != **n)) {
-        let known: Vec<_> = benches.iter().map(|bench| bench.name).collect();
-        eprintln!(
-            "there is no bench {unknown}; there are {}",
-            known.join(", ")
-        );
-        return ExitCode::FAILURE;
-    }
-    let verdict = match names[..] {
-        [name] => {
-            let bench = benches.into_iter().find(|bench| bench.name == *name);
-            let scale = if smoke { Scale::Smoke } else { Scale::Full };
-            bench.map_or(Verdict::Short, |bench| bench.run(scale))
+    let find = |name: &str| benches.iter().find(|bench| bench.name == name);
+    let verdict = match words[..] {
+        [name, "--worker", who] => {
+            let (Some(bench), Some(who)) = (find(name), who_is(who)) else {
+                return usage(&benches);
+            };
+            worker::serve(bench, who, scale);
+            Verdict::Ok
         }
+        [name, "--profile", who, rounds] => {
+            let (Some(bench), Some(who), Ok(rounds)) = (find(name), who_is(who), rounds.parse())
+            else {
+                return usage(&benches);
+            };
+            bench.profile(who, rounds, scale)
+        }
+        _ if words.iter().any(|name| find(name).is_none()) => return usage(&benches),
         _ => {
-            let wanted =
-                |bench: &&Bench| names.is_empty() || names.iter().any(|n| *n == bench.name);
-            let each = benches.iter().filter(wanted);
-            each.map(|bench| in_a_process_of_its_own(bench.name, smoke))
-                .fold(Verdict::Ok, Verdict::worse)
+            let wanted = |bench: &&Bench| words.is_empty() || words.contains(&bench.name);
+            let verdicts = benches.iter().filter(wanted).map(|bench| bench.run(scale));
+            verdicts.fold(Verdict::Ok, Verdict::worse)
         }
     };
     ExitCode::from(verdict as u8)
 }
 
-/// So that none finds the threads, memory or affinity of another.
-fn in_a_process_of_its_own(name: &str, smoke: bool) -> Verdict {
-    let program = std::env::current_exe().expect("this program has a path");
-    let status = Command::new(program)
-        .arg(name)
-        .args(smoke.then_some("--test"))
-        .status();
-    match status.expect("this program can be executed").code() {
-        Some(0) => Verdict::Ok,
-        Some(2) => Verdict::Skipped,
-        _ => Verdict::Short,
-    }
+fn who_is(name: &str) -> Option<Who> {
+    [Who::Ours, Who::Peer]
+        .into_iter()
+        .find(|who| who.name() == name)
+}
+
+fn usage(benches: &[Bench]) -> ExitCode {
+    let names: Vec<_> = benches.iter().map(|bench| bench.name).collect();
+    eprintln!("[NAME...] [--test], or NAME --profile ours|peer ROUNDS, with NAME of {names:?}");
+    ExitCode::FAILURE
 }

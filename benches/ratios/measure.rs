@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
 /// How long something took, and how much CPU time of this process.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
     pub(crate) wall: f64,
     pub(crate) cpu: f64,
@@ -34,6 +35,20 @@ pub(crate) fn cpu_time() -> f64 {
     let seconds =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+/// CPU time of each thread of this process so far, in seconds, by its number and name.
+pub(crate) fn thread_times() -> BTreeMap<(i32, String), f64> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        let task = task.ok()?;
+        let number = task.file_name().to_str()?.parse().ok()?;
+        let read = |file| std::fs::read_to_string(task.path().join(file)).ok();
+        let name = read("comm")?.trim_end().to_owned();
+        let nanoseconds: f64 = read("schedstat")?.split(' ').next()?.parse().ok()?;
+        Some(((number, name), nanoseconds / 1e9))
+    };
+    tasks.filter_map(of).collect()
 }
 
 /// Puts this thread, what it starts and what it spawns on one CPU.
@@ -99,6 +114,11 @@ impl Counting {
     /// The most that was in use since the start, against the start.
     pub(crate) fn peak() -> f64 {
         PEAK.load(Ordering::SeqCst) as f64 - (1_u64 << 40) as f64
+    }
+
+    /// How often memory was asked for since the start.
+    pub(crate) fn allocations() -> usize {
+        ALLOCATIONS.load(Ordering::SeqCst)
     }
 
     fn add(bytes: usize) {

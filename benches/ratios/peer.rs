@@ -25,7 +25,7 @@ pub(crate) fn piped(program: &str, args: &[String]) -> Command {
 }
 
 /// Spawns `count` children, `at_a_time` of them live, reads both outputs to their ends, and waits.
-pub(crate) async fn relay(mut command: Command, count: usize, at_a_time: usize) {
+pub(crate) async fn relay(command: &mut Command, count: usize, at_a_time: usize) {
     let mut running = FuturesUnordered::new();
     for _ in 0..count {
         if running.len() == at_a_time {
@@ -47,7 +47,7 @@ pub(crate) async fn finish(child: Child) {
 
 /// Spawns `count` children that all live at once, each with a task that reads both outputs and
 /// counts lines, then waits.
-pub(crate) async fn chatter(mut command: Command, count: usize) -> Totals {
+pub(crate) async fn chatter(command: &mut Command, count: usize) -> Totals {
     let local = LocalSet::new();
     local
         .run_until(async {
@@ -97,7 +97,7 @@ pub(crate) struct Held {
 }
 
 /// Spawns `count` children. tokio's spawn blocks, so they come one after the other.
-pub(crate) async fn hold(mut command: Command, count: usize) -> Held {
+pub(crate) async fn hold(command: &mut Command, count: usize) -> Held {
     let mut held = Held {
         pids: Vec::with_capacity(count),
         tasks: Vec::with_capacity(count),

@@ -1,4 +1,4 @@
-//! The two sides that a round compares, in one process: our System and tokio's runtime.
+//! What each side runs in: our System, tokio's runtime.
 
 use actix::{System, SystemRunner};
 use actix_process::NoProtocol;
@@ -6,13 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::peer;
 
-/// Both have done their first spawn, so their threads are there.
-pub(crate) struct Sides {
-    system: SystemRunner,
-    runtime: Runtime,
-}
+/// A System that has done its first spawn, so its threads are there.
+pub(crate) struct Ours(SystemRunner);
 
-impl Sides {
+impl Ours {
     pub(crate) fn new() -> Self {
         let system = System::new();
         system.block_on(async {
@@ -20,22 +17,29 @@ impl Sides {
             let first = first.expect("true can be spawned");
             first.ended().await.expect("true ends");
         });
+        Self(system)
+    }
+
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(work)
+    }
+}
+
+/// A runtime of one thread that has done its first spawn.
+pub(crate) struct Tokio(Runtime);
+
+impl Tokio {
+    pub(crate) fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime can be built");
         runtime.block_on(async {
             let first = tokio::process::Command::new("true").spawn();
             peer::finish(first.expect("true can be spawned")).await;
         });
-        Self { system, runtime }
+        Self(runtime)
     }
 
-    /// Runs `work` in our System.
-    pub(crate) fn ours<T>(&self, work: impl Future<Output = T>) -> T {
-        self.system.block_on(work)
-    }
-
-    /// Runs `work` in tokio's runtime of one thread.
-    pub(crate) fn tokio<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(work)
     }
 }

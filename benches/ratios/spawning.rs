@@ -10,9 +10,9 @@ use nix::sys::resource::{Resource as Limit, getrlimit, setrlimit};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Uid, pipe2};
 
-use crate::harness::{Bar, Bench, Metric, Round, Sample, Scale, Skipped, USUAL};
+use crate::harness::{Bench, Metric, Scale, Side, Skipped, USUAL};
 use crate::measure::{Cost, cost};
-use crate::sides::Sides;
+use crate::sides::{Ours, Tokio};
 use crate::{crowd, peer};
 
 const PROGRAM: &str = "/bin/true";
@@ -20,123 +20,87 @@ const AT_A_TIME: usize = 16;
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
+        // 400 children with three pipes, 16 at a time, to `ProcessEnded`, against tokio.
         Bench {
             name: "spawn_plain",
             metrics: vec![
-                rate(0.95, 1.05),
-                Metric {
-                    name: "cpu",
-                    unit: "s",
-                    bar: Bar::AtMost(1.30),
-                    aim: Bar::AtMost(1.0),
-                },
+                Metric::at_least("rate", "children/s", 0.95, 1.05),
+                Metric::at_most("cpu", "s", 1.30, 1.0),
             ],
             rounds: USUAL,
-            setup: plain,
+            ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
+            peer: |scale| Ok(tokios(plain_tokio(), scale.pick(400, 20))),
         },
+        // The same against the C library's posix_spawn and waitpid.
         Bench {
             name: "spawn_floor",
-            metrics: vec![Metric {
-                name: "",
-                ..rate(0.93, 1.0)
-            }],
+            metrics: vec![Metric::at_least("", "children/s", 0.93, 1.0)],
             rounds: USUAL,
-            setup: floor,
+            ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
+            peer: |scale| {
+                let count = scale.pick(400, 20);
+                Ok(Box::new(move || {
+                    rate_and_cpu(count, cost(|| posix_spawns(count)))
+                }))
+            },
         },
+        // 40 children with uid, gid, session, directory and limit, 16 at a time, from a parent of
+        // 1 GiB, against tokio with the same by uid, gid and pre_exec.
         Bench {
             name: "spawn_features",
             metrics: vec![
-                rate(12.0, 17.0),
-                Metric {
-                    name: "cpu",
-                    unit: "s",
-                    bar: Bar::AtMost(0.05),
-                    aim: Bar::AtMost(0.02),
-                },
+                Metric::at_least("rate", "children/s", 12.0, 17.0),
+                Metric::at_most("cpu", "s", 0.05, 0.02),
             ],
             rounds: USUAL,
-            setup: features,
+            ours: |scale| heavy(scale, ours(featured(), scale.pick(40, 4))),
+            peer: |scale| heavy(scale, tokios(featured_tokio(), scale.pick(40, 4))),
         },
+        // 100 children with all of it against 100 with none.
         Bench {
             name: "spawn_features_flat",
-            metrics: vec![time(1.25, 1.05)],
+            metrics: vec![Metric::at_least("", "children/s", 0.8, 0.95)],
             rounds: USUAL,
-            setup: features_flat,
+            ours: |scale| heavy(scale, ours(featured(), scale.pick(100, 4))),
+            peer: |scale| heavy(scale, ours(plain(), scale.pick(100, 4))),
         },
+        // 100 children, one after the other, while 16,000 descriptors are open, against std.
         Bench {
             name: "spawn_many_fds",
-            metrics: vec![time(0.70, 0.55)],
+            metrics: vec![Metric::at_most("", "s", 0.70, 0.55)],
             rounds: USUAL,
-            setup: many_fds,
+            ours: many_fds_ours,
+            peer: many_fds_std,
         },
     ]
 }
 
-fn rate(bar: f64, aim: f64) -> Metric {
-    Metric {
-        name: "rate",
-        unit: "children/s",
-        bar: Bar::AtLeast(bar),
-        aim: Bar::AtLeast(aim),
-    }
+fn plain() -> Command {
+    Command::new(PROGRAM)
 }
 
-fn time(bar: f64, aim: f64) -> Metric {
-    Metric {
-        name: "",
-        unit: "s",
-        bar: Bar::AtMost(bar),
-        aim: Bar::AtMost(aim),
-    }
+fn plain_tokio() -> tokio::process::Command {
+    peer::piped(PROGRAM, &[])
 }
 
-/// The rates of two costs.
-fn rates(count: usize, ours: Cost, peer: Cost) -> Sample {
-    Sample {
-        ours: count as f64 / ours.wall,
-        peer: count as f64 / peer.wall,
-    }
+fn ours(command: Command, count: usize) -> Side {
+    let ours = Ours::new();
+    Box::new(move || {
+        let work = crowd::relay(command.clone(), count, AT_A_TIME);
+        rate_and_cpu(count, cost(|| _ = ours.run(work)))
+    })
 }
 
-fn cpus(ours: Cost, peer: Cost) -> Sample {
-    Sample {
-        ours: ours.cpu,
-        peer: peer.cpu,
-    }
+fn tokios(mut command: tokio::process::Command, count: usize) -> Side {
+    let tokio = Tokio::new();
+    Box::new(move || {
+        let work = peer::relay(&mut command, count, AT_A_TIME);
+        rate_and_cpu(count, cost(|| tokio.run(work)))
+    })
 }
 
-/// 400 children with three pipes, 16 at a time, to `ProcessEnded`, against tokio.
-fn plain(scale: Scale) -> Result<Round, Skipped> {
-    let count = scale.pick(400, 20);
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || ours(sides, Command::new(PROGRAM), count),
-            || tokios(sides, peer::piped(PROGRAM, &[]), count),
-        );
-        vec![rates(count, ours, peer), cpus(ours, peer)]
-    }))
-}
-
-fn ours(sides: &Sides, command: Command, count: usize) -> Cost {
-    let work = crowd::relay(command, count, AT_A_TIME);
-    cost(|| _ = sides.ours(work))
-}
-
-fn tokios(sides: &Sides, command: tokio::process::Command, count: usize) -> Cost {
-    let work = peer::relay(command, count, AT_A_TIME);
-    cost(|| sides.tokio(work))
-}
-
-/// The same against the C library's posix_spawn and waitpid, 16 at a time.
-fn floor(scale: Scale) -> Result<Round, Skipped> {
-    let count = scale.pick(400, 20);
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || ours(sides, Command::new(PROGRAM), count),
-            || cost(|| posix_spawns(count)),
-        );
-        vec![rates(count, ours, peer)]
-    }))
+fn rate_and_cpu(count: usize, cost: Cost) -> Vec<f64> {
+    vec![count as f64 / cost.wall, cost.cpu]
 }
 
 /// A ring of 16 children: the oldest is waited for before the next is spawned. Each has three
@@ -185,17 +149,24 @@ fn posix_spawn_one() -> (nix::unistd::Pid, [OwnedFd; 2]) {
     (pid, [out, err])
 }
 
-/// As many bytes of this process's memory as weigh on a fork.
-fn ballast(scale: Scale) -> Vec<u8> {
-    vec![1; scale.pick(1 << 30, 1 << 20)]
+/// `side` with as many bytes of this process's memory as weigh on a fork.
+fn heavy(scale: Scale, mut side: Side) -> Result<Side, Skipped> {
+    if !Uid::effective().is_root() {
+        let why = "only root may give its children another uid";
+        return Err(Skipped(why.into()));
+    }
+    let ballast = vec![1_u8; scale.pick(1 << 30, 1 << 20)];
+    Ok(Box::new(move || {
+        std::hint::black_box(&ballast);
+        side()
+    }))
 }
 
 /// Somebody without privilege.
 const NOBODY: u32 = 65534;
 
-/// uid, gid, setsid, a directory and a limit.
-fn featured(command: Command) -> Command {
-    command
+fn featured() -> Command {
+    plain()
         .uid(NOBODY)
         .gid(NOBODY)
         .setsid(true)
@@ -203,32 +174,8 @@ fn featured(command: Command) -> Command {
         .rlimit(Resource::OpenFiles, 256, 256)
 }
 
-fn needs_root() -> Result<(), Skipped> {
-    if Uid::effective().is_root() {
-        return Ok(());
-    }
-    Err(Skipped(
-        "only root may give its children another uid".into(),
-    ))
-}
-
-/// 40 children with all of it, 16 at a time, against tokio with the same by uid, gid and pre_exec.
-fn features(scale: Scale) -> Result<Round, Skipped> {
-    needs_root()?;
-    let count = scale.pick(40, 4);
-    let ballast = ballast(scale);
-    Ok(Box::new(move |sides, order| {
-        std::hint::black_box(&ballast);
-        let (ours, peer) = order.run(
-            || ours(sides, featured(Command::new(PROGRAM)), count),
-            || tokios(sides, featured_tokio(), count),
-        );
-        vec![rates(count, ours, peer), cpus(ours, peer)]
-    }))
-}
-
 fn featured_tokio() -> tokio::process::Command {
-    let mut command = peer::piped(PROGRAM, &[]);
+    let mut command = plain_tokio();
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
     let before_exec = || {
         nix::unistd::setsid()?;
@@ -240,60 +187,26 @@ fn featured_tokio() -> tokio::process::Command {
     command
 }
 
-/// 100 children with all of it against 100 with none.
-fn features_flat(scale: Scale) -> Result<Round, Skipped> {
-    needs_root()?;
-    let count = scale.pick(100, 4);
-    let ballast = ballast(scale);
-    Ok(Box::new(move |sides, order| {
-        std::hint::black_box(&ballast);
-        let (with, without) = order.run(
-            || ours(sides, featured(Command::new(PROGRAM)), count),
-            || ours(sides, Command::new(PROGRAM), count),
-        );
-        vec![walls(with, without)]
+fn many_fds_ours(scale: Scale) -> Result<Side, Skipped> {
+    let count = scale.pick(100, 10);
+    // The first spawn comes first, as in a program that grows.
+    let ours = Ours::new();
+    let held = many_descriptors()?;
+    let nothing = [(0, Fd::null()), (1, Fd::null()), (2, Fd::null())];
+    let command = plain().fds(FdMap::from(nothing));
+    Ok(Box::new(move || {
+        std::hint::black_box(&held);
+        let work = crowd::relay(command.clone(), count, 1);
+        vec![cost(|| _ = ours.run(work)).wall]
     }))
 }
 
-fn walls(ours: Cost, peer: Cost) -> Sample {
-    Sample {
-        ours: ours.wall,
-        peer: peer.wall,
-    }
-}
-
-/// 100 children, one after the other, while 16,000 descriptors are open, against std.
-fn many_fds(scale: Scale) -> Result<Round, Skipped> {
-    const WANTED: usize = 16_000;
+fn many_fds_std(scale: Scale) -> Result<Side, Skipped> {
     let count = scale.pick(100, 10);
-    let (_, hard) = getrlimit(Limit::RLIMIT_NOFILE).map_err(|e| Skipped(e.to_string()))?;
-    setrlimit(Limit::RLIMIT_NOFILE, hard, hard).map_err(|e| Skipped(e.to_string()))?;
-    let open = WANTED.min(usize::try_from(hard).unwrap_or(WANTED).saturating_sub(500));
-    if open < 4_000 {
-        return Err(Skipped(format!(
-            "only {hard} descriptors may be open, and 4,000 show little"
-        )));
-    }
-    if open < WANTED {
-        eprintln!("    {open} descriptors are open, as the limit of {hard} allows");
-    }
-    let null = File::open("/dev/null").map_err(|e| Skipped(e.to_string()))?;
-    let held: Vec<File> = (0..open)
-        .map(|_| null.try_clone())
-        .collect::<Result<_, _>>()
-        .map_err(|e| Skipped(e.to_string()))?;
-    Ok(Box::new(move |sides, order| {
+    let held = many_descriptors()?;
+    Ok(Box::new(move || {
         std::hint::black_box(&held);
-        let (ours, peer) = order.run(
-            || {
-                let nothing = [(0, Fd::null()), (1, Fd::null()), (2, Fd::null())];
-                let command = Command::new(PROGRAM).fds(FdMap::from(nothing));
-                let work = crowd::relay(command, count, 1);
-                cost(|| _ = sides.ours(work))
-            },
-            || cost(|| (0..count).for_each(|_| std_one())),
-        );
-        vec![walls(ours, peer)]
+        vec![cost(|| (0..count).for_each(|_| std_one())).wall]
     }))
 }
 
@@ -304,4 +217,23 @@ fn std_one() {
         .stderr(Stdio::null())
         .status();
     assert!(status.expect("true can be spawned").success());
+}
+
+/// 16,000 open descriptors, or what the limit allows.
+fn many_descriptors() -> Result<Vec<File>, Skipped> {
+    const WANTED: usize = 16_000;
+    let failed = |error: std::io::Error| Skipped(format!("many descriptors: {error}"));
+    let (_, hard) = getrlimit(Limit::RLIMIT_NOFILE).map_err(|error| failed(error.into()))?;
+    setrlimit(Limit::RLIMIT_NOFILE, hard, hard).map_err(|error| failed(error.into()))?;
+    let open = WANTED.min(usize::try_from(hard).unwrap_or(WANTED).saturating_sub(500));
+    if open < 4_000 {
+        let why = format!("only {hard} descriptors may be open, and 4,000 show little");
+        return Err(Skipped(why));
+    }
+    if open < WANTED {
+        eprintln!("    {open} descriptors are open, as the limit of {hard} allows");
+    }
+    let null = File::open("/dev/null").map_err(failed)?;
+    let clones = (0..open).map(|_| null.try_clone());
+    clones.collect::<Result<_, _>>().map_err(failed)
 }

@@ -3,92 +3,74 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use actix_process::{
-    Bytes, Command, ExitStatus, Fd, FdMap, ProcessHandle, ProcessProtocol, process_protocol,
-};
+use actix_process::{Bytes, Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::harness::{Bar, Bench, Metric, Round, Rounds, Sample, Scale, Skipped, USUAL, p99};
+use crate::harness::{Bench, Metric, Rounds, Scale, Side, Skipped, USUAL, p99};
 use crate::helper;
 use crate::measure::{Ticker, cost};
+use crate::sides::{Ours, Tokio};
 use crate::{crowd, peer};
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
+        // A timer of 1 ms on the thread that asks for 1,000 spawns, 16 at a time, against tokio.
         Bench {
             name: "loop_stall",
             metrics: vec![
-                Metric {
-                    name: "p99",
-                    unit: "ms",
-                    bar: Bar::AtMost(0.40),
-                    aim: Bar::AtMost(0.20),
-                },
-                Metric {
-                    name: "rate",
-                    unit: "children/s",
-                    bar: Bar::AtLeast(0.95),
-                    aim: Bar::AtLeast(1.0),
-                },
+                Metric::at_most("p99", "ms", 0.40, 0.20),
+                Metric::at_least("rate", "children/s", 0.95, 1.0),
             ],
             rounds: USUAL,
-            setup: loop_stall,
+            ours: loop_stall_ours,
+            peer: loop_stall_tokio,
         },
+        // The worst gap of a timer of 1 ms on the protocol's arbiter, while 100 children write
+        // single bytes that readers on another arbiter forward; beside it, nobody writes.
         Bench {
             name: "fair_flood",
-            metrics: vec![Metric {
-                name: "",
-                unit: "ms",
-                bar: Bar::AtMost(20.0),
-                aim: Bar::AtMost(5.0),
-            }],
+            metrics: vec![Metric::at_most("", "ms", 20.0, 5.0).by_value()],
             rounds: Rounds { least: 7, most: 9 },
-            setup: fair_flood,
+            ours: |scale| Ok(fair_flood(scale, true)),
+            peer: |scale| Ok(fair_flood(scale, false)),
         },
     ]
 }
 
-/// A timer of 1 ms on the thread that asks for 1,000 spawns, 16 at a time, against tokio.
-fn loop_stall(scale: Scale) -> Result<Round, Skipped> {
-    const PROGRAM: &str = "/bin/true";
+const PROGRAM: &str = "/bin/true";
+
+fn loop_stall_ours(scale: Scale) -> Result<Side, Skipped> {
     let count = scale.pick(1000, 20);
-    Ok(Box::new(move |sides, order| {
-        let ours = || {
-            let mut gaps = Vec::new();
-            let cost = cost(|| {
-                gaps = sides.ours(async {
-                    let (ticker, tick) = Ticker::new();
-                    actix_rt::spawn(tick);
-                    crowd::relay(Command::new(PROGRAM), count, 16).await;
-                    ticker.stop()
-                });
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        let mut gaps = Vec::new();
+        let cost = cost(|| {
+            gaps = ours.run(async {
+                let (ticker, tick) = Ticker::new();
+                actix_rt::spawn(tick);
+                crowd::relay(Command::new(PROGRAM), count, 16).await;
+                ticker.stop()
             });
-            (p99(&gaps), count as f64 / cost.wall)
-        };
-        let tokios = || {
-            let mut gaps = Vec::new();
-            let cost = cost(|| {
-                gaps = sides.tokio(LocalSet::new().run_until(async {
-                    let (ticker, tick) = Ticker::new();
-                    tokio::task::spawn_local(tick);
-                    peer::relay(peer::piped(PROGRAM, &[]), count, 16).await;
-                    ticker.stop()
-                }));
-            });
-            (p99(&gaps), count as f64 / cost.wall)
-        };
-        let ((gap, rate), (peers_gap, peers_rate)) = order.run(ours, tokios);
-        vec![
-            Sample {
-                ours: gap,
-                peer: peers_gap,
-            },
-            Sample {
-                ours: rate,
-                peer: peers_rate,
-            },
-        ]
+        });
+        vec![p99(&gaps), count as f64 / cost.wall]
+    }))
+}
+
+fn loop_stall_tokio(scale: Scale) -> Result<Side, Skipped> {
+    let count = scale.pick(1000, 20);
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        let mut gaps = Vec::new();
+        let cost = cost(|| {
+            gaps = tokio.run(LocalSet::new().run_until(async {
+                let (ticker, tick) = Ticker::new();
+                tokio::task::spawn_local(tick);
+                peer::relay(&mut peer::piped(PROGRAM, &[]), count, 16).await;
+                ticker.stop()
+            }));
+        });
+        vec![p99(&gaps), count as f64 / cost.wall]
     }))
 }
 
@@ -128,25 +110,23 @@ fn work_for(time: Duration) {
     }
 }
 
-/// The worst gap of a timer of 1 ms on the protocol's arbiter, while 100 children write single
-/// bytes that readers on another arbiter forward. The idle arbiter's worst gap is told beside it.
-fn fair_flood(scale: Scale) -> Result<Round, Skipped> {
+fn fair_flood(scale: Scale, flooded: bool) -> Side {
     let children = scale.pick(100, 5);
     let time = Duration::from_millis(scale.pick(2000, 200));
-    Ok(Box::new(move |sides, order| {
-        let arbiter = sides.ours(async { Arbiter::new() });
-        let (idle, flooded) = order.run(
-            || sides.ours(worst_gap(&arbiter, time)),
-            || sides.ours(flooded_gap(&arbiter, children, time)),
-        );
-        arbiter.stop();
-        arbiter.join().expect("the arbiter's thread ends");
-        eprintln!("    worst gap idle {idle:.1} ms, flooded {flooded:.1} ms");
-        vec![Sample {
-            ours: flooded,
-            peer: 1.0,
-        }]
-    }))
+    let ours = Ours::new();
+    Box::new(move || {
+        let gap = ours.run(async {
+            let arbiter = Arbiter::new();
+            let gap = if flooded {
+                flooded_gap(&arbiter, children, time).await
+            } else {
+                worst_gap(&arbiter, time).await
+            };
+            arbiter.stop();
+            gap
+        });
+        vec![gap]
+    })
 }
 
 /// Lets the timer run on `arbiter` for `time`; gives its worst gap in milliseconds.
@@ -172,10 +152,7 @@ async fn flooded_gap(arbiter: &Arbiter, children: usize, time: Duration) -> f64 
         ended: Some(ended),
     };
     let protocol = Flooded::start_in_arbiter(&arbiter.handle(), |_| flooded);
-    let only_stdout = [(0, Fd::null()), (1, Fd::read()), (2, Fd::inherit(2))];
-    let drip = Command::new(helper::program())
-        .args(helper::args(&["@drip"]))
-        .fds(FdMap::from(only_stdout));
+    let drip = Command::new(helper::program()).args(helper::args(&["@drip"]));
     let mut handles = Vec::with_capacity(children);
     for _ in 0..children {
         handles.push(
@@ -183,6 +160,9 @@ async fn flooded_gap(arbiter: &Arbiter, children: usize, time: Duration) -> f64 
                 .await
                 .expect("this program can be spawned"),
         );
+    }
+    for process in &handles {
+        process.close_stdin();
     }
     let gap = worst_gap(arbiter, time).await;
     for process in handles {

@@ -13,102 +13,111 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
-use crate::harness::{Bar, Bench, Metric, Round, Sample, Scale, Skipped, USUAL, median, p99};
-use crate::measure::{Cost, cost, pin};
+use crate::harness::{Bench, Metric, Scale, Side, Skipped, USUAL, median, p99};
+use crate::measure::{cost, pin};
+use crate::sides::{Ours, Tokio};
 use crate::{crowd, helper, peer};
 
 pub(crate) fn benches() -> Vec<Bench> {
+    let stdout = |name, bar, aim, ours, peer| Bench {
+        name,
+        metrics: vec![Metric::at_least("", "GB/s", bar, aim)],
+        rounds: USUAL,
+        ours,
+        peer,
+    };
     vec![
-        Bench {
-            name: "stdout_cross",
-            metrics: vec![throughput(2.5, 4.0)],
-            rounds: USUAL,
-            setup: |scale| stdout(scale, 1, None),
-        },
-        Bench {
-            name: "stdout_cross_equal",
-            metrics: vec![throughput(0.95, 1.0)],
-            rounds: USUAL,
-            setup: |scale| stdout(scale, 1, Some(256 * 1024)),
-        },
-        Bench {
-            name: "stdout_same",
-            metrics: vec![throughput(0.90, 1.0)],
-            rounds: USUAL,
-            setup: |scale| stdout(scale, 0, None),
-        },
+        // 1 GB from a child on the other CPU to a protocol actor, against tokio with a buffer of
+        // 64 KiB and the pipe as it comes.
+        stdout(
+            "stdout_cross",
+            2.5,
+            4.0,
+            |scale| stdout_ours(scale, 1),
+            |scale| stdout_tokio(scale, 1, None),
+        ),
+        // The same, tokio's pipe grown by hand to what ours grows to.
+        stdout(
+            "stdout_cross_equal",
+            0.95,
+            1.0,
+            |scale| stdout_ours(scale, 1),
+            |scale| stdout_tokio(scale, 1, Some(256 * 1024)),
+        ),
+        // The same on one CPU, the pipe as it comes.
+        stdout(
+            "stdout_same",
+            0.90,
+            1.0,
+            |scale| stdout_ours(scale, 0),
+            |scale| stdout_tokio(scale, 0, None),
+        ),
+        // 300 MB through `cat`, written 64 KiB at a time, every byte compared, against tokio.
         Bench {
             name: "duplex",
-            metrics: vec![throughput(0.95, 1.5)],
+            metrics: vec![Metric::at_least("", "GB/s", 0.95, 1.5)],
             rounds: USUAL,
-            setup: duplex,
+            ours: duplex_ours,
+            peer: duplex_tokio,
         },
+        // Round trips of one line through `cat`, all on one CPU, against tokio.
         Bench {
             name: "echo",
             metrics: vec![
-                at_most("p50", "us", 1.30, 1.0),
-                at_most("p99", "us", 1.4, 1.0),
+                Metric::at_most("p50", "us", 1.30, 1.0),
+                Metric::at_most("p99", "us", 1.4, 1.0),
             ],
             rounds: USUAL,
-            setup: echo,
+            ours: echo_ours,
+            peer: echo_tokio,
         },
+        // 200 children write 10,000 lines of 100 bytes each; the lines are counted in one protocol
+        // actor, against tokio with a task for each child.
         Bench {
             name: "chatty",
             metrics: vec![
-                at_most("wall", "s", 1.0, 0.9),
-                at_most("cpu", "s", 1.20, 1.0),
+                Metric::at_most("wall", "s", 1.0, 0.9),
+                Metric::at_most("cpu", "s", 1.20, 1.0),
             ],
             rounds: USUAL,
-            setup: chatty,
+            ours: chatty_ours,
+            peer: chatty_tokio,
         },
     ]
 }
 
-fn throughput(bar: f64, aim: f64) -> Metric {
-    Metric {
-        name: "",
-        unit: "GB/s",
-        bar: Bar::AtLeast(bar),
-        aim: Bar::AtLeast(aim),
-    }
-}
-
-fn at_most(name: &'static str, unit: &'static str, bar: f64, aim: f64) -> Metric {
-    Metric {
-        name,
-        unit,
-        bar: Bar::AtMost(bar),
-        aim: Bar::AtMost(aim),
-    }
-}
-
-fn gigabytes_per_second(bytes: usize, ours: Cost, peer: Cost) -> Sample {
-    Sample {
-        ours: bytes as f64 / 1e9 / ours.wall,
-        peer: bytes as f64 / 1e9 / peer.wall,
-    }
-}
-
-/// 1 GB from a child on `cpu`, this process being on CPU 0, to a protocol actor, against tokio with
-/// a buffer of 64 KiB, its pipe grown to `peers_pipe` if given.
-fn stdout(scale: Scale, cpu: usize, peers_pipe: Option<usize>) -> Result<Round, Skipped> {
+/// How much is poured, on which CPU: this process is on CPU 0.
+fn pour(scale: Scale, cpu: usize) -> Result<(usize, Vec<String>), Skipped> {
     if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
         return Err(Skipped("there is one CPU only".into()));
     }
-    let bytes = scale.pick(1_000_000_000, 1_000_000);
     pin(0);
+    let bytes = scale.pick(1_000_000_000, 1_000_000);
     let args = ["@pour", &bytes.to_string(), "65536", &cpu.to_string()];
-    let args = helper::args(&args);
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || cost(|| sides.ours(ours_reads(args.clone(), bytes))),
-            || cost(|| sides.tokio(tokio_reads(args.clone(), bytes, peers_pipe))),
-        );
-        vec![gigabytes_per_second(bytes, ours, peer)]
+    Ok((bytes, helper::args(&args)))
+}
+
+fn gigabytes_per_second(bytes: usize, work: impl FnOnce()) -> Vec<f64> {
+    vec![bytes as f64 / 1e9 / cost(work).wall]
+}
+
+fn stdout_ours(scale: Scale, cpu: usize) -> Result<Side, Skipped> {
+    let (bytes, args) = pour(scale, cpu)?;
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        gigabytes_per_second(bytes, || ours.run(ours_reads(&args, bytes)))
     }))
 }
 
-async fn ours_reads(args: Vec<String>, bytes: usize) {
+fn stdout_tokio(scale: Scale, cpu: usize, pipe: Option<i32>) -> Result<Side, Skipped> {
+    let (bytes, args) = pour(scale, cpu)?;
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        gigabytes_per_second(bytes, || tokio.run(tokio_reads(&args, bytes, pipe)))
+    }))
+}
+
+async fn ours_reads(args: &[String], bytes: usize) {
     let only_stdout = [(0, Fd::null()), (1, Fd::read()), (2, Fd::inherit(2))];
     let command = Command::new(helper::program())
         .args(args)
@@ -117,7 +126,7 @@ async fn ours_reads(args: Vec<String>, bytes: usize) {
     assert_eq!(totals.bytes, bytes);
 }
 
-async fn tokio_reads(args: Vec<String>, bytes: usize, pipe: Option<usize>) {
+async fn tokio_reads(args: &[String], bytes: usize, pipe: Option<i32>) {
     let mut child = tokio::process::Command::new(helper::program())
         .args(args)
         .stdin(Stdio::null())
@@ -126,7 +135,6 @@ async fn tokio_reads(args: Vec<String>, bytes: usize, pipe: Option<usize>) {
         .expect("this program can be spawned");
     let mut stdout = child.stdout.take().expect("it is piped");
     if let Some(size) = pipe {
-        let size = i32::try_from(size).expect("a small number");
         fcntl(stdout.as_fd(), FcntlArg::F_SETPIPE_SZ(size)).expect("there are pipe pages left");
     }
     let mut buffer = vec![0; 64 * 1024];
@@ -173,17 +181,24 @@ impl Comparison {
     }
 }
 
-/// 300 MB through `cat`, written 64 KiB at a time, every byte compared, against tokio.
-fn duplex(scale: Scale) -> Result<Round, Skipped> {
-    let pieces = scale.pick(300_000_000, 1_000_000) / PIECE;
-    let sample = sample();
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || cost(|| sides.ours(ours_duplex(&sample, pieces))),
-            || cost(|| sides.tokio(tokio_duplex(&sample, pieces))),
-        );
-        vec![gigabytes_per_second(pieces * PIECE, ours, peer)]
+fn duplex_ours(scale: Scale) -> Result<Side, Skipped> {
+    let (sample, pieces) = (sample(), pieces(scale));
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        gigabytes_per_second(pieces * PIECE, || ours.run(ours_duplex(&sample, pieces)))
     }))
+}
+
+fn duplex_tokio(scale: Scale) -> Result<Side, Skipped> {
+    let (sample, pieces) = (sample(), pieces(scale));
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        gigabytes_per_second(pieces * PIECE, || tokio.run(tokio_duplex(&sample, pieces)))
+    }))
+}
+
+fn pieces(scale: Scale) -> usize {
+    scale.pick(300_000_000, 1_000_000) / PIECE
 }
 
 const PIECE: usize = 64 * 1024;
@@ -267,22 +282,24 @@ async fn tokio_duplex(sample: &Bytes, pieces: usize) {
 
 const LINE: &[u8] = b"a line of thirty-two characters\n";
 
-/// Round trips of one line through `cat`, all on one CPU, against tokio: the median and the 99th
-/// percentile.
-fn echo(scale: Scale) -> Result<Round, Skipped> {
-    let trips = scale.pick(20_000, 100);
+fn echo_ours(scale: Scale) -> Result<Side, Skipped> {
     pin(0);
-    Ok(Box::new(move |sides, order| {
-        let (ours, peer) = order.run(
-            || sides.ours(ours_echo(trips)),
-            || sides.tokio(tokio_echo(trips)),
-        );
-        let sample = |of: fn(&[f64]) -> f64| Sample {
-            ours: of(&ours),
-            peer: of(&peer),
-        };
-        vec![sample(median), sample(p99)]
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        quantiles(&ours.run(ours_echo(scale.pick(20_000, 100))))
     }))
+}
+
+fn echo_tokio(scale: Scale) -> Result<Side, Skipped> {
+    pin(0);
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        quantiles(&tokio.run(tokio_echo(scale.pick(20_000, 100))))
+    }))
+}
+
+fn quantiles(times: &[f64]) -> Vec<f64> {
+    vec![median(times), p99(times)]
 }
 
 /// Sends the next line when the last one is back.
@@ -369,27 +386,36 @@ async fn tokio_echo(trips: usize) -> Vec<f64> {
     times
 }
 
-/// 200 children write 10,000 lines of 100 bytes each; the lines are counted in one protocol actor,
-/// against tokio with a task for each child.
-fn chatty(scale: Scale) -> Result<Round, Skipped> {
-    let (children, lines) = scale.pick((200, 10_000), (5, 100));
-    let args = helper::args(&["@lines", &lines.to_string()]);
-    Ok(Box::new(move |sides, order| {
-        let counted = |totals: crowd::Totals| assert_eq!(totals.lines, children * lines);
-        let (ours, peer) = order.run(
-            || {
-                let command = Command::new(helper::program()).args(&args);
-                cost(|| counted(sides.ours(crowd::relay(command, children, children))))
-            },
-            || {
-                let command = peer::piped(&helper::program(), &args);
-                cost(|| counted(sides.tokio(peer::chatter(command, children))))
-            },
-        );
-        let sample = |of: fn(Cost) -> f64| Sample {
-            ours: of(ours),
-            peer: of(peer),
-        };
-        vec![sample(|cost| cost.wall), sample(|cost| cost.cpu)]
+fn chatty_ours(scale: Scale) -> Result<Side, Skipped> {
+    let (children, lines) = chatter(scale);
+    let command = Command::new(helper::program()).args(chatter_args(lines));
+    let ours = Ours::new();
+    Ok(Box::new(move || {
+        let work = crowd::chatter(command.clone(), children);
+        wall_and_cpu(children * lines, || ours.run(work))
     }))
+}
+
+fn chatty_tokio(scale: Scale) -> Result<Side, Skipped> {
+    let (children, lines) = chatter(scale);
+    let mut command = peer::piped(&helper::program(), &chatter_args(lines));
+    let tokio = Tokio::new();
+    Ok(Box::new(move || {
+        let work = peer::chatter(&mut command, children);
+        wall_and_cpu(children * lines, || tokio.run(work))
+    }))
+}
+
+/// How many children, and how many lines each.
+fn chatter(scale: Scale) -> (usize, usize) {
+    scale.pick((200, 10_000), (5, 100))
+}
+
+fn chatter_args(lines: usize) -> Vec<String> {
+    helper::args(&["@lines", &lines.to_string()])
+}
+
+fn wall_and_cpu(lines: usize, work: impl FnOnce() -> crowd::Totals) -> Vec<f64> {
+    let cost = cost(|| assert_eq!(work().lines, lines));
+    vec![cost.wall, cost.cpu]
 }

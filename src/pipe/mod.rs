@@ -13,11 +13,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::libc;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 
 use crate::child::Child;
 use crate::event::CloseReason;
 use crate::lifecycle::Input;
+use crate::sys;
 
 /// The parent's end of a descriptor, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -31,6 +34,21 @@ pub(crate) enum End {
 impl End {
     pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal(_))
+    }
+
+    /// Also tells when there is room to write. An input is registered for its child's close only:
+    /// most writes find room, and an empty pipe would report it for nothing.
+    fn report_room(self) -> io::Result<Self> {
+        match self {
+            Self::Pipe(end) => {
+                let interest = Interest::WRITABLE | Interest::ERROR;
+                let runtime = Handle::try_current().map_err(io::Error::other)?;
+                let end = sys::io::register(end.into_inner(), interest, &runtime)?;
+                Ok(Self::Pipe(end))
+            }
+            // Shared with its reader, and registered for everything.
+            Self::Terminal(_) => Ok(self),
+        }
     }
 
     /// Whether the error is a terminal's way to say that nobody has its other end.

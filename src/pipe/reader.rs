@@ -55,7 +55,6 @@ pub(crate) struct PipeReader {
     buffer: Option<Buffer>,
     buffer_size: usize,
     full_reads: u32,
-    held: bool,
     /// Shut while the descriptor is paused, and for good when it is to be closed.
     valve: Arc<Valve>,
     /// How the clock of `ended_timeout` counts this reader.
@@ -65,7 +64,6 @@ pub(crate) struct PipeReader {
 }
 
 impl PipeReader {
-    /// A reader that waits for its release.
     pub(crate) fn new(
         child: Arc<Child>,
         fd: i32,
@@ -82,7 +80,6 @@ impl PipeReader {
             buffer: None,
             buffer_size: SMALL,
             full_reads: 0,
-            held: true,
             valve,
             idle: false,
             cut_after: None,
@@ -93,7 +90,7 @@ impl PipeReader {
     /// Ready: closed.
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         for _ in 0..READS_PER_TURN {
-            if self.held || self.valve.is_shut() {
+            if self.valve.is_shut() {
                 self.set_idle(false);
                 return Poll::Pending;
             }
@@ -287,10 +284,6 @@ impl Handler<FdCommand> for PipeReader {
 
     fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
         let reason = match command {
-            FdCommand::Release => {
-                self.held = false;
-                return;
-            }
             // The valve says it; the command only wakes the reader.
             FdCommand::Pause | FdCommand::Resume => return,
             FdCommand::Cut => {

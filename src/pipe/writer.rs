@@ -34,6 +34,8 @@ pub(crate) struct PipeWriter {
     close_when_drained: bool,
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
+    /// It was found full before, so its readiness is reported.
+    reports_room: bool,
     /// Whether the process would feel a SIGPIPE: Rust ignores it, but a program may have undone that.
     feels_sigpipe: bool,
 }
@@ -48,6 +50,7 @@ impl PipeWriter {
             queue: VecDeque::new(),
             close_when_drained: false,
             full: false,
+            reports_room: false,
             feels_sigpipe: !sys::signal::ignores_sigpipe(),
         }
     }
@@ -108,6 +111,14 @@ impl PipeWriter {
             if !self.full && !self.queue.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            if self.full && !self.reports_room {
+                self.reports_room = true;
+                match self.sink.take().map(End::report_room) {
+                    Some(Ok(sink)) => self.sink = Some(sink),
+                    Some(Err(error)) => return Poll::Ready(failed(&error)),
+                    None => {}
+                }
             }
             let Some(sink) = &self.sink else {
                 return Poll::Ready(CloseReason::Gone);
@@ -198,9 +209,8 @@ impl Handler<FdCommand> for PipeWriter {
             FdCommand::Cut => self.close(CloseReason::Cut, ctx),
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
             FdCommand::Resize(size) => self.resize(size),
-            // Nothing is written before the release, since nobody has the handle yet; there is
-            // nothing to pause.
-            FdCommand::Release | FdCommand::Pause | FdCommand::Resume | FdCommand::Discard => {}
+            // There is nothing to pause.
+            FdCommand::Pause | FdCommand::Resume | FdCommand::Discard => {}
         }
         // The loop, which is polled when the mailbox is empty, writes what came in one go.
     }

@@ -1,19 +1,19 @@
 //! One spawn, from the request to the adopted child.
 //!
 //! [`Birth::run`] prepares, clones and registers on a spawner thread; [`Newborn::adopt`] starts the
-//! child's actors on the asking arbiter and queues `ConnectionMade`; [`Adopted::arm`] starts the
-//! reaping on the supervisor's arbiter, releases the readers and gives the handle. Each stage owns
-//! what the stages before it made, and its drop undoes or hands over: nothing is lost wherever the
-//! sequence ends.
+//! child's actors on the asking arbiter, queues `ConnectionMade`, arms the reaping and answers. Each
+//! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
+//! wherever the sequence ends.
 
+use std::io;
 use std::mem;
 use std::sync::{Arc, mpsc};
 
 use tokio::io::Interest;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
-use super::reap::{DeathWatch, Reaping};
+use super::reap::DeathWatch;
+use super::request::Reply;
 use super::table::Entry;
 use crate::child::{Child, Origin};
 use crate::command::{Command, Moved};
@@ -31,8 +31,6 @@ use crate::signal::Signal;
 use crate::sys;
 use crate::sys::clone::{Born, Stack, Ticket};
 
-pub(super) type Reply = oneshot::Sender<Result<Adopted, SpawnError>>;
-
 /// A spawn on its way to a spawner thread.
 pub(super) struct Birth {
     pub(super) id: ProcessId,
@@ -40,49 +38,60 @@ pub(super) struct Birth {
     pub(super) moved: Moved,
     pub(super) protocol: Protocol,
     pub(super) home: Home,
-    pub(super) reaping_runtime: Handle,
     pub(super) ticket: Arc<Ticket>,
     pub(super) entry: Entry,
     pub(super) reply: Reply,
 }
 
 impl Birth {
-    /// Runs on a spawner thread; may block.
-    pub(super) fn run(self, stack: &mut Stack) {
-        let program = self.command.program_name();
-        if self.ticket.is_cancelled() {
-            let _ = self.reply.send(Err(cancelled(&program)));
-            return;
-        }
-        let result = Prepared::new(&self.command, self.moved)
-            .and_then(|prepared| prepared.spawn(&self.command, &self.ticket, stack));
+    /// Runs on a spawner thread; may block. Without a thread there is no stack.
+    pub(super) fn run(self, stack: io::Result<&mut Stack>) {
+        let Self {
+            id,
+            command,
+            moved,
+            protocol,
+            home,
+            ticket,
+            entry,
+            mut reply,
+        } = self;
+        let result = stack
+            .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
+            .and_then(|stack| {
+                if ticket.is_cancelled() {
+                    return Err(cancelled(&reply.program));
+                }
+                Prepared::new(&command, moved)?.spawn(&command, &ticket, stack)
+            });
         let (born, ends) = match result {
             Ok(born) => born,
             Err(error) => {
                 log::debug!("{error}");
                 // Before the answer, so that whoever gets it finds the table without the spawn.
-                drop(self.entry);
-                let _ = self.reply.send(Err(error));
-                return;
+                drop(entry);
+                return reply.answer(Err(error));
             }
         };
-        let (outlet, inbox) = self.protocol.into_parts();
+        let (outlet, inbox) = protocol.into_parts();
         let child = Child::new(Origin {
-            id: self.id,
-            program,
+            id,
+            program: mem::take(&mut reply.program),
             outlet,
             inbox,
-            on_orphaned: self.command.on_orphaned,
-            ended_timeout: self.command.ended_timeout,
+            on_orphaned: command.on_orphaned,
+            ended_timeout: command.ended_timeout,
             piped: ends.purposes().map(|(fd, _)| fd).collect(),
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
         });
-        let mut newborn = Newborn::new(child, born, self.ticket, self.entry, self.reply);
-        if let Err(error) = newborn.register(ends, &self.home.runtime, &self.reaping_runtime) {
+        let reaping_runtime = entry.reaping_runtime();
+        let reaping_runtime = reaping_runtime.as_ref().unwrap_or(&home.runtime);
+        let mut newborn = Newborn::new(child, born, ticket, entry, reply);
+        if let Err(error) = newborn.register(ends, &home.runtime, reaping_runtime) {
             newborn.give_up(error);
             return;
         }
-        self.home.arbiter.spawn_fn(move || newborn.adopt());
+        home.arbiter.spawn_fn(move || newborn.adopt());
     }
 }
 
@@ -153,7 +162,8 @@ impl Newborn {
             let interest = if purpose.is_output() {
                 Interest::READABLE
             } else {
-                Interest::WRITABLE
+                // The child's close; see `End::report_room`.
+                Interest::ERROR
             };
             let end = End::Pipe(register(fd, end, interest)?);
             self.pipes.push(Piped { fd, purpose, end });
@@ -174,7 +184,7 @@ impl Newborn {
             let error = cancelled(&child.program);
             return self.give_up(error);
         };
-        let Some(reply) = self.reply.take() else {
+        let (Some(reply), Some(watch)) = (self.reply.take(), self.watch.take()) else {
             return;
         };
         let process = Process::start_with(&child, mem::take(&mut self.pipes));
@@ -185,10 +195,9 @@ impl Newborn {
             table.remove(id);
         });
         child.apply(Input::Made);
-        let watch = self.watch.take();
-        let adopted = Adopted { child, watch };
-        // A supervisor that is gone meanwhile drops it, and the janitor takes over.
-        let _ = reply.send(Ok(adopted));
+        // Nobody reaps it before this.
+        watch.arm(&child);
+        reply.answer(Ok(ProcessHandle::new(child)));
     }
 }
 
@@ -207,7 +216,7 @@ impl Drop for Newborn {
         let entry = self.entry.take();
         child.on_reaped(move || {
             drop(entry);
-            let _ = reply.send(Err(error));
+            reply.answer(Err(error));
         });
         if let Err(SignalError::NotPermitted) = child.cell.signal(Signal::KILL) {
             log::warn!(
@@ -230,36 +239,4 @@ impl Drop for Newborn {
 
 fn cancelled(program: &str) -> SpawnError {
     SpawnError::register(program, "the spawn was cancelled")
-}
-
-/// A committed child whose reaping is not armed yet. Dropped so, the janitor reaps it.
-#[derive(Debug)]
-pub(super) struct Adopted {
-    child: Arc<Child>,
-    watch: Option<DeathWatch>,
-}
-
-impl Adopted {
-    /// Arms the reaping and releases the readers. The second value must be run to its end.
-    pub(super) fn arm(mut self) -> (ProcessHandle, Option<Reaping>) {
-        let reaping = match self.watch.take() {
-            Some(DeathWatch::Pidfd(pidfd)) => Some(Reaping::new(Arc::clone(&self.child), pidfd)),
-            Some(DeathWatch::Thread(go)) => {
-                let _ = go.send(());
-                None
-            }
-            None => None,
-        };
-        Process::release(&self.child);
-        (ProcessHandle::new(Arc::clone(&self.child)), reaping)
-    }
-}
-
-impl Drop for Adopted {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch.take() {
-            watch.hand_over(&self.child);
-            Process::release(&self.child);
-        }
-    }
 }

@@ -3,9 +3,10 @@
 //! Not actix's registry: that one hands out the address of a dead actor for ever.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, System};
+use tokio::runtime::Handle;
 
 use super::ProcessSupervisor;
 use super::table::Table;
@@ -13,10 +14,15 @@ use crate::error::{SpawnError, SpawnStep};
 use crate::sync::lock;
 
 /// One for each System that ever asked and is not gone.
-static DEFAULTS: LazyLock<Mutex<HashMap<usize, Addr<ProcessSupervisor>>>> =
-    LazyLock::new(Mutex::default);
+static DEFAULTS: LazyLock<Mutex<HashMap<usize, Default>>> = LazyLock::new(Mutex::default);
 
-pub(super) fn current() -> Result<Addr<ProcessSupervisor>, SpawnError> {
+struct Default {
+    supervisor: Addr<ProcessSupervisor>,
+    table: Arc<Table>,
+}
+
+/// The System's own supervisor, and its table: who spawns need not wait for the actor.
+pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnError> {
     let system = System::try_current()
         .ok_or_else(|| SpawnError::register("the default supervisor", "there is no System"))?;
     if !system.arbiter().alive() {
@@ -26,8 +32,9 @@ pub(super) fn current() -> Result<Addr<ProcessSupervisor>, SpawnError> {
         ));
     }
     let mut defaults = lock(&DEFAULTS);
-    if let Some(supervisor) = defaults.get(&system.id()).filter(|addr| addr.connected()) {
-        return Ok(supervisor.clone());
+    let found = defaults.get(&system.id());
+    if let Some(default) = found.filter(|default| default.supervisor.connected()) {
+        return Ok((Arc::clone(&default.table), default.supervisor.clone()));
     }
     let arbiter = Arbiter::try_new().map_err(|error| {
         SpawnError::new(
@@ -36,18 +43,31 @@ pub(super) fn current() -> Result<Addr<ProcessSupervisor>, SpawnError> {
             error,
         )
     })?;
-    let supervisor = start_in(&arbiter.handle());
-    defaults.retain(|_, supervisor| supervisor.connected());
-    defaults.insert(system.id(), supervisor.clone());
-    Ok(supervisor)
+    let (table, supervisor) = start_in(&arbiter.handle())?;
+    let default = Default {
+        supervisor: supervisor.clone(),
+        table: Arc::clone(&table),
+    };
+    defaults.retain(|_, default| default.supervisor.connected());
+    defaults.insert(system.id(), default);
+    Ok((table, supervisor))
 }
 
-fn start_in(arbiter: &ArbiterHandle) -> Addr<ProcessSupervisor> {
+fn start_in(arbiter: &ArbiterHandle) -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnError> {
     let table = Arc::new(Table::with_arbiter(arbiter.clone()));
-    ProcessSupervisor::start_in_arbiter(arbiter, |_| ProcessSupervisor {
-        table,
-        _sentinel: None,
-    })
+    let (tell, runtime) = mpsc::channel();
+    arbiter.spawn_fn(move || {
+        let _ = tell.send(Handle::current());
+    });
+    // Its thread runs already, so this is a short wait.
+    let runtime = runtime
+        .recv()
+        .map_err(|_| SpawnError::register("the default supervisor's thread", "is gone"))?;
+    table.reap_by(runtime);
+    let actors = Arc::clone(&table);
+    let supervisor =
+        ProcessSupervisor::start_in_arbiter(arbiter, |_| ProcessSupervisor::with_table(actors));
+    Ok((table, supervisor))
 }
 
 /// The System is gone.

@@ -3,10 +3,12 @@
 mod birth;
 mod default;
 mod reap;
+mod request;
 mod sentinel;
 mod spawning;
 mod table;
 
+pub use request::Spawn;
 pub use spawning::Spawning;
 pub use table::{ProcessInfo, ProcessState};
 
@@ -18,16 +20,9 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
-use crate::home::Home;
-use crate::id::ProcessId;
-use crate::protocol::{IntoProtocol, Protocol};
-use crate::spawner;
-use crate::sys::clone::Ticket;
 
-use birth::{Adopted, Birth};
 use sentinel::Sentinel;
 use table::Table;
 
@@ -66,8 +61,12 @@ impl ProcessSupervisor {
     /// A supervisor, to be started on any arbiter.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_table(Arc::default())
+    }
+
+    const fn with_table(table: Arc<Table>) -> Self {
         Self {
-            table: Arc::default(),
+            table,
             _sentinel: None,
         }
     }
@@ -80,7 +79,7 @@ impl ProcessSupervisor {
     /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
     /// stopped, or when its thread cannot be started.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
-        default::current()
+        default::current().map(|(_, supervisor)| supervisor)
     }
 }
 
@@ -94,6 +93,7 @@ impl Actor for ProcessSupervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
+        self.table.reap_by(Handle::current());
         // Without a System to watch, children are only as safe as this actor's own drop.
         self._sentinel = System::try_current()
             .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table)));
@@ -106,139 +106,33 @@ impl Drop for ProcessSupervisor {
     }
 }
 
-/// Spawns a child; answers with its handle when `ConnectionMade` was queued.
-///
-/// The child's actors run on the arbiter where this message was made; without one, on the
-/// supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
-/// [`Spawning`] to cancel at any time. After a `do_send` a failure is logged.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<ProcessHandle, SpawnError>")]
-pub struct Spawn {
-    command: Command,
-    protocol: Protocol,
-    home: Option<Home>,
-    ticket: Arc<Ticket>,
-}
-
-impl Spawn {
-    /// A spawn of `command` whose events go to `protocol`.
-    #[must_use]
-    pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
-        Self {
-            command,
-            protocol: protocol.into_protocol(),
-            home: Home::current(),
-            ticket: Arc::default(),
-        }
-    }
-}
-
 impl Handler<Spawn> for ProcessSupervisor {
-    type Result = Answer;
+    type Result = Submission;
 
-    fn handle(&mut self, spawn: Spawn, ctx: &mut Self::Context) -> Answer {
-        let Spawn {
-            command,
-            protocol,
-            home,
-            ticket,
-        } = spawn;
-        // By this spawn, whatever becomes of it.
-        let moved = command.take_moved();
-        let program = command.program_name();
-        let (reply, adopted) = oneshot::channel();
-        let refuse = |error| Answer {
-            program: program.clone(),
-            ticket: Arc::default(),
-            result: Err(error),
-        };
-        let Some(home) = home.or_else(Home::current) else {
-            return refuse(SpawnError::register(&*program, "there is no arbiter"));
-        };
-        if !protocol.is_alive() {
-            return refuse(SpawnError::register(
-                &*program,
-                "the protocol actor is gone",
-            ));
-        }
-        let id = ProcessId::next();
-        let entry = match self.table.begin(id, &ticket, ctx.address()) {
-            Ok(entry) => entry,
-            Err(why) => return refuse(SpawnError::register(&*program, why)),
-        };
-        let answered = Arc::clone(&ticket);
-        let birth = Birth {
-            id,
-            command,
-            moved,
-            protocol,
-            home,
-            reaping_runtime: Handle::current(),
-            ticket,
-            entry,
-            reply,
-        };
-        if let Err(error) = spawner::submit(Box::new(move |stack| birth.run(stack))) {
-            let step = crate::SpawnStep::Clone;
-            return refuse(SpawnError::new(step, "the spawner thread", error));
-        }
-        Answer {
-            program,
-            ticket: answered,
-            result: Ok(adopted),
+    fn handle(&mut self, spawn: Spawn, ctx: &mut Self::Context) -> Submission {
+        Submission {
+            spawn,
+            table: Arc::clone(&self.table),
+            supervisor: ctx.address(),
         }
     }
 }
 
-/// The answer to a [`Spawn`], and then the reaping of its child: one detached task.
+/// A [`Spawn`] that is handled: whoever does the spawn sends the answer.
 #[derive(Debug)]
-pub struct Answer {
-    program: String,
-    ticket: Arc<Ticket>,
-    result: Result<oneshot::Receiver<Result<Adopted, SpawnError>>, SpawnError>,
+pub struct Submission {
+    spawn: Spawn,
+    table: Arc<Table>,
+    supervisor: Addr<ProcessSupervisor>,
 }
 
-impl MessageResponse<ProcessSupervisor, Spawn> for Answer {
+impl MessageResponse<ProcessSupervisor, Spawn> for Submission {
     fn handle(
         self,
         _: &mut Context<ProcessSupervisor>,
         to: Option<OneshotSender<Result<ProcessHandle, SpawnError>>>,
     ) {
-        let Self {
-            program,
-            ticket,
-            result,
-        } = self;
-        actix_rt::spawn(async move {
-            let result = match result {
-                Ok(adopted) => adopted.await.unwrap_or_else(|_| {
-                    Err(SpawnError::register(&*program, "its spawn was given up"))
-                }),
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok(adopted) => {
-                    let (process, reaping) = adopted.arm();
-                    if let Some(to) = to {
-                        let _ = to.send(Ok(process));
-                    }
-                    if let Some(reaping) = reaping {
-                        reaping.run().await;
-                    }
-                }
-                Err(error) => {
-                    let unsent = match to {
-                        Some(to) => to.send(Err(error)).err().and_then(Result::err),
-                        None => Some(error),
-                    };
-                    if let Some(error) = unsent
-                        && !ticket.is_cancelled()
-                    {
-                        log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
-                    }
-                }
-            }
-        });
+        self.spawn.submit(&self.table, self.supervisor, to);
     }
 }
 

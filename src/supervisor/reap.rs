@@ -1,70 +1,107 @@
-//! Waiting for one child's death: a detached task on the supervisor's arbiter.
+//! Waiting for one child's death.
 
+use std::mem;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::unix::AsyncFd;
 
 use crate::child::Child;
 use crate::janitor;
+use crate::sync::lock;
 
 /// How a child's death will be noticed.
 #[derive(Debug)]
 pub(super) enum DeathWatch {
-    /// The pidfd becomes readable.
+    /// The pidfd becomes readable; it is registered with the supervisor's arbiter.
     Pidfd(AsyncFd<Arc<OwnedFd>>),
     /// A thread waits in wait(2), once it is told to go.
     Thread(mpsc::Sender<()>),
 }
 
 impl DeathWatch {
-    /// Leaves the reaping to threads that need no arbiter.
-    pub(super) fn hand_over(self, child: &Arc<Child>) {
+    /// From now on the child's death is told.
+    pub(super) fn arm(self, child: &Arc<Child>) {
         match self {
-            Self::Pidfd(pidfd) => {
-                drop(pidfd);
-                janitor::watch(child.watched());
+            Self::Pidfd(pidfd) => Reaping::start(child, pidfd),
+            Self::Thread(go) => {
+                let _ = go.send(());
             }
-            Self::Thread(go) => drop(go),
         }
     }
 }
 
-/// A child to be reaped here. Dropped before it is, since its arbiter stops, the janitor reaps it.
+/// A child to be reaped when its pidfd becomes readable.
+///
+/// It is no task but a waker: the driver of the supervisor's arbiter calls it at the child's death,
+/// and it reaps on the spot. So a child costs that arbiter nothing before its end. When the driver
+/// shuts down it calls as well, and the janitor takes over.
 #[derive(Debug)]
-pub(super) struct Reaping {
+struct Reaping {
     child: Arc<Child>,
+    wait: Mutex<Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    /// Out while somebody looks at it, and for good when there is nothing more to wait for. It holds
+    /// the [`Reaping`] as its waker until then.
     pidfd: Option<AsyncFd<Arc<OwnedFd>>>,
+    /// Called while somebody looked.
+    called: bool,
 }
 
 impl Reaping {
-    pub(super) const fn new(child: Arc<Child>, pidfd: AsyncFd<Arc<OwnedFd>>) -> Self {
-        Self {
-            child,
-            pidfd: Some(pidfd),
-        }
+    fn start(child: &Arc<Child>, pidfd: AsyncFd<Arc<OwnedFd>>) {
+        let reaping = Arc::new(Self {
+            child: Arc::clone(child),
+            wait: Mutex::new(Wait {
+                pidfd: Some(pidfd),
+                called: false,
+            }),
+        });
+        reaping.look();
     }
 
-    pub(super) async fn run(mut self) {
-        while let Some(pidfd) = &self.pidfd {
-            // An error: the runtime is going down.
-            let Ok(mut dead) = pidfd.readable().await else {
-                return;
+    /// Reaps the child if it is dead, else waits for the next call.
+    fn look(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            let pidfd = {
+                let mut wait = lock(&self.wait);
+                let Some(pidfd) = wait.pidfd.take() else {
+                    wait.called = true;
+                    return;
+                };
+                pidfd
             };
-            if self.child.try_reap() {
-                drop(dead);
-                self.pidfd = None;
-            } else {
-                dead.clear_ready();
+            match pidfd.poll_read_ready(&mut context) {
+                Poll::Ready(Ok(mut ready)) => {
+                    if self.child.try_reap() {
+                        return;
+                    }
+                    ready.clear_ready();
+                }
+                // The driver is going down.
+                Poll::Ready(Err(_)) => return janitor::watch(self.child.watched()),
+                Poll::Pending => {
+                    let mut wait = lock(&self.wait);
+                    wait.pidfd = Some(pidfd);
+                    if !mem::take(&mut wait.called) {
+                        return;
+                    }
+                    continue;
+                }
             }
+            lock(&self.wait).pidfd = Some(pidfd);
         }
     }
 }
 
-impl Drop for Reaping {
-    fn drop(&mut self) {
-        if let Some(pidfd) = self.pidfd.take() {
-            DeathWatch::Pidfd(pidfd).hand_over(&self.child);
-        }
+impl Wake for Reaping {
+    fn wake(self: Arc<Self>) {
+        self.look();
     }
 }

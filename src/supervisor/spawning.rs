@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use super::{ProcessSupervisor, Spawn};
+use tokio::sync::oneshot;
+
+use super::{Spawn, default};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
@@ -68,26 +71,35 @@ impl Command {
 /// The future of [`Command::spawn`]. Dropping it cancels a spawn that is not committed.
 #[must_use = "a spawn does nothing unless it is awaited"]
 pub struct Spawning {
-    future: Pin<Box<dyn Future<Output = Result<ProcessHandle, SpawnError>> + Send>>,
+    state: State,
     ticket: Arc<Ticket>,
-    started: bool,
+}
+
+enum State {
+    Asked(Box<Spawn>),
+    Submitted(oneshot::Receiver<Result<ProcessHandle, SpawnError>>),
+    Answered,
 }
 
 impl Spawning {
     fn new(spawn: Spawn) -> Self {
-        let ticket = Arc::clone(&spawn.ticket);
-        let future = Box::pin(async move {
-            let supervisor = ProcessSupervisor::current()?;
-            supervisor
-                .send(spawn)
-                .await
-                .unwrap_or_else(|_| Err(SpawnError::register("the default supervisor", "died")))
-        });
         Self {
-            future,
-            ticket,
-            started: false,
+            ticket: Arc::clone(&spawn.ticket),
+            state: State::Asked(Box::new(spawn)),
         }
+    }
+
+    fn submit(&mut self) -> Result<(), SpawnError> {
+        match mem::replace(&mut self.state, State::Answered) {
+            State::Asked(spawn) => {
+                let (table, supervisor) = default::current()?;
+                let (to, answer) = oneshot::channel();
+                self.state = State::Submitted(answer);
+                spawn.submit(&table, supervisor, Some(to));
+            }
+            other => self.state = other,
+        }
+        Ok(())
     }
 }
 
@@ -95,14 +107,22 @@ impl Future for Spawning {
     type Output = Result<ProcessHandle, SpawnError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.started = true;
-        self.future.as_mut().poll(cx)
+        if let State::Asked(_) = self.state {
+            self.submit()?;
+        }
+        let State::Submitted(answer) = &mut self.state else {
+            return Poll::Pending;
+        };
+        let answer = ready!(Pin::new(answer).poll(cx));
+        self.state = State::Answered;
+        // The other end always answers before it drops.
+        Poll::Ready(answer.unwrap_or_else(|_| Err(SpawnError::register("a spawn", "was lost"))))
     }
 }
 
 impl Drop for Spawning {
     fn drop(&mut self) {
-        if self.started {
+        if let State::Submitted(_) = self.state {
             // Without effect once the spawn is committed.
             self.ticket.cancel();
         }

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use actix::{Addr, ArbiterHandle};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::ProcessSupervisor;
@@ -48,6 +49,8 @@ pub(crate) struct Table {
     inner: Mutex<Inner>,
     /// A spawn is no longer in flight.
     landed: Notify,
+    /// Whose driver tells of deaths: that of the supervisor's arbiter.
+    reaping: OnceLock<Handle>,
 }
 
 #[derive(Default)]
@@ -86,7 +89,13 @@ impl Table {
                 ..Inner::default()
             }),
             landed: Notify::new(),
+            reaping: OnceLock::new(),
         }
+    }
+
+    /// The children are reaped on the arbiter of this runtime. Called before the first spawn.
+    pub(super) fn reap_by(&self, runtime: Handle) {
+        let _ = self.reaping.set(runtime);
     }
 
     /// Enters a spawn, or says why not.
@@ -233,6 +242,11 @@ impl Entry {
             inner.children.insert(self.id, Arc::clone(child));
         }
         committed
+    }
+
+    /// Whose driver shall tell of the child's death; `None` if the supervisor never started.
+    pub(super) fn reaping_runtime(&self) -> Option<Handle> {
+        self.table.reaping.get().cloned()
     }
 
     /// The child is in the table until [`Table::remove`].

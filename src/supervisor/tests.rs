@@ -205,11 +205,6 @@ impl Scene {
         }
     }
 
-    fn release(self) -> Self {
-        Process::release(self.handle.child());
-        self
-    }
-
     /// Everything has ended, and every actor has stopped.
     async fn ended(self) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
         let ended = self.log.ended(&self.handle).await;
@@ -243,7 +238,7 @@ fn run(test: impl Future<Output = ()>) {
 #[test]
 fn a_process_actor_that_panics_orphans_its_child() {
     run(async {
-        let scene = Scene::start("exec sleep 60", OnOrphaned::Kill, None).release();
+        let scene = Scene::start("exec sleep 60", OnOrphaned::Kill, None);
         scene.process.do_send(Boom);
         let (closes, status) = scene.ended().await;
         assert_eq!(status.signal(), Some(Signal::KILL));
@@ -256,7 +251,7 @@ fn a_process_actor_that_panics_orphans_its_child() {
 fn a_process_actor_that_panics_leaves_a_child_that_shall_be_left() {
     run(async {
         // The close of its pipes is all that it notices.
-        let scene = Scene::start("read x; exit 7", OnOrphaned::Leave, None).release();
+        let scene = Scene::start("read x; exit 7", OnOrphaned::Leave, None);
         scene.process.do_send(Boom);
         let (closes, status) = scene.ended().await;
         assert_eq!(status.code(), Some(7));
@@ -269,7 +264,6 @@ fn a_process_actor_that_panics_leaves_a_child_that_shall_be_left() {
 fn a_reader_that_panics_closes_its_descriptor_only() {
     run(async {
         let scene = Scene::start("read x; echo \"$x\" >&2; exit 7", OnOrphaned::Kill, None);
-        let scene = scene.release();
         scene.reader.do_send(Boom);
         let log = scene.log.clone();
         let lost = ProcessEvent::ChildConnectionLost {
@@ -295,7 +289,7 @@ fn a_reader_that_panics_closes_its_descriptor_only() {
 #[test]
 fn a_writer_that_panics_closes_its_descriptor_only() {
     run(async {
-        let scene = Scene::start("cat; echo done; exit 7", OnOrphaned::Kill, None).release();
+        let scene = Scene::start("cat; echo done; exit 7", OnOrphaned::Kill, None);
         scene.writer.do_send(Boom);
         let handle = scene.handle.clone();
         let (closes, status) = scene.ended().await;
@@ -320,11 +314,11 @@ fn a_reader_that_panics_does_not_stop_the_clock_of_the_ended_timeout() {
         let timeout = Duration::from_millis(50);
         let scene = Scene::start(script, OnOrphaned::Kill, Some(timeout));
         let log = scene.log.clone();
-        // Before its release: it counts as busy.
+        // Before its first turn: it counts as busy.
         scene.reader.do_send(Boom);
         let reader = scene.reader.clone();
         eventually(|| (!reader.connected()).then_some(())).await;
-        let (closes, status) = scene.release().ended().await;
+        let (closes, status) = scene.ended().await;
         assert_eq!(status.code(), Some(7));
         assert_eq!(
             closes,

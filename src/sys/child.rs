@@ -57,8 +57,8 @@ pub(super) struct Orders<'a> {
     pub(super) steps: &'a [Step],
     /// What the program shall have, ascending: everything else is closed.
     pub(super) kept: &'a [RawFd],
-    /// Paths to exec in turn, NUL-terminated.
-    pub(super) candidates: &'a [*const c_char],
+    /// Paths to exec in turn; NULL-terminated.
+    pub(super) candidates: *const *const c_char,
     /// NULL-terminated.
     pub(super) argv: *const *const c_char,
     /// NULL-terminated.
@@ -197,9 +197,16 @@ fn open_signal_mask() {
 fn exec(orders: &Orders<'_>) -> c_int {
     let mut refused = false;
     let mut last = libc::ENOENT;
-    for candidate in orders.candidates {
+    let mut next = orders.candidates;
+    loop {
+        // SAFETY: the list ends with a null, where the loop stops.
+        let candidate = unsafe { next.read() };
+        if candidate.is_null() {
+            break;
+        }
+        next = next.wrapping_add(1);
         // SAFETY: NUL-terminated path and NULL-terminated arrays of the parent's.
-        unsafe { libc::syscall(libc::SYS_execve, *candidate, orders.argv, orders.envp) };
+        unsafe { libc::syscall(libc::SYS_execve, candidate, orders.argv, orders.envp) };
         last = errno();
         match last {
             libc::EACCES => refused = true,

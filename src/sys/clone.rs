@@ -4,7 +4,7 @@
 //! The calling thread is suspended until the child's exec or exit; [`super::child`] says what may
 //! run in between.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::c_void;
 use std::io::{self, Error};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -16,6 +16,7 @@ use nix::libc;
 use super::child::{CANCELLED, Failed, KERNEL_SIGSET_BYTES, Orders, Report, child_main};
 use super::dumpable;
 use super::step::Steps;
+use super::strings::Strings;
 use super::{cvt, signal, wait};
 
 /// A child that has exec'd (or was killed while it did).
@@ -38,9 +39,9 @@ pub(crate) enum Stillborn {
 /// What a child is made from. All strings are ready for the kernel.
 #[derive(Debug)]
 pub(crate) struct Image {
-    pub(crate) candidates: Vec<CString>,
-    pub(crate) argv: Vec<CString>,
-    pub(crate) envp: Vec<CString>,
+    pub(crate) candidates: Strings,
+    pub(crate) argv: Strings,
+    pub(crate) envp: Strings,
     pub(crate) steps: Steps,
     /// Whether a step changes the ids.
     pub(crate) changes_ids: bool,
@@ -183,12 +184,12 @@ impl Drop for Stack {
 /// Must run on a thread that lives as long as the process: a parent-death signal follows the
 /// thread that cloned.
 pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result<Born, Stillborn> {
-    let candidates: Vec<*const c_char> = image.candidates.iter().map(|c| c.as_ptr()).collect();
-    let argv = null_terminated(&image.argv);
-    let envp = null_terminated(&image.envp);
+    let candidates = image.candidates.pointers();
+    let argv = image.argv.pointers();
+    let envp = image.envp.pointers();
     let report = Report::default();
     let orders = Orders {
-        candidates: &candidates,
+        candidates: candidates.as_ptr(),
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
         steps: image.steps.as_slice(),
@@ -279,8 +280,18 @@ fn clone_child(
 }
 
 /// Blocks all 64 signals, the two of libc's own included; returns the mask before.
+///
+/// All but SIGCHLD where it does nothing: the kernel drops what it would send to a thread that
+/// ignores it, but keeps a blocked one, and interrupts another thread for it. That would be one at
+/// each death of a child of this thread, which is in a clone most of the time. The child sets every
+/// disposition to default first of all.
 fn block_all_signals() -> u64 {
-    let all = u64::MAX;
+    let sigchld = 1_u64 << (libc::SIGCHLD - 1);
+    let all = if signal::ignores_sigchld() {
+        !sigchld
+    } else {
+        u64::MAX
+    };
     let mut before = 0_u64;
     // SAFETY: reads and writes 8 bytes of live locals. KILL and STOP are left out by the kernel.
     unsafe {
@@ -306,12 +317,4 @@ fn restore_signals(mask: u64) {
             KERNEL_SIGSET_BYTES,
         )
     };
-}
-
-fn null_terminated(strings: &[CString]) -> Vec<*const c_char> {
-    strings
-        .iter()
-        .map(|s| s.as_ptr())
-        .chain([ptr::null()])
-        .collect()
 }

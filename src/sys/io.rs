@@ -45,6 +45,12 @@ pub(crate) fn check_open(fd: RawFd) -> io::Result<()> {
     cvt(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into()).map(drop)
 }
 
+/// For one end of a fresh pipe, which has no other flag that could be lost.
+pub(crate) fn set_fresh_nonblocking(end: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;

@@ -12,6 +12,7 @@ pub(crate) mod fdplan;
 pub(crate) mod io;
 pub(crate) mod signal;
 pub(crate) mod step;
+pub(crate) mod strings;
 pub(crate) mod tty;
 pub(crate) mod wait;
 

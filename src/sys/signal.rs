@@ -76,11 +76,23 @@ fn is_refusal(error: &io::Error) -> bool {
 
 /// Whether a SIGPIPE would do nothing to this process.
 pub(crate) fn ignores_sigpipe() -> bool {
+    handler_of(libc::SIGPIPE) == Some(libc::SIG_IGN)
+}
+
+/// Whether a SIGCHLD does nothing to this process: its default.
+pub(super) fn ignores_sigchld() -> bool {
+    matches!(
+        handler_of(libc::SIGCHLD),
+        Some(libc::SIG_IGN | libc::SIG_DFL)
+    )
+}
+
+fn handler_of(signal: i32) -> Option<libc::sighandler_t> {
     // SAFETY: all zero is a valid sigaction; the call fills it.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     // SAFETY: asks only; the pointer is to a live local.
-    let asked = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) };
-    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    (asked == 0).then_some(action.sa_sigaction)
 }
 
 /// Runs `write` so that a broken pipe is an error and no signal: the SIGPIPE, which comes to the

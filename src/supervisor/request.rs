@@ -1,0 +1,142 @@
+//! A spawn that was asked for: from the asking to a spawner thread, and the answer.
+
+use std::sync::Arc;
+
+use actix::{Addr, Message};
+use tokio::sync::oneshot;
+
+use super::ProcessSupervisor;
+use super::birth::Birth;
+use super::table::Table;
+use crate::command::Command;
+use crate::error::SpawnError;
+use crate::handle::ProcessHandle;
+use crate::home::Home;
+use crate::id::ProcessId;
+use crate::protocol::{IntoProtocol, Protocol};
+use crate::spawner;
+use crate::sys::clone::Ticket;
+
+/// Spawns a child; answers with its handle when `ConnectionMade` was queued.
+///
+/// The child's actors run on the arbiter where this message was made; without one, on the
+/// supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
+/// [`Spawning`](super::Spawning) to cancel at any time. After a `do_send` a failure is logged.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<ProcessHandle, SpawnError>")]
+pub struct Spawn {
+    command: Command,
+    protocol: Protocol,
+    home: Option<Home>,
+    pub(super) ticket: Arc<Ticket>,
+}
+
+/// What is sent to whoever asked.
+pub(super) type Sender = oneshot::Sender<Result<ProcessHandle, SpawnError>>;
+
+impl Spawn {
+    /// A spawn of `command` whose events go to `protocol`.
+    #[must_use]
+    pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
+        Self {
+            command,
+            protocol: protocol.into_protocol(),
+            home: Home::current(),
+            ticket: Arc::default(),
+        }
+    }
+
+    /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
+    /// goes to `to` in any case.
+    pub(super) fn submit(
+        self,
+        table: &Arc<Table>,
+        supervisor: Addr<ProcessSupervisor>,
+        to: Option<Sender>,
+    ) {
+        let Self {
+            command,
+            protocol,
+            home,
+            ticket,
+        } = self;
+        // By this spawn, whatever becomes of it.
+        let moved = command.take_moved();
+        let program = command.program_name();
+        let reply = Reply::new(program, Arc::clone(&ticket), to);
+        let Some(home) = home.or_else(Home::current) else {
+            return reply.refuse("there is no arbiter");
+        };
+        if !protocol.is_alive() {
+            return reply.refuse("the protocol actor is gone");
+        }
+        let id = ProcessId::next();
+        let entry = match table.begin(id, &ticket, supervisor) {
+            Ok(entry) => entry,
+            Err(why) => return reply.refuse(why),
+        };
+        let birth = Birth {
+            id,
+            command,
+            moved,
+            protocol,
+            home,
+            ticket,
+            entry,
+            reply,
+        };
+        spawner::submit(Box::new(move |stack| birth.run(stack)));
+    }
+}
+
+/// Where the answer to a spawn goes. Dropped unanswered, it says that the spawn was given up.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) program: String,
+    ticket: Arc<Ticket>,
+    to: Option<Sender>,
+    answered: bool,
+}
+
+impl Reply {
+    const fn new(program: String, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
+        Self {
+            program,
+            ticket,
+            to,
+            answered: false,
+        }
+    }
+
+    pub(super) fn answer(mut self, result: Result<ProcessHandle, SpawnError>) {
+        self.send(result);
+    }
+
+    fn refuse(self, why: &'static str) {
+        let error = SpawnError::register(&*self.program, why);
+        self.answer(Err(error));
+    }
+
+    fn send(&mut self, result: Result<ProcessHandle, SpawnError>) {
+        self.answered = true;
+        let unsent = match self.to.take() {
+            Some(to) => to.send(result).err().and_then(Result::err),
+            None => result.err(),
+        };
+        if let Some(error) = unsent
+            && !self.ticket.is_cancelled()
+        {
+            let program = &self.program;
+            log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.answered {
+            let error = SpawnError::register(&*self.program, "its spawn was given up");
+            self.send(Err(error));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Strings for the kernel, many in one buffer.
+
+use std::ffi::{CStr, c_char};
+use std::ptr;
+
+/// A list of NUL-terminated strings: a child's arguments or its environment.
+#[derive(Debug, Default)]
+pub(crate) struct Strings {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+/// A string holds a NUL, which would end it.
+#[derive(Debug)]
+pub(crate) struct HoldsNul;
+
+impl Strings {
+    pub(crate) fn with_capacity(strings: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            starts: Vec::with_capacity(strings),
+        }
+    }
+
+    /// Adds the string that `parts` make together.
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> Result<(), HoldsNul> {
+        if parts.iter().any(|part| part.contains(&0)) {
+            return Err(HoldsNul);
+        }
+        self.starts.push(self.bytes.len());
+        parts
+            .iter()
+            .for_each(|part| self.bytes.extend_from_slice(part));
+        self.bytes.push(0);
+        Ok(())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        let rests = self
+            .starts
+            .iter()
+            .filter_map(|start| self.bytes.get(*start..));
+        rests.filter_map(|rest| CStr::from_bytes_until_nul(rest).ok())
+    }
+
+    /// The addresses of all strings, then a null.
+    pub(super) fn pointers(&self) -> Vec<*const c_char> {
+        let base = self.bytes.as_ptr().cast::<c_char>();
+        let starts = self.starts.iter();
+        starts
+            .map(|start| base.wrapping_add(*start))
+            .chain([ptr::null()])
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pushed_comes_out_and_a_nul_is_refused() {
+        let mut strings = Strings::default();
+        strings.push(&[b"a", b"=", b"b"]).unwrap();
+        assert!(strings.push(&[b"no", b"\0"]).is_err());
+        strings.push(&[]).unwrap();
+        assert_eq!(strings.iter().collect::<Vec<_>>(), [c"a=b", c""]);
+        assert_eq!(strings.pointers().len(), 3);
+    }
+}
