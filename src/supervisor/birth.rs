@@ -84,10 +84,8 @@ impl Birth {
             piped: ends.purposes().map(|(fd, _)| fd).collect(),
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
         });
-        let reaping_runtime = entry.reaping_runtime();
-        let reaping_runtime = reaping_runtime.as_ref().unwrap_or(&home.runtime);
         let mut newborn = Newborn::new(child, born, ticket, entry, reply);
-        if let Err(error) = newborn.register(ends, &home.runtime, reaping_runtime) {
+        if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);
             return;
         }
@@ -124,19 +122,14 @@ impl Newborn {
         }
     }
 
-    /// Makes the pipes known to the asking arbiter's driver, and the child's death to the
-    /// supervisor's: on this thread, so that all that can fail has failed before `ConnectionMade`.
-    fn register(
-        &mut self,
-        ends: ParentEnds,
-        runtime: &Handle,
-        reaping_runtime: &Handle,
-    ) -> Result<(), SpawnError> {
+    /// Makes the pipes and the child's death known to the asking arbiter's driver: on this thread,
+    /// so that all that can fail has failed before `ConnectionMade`.
+    fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
         let failed = |error| SpawnError::new(SpawnStep::Register, program, error);
         self.watch = Some(match self.child.cell.pidfd() {
             Some(pidfd) => DeathWatch::Pidfd(
-                sys::io::register(pidfd, Interest::READABLE, reaping_runtime).map_err(failed)?,
+                sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?,
             ),
             None => {
                 let (go, wait) = mpsc::channel();

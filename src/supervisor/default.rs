@@ -3,10 +3,9 @@
 //! Not actix's registry: that one hands out the address of a dead actor for ever.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, System};
-use tokio::runtime::Handle;
 
 use super::ProcessSupervisor;
 use super::table::Table;
@@ -43,7 +42,7 @@ pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnEr
             error,
         )
     })?;
-    let (table, supervisor) = start_in(&arbiter.handle())?;
+    let (table, supervisor) = start_in(&arbiter.handle());
     let default = Default {
         supervisor: supervisor.clone(),
         table: Arc::clone(&table),
@@ -53,21 +52,12 @@ pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnEr
     Ok((table, supervisor))
 }
 
-fn start_in(arbiter: &ArbiterHandle) -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnError> {
+fn start_in(arbiter: &ArbiterHandle) -> (Arc<Table>, Addr<ProcessSupervisor>) {
     let table = Arc::new(Table::with_arbiter(arbiter.clone()));
-    let (tell, runtime) = mpsc::channel();
-    arbiter.spawn_fn(move || {
-        let _ = tell.send(Handle::current());
-    });
-    // Its thread runs already, so this is a short wait.
-    let runtime = runtime
-        .recv()
-        .map_err(|_| SpawnError::register("the default supervisor's thread", "is gone"))?;
-    table.reap_by(runtime);
     let actors = Arc::clone(&table);
     let supervisor =
         ProcessSupervisor::start_in_arbiter(arbiter, |_| ProcessSupervisor::with_table(actors));
-    Ok((table, supervisor))
+    (table, supervisor)
 }
 
 /// The System is gone.

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, System};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::error::SpawnError;
@@ -93,7 +92,6 @@ impl Actor for ProcessSupervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        self.table.reap_by(Handle::current());
         // Without a System to watch, children are only as safe as this actor's own drop.
         self._sentinel = System::try_current()
             .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table)));

@@ -14,7 +14,7 @@ use crate::sync::lock;
 /// How a child's death will be noticed.
 #[derive(Debug)]
 pub(super) enum DeathWatch {
-    /// The pidfd becomes readable; it is registered with the supervisor's arbiter.
+    /// The pidfd becomes readable; it is registered with the asking arbiter's driver.
     Pidfd(AsyncFd<Arc<OwnedFd>>),
     /// A thread waits in wait(2), once it is told to go.
     Thread(mpsc::Sender<()>),
@@ -34,9 +34,9 @@ impl DeathWatch {
 
 /// A child to be reaped when its pidfd becomes readable.
 ///
-/// It is no task but a waker: the driver of the supervisor's arbiter calls it at the child's death,
-/// and it reaps on the spot. So a child costs that arbiter nothing before its end. When the driver
-/// shuts down it calls as well, and the janitor takes over.
+/// It is no task but a waker: the driver of the asking arbiter calls it at the child's death, and it
+/// reaps on the spot. The driver has just told of the child's last closes, mostly, so the death costs
+/// no wake of a thread. When the driver shuts down it calls as well, and the janitor takes over.
 #[derive(Debug)]
 struct Reaping {
     child: Arc<Child>,

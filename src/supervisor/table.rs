@@ -1,13 +1,12 @@
 //! The live table: who is being spawned and who lives. Shared with whatever must find the children
-//! when the supervisor actor is dead: the sentinel, the spawner threads, the reaping tasks.
+//! when the supervisor actor is dead: the sentinel, the spawner threads, the children's records.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use actix::{Addr, ArbiterHandle};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::ProcessSupervisor;
@@ -49,8 +48,6 @@ pub(crate) struct Table {
     inner: Mutex<Inner>,
     /// A spawn is no longer in flight.
     landed: Notify,
-    /// Whose driver tells of deaths: that of the supervisor's arbiter.
-    reaping: OnceLock<Handle>,
 }
 
 #[derive(Default)]
@@ -89,13 +86,7 @@ impl Table {
                 ..Inner::default()
             }),
             landed: Notify::new(),
-            reaping: OnceLock::new(),
         }
-    }
-
-    /// The children are reaped on the arbiter of this runtime. Called before the first spawn.
-    pub(super) fn reap_by(&self, runtime: Handle) {
-        let _ = self.reaping.set(runtime);
     }
 
     /// Enters a spawn, or says why not.
@@ -242,11 +233,6 @@ impl Entry {
             inner.children.insert(self.id, Arc::clone(child));
         }
         committed
-    }
-
-    /// Whose driver shall tell of the child's death; `None` if the supervisor never started.
-    pub(super) fn reaping_runtime(&self) -> Option<Handle> {
-        self.table.reaping.get().cloned()
     }
 
     /// The child is in the table until [`Table::remove`].
