@@ -10,6 +10,7 @@ pub mod hoarder;
 pub mod hung;
 pub mod isolated;
 pub mod limits;
+pub mod refuse;
 pub mod taking;
 pub mod trace;
 pub mod watched;
