@@ -12,6 +12,7 @@ pub mod isolated;
 pub mod limits;
 pub mod refuse;
 pub mod taking;
+pub mod told;
 pub mod trace;
 pub mod watched;
 
