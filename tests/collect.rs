@@ -97,6 +97,23 @@ fn read_refuses_a_byte_on_standard_error() {
 }
 
 #[test]
+fn read_refuses_a_byte_on_standard_error_of_which_nothing_is_kept() {
+    run(async {
+        let child = helper(["tell", "2", "oh no"]);
+        let error = child.read().output_limit(0).await.unwrap_err();
+        let text = error.to_string();
+        let CollectError::Stderr(output) = error else {
+            panic!("{error:?}");
+        };
+        assert!(output.truncated && output.stderr.is_empty(), "{output:?}");
+        assert_eq!(text, "wrote to its standard error (exit status: 0)");
+        // What is too much on standard output is no error.
+        let read = helper(["say", "12345"]).read().output_limit(0).await;
+        assert!(read.unwrap().truncated);
+    });
+}
+
+#[test]
 fn read_takes_merged_standard_error() {
     run(async {
         let child = helper(["tell", "2", "err", "say", "out"]);
