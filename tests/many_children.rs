@@ -8,7 +8,7 @@ use actix::Actor;
 use actix_process::{Fd, NoProtocol, ProcessHandle, ProcessSupervisor, Signal, Spawn};
 use common::census::{Census, has_watch, is_gone};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::limits::set_soft_limit;
 use common::trace::Trace;
 use common::{DEADLINE, eventually, run};
@@ -71,8 +71,7 @@ fn a_thousand_children_at_once_each_end_with_their_own_status() {
         let needed = 3 * COUNT as u64 + 200;
         let (_, hard) = set_soft_limit(libc::RLIMIT_NOFILE, needed);
         if hard < needed {
-            println!("skipped: at most {hard} descriptors");
-            return;
+            return skipped(&format!("at most {hard} descriptors"));
         }
         run(async {
             let before = census_after_a_first_child().await;

@@ -10,7 +10,7 @@ use actix_process::{
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
 use common::trace::Trace;
 use common::{DEADLINE, eventually, run};
@@ -243,8 +243,7 @@ fn within_process_exited_the_child_is_out_of_reach() {
 fn a_child_that_we_may_not_signal_says_so() {
     isolated("a_child_that_we_may_not_signal_says_so", || {
         if !is_root() {
-            println!("skipped: only root can make such a child");
-            return;
+            return skipped("only root can make such a child");
         }
         run(async {
             let (trace, process) = ready(&["say", "ready", "drain", "0"], Some(0)).await;

@@ -6,9 +6,9 @@ mod common;
 use std::fs;
 
 use actix_process::Command;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::run;
-use common::told::{may_change_ids, skipped, status, told};
+use common::told::{may_change_ids, status, told};
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 

@@ -1,17 +1,9 @@
 //! What children tell about themselves, and who this process is.
 
-use std::io::Write;
-
 use actix_process::Command;
 
+use super::isolated::skipped;
 use super::trace::Trace;
-
-/// Tells why the rest of a test is not run, past the harness, which hides what a test prints.
-pub fn skipped(why: &str) {
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or_default();
-    let _ = writeln!(std::io::stderr(), "{test}: skipped: {why}");
-}
 
 /// Whether this is root; tells that the test is skipped if not.
 pub fn may_change_ids() -> bool {
