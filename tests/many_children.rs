@@ -4,8 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use actix::Actor;
-use actix_process::{Fd, NoProtocol, ProcessHandle, ProcessSupervisor, Signal, Spawn};
+use actix::prelude::*;
+use actix_process::{
+    ExitStatus, Fd, NoProtocol, ProcessHandle, ProcessProtocol, ProcessSupervisor, Signal, Spawn,
+    process_protocol,
+};
 use common::census::{Census, has_watch, is_gone};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
@@ -14,6 +17,7 @@ use common::trace::Trace;
 use common::{DEADLINE, eventually, run};
 use futures::future::join_all;
 use nix::libc;
+use tokio::sync::mpsc;
 
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
     actix_rt::time::timeout(DEADLINE, future)
@@ -162,5 +166,53 @@ fn children_that_come_and_go_leave_nothing() {
             }
             assert_restored(&before).await;
         });
+    });
+}
+
+/// Spawns its next child when one has ended; stops when there were enough.
+struct Chain {
+    left: u32,
+    statuses: mpsc::UnboundedSender<ExitStatus>,
+}
+
+impl Chain {
+    fn spawn(&self, ctx: &mut Context<Self>) {
+        let child = helper(["say", "hello", "exit", &self.left.to_string()]);
+        let spawning = child.spawn(ctx.address()).into_actor(self);
+        ctx.spawn(spawning.map(|spawned, _, _| drop(spawned.unwrap())));
+    }
+}
+
+impl Actor for Chain {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.spawn(ctx);
+    }
+}
+
+impl ProcessProtocol for Chain {
+    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Context<Self>) {
+        self.statuses.send(status).unwrap();
+        self.left -= 1;
+        if self.left > 0 {
+            self.spawn(ctx);
+        }
+    }
+}
+process_protocol!(Chain);
+
+#[test]
+fn a_protocol_may_spawn_the_next_child_when_one_has_ended() {
+    run(async {
+        let (statuses, mut told) = mpsc::unbounded_channel();
+        let chain = Chain { left: 20, statuses }.start();
+        for left in (1..=20).rev() {
+            let status = in_time(told.recv()).await.unwrap();
+            assert_eq!(status.code(), Some(left));
+        }
+        // Its children were all that kept it, but for this address.
+        drop(chain);
+        assert!(in_time(told.recv()).await.is_none());
     });
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use actix_process::{Command, ExitStatus, Fd, Resource, Signal, SpawnStep};
+use actix_process::{Command, ExitStatus, Fd, PtySize, Resource, Signal, SpawnStep};
 use common::census::{Census, children, threads};
 use common::helper::helper;
 use common::isolated::isolated;
@@ -211,6 +211,23 @@ fn no_option_makes_a_copy_of_the_parents_memory() {
             let output = child.output().input("through").await.unwrap();
             assert!(output.status.success(), "{output:?}");
             assert_eq!(output.stdout, b"through");
+
+            // What excludes one of those.
+            let others = [
+                Command::new("/bin/true").process_group(0),
+                Command::new("/bin/true").pty(PtySize::new(24, 80)),
+                Command::new("/bin/true")
+                    .chdir_as_parent(true)
+                    .current_dir("/"),
+            ];
+            for child in others {
+                assert!(child.output().await.unwrap().status.success());
+            }
+            // It is cloned, and only then finds that this is none.
+            let no_cgroup = std::fs::File::open("/").unwrap();
+            let child = Command::new("/bin/true").cgroup(no_cgroup.into());
+            let error = child.spawn(actix_process::NoProtocol).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Limits);
         });
     });
 }
