@@ -14,16 +14,10 @@ use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::set_soft_limit;
 use common::trace::Trace;
-use common::{DEADLINE, eventually, run};
+use common::{DEADLINE, eventually, in_time, run};
 use futures::future::join_all;
 use nix::libc;
 use tokio::sync::mpsc;
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    actix_rt::time::timeout(DEADLINE, future)
-        .await
-        .expect("nothing came in time")
-}
 
 /// Starts what stays with the process, then counts. Spawner threads come as they are needed.
 async fn census_after_a_first_child() -> Census {

@@ -9,9 +9,9 @@ use actix_process::{Command, ExitStatus, Fd, PtySize, Resource, Signal, SpawnSte
 use common::census::{Census, children, threads};
 use common::helper::helper;
 use common::isolated::isolated;
-use common::refuse::{Call, assert_fails, in_time, refuse};
+use common::refuse::{Call, assert_fails, refuse};
 use common::trace::{Trace, history};
-use common::{eventually, run, start_all_threads};
+use common::{eventually, in_time, run, start_all_threads};
 use futures::FutureExt;
 use nix::libc;
 

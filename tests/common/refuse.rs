@@ -10,7 +10,7 @@ use seccompiler::{
 };
 
 use super::trace::Trace;
-use super::{DEADLINE, start_all_threads};
+use super::{in_time, start_all_threads};
 
 /// A system call that will be refused.
 #[derive(Clone, Copy)]
@@ -75,9 +75,4 @@ pub async fn assert_fails(
         last = Some(error);
     }
     last.unwrap()
-}
-
-pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    let limit = actix_rt::time::timeout(DEADLINE, future);
-    limit.await.expect("no answer: the spawn is stuck")
 }
