@@ -4,7 +4,7 @@
 //! `cargo run --example terminal -- python3 -q`, or `top`, `bash`, `vi`: any program. Its exit code
 //! is this one's.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -100,8 +100,18 @@ async fn run() -> Result<u8, Error> {
     let mut args = std::env::args_os().skip(1);
     let program = args.next().ok_or("usage: terminal PROGRAM [ARGUMENT]...")?;
     let command = Command::new(program).args(args);
+    if !io::stdin().is_terminal() {
+        return Err("standard input is no terminal".into());
+    }
     // Before the size is asked for, so that no change of it is missed.
-    let mut signals = signals([Signal::WINCH, Signal::TERM, Signal::HUP, Signal::INT])?;
+    let heeded = [
+        Signal::WINCH,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::INT,
+        Signal::QUIT,
+    ];
+    let mut signals = signals(heeded)?;
     let _raw = RawMode::set().map_err(|error| format!("standard input: {error}"))?;
     let (ended, mut end) = oneshot::channel();
     // It waits while your terminal takes no output, and must not hold up the signals meanwhile.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::fds::{Fd, FdMap};
 use crate::limits::{Limit, Resource};
+pub(crate) use crate::moved::Moved;
 use crate::pty::Pty;
 use crate::signal::Signal;
-use crate::sys::tty::PtyEnds;
 
 /// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
@@ -277,6 +277,9 @@ impl Command {
     }
 
     /// The cgroup (version 2) that the child joins before its program runs: its directory, open.
+    ///
+    /// Whatever the child starts is in it as well, also who leaves the child's process group or
+    /// session: 1, written to the file `cgroup.kill` in the directory, kills them all.
     pub fn cgroup(mut self, directory: OwnedFd) -> Self {
         self.cgroup = Some(Arc::new(directory));
         self
@@ -355,10 +358,8 @@ impl Command {
 
     /// Takes out all descriptors that this spawn is given for good.
     pub(crate) fn take_moved(&self) -> Moved {
-        Moved {
-            fds: self.fds.take_moved(),
-            pty: self.pty.as_ref().and_then(Pty::take),
-        }
+        let pty = self.pty.as_ref().and_then(Pty::take);
+        Moved::new(self.fds.take_moved(), pty)
     }
 
     /// The program as text, for messages.
@@ -395,25 +396,5 @@ impl Command {
     pub fn window(mut self, bytes: usize) -> Self {
         self.window = bytes;
         self
-    }
-}
-
-/// The descriptors that one spawn has taken. Closed with it, whatever becomes of it.
-#[derive(Debug)]
-pub(crate) struct Moved {
-    fds: Vec<(i32, OwnedFd)>,
-    /// A terminal that was given.
-    pub(crate) pty: Option<PtyEnds>,
-}
-
-impl Moved {
-    pub(crate) fn has(&self, n: i32) -> bool {
-        self.fds.iter().any(|(number, _)| *number == n)
-    }
-
-    /// The descriptor meant for `n`.
-    pub(crate) fn take(&mut self, n: i32) -> Option<OwnedFd> {
-        let at = self.fds.iter().position(|(number, _)| *number == n)?;
-        Some(self.fds.swap_remove(at).1)
     }
 }

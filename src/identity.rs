@@ -49,9 +49,11 @@ impl Identity {
 
     /// An unprivileged parent may ask for what it is; the calls themselves need privilege.
     fn without_what_is_so_already(mut self) -> Self {
-        let mut ours: Vec<u32> = getgroups()
-            .map(|groups| groups.into_iter().map(Gid::as_raw).collect())
-            .unwrap_or_default();
+        // Groups that are not known are no reason to leave them as they are.
+        let Ok(ours) = getgroups() else {
+            return self;
+        };
+        let mut ours: Vec<u32> = ours.into_iter().map(Gid::as_raw).collect();
         ours.sort_unstable();
         ours.dedup();
         self.groups = self.groups.filter(|groups| {

@@ -156,6 +156,7 @@ mod janitor;
 mod lifecycle;
 mod limits;
 mod message;
+mod moved;
 mod outcome;
 mod pipe;
 mod plan;

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use actix::prelude::*;
-use actix_process::{CollectError, Command, Fd, Output, Signal, SpawnStep};
+use actix_process::{CollectError, Command, Fd, Output, PtySize, Signal, SpawnStep};
 use common::helper::{helper, pattern};
 use common::run;
 use futures::future::join_all;
@@ -97,6 +97,23 @@ fn read_refuses_a_byte_on_standard_error() {
 }
 
 #[test]
+fn read_refuses_a_byte_on_standard_error_of_which_nothing_is_kept() {
+    run(async {
+        let child = helper(["tell", "2", "oh no"]);
+        let error = child.read().output_limit(0).await.unwrap_err();
+        let text = error.to_string();
+        let CollectError::Stderr(output) = error else {
+            panic!("{error:?}");
+        };
+        assert!(output.truncated && output.stderr.is_empty(), "{output:?}");
+        assert_eq!(text, "wrote to its standard error (exit status: 0)");
+        // What is too much on standard output is no error.
+        let read = helper(["say", "12345"]).read().output_limit(0).await;
+        assert!(read.unwrap().truncated);
+    });
+}
+
+#[test]
 fn read_takes_merged_standard_error() {
     run(async {
         let child = helper(["tell", "2", "err", "say", "out"]);
@@ -155,6 +172,21 @@ fn input_is_written_and_closed() {
         assert_eq!(given.stdout, b"x\n");
         let status = helper(["take", "0", "3", "exit", "5"]).status();
         assert_eq!(status.input("abc").await.unwrap().code(), Some(5));
+    });
+}
+
+#[test]
+fn input_for_a_child_on_a_terminal_is_refused() {
+    run(async {
+        let cat = Command::new("cat").pty(PtySize::new(24, 80));
+        let result = cat.output().input("x").await;
+        let Err(CollectError::Spawn(error)) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(
+            (error.step(), error.subject()),
+            (SpawnStep::Invalid, "fd 0")
+        );
     });
 }
 

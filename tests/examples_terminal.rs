@@ -36,9 +36,13 @@ impl Window {
     }
 
     async fn with(program: &[&str]) -> Self {
+        Self::with_shell(SHELL, program).await
+    }
+
+    async fn with_shell(script: &str, program: &[&str]) -> Self {
         let (trace, protocol) = Trace::start();
         let shell = Command::new("sh")
-            .args(["-c", SHELL, "sh"])
+            .args(["-c", script, "sh"])
             .arg(path("terminal"))
             .args(program)
             .pty(PtySize::new(33, 77));
@@ -187,6 +191,7 @@ fn told_to_end_it_hangs_the_inner_program_up() {
             (nix::sys::signal::SIGTERM, "ended by SIGTERM"),
             (nix::sys::signal::SIGINT, "ended by SIGINT"),
             (nix::sys::signal::SIGHUP, "ended by SIGHUP"),
+            (nix::sys::signal::SIGQUIT, "ended by SIGQUIT"),
         ] {
             let window = Window::open(
                 "sleep 100 & trap 'echo tidy; exit' HUP; echo \"inner $$\"; echo ready; wait",
@@ -229,9 +234,23 @@ fn a_closed_window_ends_it_and_the_inner_program() {
 }
 
 #[test]
+fn output_that_nobody_takes_ends_it_and_the_inner_program() {
+    run(async {
+        // The reader goes when it has had two lines, of which the second ends in CR LF.
+        let reader = r#"{ read line; echo "$line"; read line; echo "${line%?}"; }"#;
+        let into_a_pipe = SHELL.replace("sh \"$@\"", &format!("sh \"$@\" | {reader}"));
+        let script = "echo \"inner $$\"; while :; do echo more; done";
+        let window = Window::with_shell(&into_a_pipe, &["sh", "-c", script]).await;
+        let shown = window.ended().await;
+        shown.assert_has("standard output: Broken pipe");
+        gone(shown.pid("inner ")).await;
+    });
+}
+
+#[test]
 fn without_a_terminal_it_says_so() {
     let said = run_to_failure(example("terminal").arg("true"));
-    assert!(said.starts_with("standard input: "), "{said}");
+    assert_eq!(said, "standard input is no terminal\n");
     let said = run_to_failure(&mut example("terminal"));
     assert!(said.starts_with("usage: "), "{said}");
 }

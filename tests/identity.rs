@@ -1,47 +1,24 @@
-//! Who a child is, what it may use, and that the parent stays who it was.
+//! Who a child is, and that the parent stays who it was.
 
 mod common;
 
 use std::future::IntoFuture;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use actix_process::{Command, Fd, FdMap, NoProtocol, Resource, Signal, SpawnStep, UNLIMITED};
+use actix_process::{Command, Fd, FdMap, NoProtocol, Resource, Signal, SpawnStep};
 use common::census::is_gone;
 use common::helper::helper;
 use common::isolated::isolated;
+use common::told::{may_change_ids, status, told};
 use common::trace::{Trace, data_of};
 use common::{eventually, run, start_all_threads};
 
 const NOBODY: u32 = 65534;
 
-fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        println!("skipped: only root may change ids");
-    }
-    root
-}
-
-/// What a child that tells about itself says after `key`.
-async fn told(command: Command, key: &str) -> String {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
-    let text = trace.ended(&process).await.text(1);
-    let line = text.lines().find_map(|line| line.strip_prefix(key));
-    let line = line.unwrap_or_else(|| panic!("no {key} in {text}"));
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A command that any user may run: the test binary may be where others may not look.
-fn status() -> Command {
-    Command::new("/bin/cat").arg("/proc/self/status")
-}
-
 #[test]
 fn a_user_brings_its_group_and_its_groups() {
-    if !is_root() {
+    if !may_change_ids() {
         return;
     }
     run(async {
@@ -60,7 +37,7 @@ fn a_user_brings_its_group_and_its_groups() {
 
 #[test]
 fn group_and_groups_can_be_chosen() {
-    if !is_root() {
+    if !may_change_ids() {
         return;
     }
     run(async {
@@ -92,7 +69,7 @@ fn unknown_users_and_missing_groups_are_identity_errors() {
 
 #[test]
 fn missing_privilege_is_an_identity_error() {
-    if !is_root() {
+    if !may_change_ids() {
         return;
     }
     isolated("missing_privilege_is_an_identity_error", || {
@@ -116,7 +93,7 @@ fn missing_privilege_is_an_identity_error() {
 
 #[test]
 fn the_parents_ids_and_dumpable_flag_are_untouched() {
-    if !is_root() {
+    if !may_change_ids() {
         return;
     }
     isolated("the_parents_ids_and_dumpable_flag_are_untouched", || {
@@ -152,7 +129,7 @@ fn the_parents_ids_and_dumpable_flag_are_untouched() {
 
 #[test]
 fn the_directory_is_entered_as_the_child_or_by_choice_as_the_parent() {
-    if !is_root() {
+    if !may_change_ids() {
         return;
     }
     run(async {
@@ -183,133 +160,6 @@ fn a_session_is_led_by_the_child() {
         let both = stat().setsid(true).process_group(0);
         let error = both.spawn(NoProtocol).await.unwrap_err();
         assert_eq!(error.step(), SpawnStep::Invalid);
-    });
-}
-
-#[test]
-fn limits_umask_and_priority_are_the_childs_alone() {
-    run(async {
-        let limits = || Command::new("cat").arg("/proc/self/limits");
-        let child =
-            limits()
-                .rlimit(Resource::OpenFiles, 100, 200)
-                .rlimit(Resource::Core, 0, UNLIMITED);
-        assert_eq!(told(child.clone(), "Max open files").await, "100 200 files");
-        if is_root() {
-            assert_eq!(told(child, "Max core file size").await, "0 unlimited bytes");
-        }
-        let error = limits()
-            .rlimit(Resource::Cpu, 2, 1)
-            .spawn(NoProtocol)
-            .await
-            .unwrap_err();
-        assert_eq!(error.step(), SpawnStep::Invalid);
-
-        assert_eq!(told(status().umask(0o27), "Umask:").await, "0027");
-
-        let stat = Command::new("cat").arg("/proc/self/stat").nice(7);
-        let text = stat.output().await.unwrap().stdout;
-        let text = String::from_utf8(text).unwrap();
-        assert_eq!(text.split_whitespace().nth(18), Some("7"), "{text}");
-        let error = status().nice(20).spawn(NoProtocol).await.unwrap_err();
-        assert_eq!(error.step(), SpawnStep::Invalid);
-
-        let oom = Command::new("cat")
-            .arg("/proc/self/oom_score_adj")
-            .oom_score_adj(321);
-        assert_eq!(oom.output().await.unwrap().stdout, b"321\n");
-        let ours = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
-        assert_ne!(ours.trim(), "321");
-        assert_eq!(told(status().no_new_privs(true), "NoNewPrivs:").await, "1");
-    });
-}
-
-#[test]
-fn a_limit_on_descriptors_does_not_limit_the_spawn_itself() {
-    run(async {
-        let _open: Vec<_> = (0..40).map(|_| std::io::pipe().unwrap()).collect();
-        let child = Command::new("cat")
-            .arg("/proc/self/limits")
-            .rlimit(Resource::OpenFiles, 4, 4)
-            .oom_score_adj(500);
-        assert_eq!(told(child, "Max open files").await, "4 4 files");
-        // A swap needs a number in between, and high numbers are placed before the limit.
-        let swap = [(0, Fd::inherit(1)), (1, Fd::inherit(0)), (200, Fd::null())];
-        let child = Command::new("true").fds(FdMap::from(swap));
-        let child = child.rlimit(Resource::OpenFiles, 4, 4);
-        let process = child.spawn(NoProtocol).await.unwrap();
-        // Whether the loader can work with so few is not the question.
-        process.ended().await.unwrap();
-    });
-}
-
-#[test]
-fn every_resource_can_be_limited() {
-    use Resource as R;
-    let all = [
-        (R::AddressSpace, "Max address space"),
-        (R::Core, "Max core file size"),
-        (R::Cpu, "Max cpu time"),
-        (R::Data, "Max data size"),
-        (R::FileSize, "Max file size"),
-        (R::Locks, "Max file locks"),
-        (R::LockedMemory, "Max locked memory"),
-        (R::MessageQueues, "Max msgqueue size"),
-        (R::Nice, "Max nice priority"),
-        (R::OpenFiles, "Max open files"),
-        (R::Processes, "Max processes"),
-        (R::ResidentSet, "Max resident set"),
-        (R::RealTimePriority, "Max realtime priority"),
-        (R::RealTimeCpu, "Max realtime timeout"),
-        (R::PendingSignals, "Max pending signals"),
-        (R::Stack, "Max stack size"),
-    ];
-    run(async {
-        for (resource, name) in all {
-            let (soft, _) = ours(name);
-            // Lower than now, where there is a now; enough for cat to run.
-            let limit = soft.min(4_000_000_000) / 2;
-            let child = Command::new("cat")
-                .arg("/proc/self/limits")
-                .rlimit(resource, limit, limit);
-            let line = told(child, name).await;
-            let told = line.split(' ').next().unwrap();
-            assert_eq!(told, limit.to_string(), "{name}");
-        }
-    });
-}
-
-/// This process's limit as /proc names it.
-fn ours(name: &str) -> (u64, u64) {
-    let text = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .unwrap();
-    let mut numbers = line
-        .split_whitespace()
-        .map(|n| n.parse().unwrap_or(u64::MAX));
-    (numbers.next().unwrap(), numbers.next().unwrap())
-}
-
-#[test]
-fn a_limit_above_the_hard_one_is_a_limits_error() {
-    if !is_root() {
-        return;
-    }
-    isolated("a_limit_above_the_hard_one_is_a_limits_error", || {
-        run(async {
-            Command::new("true").status().await.unwrap();
-            nix::unistd::setgroups(&[]).unwrap();
-            nix::unistd::setuid(NOBODY.into()).unwrap();
-            let (_, hard) = ours("Max open files");
-            let child = status().rlimit(Resource::OpenFiles, 10, hard + 1);
-            let error = child.spawn(NoProtocol).await.unwrap_err();
-            assert_eq!(error.step(), SpawnStep::Limits);
-            assert_eq!(error.errno(), Some(nix::libc::EPERM));
-            let error = status().nice(-5).spawn(NoProtocol).await.unwrap_err();
-            assert_eq!(error.step(), SpawnStep::Limits);
-        });
     });
 }
 
@@ -362,61 +212,8 @@ fn the_host_of_a_child_that_dies_with_it() {
 }
 
 #[test]
-fn a_child_is_born_into_its_cgroup() {
-    if !is_root() {
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let mounted = nix::mount::mount(
-        Some("none"),
-        root.path(),
-        Some("cgroup2"),
-        nix::mount::MsFlags::empty(),
-        None::<&str>,
-    );
-    if let Err(error) = mounted {
-        println!("skipped: no cgroup v2 can be mounted: {error}");
-        return;
-    }
-    let name = format!("actix-process-test-{}", std::process::id());
-    let group = root.path().join(&name);
-    std::fs::create_dir(&group).unwrap();
-    run(async {
-        let dir: OwnedFd = std::fs::File::open(&group).unwrap().into();
-        let child = Command::new("cat").arg("/proc/self/cgroup").cgroup(dir);
-        let text = String::from_utf8(child.output().await.unwrap().stdout).unwrap();
-        assert!(text.lines().any(|l| l == format!("0::/{name}")), "{text}");
-        let ours = std::fs::read_to_string("/proc/self/cgroup").unwrap();
-        assert!(!ours.contains(&name), "{ours}");
-
-        let no_group: OwnedFd = std::fs::File::open("/tmp").unwrap().into();
-        let error = Command::new("true")
-            .cgroup(no_group)
-            .spawn(NoProtocol)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.step(), error.subject()),
-            (SpawnStep::Limits, "cgroup")
-        );
-    });
-    eventually_removed(&group);
-    // Another test's child may be about to exec, with the directory still open.
-    nix::mount::umount2(root.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
-}
-
-/// A cgroup can be removed once the kernel has let go of its last process.
-fn eventually_removed(group: &std::path::Path) {
-    run(eventually(
-        "the cgroup to be empty",
-        || std::fs::remove_dir(group).ok(),
-        || std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default(),
-    ));
-}
-
-#[test]
 fn all_options_together() {
-    if !is_root() {
+    if !may_change_ids() {
         return;
     }
     run(async {

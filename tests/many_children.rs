@@ -4,22 +4,20 @@ mod common;
 
 use std::time::Duration;
 
-use actix::Actor;
-use actix_process::{Fd, NoProtocol, ProcessHandle, ProcessSupervisor, Signal, Spawn};
+use actix::prelude::*;
+use actix_process::{
+    ExitStatus, Fd, NoProtocol, ProcessHandle, ProcessProtocol, ProcessSupervisor, Signal, Spawn,
+    process_protocol,
+};
 use common::census::{Census, has_watch, is_gone};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::limits::set_soft_limit;
 use common::trace::Trace;
-use common::{DEADLINE, eventually, run};
+use common::{DEADLINE, eventually, in_time, run};
 use futures::future::join_all;
 use nix::libc;
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    actix_rt::time::timeout(DEADLINE, future)
-        .await
-        .expect("nothing came in time")
-}
+use tokio::sync::mpsc;
 
 /// Starts what stays with the process, then counts. Spawner threads come as they are needed.
 async fn census_after_a_first_child() -> Census {
@@ -71,8 +69,7 @@ fn a_thousand_children_at_once_each_end_with_their_own_status() {
         let needed = 3 * COUNT as u64 + 200;
         let (_, hard) = set_soft_limit(libc::RLIMIT_NOFILE, needed);
         if hard < needed {
-            println!("skipped: at most {hard} descriptors");
-            return;
+            return skipped(&format!("at most {hard} descriptors"));
         }
         run(async {
             let before = census_after_a_first_child().await;
@@ -163,5 +160,53 @@ fn children_that_come_and_go_leave_nothing() {
             }
             assert_restored(&before).await;
         });
+    });
+}
+
+/// Spawns its next child when one has ended; stops when there were enough.
+struct Chain {
+    left: u32,
+    statuses: mpsc::UnboundedSender<ExitStatus>,
+}
+
+impl Chain {
+    fn spawn(&self, ctx: &mut Context<Self>) {
+        let child = helper(["say", "hello", "exit", &self.left.to_string()]);
+        let spawning = child.spawn(ctx.address()).into_actor(self);
+        ctx.spawn(spawning.map(|spawned, _, _| drop(spawned.unwrap())));
+    }
+}
+
+impl Actor for Chain {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.spawn(ctx);
+    }
+}
+
+impl ProcessProtocol for Chain {
+    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Context<Self>) {
+        self.statuses.send(status).unwrap();
+        self.left -= 1;
+        if self.left > 0 {
+            self.spawn(ctx);
+        }
+    }
+}
+process_protocol!(Chain);
+
+#[test]
+fn a_protocol_may_spawn_the_next_child_when_one_has_ended() {
+    run(async {
+        let (statuses, mut told) = mpsc::unbounded_channel();
+        let chain = Chain { left: 20, statuses }.start();
+        for left in (1..=20).rev() {
+            let status = in_time(told.recv()).await.unwrap();
+            assert_eq!(status.code(), Some(left));
+        }
+        // Its children were all that kept it, but for this address.
+        drop(chain);
+        assert!(in_time(told.recv()).await.is_none());
     });
 }

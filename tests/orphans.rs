@@ -12,11 +12,11 @@ use actix_process::{
     ProcessHandle, ProcessProtocol, ProcessState, ProcessSupervisor, Signal, Spawn,
     process_protocol,
 };
-use common::census::{children, is_gone, state_and_parent};
+use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::host::in_a_host_of_its_own;
 use common::trace::{Die, Raw, Trace};
-use common::{DEADLINE, eventually, run};
+use common::{DEADLINE, eventually, in_time, run};
 
 /// Short, for children that die of SIGKILL only.
 const GRACE: Duration = Duration::from_millis(50);
@@ -91,24 +91,6 @@ impl Family {
             in_time(member.ended()).await.unwrap();
         }
     }
-}
-
-/// Runs a test as a process that has no other children, and holds that none survives it.
-fn in_a_host_of_its_own(name: &str, test: impl FnOnce()) {
-    isolated(name, || {
-        test();
-        run(eventually(
-            "no survivor",
-            || children().is_empty().then_some(()),
-            || format!("{:?}", children()),
-        ));
-    });
-}
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    actix_rt::time::timeout(DEADLINE, future)
-        .await
-        .expect("nothing came in time")
 }
 
 async fn signal_of(process: &ProcessHandle) -> Option<Signal> {

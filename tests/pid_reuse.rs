@@ -12,7 +12,7 @@ use actix::Actor;
 use actix_process::{NoProtocol, ProcessHandle, ProcessSupervisor, Signal, SignalError, Spawn};
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::trace::Trace;
 use common::{DEADLINE, run};
 use nix::libc;
@@ -24,7 +24,7 @@ fn pids_wrap_soon() -> bool {
     let most: u64 = text.trim().parse().unwrap();
     let soon = most <= 100_000;
     if !soon {
-        println!("skipped: {most} pids take too long to use up");
+        skipped(&format!("{most} pids take too long to use up"));
     }
     soon
 }
@@ -122,8 +122,7 @@ fn a_pid_is_not_signalled_after_somebody_else_reaped_the_child_and_before_we_kno
             return;
         }
         if cfg!(actix_process_force_no_pidfd) {
-            println!("skipped: only a pidfd can tell");
-            return;
+            return skipped("only a pidfd can tell");
         }
         run(async {
             // Its arbiter is this thread, which does nothing else from here on.

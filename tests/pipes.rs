@@ -2,17 +2,19 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use actix::prelude::*;
 use actix_process::{Bytes, CloseReason, Fd, FdMap, NoProtocol, Signal, WriteError};
-use common::census::{Census, is_gone};
+use actix_process::{ProcessHandle, ProcessProtocol, process_protocol};
+use common::census::{Census, is_gone, open_fds};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::run;
 use common::trace::Trace;
 use common::watched::Watched;
+use common::{eventually, run};
 
 #[test]
 fn a_write_after_a_close_from_this_side_says_so() {
@@ -136,7 +138,7 @@ fn write_much_to_children_that_exit_at_once() {
 }
 
 /// What this process has when a first child came and went.
-async fn settled(trace: &Trace, protocol: &actix::Addr<common::trace::Tracer>) -> Census {
+async fn settled(trace: &Trace, protocol: &Addr<common::trace::Tracer>) -> Census {
     let process = helper(["exit", "0"]).spawn(protocol).await.unwrap();
     trace.ended(&process).await;
     Census::quiet().await
@@ -319,5 +321,60 @@ fn a_child_without_a_protocol_never_blocks_on_its_output() {
         let end = actix_rt::time::timeout(common::DEADLINE, process.ended());
         let status = end.await.expect("it blocks").unwrap();
         assert_eq!(status.code(), Some(5));
+    });
+}
+
+/// Counts this process's pipes whenever it is told of a close.
+struct Counting(Arc<Mutex<Vec<usize>>>);
+
+impl Actor for Counting {
+    type Context = Context<Self>;
+}
+
+impl ProcessProtocol for Counting {
+    fn child_connection_lost(
+        &mut self,
+        _: &ProcessHandle,
+        _: i32,
+        _: CloseReason,
+        _: &mut Context<Self>,
+    ) {
+        self.0.lock().unwrap().push(pipes());
+    }
+}
+process_protocol!(Counting);
+
+fn pipes() -> usize {
+    open_fds().values().filter(|what| *what == "pipe:").count()
+}
+
+#[test]
+fn a_descriptor_is_closed_before_its_close_is_told() {
+    isolated("a_descriptor_is_closed_before_its_close_is_told", || {
+        run(async {
+            helper(["exit"]).status().await.unwrap();
+            let counts = Arc::default();
+            // On an arbiter that is free while ours closes.
+            let arbiter = Arbiter::new();
+            let protocol = Counting(Arc::clone(&counts));
+            let counting = Counting::start_in_arbiter(&arbiter.handle(), |_| protocol);
+            let before = pipes();
+            // By the child, one after the other, and the last two by us.
+            let child = helper(["close", "0", "close", "1", "close", "2", "pause"]);
+            let child = child.fd(5, Fd::write()).fd(6, Fd::read());
+            let process = child.spawn(&counting).await.unwrap();
+            process.close_child_fd(5);
+            process.close_child_fd(6);
+            let told = || counts.lock().unwrap().len();
+            let all_told = || (told() == 5).then_some(());
+            eventually("five closes", all_told, || told().to_string()).await;
+            process.kill().unwrap();
+            process.ended().await.unwrap();
+            // Others may have been closed as well, but not told of yet.
+            for (left, count) in (0..5).rev().zip(&*counts.lock().unwrap()) {
+                assert!(*count <= before + left, "{counts:?}, {before} before");
+            }
+            arbiter.stop();
+        });
     });
 }

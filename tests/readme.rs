@@ -101,6 +101,15 @@ fn its_files_exist() {
 }
 
 #[test]
+fn every_example_is_named() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(root.join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(README.contains(&format!("(examples/{name})")), "{name}");
+    }
+}
+
+#[test]
 fn output_without_an_actor() {
     run(async {
         let sorted = Command::new("sort").output().input("b\na\n").await?;

@@ -13,14 +13,8 @@ use common::helper::helper;
 use common::isolated::isolated;
 use common::limits::{max_rss, set_soft_limit};
 use common::trace::Trace;
-use common::{DEADLINE, block_on_thread, eventually, run};
+use common::{DEADLINE, block_on_thread, eventually, in_time, run};
 use nix::libc;
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    actix_rt::time::timeout(DEADLINE, future)
-        .await
-        .expect("nothing came in time")
-}
 
 #[test]
 fn exit_codes_are_told_as_they_are() {

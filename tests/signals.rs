@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_process::{
-    ExitStatus, ProcessHandle, ProcessProtocol, Signal, SignalError, process_protocol,
+    CloseReason, ExitStatus, Fd, ProcessHandle, ProcessProtocol, ProcessSupervisor, Signal,
+    SignalError, Spawn, process_protocol,
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
 use common::trace::Trace;
 use common::{DEADLINE, eventually, run};
@@ -158,6 +159,106 @@ fn a_signal_to_the_group_of_a_child_that_leads_none_is_refused() {
 }
 
 #[test]
+fn a_signal_to_a_child_spares_its_group() {
+    run(async {
+        let actions = ["hold-until", "0", "say", "ready", "pause"];
+        let (trace, process) = ready(&actions, Some(0)).await;
+        process.signal(Signal::USR1).unwrap();
+        assert_eq!(trace.exited(&process).await.signal(), Some(Signal::USR1));
+        // Had the signal reached the heir, it would not speak.
+        process.close_stdin();
+        let history = trace.ended(&process).await;
+        assert!(history.text(1).ends_with("heir done\n"));
+    });
+}
+
+/// Waits until the child is in one of these states.
+async fn until_state(pid: i32, states: &str) {
+    let state = || state_and_parent(pid).map(|(state, _)| state);
+    let reached = || state().filter(|state| states.contains(*state));
+    eventually(states, || reached().map(drop), || format!("{:?}", state())).await;
+}
+
+#[test]
+fn a_stop_and_a_continue_are_no_events() {
+    run(async {
+        let (trace, process) = ready(&["say", "ready", "cat"], None).await;
+        let before = trace.of(&process);
+        let pid = process.pid().unwrap();
+        for _ in 0..3 {
+            process.signal(Signal::STOP).unwrap();
+            until_state(pid, "T").await;
+            process.signal(Signal::CONT).unwrap();
+            until_state(pid, "SR").await;
+        }
+        assert_eq!(process.try_status(), None);
+        // Whoever would have told of it has been awake since.
+        process.write("on").unwrap();
+        trace.output(&process, 1, "on").await;
+        assert_eq!(trace.of(&process).len(), before.len() + 1);
+        process.close_stdin();
+        assert!(trace.ended(&process).await.status().success());
+    });
+}
+
+#[test]
+fn a_kill_drops_what_is_queued_and_is_told_at_once() {
+    run(async {
+        let (trace, process) = ready(&["say", "ready", "pause"], None).await;
+        process.write(vec![0; 10 << 20]).unwrap();
+        process.kill().unwrap();
+        let history = trace.ended(&process).await;
+        history.assert_rules(&[0, 1, 2]);
+        assert_eq!(history.status().signal(), Some(Signal::KILL));
+        assert_eq!(history.closes()[&0], CloseReason::ByChild);
+    });
+}
+
+#[test]
+fn a_signal_to_a_dead_child_that_nobody_has_reaped_yet_changes_nothing() {
+    if cfg!(actix_process_force_no_pidfd) {
+        return skipped("the thread that waits for it reaps it at once");
+    }
+    run(async {
+        // Its arbiter is this thread, which does nothing else while it blocks.
+        let supervisor = ProcessSupervisor::new().start();
+        let (end, let_go) = std::io::pipe().unwrap();
+        let child = helper(["say", "ready", "drain", "5", "exit", "7"]);
+        let child = child.fd(5, Fd::from(end));
+        let (trace, protocol) = Trace::start();
+        let spawn = Spawn::new(child, &protocol);
+        let process = supervisor.send(spawn).await.unwrap().unwrap();
+        trace.output(&process, 1, "ready").await;
+        let pid = process.pid().unwrap();
+        drop(let_go);
+        let begun = Instant::now();
+        while !matches!(state_and_parent(pid), Some(('Z', _))) {
+            assert!(begun.elapsed() < DEADLINE, "{:?}", state_and_parent(pid));
+            std::thread::yield_now();
+        }
+        process.signal(Signal::TERM).unwrap();
+        process.kill().unwrap();
+        assert_eq!(trace.ended(&process).await.status().code(), Some(7));
+    });
+}
+
+#[test]
+fn lose_connection_sends_no_signal() {
+    run(async {
+        let (trace, process) = ready(&["say", "ready", "pause"], None).await;
+        process.lose_connection();
+        for fd in [0, 1, 2] {
+            assert_eq!(trace.lost(&process, fd).await, CloseReason::ByParent);
+        }
+        assert_eq!(process.try_status(), None);
+        // One that came before would decide.
+        process.signal(Signal::USR1).unwrap();
+        let status = trace.ended(&process).await.status();
+        assert_eq!(status.signal(), Some(Signal::USR1));
+    });
+}
+
+#[test]
 fn a_group_whose_leader_ignores_sigterm_is_killed_after_the_grace() {
     run(async {
         let actions = ["ignore", "15", "hold", "say", "ready", "pause"];
@@ -243,8 +344,7 @@ fn within_process_exited_the_child_is_out_of_reach() {
 fn a_child_that_we_may_not_signal_says_so() {
     isolated("a_child_that_we_may_not_signal_says_so", || {
         if !is_root() {
-            println!("skipped: only root can make such a child");
-            return;
+            return skipped("only root can make such a child");
         }
         run(async {
             let (trace, process) = ready(&["say", "ready", "drain", "0"], Some(0)).await;

@@ -11,7 +11,7 @@ use actix::Actor;
 use actix_process::{NoProtocol, ProcessSupervisor, Spawn, SpawnStep};
 use common::census::{Census, children};
 use common::helper::helper;
-use common::isolated::isolated_from;
+use common::isolated::{isolated_from, skipped};
 use common::trace::{Trace, history};
 use common::{copy_of_this_program, run, start_all_threads};
 use nix::libc;
@@ -23,8 +23,7 @@ fn as_nobody(name: &str, body: impl FnOnce()) {
     // SAFETY: no arguments.
     let user = unsafe { libc::geteuid() };
     if user != 0 && user != NOBODY {
-        println!("skipped: only root can become nobody");
-        return;
+        return skipped("only root can become nobody");
     }
     // A copy where nobody may read it.
     let dir = tempfile::tempdir().unwrap();

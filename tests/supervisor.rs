@@ -14,17 +14,11 @@ use common::census::{Census, children, has_watch, is_gone};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::trace::Trace;
-use common::{DEADLINE, copy_of_this_program, eventually, run, start_all_threads};
+use common::{DEADLINE, copy_of_this_program, eventually, in_time, run, start_all_threads};
 
 /// Nothing here waits for the end of it.
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(50);
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    actix_rt::time::timeout(DEADLINE, future)
-        .await
-        .expect("nothing came in time")
-}
 
 async fn list(supervisor: &Addr<ProcessSupervisor>) -> Vec<ProcessInfo> {
     in_time(supervisor.send(List)).await.unwrap()

@@ -3,89 +3,17 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::time::Duration;
 
-use actix_process::{Command, ExitStatus, Fd, Resource, Signal, SpawnError, SpawnStep};
+use actix_process::{Command, ExitStatus, Fd, PtySize, Resource, Signal, SpawnStep};
 use common::census::{Census, children, threads};
 use common::helper::helper;
 use common::isolated::isolated;
+use common::refuse::{Call, assert_fails, refuse};
 use common::trace::{Trace, history};
-use common::{DEADLINE, eventually, run, start_all_threads};
+use common::{eventually, in_time, run, start_all_threads};
 use futures::FutureExt;
 use nix::libc;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
-
-/// A system call that will be refused.
-#[derive(Clone, Copy)]
-enum Call {
-    Any(libc::c_long),
-    /// Only with this bit in its first argument.
-    Flag(libc::c_long, i32),
-    /// Only without this bit in its first argument.
-    NoFlag(libc::c_long, i32),
-    /// Only with this second argument.
-    Second(libc::c_long, i32),
-}
-
-/// From now on the kernel answers `call` with `errno`, in all threads and in all children.
-fn refuse(call: Call, errno: i32) {
-    let bits = |value: i32| u64::from(value.cast_unsigned());
-    let rule = |index, comparison, value: i32| {
-        let word = SeccompCmpArgLen::Dword;
-        let condition = SeccompCondition::new(index, word, comparison, bits(value)).unwrap();
-        vec![SeccompRule::new(vec![condition]).unwrap()]
-    };
-    let (call, rules) = match call {
-        Call::Any(call) => (call, Vec::new()),
-        Call::Flag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq(bits(flag)), flag)),
-        Call::NoFlag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq(bits(flag)), 0)),
-        Call::Second(call, value) => (call, rule(1, SeccompCmpOp::Eq, value)),
-    };
-    let filter: BpfProgram = SeccompFilter::new(
-        BTreeMap::from([(call, rules)]),
-        SeccompAction::Allow,
-        SeccompAction::Errno(errno.cast_unsigned()),
-        TargetArch::try_from(std::env::consts::ARCH).unwrap(),
-    )
-    .unwrap()
-    .try_into()
-    .unwrap();
-    seccompiler::apply_filter_all_threads(&filter).unwrap();
-}
-
-/// A spawn of `command` after `call` was refused must fail at `step`, with `errno`.
-async fn assert_fails(
-    command: Command,
-    refused: Call,
-    (step, errno): (SpawnStep, i32),
-) -> SpawnError {
-    let (trace, protocol) = Trace::start();
-    let before = start_all_threads().await;
-    refuse(refused, errno);
-    let mut last = None;
-    for _ in 0..3 {
-        let error = in_time(command.spawn(&protocol)).await.unwrap_err();
-        assert_eq!(
-            (error.step(), error.errno()),
-            (step, Some(errno)),
-            "{error}"
-        );
-        assert!(trace.events().is_empty());
-        before.assert_restored_but_spawners().await;
-        last = Some(error);
-    }
-    last.unwrap()
-}
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    let limit = actix_rt::time::timeout(DEADLINE, future);
-    limit.await.expect("no answer: the spawn is stuck")
-}
 
 /// Children run, talk, are signalled and reaped, and leave nothing.
 async fn assert_all_works(before: &Census) {
@@ -197,17 +125,6 @@ fn chdir_refused_is_the_step_cwd() {
 }
 
 #[test]
-fn setpgid_refused_is_the_step_identity() {
-    isolated("setpgid_refused_is_the_step_identity", || {
-        run(async {
-            let failed = (SpawnStep::Identity, libc::ENOSYS);
-            let command = helper(["pause"]).process_group(0);
-            assert_fails(command, Call::Any(libc::SYS_setpgid), failed).await;
-        });
-    });
-}
-
-#[test]
 fn execve_refused_is_the_step_exec() {
     isolated("execve_refused_is_the_step_exec", || {
         run(async {
@@ -294,6 +211,23 @@ fn no_option_makes_a_copy_of_the_parents_memory() {
             let output = child.output().input("through").await.unwrap();
             assert!(output.status.success(), "{output:?}");
             assert_eq!(output.stdout, b"through");
+
+            // What excludes one of those.
+            let others = [
+                Command::new("/bin/true").process_group(0),
+                Command::new("/bin/true").pty(PtySize::new(24, 80)),
+                Command::new("/bin/true")
+                    .chdir_as_parent(true)
+                    .current_dir("/"),
+            ];
+            for child in others {
+                assert!(child.output().await.unwrap().status.success());
+            }
+            // It is cloned, and only then finds that this is none.
+            let no_cgroup = std::fs::File::open("/").unwrap();
+            let child = Command::new("/bin/true").cgroup(no_cgroup.into());
+            let error = child.spawn(actix_process::NoProtocol).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Limits);
         });
     });
 }

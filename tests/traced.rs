@@ -9,7 +9,7 @@ use actix::prelude::*;
 use actix_process::{OnOrphaned, ProcessHandle};
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::isolated::isolated;
+use common::isolated::{isolated, skipped};
 use common::trace::Trace;
 use common::{eventually, run};
 use nix::sys::signal::{Signal, kill};
@@ -29,7 +29,7 @@ fn is_waited_for_without_spinning_and_reaped_when_it_is_let_go() {
                 let tracer = tracer.spawn(&protocol).await.unwrap();
                 let said = trace.output(&tracer, 1, "ready").await;
                 if said.starts_with(b"refused") {
-                    println!("skipped: this user may not trace a process of its own");
+                    skipped("this user may not trace a process of its own");
                     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
                     return;
                 }

@@ -18,7 +18,15 @@ use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
 
-pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Output, CollectError> {
+/// What a child that ran to its end leaves.
+#[derive(Debug)]
+pub(super) struct Collected {
+    pub(super) output: Output,
+    /// It wrote to its standard error, apart from its standard output; whether or not it was kept.
+    pub(super) complained: bool,
+}
+
+pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
     let program = command.program_name();
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
         return Err(SpawnError::register(program, "there is no arbiter").into());
@@ -37,6 +45,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Output, 
         recipe,
         running,
         output: Output::empty(),
+        complained: false,
         timed_out: false,
         done: Some(done),
     });
@@ -121,8 +130,9 @@ struct Collector {
     recipe: Recipe,
     running: Running,
     output: Output,
+    complained: bool,
     timed_out: bool,
-    done: Option<oneshot::Sender<Result<Output, CollectError>>>,
+    done: Option<oneshot::Sender<Result<Collected, CollectError>>>,
 }
 
 impl Collector {
@@ -130,6 +140,7 @@ impl Collector {
         let stream = if from_stdout || self.recipe.merge {
             &mut self.output.stdout
         } else {
+            self.complained = true;
             &mut self.output.stderr
         };
         let kept = data
@@ -180,7 +191,10 @@ impl ProcessProtocol for Collector {
         let result = if self.timed_out {
             Err(CollectError::TimedOut(Box::new(output)))
         } else {
-            Ok(output)
+            Ok(Collected {
+                output,
+                complained: self.complained,
+            })
         };
         if let Some(done) = self.done.take() {
             let _ = done.send(result);

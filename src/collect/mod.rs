@@ -16,7 +16,7 @@ use crate::error::SpawnError;
 use crate::fds::Fd;
 use crate::status::ExitStatus;
 
-use collector::collect;
+use collector::{Collected, collect};
 
 /// What a child wrote, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +63,14 @@ impl fmt::Display for CollectError {
         match self {
             Self::Spawn(error) => error.fmt(f),
             Self::TimedOut(output) => write!(f, "timed out ({})", output.status),
-            Self::Stderr(output) => write!(
-                f,
-                "wrote to its standard error ({}): {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr).trim_end()
-            ),
+            Self::Stderr(output) => {
+                write!(f, "wrote to its standard error ({})", output.status)?;
+                match String::from_utf8_lossy(&output.stderr).trim_end() {
+                    // Nothing of it was kept.
+                    "" => Ok(()),
+                    said => write!(f, ": {said}"),
+                }
+            }
             Self::Gone => f.write_str("the arbiter that collected is gone"),
         }
     }
@@ -114,7 +116,7 @@ impl From<SpawnError> for CollectError {
 pub struct Collect<T> {
     command: Command,
     recipe: Recipe,
-    finish: fn(Output) -> Result<T, CollectError>,
+    finish: fn(Collected) -> Result<T, CollectError>,
 }
 
 #[derive(Debug, Clone)]
@@ -135,7 +137,7 @@ impl Command {
     /// [`CollectError::TimedOut`] only with a [`timeout`](Collect::timeout); and
     /// [`CollectError::Gone`]. A status that is no success is no error.
     pub fn output(&self) -> Collect<Output> {
-        Collect::new(self.clone(), Ok)
+        Collect::new(self.clone(), |collected| Ok(collected.output))
     }
 
     /// Runs the child to its end and gives its status. Standard output and error go to `/dev/null`
@@ -160,7 +162,7 @@ impl Command {
                     Some(fd) if fd.is_read() => command.fd(n, Fd::null()),
                     _ => command,
                 });
-        Collect::new(quiet, |output| Ok(output.status))
+        Collect::new(quiet, |collected| Ok(collected.output.status))
     }
 
     /// Runs the child to its end and gives what it wrote to its standard output, as Twisted's
@@ -182,18 +184,18 @@ impl Command {
     ///
     /// [`CollectError::Stderr`], at the child's end; otherwise as [`output`](Self::output).
     pub fn read(&self) -> Collect<Output> {
-        Collect::new(self.clone(), |output| {
-            if output.stderr.is_empty() {
-                Ok(output)
+        Collect::new(self.clone(), |collected| {
+            if collected.complained {
+                Err(CollectError::Stderr(Box::new(collected.output)))
             } else {
-                Err(CollectError::Stderr(Box::new(output)))
+                Ok(collected.output)
             }
         })
     }
 }
 
 impl<T> Collect<T> {
-    fn new(command: Command, finish: fn(Output) -> Result<T, CollectError>) -> Self {
+    fn new(command: Command, finish: fn(Collected) -> Result<T, CollectError>) -> Self {
         Self {
             command,
             recipe: Recipe {
@@ -208,7 +210,8 @@ impl<T> Collect<T> {
     }
 
     /// Writes `input` to the child's standard input and closes it. A child that does not read it
-    /// all is no error.
+    /// all is no error. A child on a [terminal](Command::pty) is refused: it has no input that can
+    /// be closed.
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
         self.recipe.input = Some(input.into());
         self

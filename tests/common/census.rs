@@ -95,7 +95,6 @@ pub fn open_fds() -> BTreeMap<i32, String> {
     fds
 }
 
-/// How many open descriptors are pidfds.
 /// Direct children of this process, zombies included.
 pub fn children() -> Vec<(i32, char)> {
     let me = std::process::id() as i32;

@@ -1,11 +1,21 @@
 //! Tests that need a process for themselves.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
 /// Marks the process that runs one test alone.
 const MARK: &str = "ACTIX_PROCESS_ISOLATED";
+
+/// Between the name of a test and the reason why it is not run.
+const SKIPPED: &str = ": skipped: ";
+
+/// Tells why the rest of a test is not run, past the harness, which hides what a test prints.
+pub fn skipped(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    let _ = writeln!(io::stderr(), "{test}{SKIPPED}{why}");
+}
 
 /// Whether this is a process that runs one test alone.
 pub fn is_isolated() -> bool {
@@ -49,4 +59,7 @@ pub fn isolated_from(
         text.contains("1 passed"),
         "no test is named {name}:\n{text}"
     );
+    for (_, why) in text.lines().filter_map(|line| line.split_once(SKIPPED)) {
+        let _ = writeln!(io::stderr(), "{name}{SKIPPED}{why}");
+    }
 }

@@ -7,10 +7,13 @@ pub mod census;
 pub mod example;
 pub mod helper;
 pub mod hoarder;
+pub mod host;
 pub mod hung;
 pub mod isolated;
 pub mod limits;
+pub mod refuse;
 pub mod taking;
+pub mod told;
 pub mod trace;
 pub mod watched;
 
@@ -28,6 +31,13 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
             .await
             .expect("the test did not end in time")
     })
+}
+
+/// Waits for `future`, as long as anything may take.
+pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    actix_rt::time::timeout(DEADLINE, future)
+        .await
+        .expect("nothing came in time")
 }
 
 /// Waits until `condition` gives something; fails with `what` and what `seen` says if it never

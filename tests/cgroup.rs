@@ -1,0 +1,141 @@
+//! Children in a cgroup (version 2) that the test mounts, where root may.
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use actix_process::{Command, NoProtocol, Signal, SpawnStep};
+use common::census::is_gone;
+use common::helper::helper;
+use common::isolated::skipped;
+use common::told::may_change_ids;
+use common::trace::{Trace, data_of};
+use common::{eventually, run};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use tempfile::TempDir;
+
+/// A new cgroup. Unmounted when it drops; [`remove`](Self::remove) removes it before.
+struct Cgroup {
+    root: TempDir,
+    name: String,
+}
+
+impl Cgroup {
+    /// None where that may not be: the reason is printed.
+    fn make(purpose: &str) -> Option<Self> {
+        if !may_change_ids() {
+            return None;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let what = Some("cgroup2");
+        if let Err(error) = mount(what, root.path(), what, MsFlags::empty(), None::<&str>) {
+            skipped(&format!("no cgroup v2 can be mounted: {error}"));
+            return None;
+        }
+        let name = format!("actix-process-test-{purpose}-{}", std::process::id());
+        let group = Self { root, name };
+        match fs::create_dir(group.path()) {
+            Ok(()) => Some(group),
+            Err(error) => {
+                skipped(&format!("no cgroup can be made: {error}"));
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.root.path().join(&self.name)
+    }
+
+    fn open(&self) -> OwnedFd {
+        File::open(self.path()).unwrap().into()
+    }
+
+    fn members(&self) -> String {
+        fs::read_to_string(self.path().join("cgroup.procs")).unwrap_or_default()
+    }
+
+    /// It can be removed once the kernel has let go of its last process.
+    async fn remove(self) {
+        let removed = || fs::remove_dir(self.path()).ok();
+        eventually("the cgroup to be empty", removed, || self.members()).await;
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.path());
+        // Another test's child may be about to exec, with the directory still open.
+        let _ = umount2(self.root.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn a_child_is_in_its_cgroup_from_the_start() {
+    let Some(group) = Cgroup::make("start") else {
+        return;
+    };
+    run(async {
+        let child = || Command::new("cat").arg("/proc/self/cgroup");
+        let line = format!("0::/{}", group.name);
+        // Also one that gives up the privilege for it: it joins before.
+        let as_nobody = child().user("nobody").current_dir("/");
+        for child in [child(), as_nobody] {
+            let output = child.cgroup(group.open()).output().await.unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.lines().any(|l| l == line), "{text}");
+        }
+        let ours = fs::read_to_string("/proc/self/cgroup").unwrap();
+        assert!(!ours.contains(&group.name), "{ours}");
+        group.remove().await;
+    });
+}
+
+#[test]
+fn a_directory_that_is_no_cgroup_is_the_step_limits() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let child = Command::new("true").cgroup(File::open(directory.path()).unwrap().into());
+        let error = child.spawn(NoProtocol).await.unwrap_err();
+        assert_eq!(
+            (error.step(), error.subject()),
+            (SpawnStep::Limits, "cgroup")
+        );
+        assert_eq!(error.errno(), Some(nix::libc::ENOENT));
+    });
+}
+
+#[test]
+fn whoever_left_the_group_dies_with_the_cgroup() {
+    let Some(group) = Cgroup::make("kill") else {
+        return;
+    };
+    let kill = group.path().join("cgroup.kill");
+    if !kill.exists() {
+        return skipped("the kernel has no cgroup.kill");
+    }
+    run(async {
+        // The child, which leads a group, and its child, which left that group.
+        let child = helper(["leave", "4", "setpgid", "say", "left", "pause", "pause"]);
+        let child = child.process_group(0).cgroup(group.open());
+        let (trace, protocol) = Trace::start();
+        let process = child.spawn(&protocol).await.unwrap();
+        trace.output(&process, 1, "left\n").await;
+        let heir = trace
+            .until(&process, "the heir's pid", |events| {
+                let text = String::from_utf8(data_of(events, 1)).ok()?;
+                let (pid, _) = text.split_once("held ")?.1.split_once('\n')?;
+                pid.parse().ok()
+            })
+            .await;
+        assert!(!is_gone(heir));
+        fs::write(kill, "1").unwrap();
+        let history = trace.ended(&process).await;
+        assert_eq!(history.status().signal(), Some(Signal::KILL));
+        let gone = || is_gone(heir).then_some(());
+        eventually("the heir's death", gone, || heir.to_string()).await;
+        group.remove().await;
+    });
+}

@@ -1,0 +1,17 @@
+//! Hosts whose children are counted when they are done.
+
+use super::census::children;
+use super::isolated::isolated;
+use super::{eventually, run};
+
+/// Runs a test as a process that has no other children, and holds that none survives it.
+pub fn in_a_host_of_its_own(name: &str, test: impl FnOnce()) {
+    isolated(name, || {
+        test();
+        run(eventually(
+            "no survivor",
+            || children().is_empty().then_some(()),
+            || format!("{:?}", children()),
+        ));
+    });
+}
