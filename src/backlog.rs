@@ -127,16 +127,18 @@ impl Backlog {
         }
     }
 
-    /// Nothing leaves the queue any more. Gives whom to wake.
+    /// Nothing leaves the queue any more. Gives whom to wake, and what is left of the producer.
     #[must_use]
-    pub(crate) fn stop(&mut self) -> Vec<Waker> {
-        if let Some(producer) = self.producer.take() {
+    pub(crate) fn stop(&mut self) -> (Vec<Waker>, Option<impl Sized + use<>>) {
+        let producer = self.producer.take();
+        if let Some(producer) = &producer {
             (producer.tell)(ProducerCommand::Stop);
         }
-        self.take_waiters()
+        (self.take_waiters(), producer)
     }
 
-    fn take_waiters(&mut self) -> Vec<Waker> {
+    #[must_use]
+    pub(crate) fn take_waiters(&mut self) -> Vec<Waker> {
         self.waiters.drain(..).map(|(_, waker)| waker).collect()
     }
 

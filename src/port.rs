@@ -323,9 +323,9 @@ impl Port {
     pub(crate) fn closed(&self) {
         let mut state = lock(&self.state);
         let route = state.route.take();
-        let waiters = state.backlog.stop();
+        let (waiters, producer) = state.backlog.stop();
         drop(state);
-        drop(route);
+        drop((route, producer));
         waiters.into_iter().for_each(Waker::wake);
         if let Some(feed) = &self.feed {
             feed.end();
