@@ -287,13 +287,15 @@ impl Port {
         let mut state = lock(&self.state);
         state.closing = true;
         self.valve.set(true);
+        // A sink that waits for room will get none, however long the child takes to read the rest.
+        let waiters = state.backlog.take_waiters();
         if matches!(command, FdCommand::Close) && state.backlog.has_producer() {
             state.close_waits = true;
-            return;
-        }
-        if let Some(route) = &state.route {
+        } else if let Some(route) = &state.route {
             route.send(self.fd, command);
         }
+        drop(state);
+        waiters.into_iter().for_each(Waker::wake);
     }
 
     /// For the reading half of a terminal: the writing half is to be flushed, then both close.
