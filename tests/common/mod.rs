@@ -53,6 +53,14 @@ pub async fn eventually<T>(
     }
 }
 
+/// The most memory that this process ever used, in bytes.
+pub fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<usize>().unwrap() * 1024
+}
+
 /// Makes every thread run that spawns, failed and cancelled ones included, ever start for good;
 /// gives the census then.
 pub async fn start_all_threads() -> census::Census {
