@@ -191,11 +191,13 @@ impl Port {
 
     /// Ready when a sink may write.
     pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
+        // Declared before the lock's guard, so dropped after it.
+        let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         if state.route.is_none() || state.closing {
             return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
         }
-        state.backlog.poll_room(sink, cx).map(Ok)
+        state.backlog.poll_room(sink, &mut waker).map(Ok)
     }
 
     /// Ready when everything that was queued is written, or lost.
@@ -204,11 +206,12 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         if state.route.is_none() {
             return Poll::Ready(self.fate(&state));
         }
-        state.backlog.poll_empty(sink, cx).map(Ok)
+        state.backlog.poll_empty(sink, &mut waker).map(Ok)
     }
 
     /// Ready when the descriptor is closed.
@@ -217,16 +220,18 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         match state.route {
             None | Some(Route::Recorder(_)) => Poll::Ready(self.fate(&state)),
-            Some(Route::Actor(_)) => state.backlog.wait(sink, cx).map(Ok),
+            Some(Route::Actor(_)) => state.backlog.wait(sink, &mut waker).map(Ok),
         }
     }
 
     /// A sink is gone.
     pub(crate) fn forget(&self, sink: SinkId) {
-        lock(&self.state).backlog.forget(sink);
+        let waker = lock(&self.state).backlog.forget(sink);
+        drop(waker);
     }
 
     /// What became of the queue of a closed descriptor.

@@ -3,9 +3,11 @@
 mod common;
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use actix::prelude::*;
+use actix::System;
 use actix_process::{Bytes, Fd, FdSink, NoProtocol, WriteError};
 use common::census::Census;
 use common::helper::{helper, pattern};
@@ -127,6 +129,46 @@ fn waiting_sinks_that_are_woken_together_do_not_all_find_room() {
         assert_eq!(ledger.most(), MARK);
         process.close_stdin();
         assert!(process.ended().await.unwrap().success());
+    });
+}
+
+/// A waker that owns a sink, as that of an executor owns its task.
+#[expect(dead_code, reason = "held for what its drop does")]
+struct Owner(Mutex<FdSink>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_may_own_a_sink_of_the_same_descriptor() {
+    run(async {
+        let process = helper(["pause"]).spawn(NoProtocol).await.unwrap();
+        fill(&process, 0).await;
+        process.write(vec![0; MARK]).unwrap();
+        let sinks = process.clone();
+        // In a thread of its own: it could lock itself out.
+        let thread = thread::spawn(move || {
+            let wait = |sink: &mut FdSink, waker: Waker| {
+                let mut context = Context::from_waker(&waker);
+                assert_eq!(sink.poll_ready_unpin(&mut context), Poll::Pending);
+            };
+            let owner = || Waker::from(Arc::new(Owner(Mutex::new(sinks.stdin()))));
+            let mut sink = sinks.stdin();
+            wait(&mut sink, owner());
+            // The waker goes for another one, and that with its sink.
+            wait(&mut sink, owner());
+            drop(sink);
+        });
+        common::eventually(
+            "the sinks to be dropped",
+            || thread.is_finished().then_some(()),
+            || "a thread that hangs".to_owned(),
+        )
+        .await;
+        thread.join().unwrap();
+        process.kill().unwrap();
+        process.ended().await.unwrap();
     });
 }
 
