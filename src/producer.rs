@@ -145,7 +145,7 @@ impl ProcessHandle {
 }
 
 /// A producer's registration; dropping it unregisters the producer, and lets a close happen that
-/// waited for it. The producer is told nothing more then.
+/// waited for it. The producer is told nothing more then, but for what is in its mailbox already.
 #[must_use = "dropping it unregisters the producer"]
 pub struct ProducerGuard {
     child: Arc<Child>,
