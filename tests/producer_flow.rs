@@ -6,11 +6,13 @@ use actix::prelude::*;
 use actix_process::ProducerCommand::{self, Pause, Resume, Stop};
 use actix_process::ProducerKind::{self, Pull, Push};
 use actix_process::{Command, Fd, ProcessHandle, ProducerGuard, ToProducer};
+use common::census::Census;
 use common::helper::{counted, digest, helper};
+use common::isolated::isolated;
 use common::ledger::Ledger;
 use common::producing::PIPE;
-use common::run;
 use common::trace::{Trace, data_of};
+use common::{run, start_all_threads};
 use tokio::sync::oneshot;
 
 const TOTAL: usize = 100 * 1024 * 1024;
@@ -151,44 +153,64 @@ fn digest_of(total: usize) -> String {
     format!("digest {all:x}\n")
 }
 
-/// That a push producer was paused and resumed in turn, many times, and never told to stop.
+/// That a push producer was paused and resumed in turn, and never told to stop.
 fn assert_in_turn(told: &[ProducerCommand]) {
-    let least = TOTAL / (MARK + CHUNK) / 2;
-    assert!(told.len() > least, "{} commands", told.len());
     for (at, command) in told.iter().enumerate() {
         let wanted = if at % 2 == 0 { Pause } else { Resume };
         assert_eq!(*command, wanted, "command {at}");
     }
 }
 
-/// Pours everything into the 0 of `command`; gives what the child said.
+/// Pours so much, in chunks of one size, into the 0 of `command`; gives what the child said.
 async fn pour_all(
     command: &Command,
     kind: ProducerKind,
-    chunk: usize,
+    sizes: (usize, usize),
     elsewhere: bool,
 ) -> (Ledger, Vec<ProducerCommand>, String) {
     let arbiter = elsewhere.then(Arbiter::new);
     let (trace, protocol) = Trace::start();
     let process = command.spawn(&protocol).await.unwrap();
-    let (ledger, told) = pour(&process, 0, kind, (chunk, TOTAL), arbiter.as_ref()).await;
+    let (ledger, told) = pour(&process, 0, kind, sizes, arbiter.as_ref()).await;
     let history = trace.ended(&process).await;
     history.assert_rules(&[0, 1, 2]);
     assert!(history.status().success());
     assert_eq!(ledger.held(), 0);
     if let Some(arbiter) = arbiter {
         arbiter.stop();
+        arbiter.join().unwrap();
     }
     (ledger, told.await.unwrap(), history.text(1))
+}
+
+#[test]
+fn pouring_leaves_nothing() {
+    isolated("pouring_leaves_nothing", || {
+        run(async {
+            start_all_threads().await;
+            let before = Census::quiet().await;
+            for (kind, elsewhere) in [(Push, false), (Pull, false), (Push, true), (Pull, true)] {
+                let child = helper(["digest", "0", "0"]);
+                let sizes = (MARK, 100 * MARK);
+                let (ledger, _, said) = pour_all(&child, kind, sizes, elsewhere).await;
+                assert_eq!(said, digest_of(100 * MARK));
+                assert_eq!(ledger.held(), 0);
+            }
+            before.assert_restored_but_spawners().await;
+        });
+    });
 }
 
 #[test]
 fn a_hundred_mebibytes_of_a_push_producer_reach_a_slow_child() {
     run(async {
         let child = helper(["digest", "0", "300"]);
-        let (ledger, told, said) = pour_all(&child, Push, CHUNK, false).await;
+        let (ledger, told, said) = pour_all(&child, Push, (CHUNK, TOTAL), false).await;
         assert_eq!(said, digest_of(TOTAL));
         assert_in_turn(&told);
+        // It fills the queue before the writer has its turn.
+        let least = TOTAL / (MARK + CHUNK);
+        assert!(told.len() > least, "{} commands", told.len());
         assert_eq!(ledger.most(), MARK + CHUNK);
     });
 }
@@ -197,19 +219,16 @@ fn a_hundred_mebibytes_of_a_push_producer_reach_a_slow_child() {
 fn a_hundred_mebibytes_of_a_push_producer_on_another_arbiter_reach_sha256sum() {
     run(async {
         let child = Command::new("sha256sum");
-        let (ledger, told, said) = pour_all(&child, Push, CHUNK, true).await;
+        let (ledger, told, said) = pour_all(&child, Push, (CHUNK, TOTAL), true).await;
         assert_eq!(said, SHA256);
-        for (at, command) in told.iter().enumerate() {
-            let wanted = if at % 2 == 0 { Pause } else { Resume };
-            assert_eq!(*command, wanted, "command {at}");
-        }
+        assert_in_turn(&told);
         assert!(ledger.most() <= MARK + CHUNK, "{}", ledger.most());
     });
 }
 
 /// That a pull producer was asked once for each of its chunks, and has one in the queue at most.
 async fn assert_pulled(child: &Command, elsewhere: bool, wanted: &str) {
-    let (ledger, told, said) = pour_all(child, Pull, MARK, elsewhere).await;
+    let (ledger, told, said) = pour_all(child, Pull, (MARK, TOTAL), elsewhere).await;
     assert_eq!(said, wanted);
     assert_eq!(told.len(), TOTAL / MARK);
     assert!(told.iter().all(|command| *command == Resume), "{told:?}");

@@ -3,11 +3,12 @@
 mod common;
 
 use actix_process::{Command, Fd, NoProtocol};
+use common::census::Census;
 use common::helper::{counted, digest, helper};
 use common::isolated::isolated;
 use common::ledger::Ledger;
 use common::taking::bytes;
-use common::{peak_memory, run};
+use common::{peak_memory, run, start_all_threads};
 use futures::{SinkExt, StreamExt};
 
 const TOTAL: usize = 100 * 1024 * 1024;
@@ -86,12 +87,15 @@ fn a_hundred_mebibytes_go_from_one_childs_stream_to_anothers_sink() {
         "a_hundred_mebibytes_go_from_one_childs_stream_to_anothers_sink",
         || {
             run(async {
+                start_all_threads().await;
                 forward(4 * 1024 * 1024).await;
+                let census = Census::quiet().await;
                 let before = peak_memory();
                 assert_eq!(forward(TOTAL).await, wanted());
                 // The kernel's count may lag by some pages, either way.
                 let grown = peak_memory().saturating_sub(before);
                 assert!(grown < 8 << 20, "{grown} bytes more than before");
+                census.assert_restored_but_spawners().await;
             });
         },
     );
