@@ -11,7 +11,7 @@ use common::census::Census;
 use common::helper::helper;
 use common::isolated::isolated;
 use common::ledger::Ledger;
-use common::producing::{Note, PIPE, Producer, fill};
+use common::producing::{Note, PIPE, Producer, fill, flushed};
 use common::trace::{Die, Trace};
 use common::{run, start_all_threads};
 use futures::{FutureExt, SinkExt};
@@ -25,12 +25,6 @@ fn reading(bytes: usize) -> Command {
         "take", "3", "1", "take", "0", &bytes, "take", "0", "4", "drain", "0", "exit", "9",
     ]);
     child.fd(3, Fd::write())
-}
-
-async fn flush(process: &ProcessHandle, fd: i32) {
-    let mut sink = process.sink(fd);
-    let flushed = actix_rt::time::timeout(common::DEADLINE, sink.flush()).await;
-    flushed.expect("the queue is not written").unwrap();
 }
 
 fn close_stdin(process: &ProcessHandle) {
@@ -85,14 +79,14 @@ async fn assert_waiting(paused: bool, kind: ProducerKind) {
         close(&process);
         assert_waits(&producer, &process).await;
 
-        flush(&process, 0).await;
+        flushed(&process, 0).await;
         assert_waits(&producer, &process).await;
         if kind == Pull || paused {
             told.push(Resume);
         }
         assert_eq!(producer.told_so_far(0).await, told);
         guard.write("last").unwrap();
-        flush(&process, 0).await;
+        flushed(&process, 0).await;
         assert_waits(&producer, &process).await;
         if kind == Pull {
             told.push(Resume);
@@ -160,7 +154,7 @@ fn lose_connection_waits_for_the_producer_of_each_descriptor() {
         drop(zero);
         assert_eq!(producer.notes.lost(0).await, CloseReason::ByParent);
         five.write("more").unwrap();
-        flush(&process, 5).await;
+        flushed(&process, 5).await;
         producer.caught_up().await;
         assert!(!producer.notes.is_lost(5));
         drop(five);

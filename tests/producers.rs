@@ -7,7 +7,7 @@ use actix_process::ProducerKind::{self, Pull, Push};
 use actix_process::{Fd, ProcessHandle, ProducerError};
 use common::helper::helper;
 use common::ledger::Ledger;
-use common::producing::{PIPE, Producer, fill};
+use common::producing::{PIPE, Producer, fill, flushed};
 use common::run;
 use futures::SinkExt;
 
@@ -24,13 +24,6 @@ fn in_two_steps() -> actix_process::Command {
 
 fn go(process: &ProcessHandle) {
     process.write_to_child(3, "!").unwrap();
-}
-
-/// Waits until all that was queued is in the child's pipe.
-async fn flushed(process: &ProcessHandle, fd: i32) {
-    let mut sink = process.sink(fd);
-    let flushed = actix_rt::time::timeout(common::DEADLINE, sink.flush()).await;
-    flushed.expect("the queue is not written").unwrap();
 }
 
 #[test]

@@ -10,22 +10,14 @@ use actix_process::{PtySize, WriteError};
 use common::helper::{helper, pattern};
 use common::ledger::Ledger;
 use common::producing::{PIPE, fill};
-use common::run;
 use common::trace::Trace;
+use common::{run, soon};
 use futures::{FutureExt, SinkExt};
 
 /// With so many bytes in the queue a sink has no room.
 const MARK: usize = 64 * 1024;
 
 const CLOSED: Result<(), WriteError> = Err(WriteError::Closed { fd: 0 });
-
-/// What `future` gives before the deadline.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match actix_rt::time::timeout(common::DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} does not resolve"),
-    }
-}
 
 /// A child that reads nothing from 0 before 3 says so, then does `then`.
 fn held_up(then: &[&str]) -> Command {

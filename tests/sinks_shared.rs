@@ -15,7 +15,7 @@ use common::isolated::isolated;
 use common::ledger::Ledger;
 use common::producing::fill;
 use common::trace::Trace;
-use common::{block_on_thread, run, start_all_threads};
+use common::{block_on_thread, run, soon, start_all_threads};
 use futures::{FutureExt, Sink, SinkExt};
 use tokio_util::codec::{LengthDelimitedCodec, LinesCodec, LinesCodecError};
 
@@ -122,9 +122,7 @@ fn waiting_sinks_that_are_woken_together_do_not_all_find_room() {
             }
         });
         process.write_to_child(3, "!").unwrap();
-        let all = futures::future::join_all(writers);
-        let all = actix_rt::time::timeout(common::DEADLINE, all).await;
-        all.expect("a sink starves");
+        soon("all of them", futures::future::join_all(writers)).await;
         // One that finds a byte less than the mark adds an item; there are whole items only.
         assert_eq!(ledger.most(), MARK);
         process.close_stdin();
@@ -278,8 +276,7 @@ fn sinks_leave_nothing_however_they_end() {
                     _ => assert_eq!(sink.close().now_or_never(), None),
                 }
                 process.close_stdin();
-                let ended = actix_rt::time::timeout(common::DEADLINE, process.ended());
-                ended.await.expect("it does not end").unwrap();
+                soon("its end", process.ended()).await.unwrap();
             }
             before.assert_restored_but_spawners().await;
         });

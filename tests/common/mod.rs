@@ -32,6 +32,15 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
     })
 }
 
+/// What `future` gives before the deadline. One that is ready by then, but that nobody woke, is late.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let deadline = std::pin::pin!(actix_rt::time::sleep(DEADLINE));
+    match futures::future::select(deadline, std::pin::pin!(future)).await {
+        futures::future::Either::Left(_) => panic!("{what} does not resolve"),
+        futures::future::Either::Right((value, _)) => value,
+    }
+}
+
 /// Waits until `condition` gives something; fails with `what` and what `seen` says if it never
 /// does. For what can only be looked at, like /proc.
 pub async fn eventually<T>(

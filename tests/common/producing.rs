@@ -9,8 +9,8 @@ use actix_process::{ProducerCommand, ProducerError, ProducerGuard, ProducerKind,
 use futures::SinkExt;
 use tokio::sync::{Notify, oneshot};
 
-use super::DEADLINE;
 use super::trace::Die;
+use super::{DEADLINE, soon};
 
 /// What a pipe holds whose child does not read.
 pub const PIPE: usize = 64 * 1024;
@@ -18,8 +18,8 @@ pub const PIPE: usize = 64 * 1024;
 /// Fills the pipe of `fd`, which the child does not read: from now on the queue keeps all it gets.
 pub async fn fill(process: &ProcessHandle, fd: i32) {
     let mut sink = process.sink(fd);
-    let sent = actix_rt::time::timeout(DEADLINE, sink.send(Bytes::from(vec![0; PIPE]))).await;
-    sent.expect("the pipe holds less").unwrap();
+    let sent = soon("a pipe full", sink.send(vec![0; PIPE].into()));
+    sent.await.unwrap();
 }
 
 /// One thing that the actor was told.
@@ -31,6 +31,12 @@ pub enum Note {
     Event(ProcessEvent),
     /// It has stopped.
     Stopped,
+}
+
+/// Waits until all that was queued for `fd` is written.
+pub async fn flushed(process: &ProcessHandle, fd: i32) {
+    let mut sink = process.sink(fd);
+    soon("the flush", sink.flush()).await.unwrap();
 }
 
 /// The list, which outlives the actor.
@@ -202,8 +208,7 @@ impl Producer {
     pub async fn caught_up(&self) {
         let (tell, told) = oneshot::channel();
         self.actor.do_send(Mark(tell));
-        let told = actix_rt::time::timeout(DEADLINE, told).await;
-        told.expect("its mailbox is not handled").unwrap();
+        soon("a message to it", told).await.unwrap();
     }
 
     /// Lets the actor have a guard.
