@@ -134,7 +134,7 @@ impl Notes {
     }
 
     /// Holds that the last that the producer of `fd` was told is `Stop`, once, and that its protocol
-    /// learned of the close right after it.
+    /// learned of the close later.
     pub fn assert_stop_before_close(&self, fd: i32) {
         let notes = self.all();
         let is_stop = |note: &&Note| **note == Note::Told(fd, ProducerCommand::Stop);
