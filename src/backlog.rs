@@ -1,7 +1,7 @@
 //! What is queued for one descriptor that we write, and who is told how much it is: a producer,
 //! and any number of sinks. Plain data; its port locks it.
 
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 /// Above this a push producer is paused and a sink has no room: Twisted's
 /// `FileDescriptor.bufferSize`.
@@ -127,47 +127,55 @@ impl Backlog {
         }
     }
 
-    /// Nothing leaves the queue any more. Gives whom to wake.
+    /// Nothing leaves the queue any more. Gives whom to wake, and what is left of the producer.
     #[must_use]
-    pub(crate) fn stop(&mut self) -> Vec<Waker> {
-        if let Some(producer) = self.producer.take() {
+    pub(crate) fn stop(&mut self) -> (Vec<Waker>, Option<impl Sized + use<>>) {
+        let producer = self.producer.take();
+        if let Some(producer) = &producer {
             (producer.tell)(ProducerCommand::Stop);
         }
-        self.take_waiters()
+        (self.take_waiters(), producer)
     }
 
-    fn take_waiters(&mut self) -> Vec<Waker> {
+    #[must_use]
+    pub(crate) fn take_waiters(&mut self) -> Vec<Waker> {
         self.waiters.drain(..).map(|(_, waker)| waker).collect()
     }
 
-    /// Ready when there is room for more.
-    pub(crate) fn poll_room(&mut self, sink: SinkId, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when there is room for more. Pending, it keeps `waker`, and leaves the one from before
+    /// in its place, to be dropped outside of the lock: a waker may own a task that owns sinks.
+    pub(crate) fn poll_room(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
         if self.bytes < HIGH_WATER {
             return Poll::Ready(());
         }
-        self.wait(sink, cx)
+        self.wait(sink, waker)
     }
 
     /// Ready when all is written.
-    pub(crate) fn poll_empty(&mut self, sink: SinkId, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_empty(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
         if self.bytes == 0 {
             return Poll::Ready(());
         }
-        self.wait(sink, cx)
+        self.wait(sink, waker)
     }
 
     /// Woken at the latest by [`stop`](Self::stop); maybe earlier than hoped for.
-    pub(crate) fn wait(&mut self, sink: SinkId, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn wait(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
         match self.waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => self.waiters.push((sink, cx.waker().clone())),
+            Some((_, before)) => std::mem::swap(before, waker),
+            None => self.waiters.push((sink, waker.clone())),
         }
         Poll::Pending
     }
 
-    /// The sink is gone: it waits for nothing.
-    pub(crate) fn forget(&mut self, sink: SinkId) {
-        self.waiters.retain(|(waiter, _)| *waiter != sink);
+    /// The sink is gone: it waits for nothing. Gives what it kept, to be dropped outside of the lock.
+    #[must_use]
+    pub(crate) fn forget(&mut self, sink: SinkId) -> Option<Waker> {
+        let at = self
+            .waiters
+            .iter()
+            .position(|(waiter, _)| *waiter == sink)?;
+        Some(self.waiters.swap_remove(at).1)
     }
 }
 
@@ -269,18 +277,19 @@ mod tests {
     #[test]
     fn a_sink_has_room_below_the_mark_and_is_woken_at_half() {
         let mut backlog = Backlog::default();
-        let context = Context::from_waker(Waker::noop());
+        let mut waker = Waker::noop().clone();
         backlog.add(HIGH_WATER - 1);
-        assert!(backlog.poll_room(1, &context).is_ready());
+        assert!(backlog.poll_room(1, &mut waker).is_ready());
         backlog.add(1);
-        assert!(backlog.poll_room(1, &context).is_pending());
-        assert!(backlog.poll_empty(2, &context).is_pending());
-        assert!(backlog.poll_empty(1, &context).is_pending());
-        backlog.forget(2);
+        assert!(backlog.poll_room(1, &mut waker).is_pending());
+        assert!(backlog.poll_empty(2, &mut waker).is_pending());
+        assert!(backlog.poll_empty(1, &mut waker).is_pending());
+        assert!(backlog.forget(2).is_some());
+        assert!(backlog.forget(2).is_none());
         assert!(backlog.subtract(LOW_WATER - 1).is_empty());
         assert_eq!(backlog.subtract(1).len(), 1);
-        assert!(backlog.poll_empty(1, &context).is_pending());
+        assert!(backlog.poll_empty(1, &mut waker).is_pending());
         assert_eq!(backlog.subtract(LOW_WATER).len(), 1);
-        assert!(backlog.poll_empty(1, &context).is_ready());
+        assert!(backlog.poll_empty(1, &mut waker).is_ready());
     }
 }

@@ -189,11 +189,13 @@ impl Port {
 
     /// Ready when a sink may write.
     pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
+        // Declared before the lock's guard, so dropped after it.
+        let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         if state.route.is_none() || state.closing {
             return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
         }
-        state.backlog.poll_room(sink, cx).map(Ok)
+        state.backlog.poll_room(sink, &mut waker).map(Ok)
     }
 
     /// Ready when everything that was queued is written, or lost.
@@ -202,11 +204,12 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         if state.route.is_none() {
             return Poll::Ready(self.fate(&state));
         }
-        state.backlog.poll_empty(sink, cx).map(Ok)
+        state.backlog.poll_empty(sink, &mut waker).map(Ok)
     }
 
     /// Ready when the descriptor is closed.
@@ -215,16 +218,18 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         match state.route {
             None | Some(Route::Recorder(_)) => Poll::Ready(self.fate(&state)),
-            Some(Route::Actor(_)) => state.backlog.wait(sink, cx).map(Ok),
+            Some(Route::Actor(_)) => state.backlog.wait(sink, &mut waker).map(Ok),
         }
     }
 
     /// A sink is gone.
     pub(crate) fn forget(&self, sink: SinkId) {
-        lock(&self.state).backlog.forget(sink);
+        let waker = lock(&self.state).backlog.forget(sink);
+        drop(waker);
     }
 
     /// What became of the queue of a closed descriptor.
@@ -285,13 +290,15 @@ impl Port {
         let mut state = lock(&self.state);
         state.closing = true;
         self.valve.set(true);
+        // A sink that waits for room will get none, however long the child takes to read the rest.
+        let waiters = state.backlog.take_waiters();
         if matches!(command, FdCommand::Close) && state.backlog.has_producer() {
             state.close_waits = true;
-            return;
-        }
-        if let Some(route) = &state.route {
+        } else if let Some(route) = &state.route {
             route.send(self.fd, command);
         }
+        drop(state);
+        waiters.into_iter().for_each(Waker::wake);
     }
 
     /// For the reading half of a terminal: the writing half is to be flushed, then both close.
@@ -321,9 +328,9 @@ impl Port {
     pub(crate) fn closed(&self) {
         let mut state = lock(&self.state);
         let route = state.route.take();
-        let waiters = state.backlog.stop();
+        let (waiters, producer) = state.backlog.stop();
         drop(state);
-        drop(route);
+        drop((route, producer));
         waiters.into_iter().for_each(Waker::wake);
         if let Some(feed) = &self.feed {
             feed.end();

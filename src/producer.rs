@@ -25,6 +25,9 @@ pub struct ToProducer {
     pub fd: i32,
     /// What it is told.
     pub command: ProducerCommand,
+    /// With the last command, the address of the mailbox that it is in: an actor whose last address
+    /// drops stops with what is in its mailbox if it had just found that empty.
+    _address: Option<Recipient<Self>>,
 }
 
 impl ToProducer {
@@ -35,6 +38,7 @@ impl ToProducer {
             process,
             fd,
             command,
+            _address: None,
         }
     }
 }
@@ -121,8 +125,14 @@ impl ProcessHandle {
         let child = Arc::downgrade(self.child());
         let tell = move |command| {
             if let Some(child) = child.upgrade() {
-                let process = Self::new(child);
-                producer.do_send(ToProducer::new(process, fd, command));
+                // Its registration, which the last command ends, may have its only address.
+                let is_last = command == ProducerCommand::Stop;
+                producer.do_send(ToProducer {
+                    process: Self::new(child),
+                    fd,
+                    command,
+                    _address: is_last.then(|| producer.clone()),
+                });
             }
         };
         let registration = port.register(kind, Box::new(tell))?;
@@ -135,7 +145,7 @@ impl ProcessHandle {
 }
 
 /// A producer's registration; dropping it unregisters the producer, and lets a close happen that
-/// waited for it. The producer is told nothing more then.
+/// waited for it. The producer is told nothing more then, but for what is in its mailbox already.
 #[must_use = "dropping it unregisters the producer"]
 pub struct ProducerGuard {
     child: Arc<Child>,

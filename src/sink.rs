@@ -22,8 +22,9 @@ impl ProcessHandle {
         self.sink(0)
     }
 
-    /// A sink for any descriptor of the child that we write: `send` waits while 64 KiB or more are
-    /// queued, `flush` until all is written, `close` closes the descriptor and waits for that.
+    /// A sink for any descriptor of the child that we write: `feed` waits while 64 KiB or more are
+    /// queued, `flush` until all is written, `send` for both, `close` closes the descriptor and
+    /// waits for that. So many small items are best fed, and flushed now and then.
     ///
     /// Any number of sinks, and the handle's own writes, may share a descriptor: what is queued
     /// is theirs together, and written in the order in which it was queued. So beyond the 64 KiB

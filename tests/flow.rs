@@ -12,8 +12,8 @@ use actix_process::{Bytes, CloseReason, Command, ExitStatus, ProcessHandle, Proc
 use actix_process::{Spawn, process_protocol};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::run;
 use common::trace::{Trace, data_of};
+use common::{peak_memory, run};
 use tokio::sync::oneshot;
 
 const TOTAL: usize = 100 * 1024 * 1024;
@@ -138,14 +138,6 @@ impl ProcessProtocol for Slow {
     }
 }
 process_protocol!(Slow);
-
-/// The most memory that this process ever used, in bytes.
-fn peak_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.unwrap().trim().trim_end_matches(" kB");
-    kib.parse::<usize>().unwrap() * 1024
-}
 
 fn assert_flat(elsewhere: bool) {
     const SIZE: usize = 200_000_000;

@@ -19,6 +19,7 @@ use nix::libc;
 /// | `say TEXT`, `tell FD TEXT` | writes a line to 1, or to FD |
 /// | `cat` | copies 0 to 1 until the end |
 /// | `drain FD` | reads FD to its end |
+/// | `digest FD MICROS` | reads FD to its end, and sleeps after each 64 KiB; says the [`digest`] |
 /// | `take FD N` | reads N bytes from FD |
 /// | `spam N` | writes N bytes to 1: those of [`pattern`] |
 /// | `tiny N` | writes N bytes to 1, one at a time |
@@ -77,6 +78,18 @@ pub fn counted(begin: usize, end: usize) -> Vec<u8> {
     bytes
 }
 
+/// A digest of bytes, given that of all words of eight bytes before them; 0 before the first.
+pub fn digest(before: u64, bytes: &[u8]) -> u64 {
+    let mut digest = before;
+    for word in bytes.chunks(8) {
+        let mut padded = [0; 8];
+        padded[..word.len()].copy_from_slice(word);
+        let mixed = digest.rotate_left(5) ^ u64::from_le_bytes(padded);
+        digest = mixed.wrapping_mul(0x517C_C1B7_2722_0A95);
+    }
+    digest
+}
+
 /// Bytes as the helper's arguments have them.
 pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     let bytes = bytes.as_ref().iter();
@@ -126,6 +139,17 @@ fn run(actions: &[String]) {
             "drain" => {
                 let fd = number(next());
                 let _ = io::copy(&mut *file(fd), &mut io::sink());
+            }
+            "digest" => {
+                let (fd, micros) = (number(next()), number(next()));
+                let mut so_far = 0;
+                let mut piece = Vec::new();
+                while let Ok(1..) = (&*file(fd)).take(64 * 1024).read_to_end(&mut piece) {
+                    so_far = digest(so_far, &piece);
+                    piece.clear();
+                    std::thread::sleep(std::time::Duration::from_micros(micros as u64));
+                }
+                tell(1, &format!("digest {so_far:x}\n"));
             }
             "take" => {
                 let fd = number(next());

@@ -10,7 +10,9 @@ pub mod hoarder;
 pub mod host;
 pub mod hung;
 pub mod isolated;
+pub mod ledger;
 pub mod limits;
+pub mod producing;
 pub mod refuse;
 pub mod taking;
 pub mod told;
@@ -40,6 +42,15 @@ pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
         .expect("nothing came in time")
 }
 
+/// What `future` gives before the deadline. One that is ready by then, but that nobody woke, is late.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let deadline = std::pin::pin!(actix_rt::time::sleep(DEADLINE));
+    match futures::future::select(deadline, std::pin::pin!(future)).await {
+        futures::future::Either::Left(_) => panic!("{what} does not resolve"),
+        futures::future::Either::Right((value, _)) => value,
+    }
+}
+
 /// Waits until `condition` gives something; fails with `what` and what `seen` says if it never
 /// does. For what can only be looked at, like /proc.
 pub async fn eventually<T>(
@@ -59,6 +70,14 @@ pub async fn eventually<T>(
         );
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The most memory that this process ever used, in bytes.
+pub fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<usize>().unwrap() * 1024
 }
 
 /// Makes every thread run that spawns, failed and cancelled ones included, ever start for good;
