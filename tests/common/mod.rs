@@ -12,6 +12,7 @@ pub mod isolated;
 pub mod limits;
 pub mod taking;
 pub mod trace;
+pub mod tty;
 pub mod watched;
 
 use std::future::Future;
