@@ -166,6 +166,10 @@ impl Child {
         let mut protocol_is_gone = false;
         let mut done = None;
         let mut hooks: [Option<Hook>; 2] = [None, None];
+        // Whoever is told of the end finds it closed.
+        if let Input::Reaped(_) = input {
+            self.release_terminal();
+        }
         // Producers are told before the protocol.
         if let Input::Closed(fd, reason) = input
             && let Some(port) = self.port(fd)
@@ -204,7 +208,6 @@ impl Child {
         }
         drop(done);
         if let Input::Reaped(_) = input {
-            self.release_terminal();
             self.tell_clock(DrainClock::reaped);
         }
         for hook in hooks.into_iter().flatten() {
