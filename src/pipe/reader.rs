@@ -162,7 +162,6 @@ impl PipeReader {
         match result {
             Ok(0) => Poll::Ready(Some(CloseReason::ByChild)),
             Ok(count) => {
-                drop(ready);
                 self.set_idle(false);
                 Poll::Ready(self.forward(buffer, count))
             }
@@ -170,7 +169,6 @@ impl PipeReader {
                 ErrorKind::WouldBlock if was_hung_up => Poll::Ready(Some(CloseReason::ByChild)),
                 ErrorKind::WouldBlock => {
                     clear(&mut ready);
-                    drop(ready);
                     self.buffer = Some(buffer);
                     // Nothing is there, so the cut has nothing more to take.
                     Poll::Ready(self.cut_after.map(|_| CloseReason::Cut))
