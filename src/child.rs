@@ -188,6 +188,10 @@ impl Child {
                 on_ended,
             } = &mut *core;
             life.step(input, |output| {
+                // Before whoever is told asks for it; the waiters come after the event.
+                if let Output::Exited(status) = output {
+                    self.outcome.set_status(status);
+                }
                 if let Some(outlet) = outlet {
                     protocol_is_gone |= !outlet.is_connected();
                     self.tell(outlet, output);

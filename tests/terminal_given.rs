@@ -41,6 +41,7 @@ fn a_given_terminal_is_the_childs_like_a_new_one() {
         let child = helper(["session", "0", "cat"]).pty(Pty::from_ends(master, slave));
         let process = child.spawn(&protocol).await.unwrap();
         let pid = process.pid().unwrap();
+        trace.output(&process, 1, "controlled true").await;
         process.write("typed\n\x04").unwrap();
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);
@@ -110,8 +111,8 @@ fn a_slave_that_the_caller_keeps_holds_up_the_end_as_an_heir_does() {
         let child = helper(["say", "x"]).pty(Pty::from_ends(master, slave));
         let process = child.spawn(&protocol).await.unwrap();
         trace.output(&process, 1, "x").await;
-        trace.exited(&process).await;
-        assert!(process.try_status().is_some());
+        let status = trace.exited(&process).await;
+        assert_eq!(process.try_status(), Some(status));
         nix::unistd::write(&kept, b"y\n").unwrap();
         trace.output(&process, 1, "y").await;
         drop(kept);

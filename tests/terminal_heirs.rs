@@ -13,6 +13,7 @@ use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::trace::{Die, Trace};
 use common::{DEADLINE, eventually, run};
+use futures::channel::oneshot;
 use futures::future::Either;
 use nix::unistd::Pid;
 
@@ -161,11 +162,17 @@ fn a_silent_heir_is_cut_by_cut_connection() {
 #[test]
 fn a_silent_heir_does_not_hold_up_a_helper_that_has_timed_out() {
     run(async {
-        let collected = leaves(&["pause"]).output().timeout(SOON);
-        let collected = actix_rt::time::timeout(DEADLINE, collected.into_future()).await;
-        match collected.expect("it hangs") {
-            Err(CollectError::TimedOut(output)) => kill(heir(&output.stdout)),
-            other => panic!("{other:?}"),
+        // Until the child had the time to leave one.
+        for timeout in (0..).map(|n| SOON * (1 << n)) {
+            let collected = leaves(&["pause"]).output().timeout(timeout);
+            let collected = actix_rt::time::timeout(DEADLINE, collected.into_future()).await;
+            let output = match collected.expect("it hangs") {
+                Err(CollectError::TimedOut(output)) => output,
+                other => panic!("{other:?}"),
+            };
+            if output.stdout.ends_with(b"\n") {
+                return kill(heir(&output.stdout));
+            }
         }
     });
 }
@@ -239,8 +246,13 @@ fn a_dropped_helper_kills_the_whole_foreground() {
         let (mut alive, theirs) = std::io::pipe().unwrap();
         let child = helper(actions).pty(SIZE).fd(3, theirs.into());
         let collecting = child.output().into_future();
-        let mut told = alive.try_clone().unwrap();
-        let told = actix_rt::task::spawn_blocking(move || told.read_exact(&mut [0; 2]));
+        let (tell, told) = oneshot::channel();
+        let (tell_end, end) = oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = tell.send(alive.read_exact(&mut [0; 2]));
+            // Child and grandchild have it open.
+            let _ = tell_end.send(alive.read_to_end(&mut Vec::new()));
+        });
         let first = futures::future::select(told, collecting);
         match actix_rt::time::timeout(DEADLINE, first).await {
             Ok(Either::Left((told, collecting))) => {
@@ -249,9 +261,7 @@ fn a_dropped_helper_kills_the_whole_foreground() {
             }
             other => panic!("{other:?}"),
         }
-        // Child and grandchild had it open.
-        let rest = actix_rt::task::spawn_blocking(move || alive.read_to_end(&mut Vec::new()));
-        let rest = actix_rt::time::timeout(DEADLINE, rest).await;
-        assert_eq!(rest.expect("somebody lives").unwrap().unwrap(), 0);
+        let end = actix_rt::time::timeout(DEADLINE, end).await;
+        assert_eq!(end.expect("somebody lives").unwrap().unwrap(), 0);
     });
 }

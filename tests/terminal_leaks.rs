@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Read;
 use std::time::Duration;
 
 use actix_process::{
@@ -141,6 +142,29 @@ fn nothing_is_left_of_a_cancelled_spawn() {
             }
             before.assert_restored_but_spawners().await;
         });
+    });
+}
+
+#[test]
+fn what_a_cancelled_child_has_started_is_killed_too() {
+    run(async {
+        let actions = [
+            "ignore", "1", "leave", "1", "pause", "tell", "3", "x", "pause",
+        ];
+        let (mut alive, theirs) = std::io::pipe().unwrap();
+        let child = helper(actions).pty(SIZE).fd(3, theirs.into());
+        let (trace, protocol) = Trace::start();
+        let mut spawning = child.spawn(&protocol);
+        assert!((&mut spawning).now_or_never().is_none());
+        // The child runs, but it is not ours yet: that would take a turn of this arbiter.
+        alive.read_exact(&mut [0; 2]).unwrap();
+        drop(spawning);
+        // Child and grandchild had it open.
+        let (tell, told) = futures::channel::oneshot::channel();
+        std::thread::spawn(move || tell.send(alive.read_to_end(&mut Vec::new())));
+        let rest = actix_rt::time::timeout(DEADLINE, told).await;
+        assert_eq!(rest.expect("somebody lives").unwrap().unwrap(), 0);
+        assert!(trace.events().is_empty());
     });
 }
 
