@@ -97,12 +97,17 @@ fn a_paused_terminal_tells_no_end_but_the_exit() {
 fn a_slow_protocol_holds_its_child_up() {
     run(async {
         const WINDOW: usize = 10_000;
+        const MESSAGES: usize = 64;
         let (hoard, protocol) = Hoarder::start_new();
         let size = LARGE.to_string();
         let child = helper(["spam", &size]).pty(raw()).window(WINDOW);
         let process = child.spawn(&protocol).await.unwrap();
         let seen = || format!("{} bytes", hoard.lock().unwrap().received.len());
-        let full = || (hoard.lock().unwrap().bytes == WINDOW).then_some(());
+        // A terminal may give a few bytes at a time.
+        let full = || {
+            let hoard = hoard.lock().unwrap();
+            (hoard.bytes == WINDOW || hoard.kept.len() == MESSAGES).then_some(())
+        };
         eventually("a full window", full, seen).await;
         actix_rt::time::sleep(A_WHILE).await;
         assert_eq!(process.try_status(), None, "it was not held up");
@@ -113,7 +118,8 @@ fn a_slow_protocol_holds_its_child_up() {
         eventually("the end", ended, seen).await;
         let hoard = hoard.lock().unwrap();
         assert!(hoard.received == pattern(LARGE));
-        assert_eq!(hoard.most_bytes, WINDOW);
+        assert!(hoard.most_bytes <= WINDOW, "{}", hoard.most_bytes);
+        assert!(hoard.most_messages <= MESSAGES, "{}", hoard.most_messages);
     });
 }
 
