@@ -103,12 +103,9 @@ fn a_slow_protocol_holds_its_child_up() {
         let child = helper(["spam", &size]).pty(raw()).window(WINDOW);
         let process = child.spawn(&protocol).await.unwrap();
         let seen = || format!("{} bytes", hoard.lock().unwrap().received.len());
-        // A terminal may give a few bytes at a time.
-        let full = || {
-            let hoard = hoard.lock().unwrap();
-            (hoard.bytes == WINDOW || hoard.kept.len() == MESSAGES).then_some(())
-        };
-        eventually("a full window", full, seen).await;
+        // The reader may also stop before the window is full: after 2 ms of data.
+        let begun = || (hoard.lock().unwrap().bytes > 0).then_some(());
+        eventually("data", begun, seen).await;
         actix_rt::time::sleep(A_WHILE).await;
         assert_eq!(process.try_status(), None, "it was not held up");
         let ended = || {
