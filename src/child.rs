@@ -166,6 +166,10 @@ impl Child {
         let mut protocol_is_gone = false;
         let mut done = None;
         let mut hooks: [Option<Hook>; 2] = [None, None];
+        // Whoever is told of the end finds it closed.
+        if let Input::Reaped(_) = input {
+            self.release_terminal();
+        }
         // Producers are told before the protocol.
         if let Input::Closed(fd, reason) = input
             && let Some(port) = self.port(fd)
@@ -184,6 +188,10 @@ impl Child {
                 on_ended,
             } = &mut *core;
             life.step(input, |output| {
+                // Before whoever is told asks for it; the waiters come after the event.
+                if let Output::Exited(status) = output {
+                    self.outcome.set_status(status);
+                }
                 if let Some(outlet) = outlet {
                     protocol_is_gone |= !outlet.is_connected();
                     self.tell(outlet, output);
@@ -204,7 +212,6 @@ impl Child {
         }
         drop(done);
         if let Input::Reaped(_) = input {
-            self.release_terminal();
             self.tell_clock(DrainClock::reaped);
         }
         for hook in hooks.into_iter().flatten() {

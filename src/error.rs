@@ -69,6 +69,13 @@ impl SpawnError {
         }
     }
 
+    pub(crate) fn pty(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Pty,
+            ..Self::invalid(subject, detail)
+        }
+    }
+
     pub(crate) fn register(subject: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             step: SpawnStep::Register,

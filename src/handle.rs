@@ -154,7 +154,7 @@ impl ProcessHandle {
     /// Closes every pipe: those we write when their queues are written, those we read at once, so
     /// that what was not read is lost. The child is not signalled; but a
     /// [terminal](crate::Command::pty) is hung up when what was written to it is, so its
-    /// foreground processes get SIGHUP.
+    /// foreground processes get SIGHUP. The kernel throws away then what they had not read yet.
     pub fn lose_connection(&self) {
         for port in self.child.ports() {
             match (port.is_terminal(), port.direction()) {

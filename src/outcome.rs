@@ -28,8 +28,13 @@ pub(crate) struct Outcome {
 const GONE: u8 = 3;
 
 impl Outcome {
-    pub(crate) fn exited(&self, status: ExitStatus) {
+    /// The status can be asked for; nobody is woken yet.
+    pub(crate) fn set_status(&self, status: ExitStatus) {
         let _ = self.status.set(status);
+    }
+
+    pub(crate) fn exited(&self, status: ExitStatus) {
+        self.set_status(status);
         self.advance(Phase::Exited as u8);
     }
 

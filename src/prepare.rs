@@ -257,6 +257,10 @@ fn check_moved(command: &Command, moved: &Moved) -> Result<(), SpawnError> {
             return Err(taken_before(target));
         }
     }
+    if command.pty.as_ref().is_some_and(Pty::is_given) && moved.pty.is_none() {
+        let taken = "an earlier spawn took its descriptors";
+        return Err(SpawnError::invalid("pty", taken));
+    }
     Ok(())
 }
 
@@ -331,27 +335,35 @@ fn at_least_a_page(window: usize) -> usize {
 
 /// The child's terminal, as it shall find it.
 fn terminal(pty: &Pty, moved: &mut Moved) -> Result<PtyEnds, SpawnError> {
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |error| SpawnError::new(SpawnStep::Pty, what, error)
-    };
     let ends = match moved.pty.take() {
-        Some(ends) => ends,
-        None if pty.is_given() => {
-            let taken = "an earlier spawn took its descriptors";
-            return Err(SpawnError::invalid("pty", taken));
+        Some(ends) => {
+            check_given(&ends)?;
+            ends
         }
-        None => sys::tty::open().map_err(failed("opening a terminal"))?,
+        None => sys::tty::open().map_err(pty_failed("opening a terminal"))?,
     };
-    let master = ends.master.as_fd();
-    sys::tty::check_master(master).map_err(failed("the master that was given"))?;
-    sys::tty::size(ends.slave.as_fd()).map_err(failed("the slave that was given"))?;
+    let (master, slave) = (ends.master.as_fd(), ends.slave.as_fd());
     if let Some(size) = pty.size {
-        sys::tty::set_size(master, size).map_err(failed("its size"))?;
+        sys::tty::set_size(master, size).map_err(pty_failed("its size"))?;
     }
-    sys::tty::set_modes(ends.slave.as_fd(), pty.raw, pty.echo).map_err(failed("its modes"))?;
-    sys::io::set_nonblocking(master).map_err(failed("its master"))?;
+    sys::tty::set_modes(slave, pty.raw, pty.echo).map_err(pty_failed("its modes"))?;
+    sys::io::set_nonblocking(master).map_err(pty_failed("its master"))?;
     Ok(ends)
+}
+
+/// Before anything about them is changed.
+fn check_given(ends: &PtyEnds) -> Result<(), SpawnError> {
+    let (of_master, of_slave) = ("the master that was given", "the slave that was given");
+    let (master, slave) = (ends.master.as_fd(), ends.slave.as_fd());
+    sys::tty::check_master(master).map_err(pty_failed(of_master))?;
+    match sys::tty::is_slave_of(slave, master).map_err(pty_failed(of_slave))? {
+        true => Ok(()),
+        false => Err(SpawnError::pty(of_slave, "is not the master's other end")),
+    }
+}
+
+fn pty_failed(what: &str) -> impl FnOnce(std::io::Error) -> SpawnError {
+    move |error| SpawnError::new(SpawnStep::Pty, what, error)
 }
 
 fn error_of(

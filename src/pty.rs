@@ -57,6 +57,10 @@ impl Pty {
     /// not: the slave is closed in the parent when the child has it, the master with the child's
     /// pipes. The master is made non-blocking, for every duplicate of it too. Size and modes stay as
     /// they are unless set.
+    ///
+    /// Ends that do not belong together, and a terminal that controls a session already, make the
+    /// spawn fail at [`SpawnStep::Pty`](crate::SpawnStep::Pty). Whoever keeps a duplicate of the slave
+    /// holds up the end of the output, as an heir does.
     pub fn from_ends(master: OwnedFd, slave: OwnedFd) -> Self {
         let ends = PtyEnds { master, slave };
         Self {

@@ -210,8 +210,7 @@ impl<T> Collect<T> {
     }
 
     /// Writes `input` to the child's standard input and closes it. A child that does not read it
-    /// all is no error. A child on a [terminal](Command::pty) is refused: it has no input that can
-    /// be closed.
+    /// all is no error. Refused with a [`pty`](Command::pty), whose input cannot be closed alone.
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
         self.recipe.input = Some(input.into());
         self

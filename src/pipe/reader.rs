@@ -1,12 +1,13 @@
 //! The actor that reads one descriptor of a child and forwards what comes.
 
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
+use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::buffers::{self, Buffer, LARGE, SMALL};
 use super::{Closing, End, failed};
@@ -25,6 +26,8 @@ const READS_PER_TURN: u32 = 16;
 /// No terminal holds more than this, so a cut that has read it has taken what was there. (The
 /// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
 const MOST_IN_TERMINAL: usize = 1024 * 1024;
+
+type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
 
 /// Where what is read goes.
 #[derive(Debug)]
@@ -116,7 +119,7 @@ impl PipeReader {
         Poll::Pending
     }
 
-    /// One read(2), when the descriptor is readable. Ready(Some): closed.
+    /// One read(2), when the descriptor is readable, or to be cut. Ready(Some): closed.
     fn poll_read_once(
         &mut self,
         cx: &mut TaskContext<'_>,
@@ -126,9 +129,11 @@ impl PipeReader {
             return Poll::Ready(Some(CloseReason::Gone));
         };
         let mut ready = match source.poll_read_ready(cx) {
-            Poll::Ready(Ok(ready)) => ready,
+            Poll::Ready(Ok(ready)) => Some(ready),
             // The runtime is going down.
             Poll::Ready(Err(_)) => return Poll::Ready(Some(CloseReason::Gone)),
+            // A cut does not wait: the read finds what is there, or that nothing is.
+            Poll::Pending if self.cut_after.is_some() => None,
             Poll::Pending => {
                 self.buffer = None;
                 self.set_idle(true);
@@ -145,23 +150,22 @@ impl PipeReader {
         let result = sys::io::read(source.as_fd(), space);
         if matches!(result, Ok(count) if count > 0 && count < wanted) && !source.is_terminal() {
             // A pipe gives all it has: a short read empties it. What comes later is a new edge.
-            ready.clear_ready();
+            clear(&mut ready);
         }
         // Nobody had the terminal's other end at some time: somebody may have opened it again, but
         // such a readiness never goes away.
-        let was_hung_up = source.is_terminal() && ready.ready().is_read_closed();
+        let is_closed = |ready: &Readiness<'_>| ready.ready().is_read_closed();
+        let was_hung_up = source.is_terminal() && ready.as_ref().is_some_and(is_closed);
         match result {
             Ok(0) => Poll::Ready(Some(CloseReason::ByChild)),
             Ok(count) => {
-                drop(ready);
                 self.set_idle(false);
                 Poll::Ready(self.forward(buffer, count))
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if was_hung_up => Poll::Ready(Some(CloseReason::ByChild)),
                 ErrorKind::WouldBlock => {
-                    ready.clear_ready();
-                    drop(ready);
+                    clear(&mut ready);
                     self.buffer = Some(buffer);
                     // Nothing is there, so the cut has nothing more to take.
                     Poll::Ready(self.cut_after.map(|_| CloseReason::Cut))
@@ -242,6 +246,12 @@ impl PipeReader {
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;
         }
+    }
+}
+
+fn clear(ready: &mut Option<Readiness<'_>>) {
+    if let Some(ready) = ready {
+        ready.clear_ready();
     }
 }
 

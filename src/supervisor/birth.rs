@@ -211,6 +211,8 @@ impl Drop for Newborn {
             drop(entry);
             reply.answer(Err(error));
         });
+        // It may have run for a moment, and have started others.
+        let _ = child.cell.signal_group(Signal::KILL);
         if let Err(SignalError::NotPermitted) = child.cell.signal(Signal::KILL) {
             log::warn!(
                 "process {} may not be killed: {} lives on",

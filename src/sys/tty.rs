@@ -41,9 +41,26 @@ pub(crate) fn open() -> io::Result<PtyEnds> {
 
 /// Whether `fd` is a terminal's master.
 pub(crate) fn check_master(fd: BorrowedFd<'_>) -> io::Result<()> {
+    number(fd, libc::TIOCGPTN).map(drop)
+}
+
+/// Whether `slave` is the other end of this master.
+///
+/// # Errors
+///
+/// The kernel's if `slave` is no terminal at all.
+pub(crate) fn is_slave_of(slave: BorrowedFd<'_>, master: BorrowedFd<'_>) -> io::Result<bool> {
+    // Of a master it tells the slave's number.
+    let same = number(slave, libc::TIOCGDEV)? == number(master, libc::TIOCGDEV)?;
+    Ok(same && check_master(slave).is_err())
+}
+
+/// What one of the ioctls says that give an unsigned int.
+fn number(fd: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<libc::c_uint> {
     let mut number: libc::c_uint = 0;
-    // SAFETY: TIOCGPTN writes one unsigned int into the live local.
-    cvt(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGPTN, &raw mut number) }.into()).map(drop)
+    // SAFETY: the callers' requests write one unsigned int, into the live local.
+    cvt(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut number) }.into())?;
+    Ok(number)
 }
 
 pub(crate) fn size(fd: BorrowedFd<'_>) -> io::Result<PtySize> {

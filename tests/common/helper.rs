@@ -11,6 +11,9 @@ use std::process::{self, Stdio};
 
 use actix_process::Command;
 use nix::libc;
+use nix::sys::signal::SigSet;
+
+use super::tty;
 
 /// A command that runs `actions`, one after the other:
 ///
@@ -34,7 +37,9 @@ use nix::libc;
 /// | `leave N ACTION...` | leaves a grandchild that runs the next N words; says `held PID` |
 /// | `close FD` | closes FD |
 /// | `ignore SIGNAL`, `raise SIGNAL` | by number |
-/// | `setpgid` | makes a process group of its own |
+/// | `block SIGNAL`, `await SIGNAL` | by number; the second waits for a blocked one, says `got SIGNAL` |
+/// | `setpgid`, `setsid` | makes a process group, or a session, of its own |
+/// | `session FD`, `size FD`, `modes FD` | tells 1 what [`tty`](super::tty) has for this terminal |
 /// | `hold` | leaves a grandchild that holds all its descriptors until killed; says `held PID` |
 /// | `hold-until FD` | leaves one that holds them until FD ends, then says `heir done` and exits |
 /// | `reuse PID` | forks until one has this pid: it leads a group, says `reused`, and `alive` when 0 ends |
@@ -228,6 +233,15 @@ fn run(actions: &[String]) {
                 nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))
                     .unwrap()
             }
+            "setsid" => drop(nix::unistd::setsid().unwrap()),
+            "block" => signal_set(next()).thread_block().unwrap(),
+            "await" => {
+                let got = signal_set(next()).wait().unwrap();
+                tell(1, &format!("got {}\n", got as i32));
+            }
+            "session" => tell(1, &format!("{}\n", tty::session(&*file(number(next()))))),
+            "size" => tell(1, &format!("{}\n", tty::size(number(next())))),
+            "modes" => tell(1, &format!("{}\n", tty::modes(&*file(number(next()))))),
             "hold" => {
                 let pid = grandchild(&["pause"]);
                 tell(1, &format!("held {pid}\n"));
@@ -311,6 +325,11 @@ fn reuse(wanted: i32) {
             _ => {}
         }
     }
+}
+
+fn signal_set(number_of_one: &str) -> SigSet {
+    let signal = nix::sys::signal::Signal::try_from(number(number_of_one)).unwrap();
+    SigSet::from(signal)
 }
 
 fn number(text: &str) -> i32 {

@@ -17,6 +17,7 @@ pub mod refuse;
 pub mod taking;
 pub mod told;
 pub mod trace;
+pub mod tty;
 pub mod watched;
 
 use std::future::Future;
