@@ -177,7 +177,7 @@ fn cancelled_hung_spawns_give_their_threads_back() {
 
 #[test]
 fn ordinary_load_adds_no_worker() {
-    // One job that takes 100 ms may add one, and on a machine with much else to do some do: so
+    // Two jobs that take 100 ms may add one, and on a machine with much else to do some do: so
     // before others, where we may, and the best of ten processes.
     let attempt = || {
         isolated("ordinary_load_adds_no_worker", || {
@@ -188,8 +188,8 @@ fn ordinary_load_adds_no_worker() {
                 // Children that need no time of the processor while others are spawned.
                 let spawns = (0..200).map(|_| Command::new("cat").spawn(&protocol));
                 let processes = join_all(spawns).await;
-                // One that works, and one that minds the time.
-                assert!(spawner_threads() <= 2, "{:?}", threads());
+                // Two that work, and one that minds the time.
+                assert!(spawner_threads() <= 3, "{:?}", threads());
                 for process in processes {
                     let process = process.unwrap();
                     process.close_stdin();
