@@ -19,6 +19,7 @@ use crate::sys;
 use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
 use crate::sys::fdplan::{self, Wish};
+use crate::sys::slots::{self, Loaded};
 use crate::sys::strings::{HoldsNul, Strings};
 use crate::sys::tty::PtyEnds;
 
@@ -28,9 +29,13 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// A command that is ready to be cloned.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    image: Image,
-    meanings: Meanings,
+    candidates: Strings,
+    argv: Strings,
+    envp: Strings,
+    cwd: Option<CString>,
     path: OsString,
+    identity: Identity,
+    wishes: Vec<Wish>,
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
     parent_ends: ParentEnds,
@@ -118,20 +123,14 @@ impl Prepared {
             sources.push(source);
             parent_ends.pipes.extend(parent_end);
         }
-        let mut kept: Vec<RawFd> = wishes.iter().map(|wish| wish.target).collect();
-        kept.sort_unstable();
-        let plan = Plan::new(command, cwd, &identity, &fdplan::plan(&wishes));
         Ok(Self {
-            image: Image {
-                candidates,
-                argv,
-                envp,
-                steps: plan.steps,
-                changes_ids: identity.changes_ids(),
-                kept,
-            },
-            meanings: plan.meanings,
+            candidates,
+            argv,
+            envp,
+            cwd,
             path,
+            identity,
+            wishes,
             sources,
             parent_ends,
         })
@@ -139,23 +138,77 @@ impl Prepared {
 
     /// Clones the child; its ends are closed in the parent when this returns.
     pub(crate) fn spawn(
-        self,
+        mut self,
         command: &Command,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds), SpawnError> {
-        let Self {
-            image,
-            meanings,
-            path,
-            sources,
-            parent_ends,
-        } = self;
-        let result = sys::clone::spawn(&image, ticket, stack);
-        drop(sources);
+        // What joins a cgroup opens a file while the table would be shared.
+        let slots = if command.cgroup.is_none() {
+            slots::load(&self.wishes)
+        } else {
+            None
+        };
+        let mut result = self.clone_once(command, slots.as_ref(), ticket, stack);
+        drop(slots);
+        if let Err((
+            _,
+            Stillborn::Child {
+                failed: Failed::Unshare,
+                ..
+            },
+        )) = &result
+        {
+            slots::refuse();
+            result = self.clone_once(command, None, ticket, stack);
+        }
+        // The child has them.
+        self.sources.clear();
         match result {
-            Ok(born) => Ok((born, parent_ends)),
-            Err(stillborn) => Err(error_of(command, &image, &meanings, &path, stillborn)),
+            Ok(born) => Ok((born, self.parent_ends)),
+            Err((meanings, stillborn)) => Err(self.error_of(command, &meanings, stillborn)),
+        }
+    }
+
+    fn clone_once(
+        &mut self,
+        command: &Command,
+        slots: Option<&Loaded>,
+        ticket: &Ticket,
+        stack: &mut Stack,
+    ) -> Result<Born, (Meanings, Stillborn)> {
+        let wishes = slots.map(|slots| slots.wishes(&self.wishes));
+        let fds = fdplan::plan(wishes.as_ref().unwrap_or(&self.wishes));
+        let plan = Plan::new(command, self.cwd.clone(), &self.identity, &fds);
+        let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
+        kept.sort_unstable();
+        let image = Image {
+            candidates: &self.candidates,
+            argv: &self.argv,
+            envp: &self.envp,
+            steps: plan.steps,
+            changes_ids: self.identity.changes_ids(),
+            kept,
+            unshare_from: slots.map(Loaded::end),
+        };
+        sys::clone::spawn(&image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
+    }
+
+    fn error_of(&self, command: &Command, plan: &Meanings, stillborn: Stillborn) -> SpawnError {
+        let program = command.program.to_string_lossy();
+        let (failed, errno) = match stillborn {
+            Stillborn::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
+            Stillborn::Child { failed, errno } => (failed, errno),
+        };
+        let source = std::io::Error::from_raw_os_error(errno);
+        match failed {
+            Failed::Step(index) => plan.error(index, source),
+            Failed::Unshare => SpawnError::new(SpawnStep::Fds, "the descriptor table", source),
+            Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
+            Failed::Exec => {
+                let detail = explain::exec_failure(command, &self.candidates, &self.path, errno);
+                SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
+            }
         }
     }
 }
@@ -364,27 +417,4 @@ fn check_given(ends: &PtyEnds) -> Result<(), SpawnError> {
 
 fn pty_failed(what: &str) -> impl FnOnce(std::io::Error) -> SpawnError {
     move |error| SpawnError::new(SpawnStep::Pty, what, error)
-}
-
-fn error_of(
-    command: &Command,
-    image: &Image,
-    plan: &Meanings,
-    path: &OsStr,
-    stillborn: Stillborn,
-) -> SpawnError {
-    let program = command.program.to_string_lossy();
-    let (failed, errno) = match stillborn {
-        Stillborn::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
-        Stillborn::Child { failed, errno } => (failed, errno),
-    };
-    let source = std::io::Error::from_raw_os_error(errno);
-    match failed {
-        Failed::Step(index) => plan.error(index, source),
-        Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
-        Failed::Exec => {
-            let detail = explain::exec_failure(command, &image.candidates, path, errno);
-            SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
-        }
-    }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
 
 use nix::libc;
 
-use super::close_others::close_others;
+use super::close_others::{close_others, close_range};
 use super::step::Step;
 
 /// Where the child writes what failed, in memory that both sides see.
@@ -30,6 +30,8 @@ pub(crate) struct Report {
 pub(crate) enum Failed {
     /// The step with this index.
     Step(usize),
+    /// Leaving the parent's descriptor table. Nothing else was done.
+    Unshare,
     /// The spawn was cancelled before the exec.
     Cancelled,
     /// None of the candidates could be executed.
@@ -43,6 +45,7 @@ impl Report {
             0 => return None,
             EXEC => Failed::Exec,
             CANCEL => Failed::Cancelled,
+            UNSHARE => Failed::Unshare,
             index => Failed::Step(index as usize - 1),
         };
         Some((failed, self.errno.load(Ordering::Acquire)))
@@ -51,12 +54,15 @@ impl Report {
 
 const EXEC: u32 = u32::MAX;
 const CANCEL: u32 = u32::MAX - 1;
+const UNSHARE: u32 = u32::MAX - 2;
 
 /// Everything that the child needs, prepared by the parent and alive until the exec.
 pub(super) struct Orders<'a> {
     pub(super) steps: &'a [Step],
     /// What the program shall have, ascending: everything else is closed.
     pub(super) kept: &'a [RawFd],
+    /// The table is the parent's own: it must be left first of all, with what is below this number.
+    pub(super) unshare_from: Option<RawFd>,
     /// Paths to exec in turn; NULL-terminated.
     pub(super) candidates: *const *const c_char,
     /// NULL-terminated.
@@ -92,6 +98,11 @@ pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
 
 /// Runs the orders; comes back only with what failed.
 fn run(orders: &Orders<'_>) -> (u32, c_int) {
+    if let Some(end) = orders.unshare_from
+        && !close_range(end.into(), c_int::MAX.into(), libc::CLOSE_RANGE_UNSHARE)
+    {
+        return (UNSHARE, errno());
+    }
     reset_signals();
     let mut number = 1_u32;
     for step in orders.steps {

@@ -38,15 +38,18 @@ pub(crate) enum Stillborn {
 
 /// What a child is made from. All strings are ready for the kernel.
 #[derive(Debug)]
-pub(crate) struct Image {
-    pub(crate) candidates: Strings,
-    pub(crate) argv: Strings,
-    pub(crate) envp: Strings,
+pub(crate) struct Image<'a> {
+    pub(crate) candidates: &'a Strings,
+    pub(crate) argv: &'a Strings,
+    pub(crate) envp: &'a Strings,
     pub(crate) steps: Steps,
     /// Whether a step changes the ids.
     pub(crate) changes_ids: bool,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
+    /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
+    /// this number. See [`super::slots`].
+    pub(crate) unshare_from: Option<RawFd>,
 }
 
 /// One spawn, seen by whoever wants it and by the thread that does it: wanted, committed, or
@@ -183,7 +186,11 @@ impl Drop for Stack {
 ///
 /// Must run on a thread that lives as long as the process: a parent-death signal follows the
 /// thread that cloned.
-pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result<Born, Stillborn> {
+pub(crate) fn spawn(
+    image: &Image<'_>,
+    ticket: &Ticket,
+    stack: &mut Stack,
+) -> Result<Born, Stillborn> {
     let candidates = image.candidates.pointers();
     let argv = image.argv.pointers();
     let envp = image.envp.pointers();
@@ -195,6 +202,7 @@ pub(crate) fn spawn(image: &Image, ticket: &Ticket, stack: &mut Stack) -> Result
         steps: image.steps.as_slice(),
         parent: std::process::id() as libc::pid_t,
         kept: &image.kept,
+        unshare_from: image.unshare_from,
         ticket: &ticket.state,
         report: &report,
     };
@@ -248,6 +256,12 @@ fn clone_child(
         libc::CLONE_PARENT_SETTID
     };
 
+    let share_files = if orders.unshare_from.is_some() {
+        libc::CLONE_FILES
+    } else {
+        0
+    };
+
     let mask = block_all_signals();
     // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
     // ours, large enough and not in use; `orders` and `id` (in `in_flight`) outlive the
@@ -256,7 +270,7 @@ fn clone_child(
         libc::clone(
             child_main,
             stack.top(),
-            libc::CLONE_VM | libc::CLONE_VFORK | store_id | libc::SIGCHLD,
+            libc::CLONE_VM | libc::CLONE_VFORK | share_files | store_id | libc::SIGCHLD,
             ptr::from_ref(orders).cast_mut().cast::<c_void>(),
             id,
         )

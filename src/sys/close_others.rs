@@ -1,6 +1,6 @@
 //! The child's step that closes what its map does not name. Bound by the rules of [`super::child`].
 
-use std::ffi::{c_int, c_long};
+use std::ffi::{c_int, c_long, c_uint};
 use std::os::fd::RawFd;
 
 use nix::libc;
@@ -19,10 +19,10 @@ pub(super) fn close_others(kept: &[RawFd]) -> c_int {
         let mut all_closed = true;
         for fd in kept {
             let fd = *fd as c_long;
-            all_closed &= close_range(from, fd.wrapping_sub(1));
+            all_closed &= close_range(from, fd.wrapping_sub(1), 0);
             from = fd.wrapping_add(1);
         }
-        if all_closed && close_range(from, i32::MAX as c_long) {
+        if all_closed && close_range(from, i32::MAX as c_long, 0) {
             return 0;
         }
     }
@@ -30,10 +30,11 @@ pub(super) fn close_others(kept: &[RawFd]) -> c_int {
     close_listed(kept)
 }
 
-#[cfg(not(actix_process_force_no_close_range))]
-fn close_range(first: c_long, last: c_long) -> bool {
+/// Closes `first` to `last`; an empty range is closed already. False: errno says why.
+pub(super) fn close_range(first: c_long, last: c_long, flags: c_uint) -> bool {
+    let flags = flags as c_long;
     // SAFETY: integers only.
-    first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0 as c_long) } == 0
+    first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) } == 0
 }
 
 /// The same by listing /proc/self/fd.

@@ -32,11 +32,14 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> OwnedFd {
     if fd.as_raw_fd() > 2 {
         return fd;
     }
-    match fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3)) {
-        // SAFETY: fcntl just made this descriptor for us.
-        Ok(moved) => unsafe { OwnedFd::from_raw_fd(moved) },
-        Err(_) => fd,
-    }
+    duplicate(fd.as_fd()).unwrap_or(fd)
+}
+
+/// Another descriptor of the same, above 2.
+pub(super) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    // SAFETY: fcntl just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Whether `fd` is an open descriptor of this process.

@@ -11,6 +11,7 @@ mod dumpable;
 pub(crate) mod fdplan;
 pub(crate) mod io;
 pub(crate) mod signal;
+pub(crate) mod slots;
 pub(crate) mod step;
 pub(crate) mod strings;
 pub(crate) mod tty;

@@ -1,0 +1,132 @@
+//! Low descriptors that stay reserved, so that a spawn costs the same however many others are open.
+//!
+//! A clone copies the parent's descriptor table, and the child then closes all that it copied: both
+//! take time for each open descriptor. With the child's descriptors in low slots the clone shares the
+//! table instead (CLONE_FILES), and the child's first act, `close_range(end, .., UNSHARE)`, copies
+//! only what is below the slots' end. Until then the child touches no descriptor.
+//!
+//! The slots hold `/dev/null` while they are not used. They are taken with the first spawn: the
+//! earlier that is, the lower they are.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+
+use nix::libc;
+
+use super::cvt;
+use super::fdplan::Wish;
+use super::io::open_null;
+
+/// A child with more descriptors is cloned the other way: 0 to 2, and five more.
+const SLOTS: usize = 8;
+/// As many spawns as usually run at a time.
+const SETS: usize = 2;
+/// With descriptors above this, there are so many of them that copying all costs more than filling
+/// and clearing slots: about 1 us of the parent's for each hundred, and as much of the child's.
+const WORTH_IT: RawFd = 128;
+
+#[derive(Debug)]
+struct Set {
+    null: OwnedFd,
+    slots: [OwnedFd; SLOTS],
+}
+
+/// Empty where there were no descriptors left to reserve.
+static RESERVED: OnceLock<Vec<Mutex<Set>>> = OnceLock::new();
+
+/// The kernel, or a sandbox, has no `close_range` that unshares.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// No more clones that share the table: the child could not unshare it.
+pub(crate) fn refuse() {
+    REFUSED.store(true, Ordering::Relaxed);
+}
+
+/// A set whose slots hold a child's descriptors until the drop.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    set: MutexGuard<'static, Set>,
+    used: usize,
+}
+
+/// Puts what is wished for into slots, if there is a free set of them and it is large enough.
+pub(crate) fn load(wishes: &[Wish]) -> Option<Loaded> {
+    if cfg!(actix_process_force_no_shared_table)
+        || cfg!(actix_process_force_no_close_range)
+        || REFUSED.load(Ordering::Relaxed)
+        || wishes.len() > SLOTS
+    {
+        return None;
+    }
+    let sets = RESERVED.get_or_init(|| {
+        let sets = (0..SETS).map(|_| Set::reserve().map(Mutex::new));
+        sets.collect::<io::Result<_>>().unwrap_or_default()
+    });
+    if wishes.iter().all(|wish| wish.source < WORTH_IT) {
+        return None;
+    }
+    let set = sets.iter().find_map(|set| match set.try_lock() {
+        Ok(set) => Some(set),
+        Err(TryLockError::Poisoned(set)) => Some(set.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    })?;
+    let mut loaded = Loaded { set, used: 0 };
+    for wish in wishes {
+        let slot = loaded.set.slots.get(loaded.used)?;
+        fill(slot.as_fd(), wish.source).ok()?;
+        loaded.used += 1;
+    }
+    Some(loaded)
+}
+
+impl Loaded {
+    /// The same wishes, from the slots.
+    pub(crate) fn wishes(&self, wishes: &[Wish]) -> Vec<Wish> {
+        let slots = self.set.slots.iter().map(AsRawFd::as_raw_fd);
+        let moved = wishes.iter().zip(slots);
+        moved
+            .map(|(wish, source)| Wish {
+                target: wish.target,
+                source,
+            })
+            .collect()
+    }
+
+    /// One above the highest slot.
+    pub(crate) fn end(&self) -> RawFd {
+        let slots = self.set.slots.iter().map(AsRawFd::as_raw_fd);
+        slots.max().map_or(0, |highest| highest + 1)
+    }
+}
+
+impl Drop for Loaded {
+    /// The slots let go of the child's descriptors: else their readers would see no end.
+    fn drop(&mut self) {
+        for slot in self.set.slots.iter().take(self.used) {
+            // Fails for a slot that somebody has closed, which is not ours to mend.
+            let _ = fill(slot.as_fd(), self.set.null.as_raw_fd());
+        }
+    }
+}
+
+impl Set {
+    fn reserve() -> io::Result<Self> {
+        let null = open_null()?;
+        let mut slots = Vec::with_capacity(SLOTS);
+        for _ in 0..SLOTS {
+            slots.push(super::io::duplicate(null.as_fd())?);
+        }
+        let slots = slots
+            .try_into()
+            .map_err(|_| io::Error::other("another number of slots"))?;
+        Ok(Self { null, slots })
+    }
+}
+
+/// Makes `slot` a close-on-exec copy of `source`, in one step.
+fn fill(slot: BorrowedFd<'_>, source: RawFd) -> io::Result<()> {
+    // SAFETY: integers; `slot` is ours, and nothing else relies on what it holds.
+    cvt(unsafe { libc::dup3(source, slot.as_raw_fd(), libc::O_CLOEXEC) }.into()).map(drop)
+}
