@@ -43,13 +43,16 @@ struct Flow {
 #[derive(Debug, Default)]
 struct Turn {
     messages: u32,
+    /// The second message: where each is handled before the next comes, nobody asks for the time.
     since: Option<Instant>,
 }
 
 impl Turn {
     fn count(&mut self) {
         self.messages += 1;
-        self.since.get_or_insert_with(Instant::now);
+        if self.messages > 1 {
+            self.since.get_or_insert_with(Instant::now);
+        }
     }
 
     fn is_over(&self) -> bool {

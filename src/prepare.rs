@@ -224,24 +224,21 @@ fn environment(command: &Command) -> Result<(OsString, Strings), SpawnError> {
             ));
         }
     }
-    let inherited: Vec<(OsString, OsString)> = if command.env_clear {
-        Vec::new()
-    } else {
-        std::env::vars_os().collect()
-    };
-    let inherited = inherited.iter().map(|(key, value)| (key, value));
-    let inherited = inherited.filter(|(key, _)| !command.env.contains_key(*key));
-    let set = command.env.iter();
-    let all = inherited.chain(set.filter_map(|(key, value)| Some((key, value.as_ref()?))));
-    let (count, bytes) = all.clone().fold((0, 0), |(count, bytes), (key, value)| {
-        (count + 1, bytes + key.len() + value.len() + 2)
-    });
     let mut environment = Environment {
-        strings: Strings::with_capacity(count, bytes),
+        // More than most have.
+        strings: Strings::with_capacity(64, 4096),
         path: None,
     };
-    for (key, value) in all {
-        environment.add(key, value)?;
+    if !command.env_clear {
+        let inherited = std::env::vars_os();
+        for (key, value) in inherited.filter(|(key, _)| !command.env.contains_key(key)) {
+            environment.add(&key, &value)?;
+        }
+    }
+    for (key, value) in &command.env {
+        if let Some(value) = value {
+            environment.add(key, value)?;
+        }
     }
     let path = environment.path.unwrap_or_else(|| DEFAULT_PATH.into());
     Ok((path, environment.strings))
@@ -254,9 +251,9 @@ struct Environment {
 
 impl Environment {
     fn add(&mut self, key: &OsStr, value: &OsStr) -> Result<(), SpawnError> {
-        if key == "PATH" {
+        if self.path.is_none() && key == "PATH" {
             // The first of two is what getenv finds.
-            self.path.get_or_insert_with(|| value.to_owned());
+            self.path = Some(value.to_owned());
         }
         let parts = [key.as_bytes(), b"=", value.as_bytes()];
         self.strings

@@ -71,7 +71,7 @@ impl PipeWriter {
             if self.full || self.queue.is_empty() {
                 break;
             }
-            let write = || sys::io::write_vectored(sink.as_fd(), self.queue.iter());
+            let write = || sys::io::write_front(sink.as_fd(), self.queue.iter());
             let written = if self.feels_sigpipe {
                 sys::signal::without_sigpipe(write)
             } else {

@@ -89,11 +89,16 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Writes the front of `queue` with one system call; at most 64 pieces, which is more than fits
 /// into a pipe in all but contrived cases.
-pub(crate) fn write_vectored<'a>(
+pub(crate) fn write_front<'a>(
     fd: BorrowedFd<'_>,
-    queue: impl ExactSizeIterator<Item = &'a Bytes>,
+    mut queue: impl ExactSizeIterator<Item = &'a Bytes>,
 ) -> io::Result<usize> {
     const PIECES: usize = 64;
+    if queue.len() == 1
+        && let Some(piece) = queue.next()
+    {
+        return Ok(nix::unistd::write(fd, piece)?);
+    }
     let mut slices = [io::IoSlice::new(&[]); PIECES];
     let mut count = 0;
     for (slot, piece) in slices.iter_mut().zip(queue) {
