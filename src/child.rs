@@ -28,11 +28,11 @@ use crate::sync::lock;
 use crate::sys;
 
 /// The way to a protocol.
-pub(crate) trait Outlet: Send + Sync {
+pub(crate) trait Outlet: fmt::Debug + Send + Sync {
     /// Queues the first or the last event, which keeps the protocol's mailbox connected until it is
     /// handled. Called with the record's lock held: must not call back.
     fn emit_and_hold(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent);
-    /// Queues an event between them. Called with the record's lock held: must not call back.
+    /// Queues an event between them. May be called with the record's lock held: must not call back.
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
     /// Whether the protocol's mailbox is open.
     fn is_connected(&self) -> bool;
@@ -245,22 +245,27 @@ impl Child {
         outlet.emit(self, event, None);
     }
 
-    /// Queues data for the protocol. False if it is gone.
-    pub(crate) fn deliver(self: &Arc<Self>, fd: i32, data: Bytes, credit: Credit) -> bool {
-        let core = lock(&self.core);
-        let Some(outlet) = core.outlet.as_ref().filter(|o| o.is_connected()) else {
-            drop(core);
+    /// Queues data for the protocol. False if it is gone. A reader's data are before its close since
+    /// they are sent by the same thread.
+    pub(crate) fn deliver(
+        self: &Arc<Self>,
+        outlet: &dyn Outlet,
+        fd: i32,
+        data: Bytes,
+        credit: Credit,
+    ) -> bool {
+        if !outlet.is_connected() {
             self.orphan("its protocol is gone");
             return false;
-        };
+        }
         let event = ProcessEvent::ChildDataReceived { fd, data };
         outlet.emit(self, event, Some(credit));
         true
     }
 
-    /// Whether anybody listens to the events.
-    pub(crate) fn has_protocol(&self) -> bool {
-        lock(&self.core).outlet.is_some()
+    /// The way to whoever listens to the events, until the last.
+    pub(crate) fn outlet(&self) -> Option<Arc<dyn Outlet>> {
+        lock(&self.core).outlet.clone()
     }
 
     /// The piped descriptors that are still open.

@@ -6,6 +6,7 @@
 //! drains a mailbox to empty before anything else on that arbiter runs.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -26,6 +27,26 @@ pub(crate) struct Window {
     /// anybody's.
     inbox: Option<Arc<Inbox>>,
     flow: Mutex<Flow>,
+}
+
+/// How much of a window is left, of bytes for one read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    pub(crate) messages: usize,
+}
+
+impl Room {
+    /// For what goes to nobody.
+    pub(crate) const ENDLESS: Self = Self {
+        bytes: usize::MAX,
+        messages: usize::MAX,
+    };
+
+    /// Whether some is left after a message of `bytes`.
+    pub(crate) const fn outlasts(self, bytes: usize) -> bool {
+        self.bytes > bytes && self.messages > 1
+    }
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +77,12 @@ impl Turn {
     }
 
     fn is_over(&self) -> bool {
-        self.messages >= TURN_MESSAGES || self.since.is_some_and(|t| t.elapsed() >= TURN_TIME)
+        is_over(self.messages, self.since)
     }
+}
+
+fn is_over(messages: u32, since: Option<Instant>) -> bool {
+    messages >= TURN_MESSAGES || since.is_some_and(|since| since.elapsed() >= TURN_TIME)
 }
 
 impl Window {
@@ -83,8 +108,8 @@ impl Window {
         self.limit / 4
     }
 
-    /// How many bytes may be read now. Pending: the task is woken when it is worth reading on.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
+    /// What may be read now. Pending: the task is woken when it is worth reading on.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Room> {
         let turn = self.inbox.as_ref().map(|inbox| inbox.poll_turn(cx));
         let unwatched = match turn {
             Some(TurnState::Over) => return Poll::Pending,
@@ -101,7 +126,10 @@ impl Window {
             flow.waiter = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(room.min(self.largest_read()))
+        Poll::Ready(Room {
+            bytes: room.min(self.largest_read()),
+            messages: WINDOW_MESSAGES - flow.messages,
+        })
     }
 
     /// Books a message of `bytes`.
@@ -157,14 +185,17 @@ impl Drop for Credit {
 /// The mailbox of one protocol actor, as all its children's readers see it.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
+    /// A watch in the actor's context tells of its turns. Changed under the lock.
+    watched: AtomicBool,
+    /// In the present turn. Set back under the lock; counted, and mostly read, without.
+    messages: AtomicU32,
     state: Mutex<InboxState>,
 }
 
 #[derive(Default)]
 struct InboxState {
-    /// A watch in the actor's context tells of its turns.
-    watched: bool,
-    turn: Turn,
+    /// When the turn's second message came.
+    since: Option<Instant>,
     waiters: Vec<Waker>,
     /// The children that the watch looks after.
     wards: Vec<Weak<dyn Ward>>,
@@ -180,8 +211,7 @@ pub(crate) trait Ward: Send + Sync {
 impl fmt::Debug for InboxState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InboxState")
-            .field("watched", &self.watched)
-            .field("turn", &self.turn)
+            .field("since", &self.since)
             .finish_non_exhaustive()
     }
 }
@@ -195,12 +225,24 @@ enum TurnState {
 }
 
 impl Inbox {
+    fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Acquire)
+    }
+
     fn poll_turn(&self, cx: &mut Context<'_>) -> TurnState {
-        let mut state = lock(&self.state);
-        if !state.watched {
+        if !self.is_watched() {
             return TurnState::Unknown;
         }
-        if !state.turn.is_over() {
+        if self.messages.load(Ordering::Acquire) < 2 {
+            return TurnState::Running;
+        }
+        let mut state = lock(&self.state);
+        if !self.is_watched() {
+            return TurnState::Unknown;
+        }
+        // Of a turn that was set back in between there is nothing to wait for.
+        let messages = self.messages.load(Ordering::Acquire);
+        if messages < 2 || !is_over(messages, state.since) {
             return TurnState::Running;
         }
         if !state.waiters.iter().any(|w| w.will_wake(cx.waker())) {
@@ -209,13 +251,15 @@ impl Inbox {
         TurnState::Over
     }
 
-    /// Books a message if somebody tells of turns; says whether.
+    /// Books a message, which is sent next, if somebody tells of turns; says whether.
     fn charge(&self) -> bool {
-        let mut state = lock(&self.state);
-        if state.watched {
-            state.turn.count();
+        if !self.is_watched() {
+            return false;
         }
-        state.watched
+        if self.messages.fetch_add(1, Ordering::AcqRel) == 1 {
+            lock(&self.state).since.get_or_insert_with(Instant::now);
+        }
+        true
     }
 
     /// Puts a child under the watch.
@@ -231,15 +275,15 @@ impl Inbox {
     /// From now on [`turn`](Self::turn) is called whenever the mailbox was drained. False if that
     /// is so already.
     pub(crate) fn watch(&self) -> bool {
-        let mut state = lock(&self.state);
-        !std::mem::replace(&mut state.watched, true)
+        let _state = lock(&self.state);
+        !self.watched.swap(true, Ordering::AcqRel)
     }
 
     /// The actor, or its watch, is done: nobody calls [`turn`](Self::turn) any more. Gives the
     /// children that have not ended.
     pub(crate) fn unwatch(&self) -> Vec<Arc<dyn Ward>> {
         let mut state = lock(&self.state);
-        state.watched = false;
+        self.watched.store(false, Ordering::Release);
         let wards = std::mem::take(&mut state.wards);
         drop(state);
         self.turn();
@@ -258,8 +302,8 @@ impl Inbox {
             state.wards.pop();
         }
         let left = !state.wards.is_empty();
-        if state.turn.messages > 0 || !state.waiters.is_empty() {
-            state.turn = Turn::default();
+        if self.messages.swap(0, Ordering::AcqRel) > 0 || !state.waiters.is_empty() {
+            state.since = None;
             let waiters = std::mem::take(&mut state.waiters);
             drop(state);
             waiters.into_iter().for_each(Waker::wake);
@@ -278,7 +322,7 @@ mod tests {
 
     fn room(window: &Window) -> Option<usize> {
         match window.poll_room(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(room) => Some(room),
+            Poll::Ready(room) => Some(room.bytes),
             Poll::Pending => None,
         }
     }

@@ -74,12 +74,13 @@ fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
         Purpose::Output { window, stream } => {
             let valve = Arc::new(Valve::default());
             let feed = stream.then(Arc::<Feed>::default);
-            let target = match &feed {
-                Some(feed) => Target::Stream(Window::of_stream(window), Arc::clone(feed)),
-                None if child.has_protocol() => {
-                    Target::Protocol(Window::new(window, Arc::clone(&child.inbox)))
+            let target = match (&feed, child.outlet()) {
+                (Some(feed), _) => Target::Stream(Window::of_stream(window), Arc::clone(feed)),
+                (None, Some(outlet)) => {
+                    let window = Window::new(window, Arc::clone(&child.inbox));
+                    Target::Protocol(window, outlet)
                 }
-                None => Target::Nobody,
+                (None, None) => Target::Nobody,
             };
             let reader = PipeReader::new(child, fd, end, target, Arc::clone(&valve)).start();
             Port::new(fd, Direction::Read, Route::Actor(reader.recipient()))

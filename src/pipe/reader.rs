@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::buffers::{self, Buffer, LARGE, SMALL};
 use super::{Closing, End, failed};
-use crate::child::Child;
-use crate::credit::Window;
+use crate::child::{Child, Outlet};
+use crate::credit::{Room, Window};
 use crate::event::CloseReason;
 use crate::feed::Feed;
 use crate::port::{FdCommand, Valve};
@@ -35,12 +35,20 @@ const MOST_IN_TERMINAL: usize = 1024 * 1024;
 
 type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
 
+/// What one look at a descriptor gave.
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    count: usize,
+    /// It holds no more, as far as was seen.
+    emptied: bool,
+}
+
 /// Where what is read goes.
 #[derive(Debug)]
 pub(crate) enum Target {
     /// It is thrown away.
     Nobody,
-    Protocol(Arc<Window>),
+    Protocol(Arc<Window>, Arc<dyn Outlet>),
     Stream(Arc<Window>, Arc<Feed>),
 }
 
@@ -48,7 +56,7 @@ impl Target {
     const fn window(&self) -> Option<&Arc<Window>> {
         match self {
             Self::Nobody => None,
-            Self::Protocol(window) | Self::Stream(window, _) => Some(window),
+            Self::Protocol(window, _) | Self::Stream(window, _) => Some(window),
         }
     }
 }
@@ -105,7 +113,7 @@ impl PipeReader {
                 return Poll::Pending;
             }
             let room = match self.target.window() {
-                None => self.buffer_size,
+                None => Room::ENDLESS,
                 Some(window) => match window.poll_room(cx) {
                     Poll::Ready(room) => room,
                     Poll::Pending => {
@@ -117,10 +125,21 @@ impl PipeReader {
             if self.cut_after == Some(0) {
                 return Poll::Ready(CloseReason::Cut);
             }
-            match ready!(self.poll_read_once(cx, room)) {
-                Ok(count) => bytes_left = bytes_left.saturating_sub(count),
+            let read = match ready!(self.poll_read_once(cx, room.bytes)) {
+                Ok(read) => read,
                 Err(reason) => return Poll::Ready(reason),
+            };
+            // The usual end of a turn needs no other look at the window.
+            if read.emptied
+                && self.cut_after.is_none()
+                && room.outlasts(read.count)
+                && let Some(source) = &self.source
+                && source.poll_read_ready(cx).is_pending()
+            {
+                self.rest();
+                return Poll::Pending;
             }
+            bytes_left = bytes_left.saturating_sub(read.count);
             if bytes_left == 0 {
                 break;
             }
@@ -136,7 +155,7 @@ impl PipeReader {
         &mut self,
         cx: &mut TaskContext<'_>,
         room: usize,
-    ) -> Poll<Result<usize, CloseReason>> {
+    ) -> Poll<Result<Read, CloseReason>> {
         let Some(source) = &self.source else {
             return Poll::Ready(Err(CloseReason::Gone));
         };
@@ -147,8 +166,7 @@ impl PipeReader {
             // A cut does not wait: the read finds what is there, or that nothing is.
             Poll::Pending if self.cut_after.is_some() => None,
             Poll::Pending => {
-                self.buffer = None;
-                self.set_idle(true);
+                self.rest();
                 return Poll::Pending;
             }
         };
@@ -170,7 +188,8 @@ impl PipeReader {
             Ok(0) => Poll::Ready(Err(CloseReason::ByChild)),
             Ok(count) => {
                 self.set_idle(false);
-                Poll::Ready(self.forward(buffer, count).map(|()| count))
+                let read = Read { count, emptied };
+                Poll::Ready(self.forward(buffer, count).map(|()| read))
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if was_hung_up => Poll::Ready(Err(CloseReason::ByChild)),
@@ -178,16 +197,23 @@ impl PipeReader {
                     clear(&mut ready);
                     self.buffer = Some(buffer);
                     // Nothing is there, so the cut has nothing more to take.
-                    Poll::Ready(self.cut_after.map_or(Ok(0), |_| Err(CloseReason::Cut)))
+                    let nothing = Ok(Read::default());
+                    Poll::Ready(self.cut_after.map_or(nothing, |_| Err(CloseReason::Cut)))
                 }
                 ErrorKind::Interrupted => {
                     self.buffer = Some(buffer);
-                    Poll::Ready(Ok(0))
+                    Poll::Ready(Ok(Read::default()))
                 }
                 _ if source.is_hung_up(&error) => Poll::Ready(Err(CloseReason::ByChild)),
                 _ => Poll::Ready(Err(failed(&error))),
             },
         }
+    }
+
+    /// Nothing is there to be read: holds no buffer, and waits for the end as far as the clock goes.
+    fn rest(&mut self) {
+        self.buffer = None;
+        self.set_idle(true);
     }
 
     /// Sends what was read, unless the protocol is gone.
@@ -201,18 +227,21 @@ impl PipeReader {
             *left = left.saturating_sub(count);
         }
         let full = count >= self.buffer_size;
-        let Some(window) = self.target.window() else {
-            self.buffer = Some(buffer);
-            self.note_full(full);
-            return Ok(());
-        };
-        let (data, buffer) = buffer.into_data(count);
-        self.buffer = buffer;
-        let credit = window.charge(count);
-        if let Target::Stream(_, feed) = &self.target {
-            feed.push(data, credit);
-        } else if !self.child.deliver(self.fd, data, credit) {
-            return Err(CloseReason::Gone);
+        match &self.target {
+            Target::Nobody => self.buffer = Some(buffer),
+            Target::Stream(window, feed) => {
+                let (data, buffer) = buffer.into_data(count);
+                self.buffer = buffer;
+                feed.push(data, window.charge(count));
+            }
+            Target::Protocol(window, outlet) => {
+                let (data, buffer) = buffer.into_data(count);
+                self.buffer = buffer;
+                let credit = window.charge(count);
+                if !self.child.deliver(&**outlet, self.fd, data, credit) {
+                    return Err(CloseReason::Gone);
+                }
+            }
         }
         self.note_full(full);
         Ok(())
@@ -252,6 +281,7 @@ impl PipeReader {
     fn close(&mut self, reason: CloseReason) {
         self.source = None;
         self.buffer = None;
+        self.target = Target::Nobody;
         self.set_idle(true);
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;

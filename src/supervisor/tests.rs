@@ -181,7 +181,7 @@ impl Scene {
         let writer = PipeWriter::new(Arc::clone(&child), 0, input).start();
         let [reader, other] = [(1, output), (2, errors)].map(|(fd, end)| {
             let window = Window::new(Command::DEFAULT_WINDOW, Arc::clone(&child.inbox));
-            let target = Target::Protocol(window);
+            let target = Target::Protocol(window, child.outlet().unwrap());
             PipeReader::new(Arc::clone(&child), fd, end, target, Arc::default()).start()
         });
         let port =

@@ -83,8 +83,21 @@ pub(crate) fn bytes_waiting(fd: BorrowedFd<'_>) -> usize {
     }
 }
 
+/// read(2). Not by libc's function, which is a point where a thread may be cancelled: with more than
+/// one thread that costs two atomic operations a call.
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(nix::unistd::read(fd, buffer)?)
+    let (address, length) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the kernel writes at most the given length into the live buffer.
+    let count = unsafe { libc::syscall(libc::SYS_read, fd.as_raw_fd(), address, length) };
+    Ok(cvt(count)?.unsigned_abs() as usize)
+}
+
+/// write(2), for the same reason.
+fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let (address, length) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: the kernel reads at most the given length of the live bytes.
+    let count = unsafe { libc::syscall(libc::SYS_write, fd.as_raw_fd(), address, length) };
+    Ok(cvt(count)?.unsigned_abs() as usize)
 }
 
 /// Writes the front of `queue` with one system call; at most 64 pieces, which is more than fits
@@ -97,7 +110,7 @@ pub(crate) fn write_front<'a>(
     if queue.len() == 1
         && let Some(piece) = queue.next()
     {
-        return Ok(nix::unistd::write(fd, piece)?);
+        return write(fd, piece);
     }
     let mut slices = [io::IoSlice::new(&[]); PIECES];
     let mut count = 0;
