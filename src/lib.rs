@@ -143,6 +143,7 @@ mod clock;
 mod collect;
 mod command;
 mod credit;
+mod environment;
 mod error;
 mod event;
 mod explain;

@@ -1,13 +1,14 @@
 //! From a command to what the kernel wants: everything is checked, looked up and opened here,
 //! before there is a child. Runs on a spawner thread, since a look-up may block.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::check::check;
 use crate::command::{Command, Moved};
+use crate::environment::{Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
 use crate::fds::{Fd, Kind};
@@ -23,17 +24,13 @@ use crate::sys::slots::{self, Loaded};
 use crate::sys::strings::{HoldsNul, Strings};
 use crate::sys::tty::PtyEnds;
 
-/// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
-
 /// A command that is ready to be cloned.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     candidates: Strings,
     argv: Strings,
-    envp: Strings,
+    environment: Arc<Environment>,
     cwd: Option<CString>,
-    path: OsString,
     identity: Identity,
     wishes: Vec<Wish>,
     /// The child's ends, open in the parent until the clone.
@@ -87,12 +84,16 @@ impl Source {
 }
 
 impl Prepared {
-    pub(crate) fn new(command: &Command, mut moved: Moved) -> Result<Self, SpawnError> {
+    pub(crate) fn new(
+        command: &Command,
+        mut moved: Moved,
+        asked: Moment,
+    ) -> Result<Self, SpawnError> {
         check(command)?;
         check_moved(command, &moved)?;
         check_inherited(command)?;
-        let (path, envp) = environment(command)?;
-        let candidates = candidates(&command.program, &path)?;
+        let environment = Environment::of(command, asked)?;
+        let candidates = candidates(&command.program, environment.path())?;
         let argv = argv(command)?;
         let cwd = match &command.current_dir {
             Some(dir) => Some(c_string(dir.as_os_str(), "the current directory")?),
@@ -126,9 +127,8 @@ impl Prepared {
         Ok(Self {
             candidates,
             argv,
-            envp,
+            environment,
             cwd,
-            path,
             identity,
             wishes,
             sources,
@@ -185,7 +185,7 @@ impl Prepared {
         let image = Image {
             candidates: &self.candidates,
             argv: &self.argv,
-            envp: &self.envp,
+            envp: self.environment.strings(),
             steps: plan.steps,
             changes_ids: self.identity.changes_ids(),
             kept,
@@ -206,59 +206,15 @@ impl Prepared {
             Failed::Unshare => SpawnError::new(SpawnStep::Fds, "the descriptor table", source),
             Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
             Failed::Exec => {
-                let detail = explain::exec_failure(command, &self.candidates, &self.path, errno);
+                let detail = explain::exec_failure(
+                    command,
+                    &self.candidates,
+                    self.environment.path(),
+                    errno,
+                );
                 SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
             }
         }
-    }
-}
-
-/// The child's PATH, and its environment for the kernel.
-fn environment(command: &Command) -> Result<(OsString, Strings), SpawnError> {
-    for key in command.env.keys() {
-        let name = key.as_bytes();
-        if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
-            return Err(SpawnError::invalid(
-                format!("environment variable {key:?}"),
-                "its name is empty or holds '=' or NUL",
-            ));
-        }
-    }
-    let mut environment = Environment {
-        // More than most have.
-        strings: Strings::with_capacity(64, 4096),
-        path: None,
-    };
-    if !command.env_clear {
-        let inherited = std::env::vars_os();
-        for (key, value) in inherited.filter(|(key, _)| !command.env.contains_key(key)) {
-            environment.add(&key, &value)?;
-        }
-    }
-    for (key, value) in &command.env {
-        if let Some(value) = value {
-            environment.add(key, value)?;
-        }
-    }
-    let path = environment.path.unwrap_or_else(|| DEFAULT_PATH.into());
-    Ok((path, environment.strings))
-}
-
-struct Environment {
-    strings: Strings,
-    path: Option<OsString>,
-}
-
-impl Environment {
-    fn add(&mut self, key: &OsStr, value: &OsStr) -> Result<(), SpawnError> {
-        if self.path.is_none() && key == "PATH" {
-            // The first of two is what getenv finds.
-            self.path = Some(value.to_owned());
-        }
-        let parts = [key.as_bytes(), b"=", value.as_bytes()];
-        self.strings
-            .push(&parts)
-            .map_err(|HoldsNul| holds_nul(format!("environment variable {key:?}")))
     }
 }
 

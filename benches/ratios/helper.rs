@@ -24,6 +24,7 @@ pub(crate) fn program() -> String {
 /// | `@pour BYTES CHUNK CPU` | writes BYTES to standard output, CHUNK at a time, on that CPU |
 /// | `@lines N` | writes N lines of 100 bytes, in blocks of 4 KiB as stdio does |
 /// | `@drip` | when its input has ended, writes single bytes until nobody reads |
+/// | `@drip CPU` | the same, on that CPU |
 pub(crate) fn run(args: &[String]) -> bool {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let number = |word: &str| word.parse::<usize>().expect("a number");
@@ -35,6 +36,10 @@ pub(crate) fn run(args: &[String]) -> bool {
         }
         ["@lines", lines] => write_lines(number(lines)),
         ["@drip"] => drip(),
+        ["@drip", cpu] => {
+            pin(number(cpu));
+            drip()
+        }
         _ => return false,
     };
     true

@@ -17,6 +17,7 @@ use super::request::Reply;
 use super::table::Entry;
 use crate::child::{Child, Origin};
 use crate::command::{Command, Moved};
+use crate::environment::Moment;
 use crate::error::{SignalError, SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::home::Home;
@@ -36,6 +37,7 @@ pub(super) struct Birth {
     pub(super) id: ProcessId,
     pub(super) command: Command,
     pub(super) moved: Moved,
+    pub(super) asked: Moment,
     pub(super) protocol: Protocol,
     pub(super) home: Home,
     pub(super) ticket: Arc<Ticket>,
@@ -50,6 +52,7 @@ impl Birth {
             id,
             command,
             moved,
+            asked,
             protocol,
             home,
             ticket,
@@ -62,7 +65,7 @@ impl Birth {
                 if ticket.is_cancelled() {
                     return Err(cancelled(&reply.program));
                 }
-                Prepared::new(&command, moved)?.spawn(&command, &ticket, stack)
+                Prepared::new(&command, moved, asked)?.spawn(&command, &ticket, stack)
             });
         let (born, ends) = match result {
             Ok(born) => born,

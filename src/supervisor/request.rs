@@ -9,6 +9,7 @@ use super::ProcessSupervisor;
 use super::birth::Birth;
 use super::table::Table;
 use crate::command::Command;
+use crate::environment::Moment;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::home::Home;
@@ -79,6 +80,7 @@ impl Spawn {
             id,
             command,
             moved,
+            asked: Moment::now(),
             protocol,
             home,
             ticket,
