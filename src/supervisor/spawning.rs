@@ -76,7 +76,7 @@ pub struct Spawning {
 }
 
 enum State {
-    Asked(Spawn),
+    Asked(Box<Spawn>),
     Submitted(oneshot::Receiver<Result<ProcessHandle, SpawnError>>),
     Answered,
 }
@@ -85,7 +85,7 @@ impl Spawning {
     fn new(spawn: Spawn) -> Self {
         Self {
             ticket: Arc::clone(&spawn.ticket),
-            state: State::Asked(spawn),
+            state: State::Asked(Box::new(spawn)),
         }
     }
 

@@ -25,7 +25,11 @@ const SLOTS: usize = 8;
 const SETS: usize = 2;
 /// With descriptors above this, there are so many of them that copying all costs more than filling
 /// and clearing slots: about 1 us of the parent's for each hundred, and as much of the child's.
-const WORTH_IT: RawFd = 128;
+const WORTH_IT: RawFd = if cfg!(actix_process_force_shared_table) {
+    0
+} else {
+    128
+};
 
 #[derive(Debug)]
 struct Set {
