@@ -1,18 +1,33 @@
-//! 100 MB out of a child through one pipe.
+//! The curve of throughput: 100 MB out of a child through one pipe, written in chunks of 512 bytes to
+//! 1 MiB.
 
 use std::process::Stdio;
 
 use actix::prelude::*;
 use actix_process::{Bytes, Command, ExitStatus, Fd, FdMap, ProcessHandle, ProcessProtocol};
 use actix_process::{NoProtocol, process_protocol};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
-const BYTES: u64 = 100_000_000;
+/// What the child writes at once.
+const CHUNKS: [u64; 5] = [512, 4096, 32_768, 262_144, 1_048_576];
 
-fn args() -> [String; 3] {
-    ["-c".into(), BYTES.to_string(), "/dev/zero".into()]
+/// About 100 MB; small chunks are slow, so fewer of them.
+const fn bytes(chunk: u64) -> u64 {
+    let count = 100_000_000 / chunk;
+    chunk * if count > 20_000 { 20_000 } else { count }
+}
+
+/// dd writes chunks as they are.
+fn args(chunk: u64) -> [String; 4] {
+    let count = bytes(chunk) / chunk;
+    [
+        "if=/dev/zero".into(),
+        "status=none".into(),
+        format!("bs={chunk}"),
+        format!("count={count}"),
+    ]
 }
 
 /// Looks at what comes and drops it.
@@ -38,54 +53,57 @@ impl ProcessProtocol for Counter {
 }
 process_protocol!(Counter);
 
-async fn ours() {
-    let (done, bytes) = oneshot::channel();
+async fn ours(chunk: u64) {
+    let (done, seen) = oneshot::channel();
     let counter = Counter {
         bytes: 0,
         done: Some(done),
     };
     let only_stdout = FdMap::from([(0, Fd::null()), (1, Fd::read()), (2, Fd::inherit(2))]);
-    let head = Command::new("head").args(args()).fds(only_stdout);
-    head.spawn(counter.start()).await.unwrap();
-    assert_eq!(bytes.await, Ok(BYTES));
+    let dd = Command::new("dd").args(args(chunk)).fds(only_stdout);
+    dd.spawn(counter.start()).await.unwrap();
+    assert_eq!(seen.await, Ok(bytes(chunk)));
 }
 
-async fn tokio_process() {
-    let mut head = tokio::process::Command::new("head")
-        .args(args())
+async fn tokio_process(chunk: u64) {
+    let mut dd = tokio::process::Command::new("dd")
+        .args(args(chunk))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = head.stdout.take().unwrap();
+    let mut stdout = dd.stdout.take().unwrap();
     let mut buffer = vec![0; 64 * 1024];
-    let mut bytes = 0;
+    let mut seen = 0;
     loop {
         match stdout.read(&mut buffer).await.unwrap() {
             0 => break,
-            n => bytes += n as u64,
+            n => seen += n as u64,
         }
     }
-    head.wait().await.unwrap();
-    assert_eq!(bytes, BYTES);
+    dd.wait().await.unwrap();
+    assert_eq!(seen, bytes(chunk));
 }
 
 fn throughput(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("throughput");
-    group.throughput(Throughput::Bytes(BYTES)).sample_size(20);
-    group.bench_function("actix-process", |bencher| {
-        let system = System::new();
-        // The supervisor's thread is there from the first spawn on.
-        system.block_on(async { Command::new("true").spawn(NoProtocol).await.unwrap() });
-        bencher.iter(|| system.block_on(ours()));
-    });
-    group.bench_function("tokio::process", |bencher| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        bencher.iter(|| runtime.block_on(tokio_process()));
-    });
+    group.sample_size(10);
+    for chunk in CHUNKS {
+        group.throughput(Throughput::Bytes(bytes(chunk)));
+        group.bench_function(BenchmarkId::new("actix-process", chunk), |bencher| {
+            let system = System::new();
+            // Its threads are there from the first spawn on.
+            system.block_on(async { Command::new("true").spawn(NoProtocol).await.unwrap() });
+            bencher.iter(|| system.block_on(ours(chunk)));
+        });
+        group.bench_function(BenchmarkId::new("tokio::process", chunk), |bencher| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            bencher.iter(|| runtime.block_on(tokio_process(chunk)));
+        });
+    }
     group.finish();
 }
 

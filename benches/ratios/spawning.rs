@@ -116,8 +116,10 @@ fn rate_and_cpu(count: usize, cost: Cost) -> Vec<f64> {
 fn posix_spawns(count: usize) {
     let mut ring = std::collections::VecDeque::with_capacity(AT_A_TIME);
     for _ in 0..count {
-        if ring.len() == AT_A_TIME {
-            ring.pop_front().map(finish);
+        if ring.len() == AT_A_TIME
+            && let Some(oldest) = ring.pop_front()
+        {
+            finish(oldest);
         }
         ring.push_back(posix_spawn_one());
     }

@@ -200,7 +200,11 @@ pub(crate) fn spawn(
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
         steps: image.steps.as_slice(),
-        parent: std::process::id() as libc::pid_t,
+        parent: if image.steps.compare_parent() {
+            std::process::id() as libc::pid_t
+        } else {
+            0
+        },
         kept: &image.kept,
         unshare_from: image.unshare_from,
         ticket: &ticket.state,

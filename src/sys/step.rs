@@ -55,6 +55,12 @@ impl Steps {
         self.steps.len()
     }
 
+    /// Whether a step compares the parent's pid.
+    pub(super) fn compare_parent(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::CheckParent))
+    }
+
     fn call(&mut self, number: c_long, args: &[c_long]) {
         let mut all = [0; 5];
         for (slot, arg) in all.iter_mut().zip(args) {
