@@ -44,12 +44,14 @@
 //! ```text
 //!  the arbiter that asked                                 the supervisor's arbiter
 //! ┌──────────────────────────────────────────┐           ┌─────────────────────────────────────┐
-//! │ protocol actor (yours, on any arbiter)   │◄──exited──│ ProcessSupervisor                   │
-//! │   ▲ made, data, closed                   │◄──ended───│   table of children                 │
-//! │ PipeReader fd 1   PipeReader fd 2   ...  │           │ one task a child: its pidfd         │
-//! │ PipeWriter fd 0   ...                    │           │   becomes readable, it is reaped    │
-//! │ Process (owns the child)                 │           └─────────────────────────────────────┘
-//! └──────────────────────────────────────────┘            spawner threads: lookups, clone, exec
+//! │ protocol actor (yours, on any arbiter)   │           │ ProcessSupervisor                   │
+//! │   ▲ made, data, closed, exited, ended    │           │   table of children                 │
+//! │ PipeReader fd 1   PipeReader fd 2   ...  │           └─────────────────────────────────────┘
+//! │ PipeWriter fd 0   ...                    │            spawner threads: lookups, clone, exec
+//! │ Process (owns the child)                 │
+//! │ its driver: the pidfd becomes readable,  │
+//! │   the child is reaped                    │
+//! └──────────────────────────────────────────┘
 //! ```
 //!
 //! # Delivery rules
@@ -106,8 +108,10 @@
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
-//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd).
-//!   With the usual soft limit of 1,024 that is some 250 children.
+//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), and
+//!   from the first spawn on 18 are reserved. With the usual soft limit of 1,024 that is some 250
+//!   children.
+//! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
 //! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away their

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, System};
+use actix::{Actor, Addr, Arbiter, System};
 
 use super::ProcessSupervisor;
+use super::sentinel::Sentinel;
 use super::table::Table;
 use crate::error::{SpawnError, SpawnStep};
 use crate::sync::lock;
@@ -25,16 +26,36 @@ pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnEr
     let system = System::try_current()
         .ok_or_else(|| SpawnError::register("the default supervisor", "there is no System"))?;
     if !system.arbiter().alive() {
-        return Err(SpawnError::register(
-            "the default supervisor",
-            "the System has stopped",
-        ));
+        return Err(has_stopped());
     }
+    if let Some(found) = find(&lock(&DEFAULTS), &system) {
+        return Ok(found);
+    }
+    // Not under the lock: the sentinel takes it when the System ends in this moment.
+    let (arbiter, new) = start(&system)?;
     let mut defaults = lock(&DEFAULTS);
-    let found = defaults.get(&system.id());
-    if let Some(default) = found.filter(|default| default.supervisor.connected()) {
-        return Ok((Arc::clone(&default.table), default.supervisor.clone()));
+    if let Some(found) = find(&defaults, &system) {
+        // Another thread was faster.
+        arbiter.stop();
+        return Ok(found);
     }
+    defaults.retain(|_, default| default.supervisor.connected());
+    let found = (Arc::clone(&new.table), new.supervisor.clone());
+    defaults.insert(system.id(), new);
+    Ok(found)
+}
+
+fn find(
+    defaults: &HashMap<usize, Default>,
+    system: &System,
+) -> Option<(Arc<Table>, Addr<ProcessSupervisor>)> {
+    let default = defaults.get(&system.id())?;
+    let Default { supervisor, table } = default;
+    let alive = supervisor.connected();
+    alive.then(|| (Arc::clone(table), supervisor.clone()))
+}
+
+fn start(system: &System) -> Result<(Arbiter, Default), SpawnError> {
     let arbiter = Arbiter::try_new().map_err(|error| {
         SpawnError::new(
             SpawnStep::Register,
@@ -42,22 +63,22 @@ pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnEr
             error,
         )
     })?;
-    let (table, supervisor) = start_in(&arbiter.handle());
-    let default = Default {
-        supervisor: supervisor.clone(),
-        table: Arc::clone(&table),
+    let table = Arc::new(Table::with_arbiter(arbiter.handle()));
+    // Before the first spawn, which does not wait for the actor to start.
+    let Some(sentinel) = Sentinel::post(system, Arc::clone(&table)) else {
+        arbiter.stop();
+        return Err(has_stopped());
     };
-    defaults.retain(|_, default| default.supervisor.connected());
-    defaults.insert(system.id(), default);
-    Ok((table, supervisor))
+    let actor = ProcessSupervisor {
+        table: Arc::clone(&table),
+        sentinel: Some(sentinel),
+    };
+    let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| actor);
+    Ok((arbiter, Default { supervisor, table }))
 }
 
-fn start_in(arbiter: &ArbiterHandle) -> (Arc<Table>, Addr<ProcessSupervisor>) {
-    let table = Arc::new(Table::with_arbiter(arbiter.clone()));
-    let actors = Arc::clone(&table);
-    let supervisor =
-        ProcessSupervisor::start_in_arbiter(arbiter, |_| ProcessSupervisor::with_table(actors));
-    (table, supervisor)
+fn has_stopped() -> SpawnError {
+    SpawnError::register("the default supervisor", "the System has stopped")
 }
 
 /// The System is gone.

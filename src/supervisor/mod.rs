@@ -27,7 +27,7 @@ use table::Table;
 
 /// Spawns children, reaps them, and tells their protocols how they ended.
 ///
-/// [`Command::spawn`] uses the [`current`](Self::current) one of the System. Start more to have
+/// [`Command::spawn`](crate::Command::spawn) uses the [`current`](Self::current) one of the System. Start more to have
 /// separate tables, each with a [`Shutdown`] of its own:
 ///
 /// ```
@@ -53,20 +53,16 @@ use table::Table;
 pub struct ProcessSupervisor {
     table: Arc<Table>,
     /// Its drop tells the sentinel that it has nothing more to watch.
-    _sentinel: Option<oneshot::Sender<()>>,
+    sentinel: Option<oneshot::Sender<()>>,
 }
 
 impl ProcessSupervisor {
     /// A supervisor, to be started on any arbiter.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_table(Arc::default())
-    }
-
-    const fn with_table(table: Arc<Table>) -> Self {
         Self {
-            table,
-            _sentinel: None,
+            table: Arc::default(),
+            sentinel: None,
         }
     }
 
@@ -93,8 +89,10 @@ impl Actor for ProcessSupervisor {
 
     fn started(&mut self, _: &mut Self::Context) {
         // Without a System to watch, children are only as safe as this actor's own drop.
-        self._sentinel = System::try_current()
-            .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table)));
+        if self.sentinel.is_none() {
+            self.sentinel = System::try_current()
+                .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table)));
+        }
     }
 }
 
@@ -155,7 +153,7 @@ impl Handler<List> for ProcessSupervisor {
 /// process in an uninterruptible system call does not die before that returns.
 ///
 /// It is final. After the shutdown of [`ProcessSupervisor::current`], every
-/// [`Command::spawn`] of its System fails with [`SpawnStep::Register`](crate::SpawnStep::Register).
+/// [`Command::spawn`](crate::Command::spawn) of its System fails with [`SpawnStep::Register`](crate::SpawnStep::Register).
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "ShutdownReport")]
 #[expect(clippy::exhaustive_structs, reason = "a message that users write down")]

@@ -17,7 +17,7 @@ use crate::protocol::IntoProtocol;
 use crate::sys::clone::Ticket;
 
 impl Command {
-    /// Spawns the child by the System's own [`ProcessSupervisor`]; its events go to `protocol`.
+    /// Spawns the child by the System's own [`ProcessSupervisor`](crate::ProcessSupervisor); its events go to `protocol`.
     ///
     /// The future does nothing until it is polled. It resolves when
     /// [`ConnectionMade`](crate::ProcessEvent::ConnectionMade) was queued. Dropping it before that
