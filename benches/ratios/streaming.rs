@@ -52,7 +52,8 @@ pub(crate) fn benches() -> Vec<Bench> {
             |scale| stdout_ours(scale, 0),
             |scale| stdout_tokio(scale, 0, None),
         ),
-        // 300 MB through `cat`, written 64 KiB at a time, every byte compared, against tokio.
+        // 300 MB through `cat` on the other CPU, written 64 KiB at a time, every byte compared, against
+        // tokio.
         Bench {
             name: "duplex",
             metrics: vec![Metric::at_least("", "GB/s", 0.95, 1.5)],
@@ -86,12 +87,18 @@ pub(crate) fn benches() -> Vec<Bench> {
     ]
 }
 
-/// How much is poured, on which CPU: this process is on CPU 0.
-fn pour(scale: Scale, cpu: usize) -> Result<(usize, Vec<String>), Skipped> {
+/// Puts this process on CPU 0; its child will be on `cpu`.
+fn apart(cpu: usize) -> Result<(), Skipped> {
     if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
         return Err(Skipped("there is one CPU only".into()));
     }
     pin(0);
+    Ok(())
+}
+
+/// How much is poured, on which CPU.
+fn pour(scale: Scale, cpu: usize) -> Result<(usize, Vec<String>), Skipped> {
+    apart(cpu)?;
     let bytes = scale.pick(1_000_000_000, 1_000_000);
     let args = ["@pour", &bytes.to_string(), "65536", &cpu.to_string()];
     Ok((bytes, helper::args(&args)))
@@ -182,6 +189,7 @@ impl Comparison {
 }
 
 fn duplex_ours(scale: Scale) -> Result<Side, Skipped> {
+    apart(1)?;
     let (sample, pieces) = (sample(), pieces(scale));
     let ours = Ours::new();
     Ok(Box::new(move || {
@@ -190,6 +198,7 @@ fn duplex_ours(scale: Scale) -> Result<Side, Skipped> {
 }
 
 fn duplex_tokio(scale: Scale) -> Result<Side, Skipped> {
+    apart(1)?;
     let (sample, pieces) = (sample(), pieces(scale));
     let tokio = Tokio::new();
     Ok(Box::new(move || {
@@ -232,6 +241,9 @@ impl ProcessProtocol for Comparing {
 }
 process_protocol!(Comparing);
 
+/// `cat` on CPU 1.
+const CAT: [&str; 3] = ["-c", "1", "cat"];
+
 async fn ours_duplex(sample: &Bytes, pieces: usize) {
     let (ended, seen) = oneshot::channel();
     let comparing = Comparing {
@@ -241,7 +253,10 @@ async fn ours_duplex(sample: &Bytes, pieces: usize) {
         },
         ended: Some(ended),
     };
-    let cat = Command::new("cat").spawn(comparing.start()).await;
+    let cat = Command::new("taskset")
+        .args(CAT)
+        .spawn(comparing.start())
+        .await;
     let mut stdin = cat.expect("cat can be spawned").stdin();
     let mut all = stream::iter((0..pieces).map(|number| Ok(piece(sample, number))));
     stdin.send_all(&mut all).await.expect("cat reads all");
@@ -250,7 +265,9 @@ async fn ours_duplex(sample: &Bytes, pieces: usize) {
 }
 
 async fn tokio_duplex(sample: &Bytes, pieces: usize) {
-    let mut cat = peer::piped("cat", &[]).spawn().expect("cat can be spawned");
+    let mut cat = peer::piped("taskset", &CAT.map(str::to_owned))
+        .spawn()
+        .expect("cat can be spawned");
     let mut stdin = cat.stdin.take().expect("it is piped");
     let mut stdout = cat.stdout.take().expect("it is piped");
     let stderr = cat.stderr.take().expect("it is piped");

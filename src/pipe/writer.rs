@@ -1,7 +1,7 @@
 //! The actor that writes to one descriptor of a child.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use bytes::{Buf, Bytes};
 use tokio::io::Ready;
 
+use super::buffers::LARGE;
 use super::{Closing, End, failed};
 use crate::child::Child;
 use crate::event::CloseReason;
@@ -21,6 +22,10 @@ use crate::winsize::PtySize;
 /// So many writes make a turn; then others on the arbiter come first. Few, since tokio polls a
 /// woken task many times before it looks at its timers.
 const WRITES_PER_TURN: u32 = 2;
+
+/// So many times the pipe is found full before it grows: for a child that reads, but not as fast as we
+/// write.
+const FULL_PIPES_TO_GROW: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct PipeWriter {
@@ -34,8 +39,8 @@ pub(crate) struct PipeWriter {
     close_when_drained: bool,
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
-    /// It was found full before, so its readiness is reported.
-    reports_room: bool,
+    /// How often it was. From the first time on its readiness is reported.
+    times_full: u32,
     /// Whether the process would feel a SIGPIPE: Rust ignores it, but a program may have undone that.
     feels_sigpipe: bool,
 }
@@ -50,7 +55,7 @@ impl PipeWriter {
             queue: VecDeque::new(),
             close_when_drained: false,
             full: false,
-            reports_room: false,
+            times_full: 0,
             feels_sigpipe: !sys::signal::ignores_sigpipe(),
         }
     }
@@ -112,13 +117,10 @@ impl PipeWriter {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.full && !self.reports_room {
-                self.reports_room = true;
-                match self.sink.take().map(End::report_room) {
-                    Some(Ok(sink)) => self.sink = Some(sink),
-                    Some(Err(error)) => return Poll::Ready(failed(&error)),
-                    None => {}
-                }
+            if self.full
+                && let Err(error) = self.note_full()
+            {
+                return Poll::Ready(failed(&error));
             }
             let Some(sink) = &self.sink else {
                 return Poll::Ready(CloseReason::Gone);
@@ -136,6 +138,20 @@ impl PipeWriter {
             drop(ready);
             self.full = false;
         }
+    }
+
+    fn note_full(&mut self) -> io::Result<()> {
+        self.times_full = self.times_full.saturating_add(1);
+        if self.times_full == 1 {
+            self.sink = self.sink.take().map(End::report_room).transpose()?;
+        }
+        if self.times_full == FULL_PIPES_TO_GROW
+            && let Some(End::Pipe(pipe)) = &self.sink
+        {
+            // Refused when the user's share of pipe pages is used up: no loss.
+            let _ = sys::io::set_pipe_size(pipe.get_ref().as_fd(), LARGE);
+        }
+        Ok(())
     }
 
     fn resize(&self, size: PtySize) {
