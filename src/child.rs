@@ -200,6 +200,7 @@ impl Child {
                     Output::Exited(status) => self.outcome.exited(status),
                     Output::Ended(_) => {
                         self.outcome.ended();
+                        self.inbox.note_end();
                         done = outlet.take();
                         hooks[1] = on_ended.take();
                     }

@@ -187,8 +187,10 @@ impl Drop for Credit {
 pub(crate) struct Inbox {
     /// A watch in the actor's context tells of its turns. Changed under the lock.
     watched: AtomicBool,
-    /// In the present turn. Set back under the lock; counted, and mostly read, without.
+    /// In the present turn.
     messages: AtomicU32,
+    /// A reader waits, or a child has ended: the next turn has more to do than to count anew.
+    attention: AtomicBool,
     state: Mutex<InboxState>,
 }
 
@@ -248,6 +250,7 @@ impl Inbox {
         if !state.waiters.iter().any(|w| w.will_wake(cx.waker())) {
             state.waiters.push(cx.waker().clone());
         }
+        self.attention.store(true, Ordering::Release);
         TurnState::Over
     }
 
@@ -294,20 +297,27 @@ impl Inbox {
             .collect()
     }
 
+    /// A child has ended: the next turn looks whether one is left.
+    pub(crate) fn note_end(&self) {
+        self.attention.store(true, Ordering::Release);
+    }
+
     /// The mailbox was found empty, and the arbiter is about to serve others. False if no child is
     /// left to watch over.
     pub(crate) fn turn(&self) -> bool {
+        let messages = self.messages.swap(0, Ordering::AcqRel);
+        if messages < 2 && !self.attention.swap(false, Ordering::AcqRel) {
+            return true;
+        }
         let mut state = lock(&self.state);
         while state.wards.last().is_some_and(|ward| !is_open(ward)) {
             state.wards.pop();
         }
         let left = !state.wards.is_empty();
-        if self.messages.swap(0, Ordering::AcqRel) > 0 || !state.waiters.is_empty() {
-            state.since = None;
-            let waiters = std::mem::take(&mut state.waiters);
-            drop(state);
-            waiters.into_iter().for_each(Waker::wake);
-        }
+        state.since = None;
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        waiters.into_iter().for_each(Waker::wake);
         left
     }
 }

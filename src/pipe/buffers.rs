@@ -33,13 +33,32 @@ pub(super) struct Buffer {
     shelf: Shelf,
 }
 
+/// What an arbiter has of one size.
+#[derive(Debug, Default)]
+struct Local {
+    /// The last that was put back: the next to be taken, mostly, and at no cost.
+    spare: Option<Buffer>,
+    shelf: Shelf,
+}
+
+thread_local! {
+    static LOCALS: RefCell<[Local; 2]> = RefCell::default();
+}
+
+fn with_local<T>(size: usize, act: impl FnOnce(&mut Local) -> T) -> T {
+    LOCALS.with_borrow_mut(|[small, large]| act(if size == SMALL { small } else { large }))
+}
+
 /// Takes a buffer of `size` bytes from this arbiter's pool.
 pub(super) fn take(size: usize) -> Buffer {
-    thread_local! {
-        static SHELVES: RefCell<[Shelf; 2]> = RefCell::default();
-    }
-    let shelf =
-        SHELVES.with_borrow(|[small, large]| Arc::clone(if size == SMALL { small } else { large }));
+    let found = with_local(size, |local| {
+        let spare = local.spare.take();
+        spare.ok_or_else(|| Arc::clone(&local.shelf))
+    });
+    let shelf = match found {
+        Ok(spare) => return spare,
+        Err(shelf) => shelf,
+    };
     let mut free = lock(&shelf);
     let bytes = free.buffers.pop();
     if let Some(bytes) = &bytes {
@@ -51,6 +70,12 @@ pub(super) fn take(size: usize) -> Buffer {
         filled: 0,
         shelf,
     }
+}
+
+/// Puts a buffer back that was taken on this thread.
+pub(super) fn put_back(buffer: Buffer) {
+    let replaced = with_local(buffer.len(), |local| local.spare.replace(buffer));
+    drop(replaced);
 }
 
 impl Buffer {
@@ -116,6 +141,15 @@ mod tests {
         let address = data.as_ptr() as usize;
         std::thread::spawn(move || drop(data)).join().unwrap();
         assert_eq!(take(LARGE).bytes.as_ptr() as usize, address);
+    }
+
+    #[test]
+    fn what_was_put_back_is_taken_next() {
+        let buffer = take(SMALL);
+        let address = buffer.bytes.as_ptr() as usize;
+        put_back(take(SMALL));
+        put_back(buffer);
+        assert_eq!(take(SMALL).bytes.as_ptr() as usize, address);
     }
 
     #[test]

@@ -212,7 +212,9 @@ impl PipeReader {
 
     /// Nothing is there to be read: holds no buffer, and waits for the end as far as the clock goes.
     fn rest(&mut self) {
-        self.buffer = None;
+        if let Some(buffer) = self.buffer.take() {
+            buffers::put_back(buffer);
+        }
         self.set_idle(true);
     }
 
