@@ -1,24 +1,18 @@
 //! Flow control between a descriptor's reader and its protocol.
 //!
 //! A [`Window`] bounds what is on its way from one descriptor, in bytes and in messages. Each
-//! message carries a [`Credit`] that gives its share back when it drops. An [`Inbox`] is shared by
-//! all children of one protocol actor and sees to it that the actor's arbiter gets its turn: actix
-//! drains a mailbox to empty before anything else on that arbiter runs.
+//! message carries a [`Credit`] that gives its share back when it drops. The [`Inbox`] of the
+//! protocol is shared by all its children.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::inbox::{Inbox, TurnState, is_over};
 use crate::sync::lock;
 
 /// At most this many messages of one descriptor are on their way.
 pub(crate) const WINDOW_MESSAGES: usize = 64;
-/// A protocol gets at most this many messages, or messages for this long, in one turn.
-const TURN_MESSAGES: u32 = 64;
-const TURN_TIME: Duration = Duration::from_millis(2);
-
 /// What one descriptor has on its way to the protocol.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -79,10 +73,6 @@ impl Turn {
     fn is_over(&self) -> bool {
         is_over(self.messages, self.since)
     }
-}
-
-fn is_over(messages: u32, since: Option<Instant>) -> bool {
-    messages >= TURN_MESSAGES || since.is_some_and(|since| since.elapsed() >= TURN_TIME)
 }
 
 impl Window {
@@ -182,153 +172,10 @@ impl Drop for Credit {
     }
 }
 
-/// The mailbox of one protocol actor, as all its children's readers see it.
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    /// A watch in the actor's context tells of its turns. Changed under the lock.
-    watched: AtomicBool,
-    /// In the present turn.
-    messages: AtomicU32,
-    /// A reader waits, or a child has ended: the next turn has more to do than to count anew.
-    attention: AtomicBool,
-    state: Mutex<InboxState>,
-}
-
-#[derive(Default)]
-struct InboxState {
-    /// When the turn's second message came.
-    since: Option<Instant>,
-    waiters: Vec<Waker>,
-    /// The children that the watch looks after.
-    wards: Vec<Weak<dyn Ward>>,
-}
-
-/// A child, as far as its protocol's death concerns it.
-pub(crate) trait Ward: Send + Sync {
-    fn has_ended(&self) -> bool;
-    /// Its protocol is gone.
-    fn protocol_gone(self: Arc<Self>);
-}
-
-impl fmt::Debug for InboxState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InboxState")
-            .field("since", &self.since)
-            .finish_non_exhaustive()
-    }
-}
-
-enum TurnState {
-    /// The actor has got its share; the task will be woken at its next turn.
-    Over,
-    Running,
-    /// Nobody tells of turns.
-    Unknown,
-}
-
-impl Inbox {
-    fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Acquire)
-    }
-
-    fn poll_turn(&self, cx: &mut Context<'_>) -> TurnState {
-        if !self.is_watched() {
-            return TurnState::Unknown;
-        }
-        if self.messages.load(Ordering::Acquire) < 2 {
-            return TurnState::Running;
-        }
-        let mut state = lock(&self.state);
-        if !self.is_watched() {
-            return TurnState::Unknown;
-        }
-        // Of a turn that was set back in between there is nothing to wait for.
-        let messages = self.messages.load(Ordering::Acquire);
-        if messages < 2 || !is_over(messages, state.since) {
-            return TurnState::Running;
-        }
-        if !state.waiters.iter().any(|w| w.will_wake(cx.waker())) {
-            state.waiters.push(cx.waker().clone());
-        }
-        self.attention.store(true, Ordering::Release);
-        TurnState::Over
-    }
-
-    /// Books a message, which is sent next, if somebody tells of turns; says whether.
-    fn charge(&self) -> bool {
-        if !self.is_watched() {
-            return false;
-        }
-        if self.messages.fetch_add(1, Ordering::AcqRel) == 1 {
-            lock(&self.state).since.get_or_insert_with(Instant::now);
-        }
-        true
-    }
-
-    /// Puts a child under the watch.
-    pub(crate) fn attend(&self, ward: Weak<dyn Ward>) {
-        let mut state = lock(&self.state);
-        // Amortized: the list is swept whenever it would grow.
-        if state.wards.len() == state.wards.capacity() {
-            state.wards.retain(is_open);
-        }
-        state.wards.push(ward);
-    }
-
-    /// From now on [`turn`](Self::turn) is called whenever the mailbox was drained. False if that
-    /// is so already.
-    pub(crate) fn watch(&self) -> bool {
-        let _state = lock(&self.state);
-        !self.watched.swap(true, Ordering::AcqRel)
-    }
-
-    /// The actor, or its watch, is done: nobody calls [`turn`](Self::turn) any more. Gives the
-    /// children that have not ended.
-    pub(crate) fn unwatch(&self) -> Vec<Arc<dyn Ward>> {
-        let mut state = lock(&self.state);
-        self.watched.store(false, Ordering::Release);
-        let wards = std::mem::take(&mut state.wards);
-        drop(state);
-        self.turn();
-        wards
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter(|ward| !ward.has_ended())
-            .collect()
-    }
-
-    /// A child has ended: the next turn looks whether one is left.
-    pub(crate) fn note_end(&self) {
-        self.attention.store(true, Ordering::Release);
-    }
-
-    /// The mailbox was found empty, and the arbiter is about to serve others. False if no child is
-    /// left to watch over.
-    pub(crate) fn turn(&self) -> bool {
-        let messages = self.messages.swap(0, Ordering::AcqRel);
-        if messages < 2 && !self.attention.swap(false, Ordering::AcqRel) {
-            return true;
-        }
-        let mut state = lock(&self.state);
-        while state.wards.last().is_some_and(|ward| !is_open(ward)) {
-            state.wards.pop();
-        }
-        let left = !state.wards.is_empty();
-        state.since = None;
-        let waiters = std::mem::take(&mut state.waiters);
-        drop(state);
-        waiters.into_iter().for_each(Waker::wake);
-        left
-    }
-}
-
-fn is_open(ward: &Weak<dyn Ward>) -> bool {
-    ward.upgrade().is_some_and(|ward| !ward.has_ended())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbox::{TURN_MESSAGES, TURN_TIME};
 
     fn room(window: &Window) -> Option<usize> {
         match window.poll_room(&mut Context::from_waker(Waker::noop())) {

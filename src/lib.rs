@@ -157,6 +157,7 @@ mod handle;
 mod home;
 mod id;
 mod identity;
+mod inbox;
 mod janitor;
 mod lifecycle;
 mod limits;

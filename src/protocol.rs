@@ -12,9 +12,9 @@ use actix::{Actor, ActorFuture, Addr, AsyncContext, Handler, Recipient};
 use bytes::Bytes;
 
 use crate::child::{Child, Outlet};
-use crate::credit::{Inbox, Ward};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::handle::ProcessHandle;
+use crate::inbox::{Inbox, Ward};
 use crate::message::FromProcess;
 use crate::status::ExitStatus;
 use crate::sync::lock;

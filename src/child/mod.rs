@@ -3,6 +3,9 @@
 //! The record outlives every actor: whoever reaps the child or closes a pipe, on whatever thread,
 //! tells it here, and what follows is sent to the protocol from here, in order.
 
+mod draining;
+mod orphan;
+
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +16,16 @@ use bytes::Bytes;
 use tokio::io::unix::AsyncFd;
 
 use crate::cell::{Cell, Reap};
-use crate::clock::{DrainClock, Ring, RingAfter};
+use crate::clock::DrainClock;
 use crate::command::OnOrphaned;
-use crate::credit::{Credit, Inbox};
-use crate::error::SignalError;
+use crate::credit::Credit;
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
-use crate::janitor::{self, Watched};
+use crate::inbox::Inbox;
+use crate::janitor::Watched;
 use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
-use crate::port::{Direction, FdCommand, Port};
-use crate::signal::Signal;
+use crate::port::{FdCommand, Port};
 use crate::sync::lock;
 use crate::sys;
 
@@ -276,124 +278,6 @@ impl Child {
 
     pub(crate) fn is_reaped(&self) -> bool {
         lock(&self.core).life.is_reaped()
-    }
-
-    /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then.
-    pub(crate) fn terminate(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.cell.signal(Signal::TERM)?;
-        let child = Arc::downgrade(self);
-        janitor::after(grace, move || {
-            if let Some(child) = child.upgrade()
-                && child.cell.signal(Signal::KILL).is_ok()
-            {
-                log::warn!(
-                    "process {} ({}) did not end on SIGTERM and was killed",
-                    child.id,
-                    child.program
-                );
-            }
-        });
-        Ok(())
-    }
-
-    /// The same for the process group that the child leads. After the child is reaped the group
-    /// is out of reach: its number may be somebody else's.
-    pub(crate) fn terminate_group(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.cell.signal_group(Signal::TERM)?;
-        let child = Arc::downgrade(self);
-        janitor::after(grace, move || {
-            if let Some(child) = child.upgrade() {
-                let _ = child.cell.signal_group(Signal::KILL);
-            }
-        });
-        Ok(())
-    }
-
-    /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
-    /// the pipes.
-    pub(crate) fn orphan(self: &Arc<Self>, why: &str) {
-        if self.outcome.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        if !self.is_reaped_without_lock() {
-            log::warn!(
-                "process {} ({}) is orphaned, {why}: {:?}",
-                self.id,
-                self.program,
-                self.on_orphaned
-            );
-            let sent = match self.on_orphaned {
-                OnOrphaned::Leave => Ok(()),
-                OnOrphaned::Kill => self.cell.signal(Signal::KILL),
-                OnOrphaned::Terminate(grace) => self.terminate(grace),
-            };
-            if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
-                log::warn!("process {} lives on: {error}", self.id);
-            }
-        }
-        self.close_ports_of_orphan();
-    }
-
-    fn close_ports_of_orphan(&self) {
-        for port in self.ports() {
-            port.send(FdCommand::Orphan);
-        }
-    }
-
-    /// As far as the cell knows: this may run while the record is locked by this very thread.
-    fn is_reaped_without_lock(&self) -> bool {
-        self.cell.pid().is_none()
-    }
-
-    /// A reader waits for data, or has closed.
-    pub(crate) fn reader_idle(self: &Arc<Self>) {
-        self.tell_clock(DrainClock::reader_idle);
-    }
-
-    /// A reader has data, or is held up by the protocol.
-    pub(crate) fn reader_busy(self: &Arc<Self>) {
-        self.tell_clock(DrainClock::reader_busy);
-    }
-
-    fn tell_clock(self: &Arc<Self>, what: impl FnOnce(&DrainClock) -> RingAfter) {
-        if let Some(after) = self.clock.as_ref().and_then(what) {
-            self.ring_clock_after(after);
-        }
-    }
-
-    fn ring_clock_after(self: &Arc<Self>, after: Duration) {
-        let child = Arc::downgrade(self);
-        janitor::after(after, move || {
-            if let Some(child) = child.upgrade() {
-                child.ring_clock();
-            }
-        });
-    }
-
-    /// Takes what the pipes hold, then closes them.
-    pub(crate) fn cut(&self) {
-        for port in self.ports() {
-            match port.direction() {
-                Direction::Read => port.send(FdCommand::Cut),
-                Direction::Write => port.close(FdCommand::Cut),
-            }
-        }
-    }
-
-    fn ring_clock(self: &Arc<Self>) {
-        match self.clock.as_ref().map(DrainClock::ring) {
-            Some(Ring::Again(after)) => self.ring_clock_after(after),
-            Some(Ring::Cut) if !self.outcome.is_ended() => {
-                log::warn!(
-                    "process {} ({}) is dead, but somebody holds its pipes {:?}: they are cut",
-                    self.id,
-                    self.program,
-                    self.open_fds()
-                );
-                self.cut();
-            }
-            Some(Ring::Cut | Ring::Nothing) | None => {}
-        }
     }
 
     /// Reaps the child if it is dead and tells so. True if there is nothing more to reap.
