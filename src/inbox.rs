@@ -139,10 +139,11 @@ impl Inbox {
     /// left to watch over.
     pub(crate) fn turn(&self) -> bool {
         let messages = self.messages.swap(0, Ordering::AcqRel);
-        if messages < 2 && !self.attention.swap(false, Ordering::AcqRel) {
+        if messages < 2 && !self.attention.load(Ordering::Acquire) {
             return true;
         }
         let mut state = lock(&self.state);
+        self.attention.store(false, Ordering::Release);
         while state.wards.last().is_some_and(|ward| !is_open(ward)) {
             state.wards.pop();
         }
