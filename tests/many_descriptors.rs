@@ -56,6 +56,20 @@ fn a_child_has_its_map_and_nothing_else() {
 }
 
 #[test]
+fn the_first_spawn_may_come_when_many_are_open() {
+    isolated("the_first_spawn_may_come_when_many_are_open", || {
+        run(async {
+            common::many::fill();
+            let files = Files::new();
+            for _ in 0..3 {
+                assert_moved(&files, &[0, 1, 9, MANY + 5, MANY + 40]).await;
+                assert_eq!(numbers(&history(&helper(["fds"])).await.text(1)), [0, 1, 2]);
+            }
+        });
+    });
+}
+
+#[test]
 fn eight_descriptors_arrive_and_so_do_nine_and_twenty() {
     isolated("eight_descriptors_arrive_and_so_do_nine_and_twenty", || {
         run(async {

@@ -27,24 +27,15 @@ pub struct Many {
 }
 
 impl Many {
-    /// Opens them for good, every second one without close-on-exec, after a first spawn.
+    /// Opens them for good, after a first spawn.
     pub async fn open() -> Self {
-        set_soft_limit(libc::RLIMIT_NOFILE, 4096);
         let before = nulls();
         history(&helper(["exit"])).await;
         Census::quiet().await;
         let reserved: Vec<i32> = nulls().difference(&before).copied().collect();
         // Two sets of eight, and what each is filled with when it is free.
         assert_eq!(reserved.len(), if SHARES { 18 } else { 0 }, "{reserved:?}");
-        let mut last = 0;
-        while last < MANY {
-            let file = OwnedFd::from(File::open("/dev/zero").unwrap());
-            last = file.into_raw_fd();
-            if last % 2 == 0 {
-                // SAFETY: integers.
-                unsafe { libc::fcntl(last, libc::F_SETFD, 0) };
-            }
-        }
+        fill();
         Self { reserved }
     }
 
@@ -62,6 +53,20 @@ impl Many {
 pub fn with_flags() -> Vec<(i32, String, (i32, i32))> {
     let fds = open_fds().into_iter();
     fds.map(|(fd, what)| (fd, what, flags_of(fd))).collect()
+}
+
+/// Opens all numbers below [`MANY`] for good, every second one without close-on-exec.
+pub fn fill() {
+    set_soft_limit(libc::RLIMIT_NOFILE, 4096);
+    let mut last = 0;
+    while last < MANY {
+        let file = OwnedFd::from(File::open("/dev/zero").unwrap());
+        last = file.into_raw_fd();
+        if last % 2 == 0 {
+            // SAFETY: integers.
+            unsafe { libc::fcntl(last, libc::F_SETFD, 0) };
+        }
+    }
 }
 
 fn nulls() -> BTreeSet<i32> {
