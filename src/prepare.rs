@@ -143,9 +143,9 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds), SpawnError> {
-        // What joins a cgroup opens a file while the table would be shared.
+        // The cgroup's directory is in no slot.
         let slots = if command.cgroup.is_none() {
-            slots::load(&self.wishes)
+            slots::load(&self.wishes, |source| !self.owns(source))
         } else {
             None
         };
@@ -177,8 +177,7 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
-        let wishes = slots.map(|slots| slots.wishes(&self.wishes));
-        let fds = fdplan::plan(wishes.as_ref().unwrap_or(&self.wishes));
+        let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
         let plan = Plan::new(command, self.cwd.clone(), &self.identity, &fds);
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
@@ -192,6 +191,12 @@ impl Prepared {
             unshare_from: slots.map(Loaded::end),
         };
         sys::clone::spawn(&image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
+    }
+
+    /// Whether `source` is closed in the parent after the spawn, and not the host's to use further.
+    fn owns(&self, source: RawFd) -> bool {
+        let is_it = |owned: &Source| matches!(owned, Source::Owned(fd) if fd.as_raw_fd() == source);
+        self.sources.iter().any(is_it)
     }
 
     fn error_of(&self, command: &Command, plan: &Meanings, stillborn: Stillborn) -> SpawnError {

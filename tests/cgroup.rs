@@ -3,13 +3,14 @@
 mod common;
 
 use std::fs::{self, File};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use actix_process::{Command, NoProtocol, Signal, SpawnStep};
 use common::census::is_gone;
 use common::helper::helper;
-use common::isolated::skipped;
+use common::isolated::{isolated, skipped};
+use common::many::{MANY, Many};
 use common::told::may_change_ids;
 use common::trace::{Trace, data_of};
 use common::{eventually, run};
@@ -90,6 +91,29 @@ fn a_child_is_in_its_cgroup_from_the_start() {
         let ours = fs::read_to_string("/proc/self/cgroup").unwrap();
         assert!(!ours.contains(&group.name), "{ours}");
         group.remove().await;
+    });
+}
+
+#[test]
+fn a_child_of_a_parent_with_many_descriptors_is_in_its_cgroup() {
+    let name = "a_child_of_a_parent_with_many_descriptors_is_in_its_cgroup";
+    isolated(name, || {
+        let Some(group) = Cgroup::make("many") else {
+            return;
+        };
+        run(async {
+            Many::open().await;
+            let line = format!("0::/{}", group.name);
+            for _ in 0..3 {
+                let directory = group.open();
+                assert!(directory.as_raw_fd() > MANY, "{directory:?}");
+                let child = Command::new("cat").arg("/proc/self/cgroup");
+                let output = child.cgroup(directory).output().await.unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                assert!(text.lines().any(|l| l == line), "{text}");
+            }
+            group.remove().await;
+        });
     });
 }
 

@@ -6,6 +6,7 @@ mod common;
 use std::future::Future;
 use std::panic::{catch_unwind, resume_unwind};
 use std::pin::pin;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use actix_process::{Command, ProcessHandle, SpawnError};
@@ -63,6 +64,53 @@ fn a_spawn_queued_with_hung_ones_is_served() {
             assert_eq!(trace.ended(&process).await.text(1), "hi\n");
             for spawning in &mut hung {
                 assert!(spawning.now_or_never().is_none());
+            }
+            lease.release();
+            for process in join_all(hung).await {
+                assert_eq!(trace.ended(&process.unwrap()).await.text(1), "at last\n");
+            }
+        });
+    });
+}
+
+/// What is logged about threads that help because all others are held up.
+struct Helpers(Mutex<Vec<String>>);
+
+static HELPERS: Helpers = Helpers(Mutex::new(Vec::new()));
+
+impl log::Log for Helpers {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        if text.contains("held up") {
+            self.0.lock().unwrap().push(text);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_second_thread_serves_what_waits_at_once_and_two_more_help_when_both_are_held_up() {
+    let name = "a_second_thread_serves_what_waits_at_once_and_two_more_help_when_both_are_held_up";
+    isolated(name, || {
+        log::set_logger(&HELPERS).unwrap();
+        log::set_max_level(log::LevelFilter::Debug);
+        run(async {
+            let mut lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            let mut hung = Vec::new();
+            for (threads_now, helpers) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
+                let mut spawning = lease.helper(["say", "at last"]).spawn(&protocol);
+                assert!((&mut spawning).now_or_never().is_none());
+                hung.push(spawning);
+                lease.until_children(threads_now).await;
+                assert_eq!(spawner_threads(), threads_now, "{:?}", threads());
+                let helped = HELPERS.0.lock().unwrap();
+                assert_eq!(helped.len(), helpers, "{helped:?}");
             }
             lease.release();
             for process in join_all(hung).await {

@@ -53,10 +53,14 @@ pub(crate) fn refuse() {
 pub(crate) struct Loaded {
     set: MutexGuard<'static, Set>,
     used: usize,
+    wishes: Vec<Wish>,
 }
 
 /// Puts what is wished for into slots, if there is a free set of them and it is large enough.
-pub(crate) fn load(wishes: &[Wish]) -> Option<Loaded> {
+///
+/// What is `lent` by the host stays where it is: when a slot let go of a copy, the kernel would drop
+/// the record locks that this process has on the file.
+pub(crate) fn load(wishes: &[Wish], lent: impl Fn(RawFd) -> bool) -> Option<Loaded> {
     if cfg!(actix_process_force_no_shared_table)
         || cfg!(actix_process_force_no_close_range)
         || REFUSED.load(Ordering::Relaxed)
@@ -76,32 +80,42 @@ pub(crate) fn load(wishes: &[Wish]) -> Option<Loaded> {
         Err(TryLockError::Poisoned(set)) => Some(set.into_inner()),
         Err(TryLockError::WouldBlock) => None,
     })?;
-    let mut loaded = Loaded { set, used: 0 };
+    let mut loaded = Loaded {
+        set,
+        used: 0,
+        wishes: Vec::with_capacity(wishes.len()),
+    };
     for wish in wishes {
-        let slot = loaded.set.slots.get(loaded.used)?;
-        fill(slot.as_fd(), wish.source).ok()?;
-        loaded.used += 1;
+        let source = if lent(wish.source) {
+            wish.source
+        } else {
+            loaded.take_in(wish.source)?
+        };
+        let target = wish.target;
+        loaded.wishes.push(Wish { target, source });
     }
     Some(loaded)
 }
 
 impl Loaded {
-    /// The same wishes, from the slots.
-    pub(crate) fn wishes(&self, wishes: &[Wish]) -> Vec<Wish> {
-        let slots = self.set.slots.iter().map(AsRawFd::as_raw_fd);
-        let moved = wishes.iter().zip(slots);
-        moved
-            .map(|(wish, source)| Wish {
-                target: wish.target,
-                source,
-            })
-            .collect()
+    /// Copies `source` into the next slot; gives the slot's number.
+    fn take_in(&mut self, source: RawFd) -> Option<RawFd> {
+        let slot = self.set.slots.get(self.used)?;
+        fill(slot.as_fd(), source).ok()?;
+        self.used += 1;
+        Some(slot.as_raw_fd())
     }
 
-    /// One above the highest slot.
+    /// The same wishes, from the slots.
+    pub(crate) fn wishes(&self) -> &[Wish] {
+        &self.wishes
+    }
+
+    /// One above the highest slot, and above all that is lent.
     pub(crate) fn end(&self) -> RawFd {
         let slots = self.set.slots.iter().map(AsRawFd::as_raw_fd);
-        slots.max().map_or(0, |highest| highest + 1)
+        let sources = self.wishes.iter().map(|wish| wish.source);
+        slots.chain(sources).max().map_or(0, |highest| highest + 1)
     }
 }
 

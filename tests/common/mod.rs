@@ -5,6 +5,7 @@
 
 pub mod census;
 pub mod example;
+pub mod files;
 pub mod helper;
 pub mod hoarder;
 pub mod host;
@@ -12,6 +13,7 @@ pub mod hung;
 pub mod isolated;
 pub mod ledger;
 pub mod limits;
+pub mod many;
 pub mod producing;
 pub mod refuse;
 pub mod taking;

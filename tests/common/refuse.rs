@@ -24,6 +24,8 @@ pub enum Call {
     First(libc::c_long, i32),
     /// Only with this second argument.
     Second(libc::c_long, i32),
+    /// Only with this third argument.
+    Third(libc::c_long, i32),
 }
 
 /// From now on the kernel answers `call` with `errno`, in all threads and in all children.
@@ -40,6 +42,7 @@ pub fn refuse(call: Call, errno: i32) {
         Call::NoFlag(call, flag) => (call, rule(0, SeccompCmpOp::MaskedEq(bits(flag)), 0)),
         Call::First(call, value) => (call, rule(0, SeccompCmpOp::Eq, value)),
         Call::Second(call, value) => (call, rule(1, SeccompCmpOp::Eq, value)),
+        Call::Third(call, value) => (call, rule(2, SeccompCmpOp::Eq, value)),
     };
     let filter: BpfProgram = SeccompFilter::new(
         BTreeMap::from([(call, rules)]),
