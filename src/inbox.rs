@@ -19,7 +19,7 @@ pub(crate) const TURN_TIME: Duration = Duration::from_millis(2);
 pub(crate) struct Inbox {
     /// A watch in the actor's context tells of its turns. Changed under the lock.
     watched: AtomicBool,
-    /// In the present turn.
+    /// In the present turn. Set back under the lock where there are two or more.
     messages: AtomicU32,
     /// A reader waits, or a child has ended: the next turn has more to do than to count anew.
     attention: AtomicBool,
@@ -93,7 +93,11 @@ impl Inbox {
             return false;
         }
         if self.messages.fetch_add(1, Ordering::AcqRel) == 1 {
-            lock(&self.state).since.get_or_insert_with(Instant::now);
+            let mut state = lock(&self.state);
+            // Unless the turn has ended meanwhile.
+            if self.messages.load(Ordering::Acquire) > 1 {
+                state.since.get_or_insert_with(Instant::now);
+            }
         }
         true
     }
@@ -138,11 +142,19 @@ impl Inbox {
     /// The mailbox was found empty, and the arbiter is about to serve others. False if no child is
     /// left to watch over.
     pub(crate) fn turn(&self) -> bool {
-        let messages = self.messages.swap(0, Ordering::AcqRel);
-        if messages < 2 && !self.attention.load(Ordering::Acquire) {
+        let messages = self.messages.load(Ordering::Acquire);
+        let end_short_turn = || {
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            let ended = self
+                .messages
+                .compare_exchange(messages, 0, success, failure);
+            ended.is_ok()
+        };
+        if messages < 2 && !self.attention.load(Ordering::Acquire) && end_short_turn() {
             return true;
         }
         let mut state = lock(&self.state);
+        self.messages.store(0, Ordering::Release);
         self.attention.store(false, Ordering::Release);
         while state.wards.last().is_some_and(|ward| !is_open(ward)) {
             state.wards.pop();

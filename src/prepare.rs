@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use nix::libc;
+
 use crate::check::check;
 use crate::command::{Command, Moved};
 use crate::environment::{Environment, Moment};
@@ -143,7 +145,7 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds), SpawnError> {
-        // The cgroup's directory is in no slot.
+        // The cgroup's directory is in no slot: leaving the table would close it.
         let slots = if command.cgroup.is_none() {
             slots::load(&self.wishes, |source| !self.owns(source))
         } else {
@@ -151,15 +153,12 @@ impl Prepared {
         };
         let mut result = self.clone_once(command, slots.as_ref(), ticket, stack);
         drop(slots);
-        if let Err((
-            _,
-            Stillborn::Child {
-                failed: Failed::Unshare,
-                ..
-            },
-        )) = &result
+        if let Err((_, Stillborn::Child { failed, errno })) = &result
+            && *failed == Failed::Unshare
         {
-            slots::refuse();
+            if is_refusal(*errno) {
+                slots::refuse();
+            }
             result = self.clone_once(command, None, ticket, stack);
         }
         // The child has them.
@@ -221,6 +220,14 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Whether a call fails always: the kernel does not have it, or a sandbox forbids it.
+fn is_refusal(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EACCES
+    )
 }
 
 fn argv(command: &Command) -> Result<Strings, SpawnError> {

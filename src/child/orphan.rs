@@ -17,7 +17,9 @@ impl Child {
         self.cell.signal(Signal::TERM)?;
         let child = Arc::downgrade(self);
         janitor::after(grace, move || {
+            // It may be dead, and its arbiter too busy to reap it.
             if let Some(child) = child.upgrade()
+                && !child.try_reap()
                 && child.cell.signal(Signal::KILL).is_ok()
             {
                 log::warn!(
@@ -36,7 +38,9 @@ impl Child {
         self.cell.signal_group(Signal::TERM)?;
         let child = Arc::downgrade(self);
         janitor::after(grace, move || {
-            if let Some(child) = child.upgrade() {
+            if let Some(child) = child.upgrade()
+                && !child.try_reap()
+            {
                 let _ = child.cell.signal_group(Signal::KILL);
             }
         });

@@ -23,8 +23,8 @@ use crate::winsize::PtySize;
 /// woken task many times before it looks at its timers.
 const WRITES_PER_TURN: u32 = 2;
 
-/// So many times the pipe is found full before it grows: for a child that reads, but not as fast as we
-/// write.
+/// So many times the pipe is found full before it grows, with room in between: for a child that reads,
+/// but not as fast as we write.
 const FULL_PIPES_TO_GROW: u32 = 8;
 
 #[derive(Debug)]
@@ -39,8 +39,10 @@ pub(crate) struct PipeWriter {
     close_when_drained: bool,
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
-    /// How often it was. From the first time on its readiness is reported.
+    /// How often it was.
     times_full: u32,
+    /// It was found full before, so its readiness is reported.
+    reports_room: bool,
     /// Whether the process would feel a SIGPIPE: Rust ignores it, but a program may have undone that.
     feels_sigpipe: bool,
 }
@@ -56,6 +58,7 @@ impl PipeWriter {
             close_when_drained: false,
             full: false,
             times_full: 0,
+            reports_room: false,
             feels_sigpipe: !sys::signal::ignores_sigpipe(),
         }
     }
@@ -95,7 +98,14 @@ impl PipeWriter {
                     }
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => self.full = true,
+                    ErrorKind::WouldBlock => {
+                        self.full = true;
+                        self.times_full = self.times_full.saturating_add(1);
+                        if let (FULL_PIPES_TO_GROW, End::Pipe(pipe)) = (self.times_full, sink) {
+                            // Refused when the user's share of pipe pages is used up: no loss.
+                            let _ = sys::io::set_pipe_size(pipe.get_ref().as_fd(), LARGE);
+                        }
+                    }
                     ErrorKind::Interrupted => {}
                     ErrorKind::BrokenPipe => return Some(CloseReason::ByChild),
                     _ if sink.is_hung_up(&error) => return Some(CloseReason::ByChild),
@@ -118,7 +128,8 @@ impl PipeWriter {
                 return Poll::Pending;
             }
             if self.full
-                && let Err(error) = self.note_full()
+                && !self.reports_room
+                && let Err(error) = self.report_room()
             {
                 return Poll::Ready(failed(&error));
             }
@@ -140,17 +151,9 @@ impl PipeWriter {
         }
     }
 
-    fn note_full(&mut self) -> io::Result<()> {
-        self.times_full = self.times_full.saturating_add(1);
-        if self.times_full == 1 {
-            self.sink = self.sink.take().map(End::report_room).transpose()?;
-        }
-        if self.times_full == FULL_PIPES_TO_GROW
-            && let Some(End::Pipe(pipe)) = &self.sink
-        {
-            // Refused when the user's share of pipe pages is used up: no loss.
-            let _ = sys::io::set_pipe_size(pipe.get_ref().as_fd(), LARGE);
-        }
+    fn report_room(&mut self) -> io::Result<()> {
+        self.reports_room = true;
+        self.sink = self.sink.take().map(End::report_room).transpose()?;
         Ok(())
     }
 

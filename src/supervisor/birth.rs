@@ -57,7 +57,7 @@ impl Birth {
             home,
             ticket,
             entry,
-            mut reply,
+            reply,
         } = self;
         let result = stack
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
@@ -79,7 +79,7 @@ impl Birth {
         let (outlet, inbox) = protocol.into_parts();
         let child = Child::new(Origin {
             id,
-            program: mem::take(&mut reply.program),
+            program: reply.program.clone(),
             outlet,
             inbox,
             on_orphaned: command.on_orphaned,

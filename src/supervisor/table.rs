@@ -202,6 +202,11 @@ impl Table {
     }
 
     pub(super) fn unreaped_infos(&self) -> Vec<ProcessInfo> {
+        let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
+        for child in children {
+            // Dead ones whose arbiter is too busy to reap them.
+            child.try_reap();
+        }
         let mut infos = self.list();
         infos.retain(|info| info.state == ProcessState::Running);
         infos

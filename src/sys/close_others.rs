@@ -10,7 +10,7 @@ use super::child::errno;
 /// Closes whatever is not kept, before anything that may hang: a child held up in its chdir or
 /// exec must not hold the pipes of others open. Returns an errno or 0.
 ///
-/// The table is the child's own (no CLONE_FILES), so it does not matter what the parent opens
+/// The table is the child's own by now, so it does not matter what the parent opens
 /// meanwhile.
 pub(super) fn close_others(kept: &[RawFd]) -> c_int {
     #[cfg(not(actix_process_force_no_close_range))]

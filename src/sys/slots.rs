@@ -123,8 +123,10 @@ impl Drop for Loaded {
     /// The slots let go of the child's descriptors: else their readers would see no end.
     fn drop(&mut self) {
         for slot in self.set.slots.iter().take(self.used) {
-            // Fails for a slot that somebody has closed, which is not ours to mend.
-            let _ = fill(slot.as_fd(), self.set.null.as_raw_fd());
+            if let Err(error) = fill(slot.as_fd(), self.set.null.as_raw_fd()) {
+                // Somebody has closed what is ours, or has lowered the limit below it.
+                log::warn!("a reserved descriptor keeps a child's pipe open: {error}");
+            }
         }
     }
 }
