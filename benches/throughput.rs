@@ -1,5 +1,5 @@
-//! The curve of throughput: 100 MB out of a child through one pipe, written in chunks of 512 bytes to
-//! 1 MiB.
+//! The curve of throughput: up to 100 MB out of a child through one pipe, written in chunks of 512
+//! bytes to 1 MiB.
 
 use std::process::Stdio;
 

@@ -109,7 +109,7 @@
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
 //! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), and
-//!   from the first spawn on 18 are reserved. With the usual soft limit of 1,024 that is some 250
+//!   18 more are reserved with the first spawns. With the usual soft limit of 1,024 that is some 250
 //!   children.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,

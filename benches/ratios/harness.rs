@@ -266,7 +266,8 @@ impl Metric {
 impl Bar {
     fn is_met(self, value: f64) -> bool {
         match self {
-            Self::AtLeast(bar) => value >= bar,
+            // A peer that measured nothing is no peer.
+            Self::AtLeast(bar) => value >= bar && value.is_finite(),
             Self::AtMost(bar) => value <= bar,
         }
     }

@@ -1,5 +1,6 @@
 //! From spawn to end: rate and CPU time.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Stdio;
@@ -39,8 +40,11 @@ pub(crate) fn benches() -> Vec<Bench> {
             ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
             peer: |scale| {
                 let count = scale.pick(400, 20);
+                let environment: Vec<CString> = std::env::vars()
+                    .filter_map(|(key, value)| CString::new(format!("{key}={value}")).ok())
+                    .collect();
                 Ok(Box::new(move || {
-                    rate_and_cpu(count, cost(|| posix_spawns(count)))
+                    vec![count as f64 / cost(|| posix_spawns(count, &environment)).wall]
                 }))
             },
         },
@@ -113,7 +117,7 @@ fn rate_and_cpu(count: usize, cost: Cost) -> Vec<f64> {
 
 /// A ring of 16 children: the oldest is waited for before the next is spawned. Each has three
 /// pipes; both outputs are read to their ends.
-fn posix_spawns(count: usize) {
+fn posix_spawns(count: usize, environment: &[CString]) {
     let mut ring = std::collections::VecDeque::with_capacity(AT_A_TIME);
     for _ in 0..count {
         if ring.len() == AT_A_TIME
@@ -121,7 +125,7 @@ fn posix_spawns(count: usize) {
         {
             finish(oldest);
         }
-        ring.push_back(posix_spawn_one());
+        ring.push_back(posix_spawn_one(environment));
     }
     ring.into_iter().for_each(finish);
 
@@ -134,7 +138,7 @@ fn posix_spawns(count: usize) {
     }
 }
 
-fn posix_spawn_one() -> (nix::unistd::Pid, [OwnedFd; 2]) {
+fn posix_spawn_one(environment: &[CString]) -> (nix::unistd::Pid, [OwnedFd; 2]) {
     let pipe = || pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("there is room for a pipe");
     let ((stdin, input), (out, stdout), (err, stderr)) = (pipe(), pipe(), pipe());
     let mut actions = PosixSpawnFileActions::init().expect("there is memory");
@@ -144,15 +148,12 @@ fn posix_spawn_one() -> (nix::unistd::Pid, [OwnedFd; 2]) {
             .expect("there is memory");
     }
     let attributes = PosixSpawnAttr::init().expect("there is memory");
-    let environment: Vec<_> = std::env::vars()
-        .filter_map(|(key, value)| std::ffi::CString::new(format!("{key}={value}")).ok())
-        .collect();
     let pid = posix_spawn(
         c"/bin/true",
         &actions,
         &attributes,
         &[c"/bin/true"],
-        &environment,
+        environment,
     )
     .expect("true can be spawned");
     drop(input);

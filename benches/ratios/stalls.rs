@@ -156,7 +156,8 @@ fn flooded(scale: Scale, flood: Flood, args: &[&str]) -> Side {
             let gap = if flood == Flood::Nobody {
                 worst_gap(&arbiter, time).await
             } else {
-                flooded_gap(&arbiter, drip.clone(), children, time).await
+                let of_us = flood == Flood::OfUs && scale == Scale::Full;
+                flooded_gap(&arbiter, drip.clone(), children, time, of_us).await
             };
             arbiter.stop();
             gap
@@ -180,7 +181,13 @@ async fn worst_gap(arbiter: &Arbiter, time: Duration) -> f64 {
     gaps.into_iter().fold(0.0, f64::max)
 }
 
-async fn flooded_gap(arbiter: &Arbiter, drip: Command, children: usize, time: Duration) -> f64 {
+async fn flooded_gap(
+    arbiter: &Arbiter,
+    drip: Command,
+    children: usize,
+    time: Duration,
+    of_us: bool,
+) -> f64 {
     let (ended, messages) = oneshot::channel();
     let flooded = Flooded {
         messages: 0,
@@ -203,6 +210,11 @@ async fn flooded_gap(arbiter: &Arbiter, drip: Command, children: usize, time: Du
     for process in handles {
         process.kill().expect("it drips");
     }
-    messages.await.expect("every child ends");
+    let messages = messages.await.expect("every child ends");
+    // Where they write to us, there is a flood.
+    assert!(
+        !of_us || messages > 1000,
+        "{messages} messages are no flood"
+    );
     gap
 }

@@ -59,7 +59,15 @@ pub(crate) fn benches() -> Vec<Bench> {
             metrics: vec![Metric::at_least("", "GB/s", 0.95, 1.5)],
             rounds: USUAL,
             ours: duplex_ours,
-            peer: duplex_tokio,
+            peer: |scale| duplex_tokio(scale, None),
+        },
+        // The same, both of tokio's pipes grown by hand to what ours grow to.
+        Bench {
+            name: "duplex_equal",
+            metrics: vec![Metric::at_least("", "GB/s", 0.90, 1.0)],
+            rounds: USUAL,
+            ours: duplex_ours,
+            peer: |scale| duplex_tokio(scale, Some(256 * 1024)),
         },
         // Round trips of one line through `cat`, all on one CPU, against tokio.
         Bench {
@@ -197,12 +205,14 @@ fn duplex_ours(scale: Scale) -> Result<Side, Skipped> {
     }))
 }
 
-fn duplex_tokio(scale: Scale) -> Result<Side, Skipped> {
+fn duplex_tokio(scale: Scale, pipes: Option<i32>) -> Result<Side, Skipped> {
     apart(1)?;
     let (sample, pieces) = (sample(), pieces(scale));
     let tokio = Tokio::new();
     Ok(Box::new(move || {
-        gigabytes_per_second(pieces * PIECE, || tokio.run(tokio_duplex(&sample, pieces)))
+        gigabytes_per_second(pieces * PIECE, || {
+            tokio.run(tokio_duplex(&sample, pieces, pipes))
+        })
     }))
 }
 
@@ -264,13 +274,18 @@ async fn ours_duplex(sample: &Bytes, pieces: usize) {
     assert_eq!(seen.await, Ok(pieces * PIECE));
 }
 
-async fn tokio_duplex(sample: &Bytes, pieces: usize) {
+async fn tokio_duplex(sample: &Bytes, pieces: usize, pipes: Option<i32>) {
     let mut cat = peer::piped("taskset", &CAT.map(str::to_owned))
         .spawn()
         .expect("cat can be spawned");
     let mut stdin = cat.stdin.take().expect("it is piped");
     let mut stdout = cat.stdout.take().expect("it is piped");
     let stderr = cat.stderr.take().expect("it is piped");
+    if let Some(size) = pipes {
+        for pipe in [stdin.as_fd(), stdout.as_fd()] {
+            fcntl(pipe, FcntlArg::F_SETPIPE_SZ(size)).expect("there are pipe pages left");
+        }
+    }
     let write = async move {
         for number in 0..pieces {
             stdin
