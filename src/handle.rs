@@ -296,6 +296,9 @@ impl ProcessHandle {
 
     /// Resolves when `ProcessExited` was queued. For any number of waiters, on any runtime.
     ///
+    /// The arbiter that asked for the child learns of its death: blocking that one's thread on this
+    /// future deadlocks.
+    ///
     /// # Errors
     ///
     /// [`Gone`] if nobody is left to tell: the handle is a

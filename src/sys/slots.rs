@@ -23,6 +23,8 @@ use super::io::open_null;
 const SLOTS: usize = 8;
 /// As many spawns as usually run at a time.
 const SETS: usize = 2;
+/// So many descriptors must be left when the slots are reserved.
+const LEFT: usize = 64;
 /// With descriptors above this, there are so many of them that copying all costs more than filling
 /// and clearing slots: about 1 us of the parent's for each hundred, and as much of the child's.
 const WORTH_IT: RawFd = if cfg!(actix_process_force_shared_table) {
@@ -68,10 +70,7 @@ pub(crate) fn load(wishes: &[Wish], lent: impl Fn(RawFd) -> bool) -> Option<Load
     {
         return None;
     }
-    let sets = RESERVED.get_or_init(|| {
-        let sets = (0..SETS).map(|_| Set::reserve().map(Mutex::new));
-        sets.collect::<io::Result<_>>().unwrap_or_default()
-    });
+    let sets = RESERVED.get_or_init(|| reserve().unwrap_or_default());
     if wishes.iter().all(|wish| wish.source < WORTH_IT) {
         return None;
     }
@@ -95,6 +94,16 @@ pub(crate) fn load(wishes: &[Wish], lent: impl Fn(RawFd) -> bool) -> Option<Load
         loaded.wishes.push(Wish { target, source });
     }
     Some(loaded)
+}
+
+/// All sets, or none where that would leave the program with few descriptors.
+fn reserve() -> io::Result<Vec<Mutex<Set>>> {
+    let sets: Vec<Set> = (0..SETS)
+        .map(|_| Set::reserve())
+        .collect::<io::Result<_>>()?;
+    let left = (0..LEFT).map(|_| open_null());
+    left.collect::<io::Result<Vec<OwnedFd>>>()?;
+    Ok(sets.into_iter().map(Mutex::new).collect())
 }
 
 impl Loaded {
