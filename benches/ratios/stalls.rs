@@ -211,9 +211,9 @@ async fn flooded_gap(
         process.kill().expect("it drips");
     }
     let messages = messages.await.expect("every child ends");
-    // Where they write to us, there is a flood.
+    // On a crowded CPU a few of each child, of thousands of bytes.
     assert!(
-        !of_us || messages > 1000,
+        !of_us || messages > children,
         "{messages} messages are no flood"
     );
     gap
