@@ -25,6 +25,16 @@ async fn tokio_process() {
     assert!(child.wait_with_output().await.unwrap().status.success());
 }
 
+async fn async_process() {
+    let child = async_process::Command::new("/bin/true")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(child.output().await.unwrap().status.success());
+}
+
 async fn many<F: Future<Output = ()>>(children: u64, at_a_time: usize, one: fn() -> F) {
     stream::iter(0..children)
         .map(|_| one())
@@ -53,6 +63,13 @@ fn spawn(criterion: &mut Criterion) {
             bencher.iter_custom(|children| {
                 let begun = Instant::now();
                 runtime.block_on(many(children, at_a_time, tokio_process));
+                begun.elapsed()
+            });
+        });
+        group.bench_function(BenchmarkId::new("async-process", at_a_time), |bencher| {
+            bencher.iter_custom(|children| {
+                let begun = Instant::now();
+                futures::executor::block_on(many(children, at_a_time, async_process));
                 begun.elapsed()
             });
         });
