@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::harness::{Bench, Metric, Scale, Side, USUAL};
 use crate::helper;
-use crate::measure::{Counting, cost};
+use crate::measure::{Counting, cost, pin};
 use crate::sides::Ours;
 
 /// The default of `Command::window`.
@@ -116,7 +116,10 @@ impl Handler<FromProcess> for Unlimited {
 
 fn credit_bound(scale: Scale, limited: bool) -> Side {
     let bytes: usize = scale.pick(300_000_000, 1_000_000);
+    pin(0);
     let ours = Ours::new();
+    // Once: what a round leaves in the pool counts in the next.
+    Counting::start();
     Box::new(move || {
         let mut peak = 0.0;
         let cost = cost(|| peak = ours.run(pour(limited, bytes)));
@@ -124,7 +127,7 @@ fn credit_bound(scale: Scale, limited: bool) -> Side {
     })
 }
 
-/// Gives the most memory that was in use meanwhile.
+/// Gives the most memory that was in use so far.
 async fn pour(limited: bool, bytes: usize) -> f64 {
     let arbiter = Arbiter::new();
     let (ended, seen) = oneshot::channel();
@@ -134,11 +137,10 @@ async fn pour(limited: bool, bytes: usize) -> f64 {
     };
     let slow = Slow::start_in_arbiter(&arbiter.handle(), |_| slow);
     let only_stdout = [(0, Fd::null()), (1, Fd::read()), (2, Fd::inherit(2))];
-    let args = ["@pour", &bytes.to_string(), "65536", "0"];
+    let args = ["@pour", &bytes.to_string(), "65536", "1"];
     let command = Command::new(helper::program())
         .args(helper::args(&args))
         .fds(FdMap::from(only_stdout));
-    Counting::start();
     let spawning = if limited {
         command.spawn(slow)
     } else {
