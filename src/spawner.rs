@@ -1,8 +1,8 @@
 //! The spawner threads of the host process: everything about a spawn that may block runs there.
 //!
 //! Two threads share the spawns: while one waits for its child's exec, the other prepares the next.
-//! (Against one: a sixth more spawns, a seventh less CPU time for each; a third costs more than it
-//! brings on two CPUs.) While both are held up (an exec from a dead file system) and others wait, a
+//! (Against one: a fifth more spawns, a seventh less CPU time for each; see the history in
+//! BENCHMARKS.md.) While both are held up (an exec from a dead file system) and others wait, a
 //! standby becomes another one, up to [`MOST_THREADS`]. They live as long as the process, because a
 //! parent-death signal follows the thread that cloned.
 

@@ -1,4 +1,4 @@
-//! The actor that spawns, reaps and lists children.
+//! The actor that spawns, lists and ends children, and what becomes of each of them.
 
 mod birth;
 mod default;
@@ -25,7 +25,8 @@ use crate::handle::ProcessHandle;
 use sentinel::Sentinel;
 use table::Table;
 
-/// Spawns children, reaps them, and tells their protocols how they ended.
+/// Spawns children, and has the table of those that have not ended. Each is reaped by the driver of
+/// the arbiter that asked for it, or by a thread of the crate's when that arbiter is gone.
 ///
 /// [`Command::spawn`](crate::Command::spawn) uses the [`current`](Self::current) one of the System. Start more to have
 /// separate tables, each with a [`Shutdown`] of its own:
