@@ -40,6 +40,13 @@ pub(crate) type Tell = Box<dyn Fn(ProducerCommand) + Send>;
 #[derive(Default)]
 pub(crate) struct Backlog {
     bytes: usize,
+    /// Most descriptors never have any.
+    listeners: Option<Box<Listeners>>,
+}
+
+/// Who is told how much is queued.
+#[derive(Default)]
+struct Listeners {
     producer: Option<Producer>,
     /// How many producers there have been.
     registrations: u64,
@@ -61,13 +68,22 @@ impl Backlog {
         self.bytes == 0
     }
 
-    pub(crate) const fn has_producer(&self) -> bool {
-        self.producer.is_some()
+    fn producer(&self) -> Option<&Producer> {
+        self.listeners.as_ref()?.producer.as_ref()
+    }
+
+    fn listeners(&mut self) -> &mut Listeners {
+        self.listeners.get_or_insert_default()
+    }
+
+    pub(crate) fn has_producer(&self) -> bool {
+        self.producer().is_some()
     }
 
     /// Whether the producer with this registration is still there.
-    pub(crate) const fn is_registered(&self, registration: u64) -> bool {
-        self.producer.is_some() && self.registrations == registration
+    pub(crate) fn is_registered(&self, registration: u64) -> bool {
+        let is_there = |of: &Listeners| of.producer.is_some() && of.registrations == registration;
+        self.listeners.as_deref().is_some_and(is_there)
     }
 
     /// Registers a producer, in place of none; gives its registration.
@@ -75,35 +91,28 @@ impl Backlog {
         if kind == ProducerKind::Pull {
             tell(ProducerCommand::Resume);
         }
-        self.registrations += 1;
-        self.producer = Some(Producer {
+        let bytes = self.bytes;
+        let listeners = self.listeners();
+        listeners.registrations += 1;
+        listeners.producer = Some(Producer {
             kind,
             paused: false,
             tell,
         });
-        self.pause_if_high();
-        self.registrations
+        listeners.pause_if_high(bytes);
+        listeners.registrations
     }
 
     /// Takes the producer out, without a word to it.
     pub(crate) fn unregister(&mut self) -> Option<impl Sized + use<>> {
-        self.producer.take()
+        self.listeners.as_mut()?.producer.take()
     }
 
     /// So many bytes were queued.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
-        self.pause_if_high();
-    }
-
-    fn pause_if_high(&mut self) {
-        if let Some(producer) = &mut self.producer
-            && producer.kind == ProducerKind::Push
-            && !producer.paused
-            && self.bytes > HIGH_WATER
-        {
-            producer.paused = true;
-            (producer.tell)(ProducerCommand::Pause);
+        if let Some(listeners) = &mut self.listeners {
+            listeners.pause_if_high(self.bytes);
         }
     }
 
@@ -111,35 +120,38 @@ impl Backlog {
     #[must_use]
     pub(crate) fn subtract(&mut self, bytes: usize) -> Vec<Waker> {
         self.bytes -= bytes.min(self.bytes);
-        if self.bytes == 0
-            && bytes > 0
-            && let Some(producer) = &mut self.producer
-        {
-            let was_paused = std::mem::take(&mut producer.paused);
-            if was_paused || producer.kind == ProducerKind::Pull {
-                (producer.tell)(ProducerCommand::Resume);
+        match &mut self.listeners {
+            None => Vec::new(),
+            Some(listeners) => {
+                if self.bytes == 0 && bytes > 0 {
+                    listeners.resume();
+                }
+                if self.bytes <= LOW_WATER {
+                    listeners.take_waiters()
+                } else {
+                    Vec::new()
+                }
             }
-        }
-        if self.bytes <= LOW_WATER {
-            self.take_waiters()
-        } else {
-            Vec::new()
         }
     }
 
     /// Nothing leaves the queue any more. Gives whom to wake, and what is left of the producer.
     #[must_use]
     pub(crate) fn stop(&mut self) -> (Vec<Waker>, Option<impl Sized + use<>>) {
-        let producer = self.producer.take();
+        let Some(listeners) = &mut self.listeners else {
+            return (Vec::new(), None);
+        };
+        let producer = listeners.producer.take();
         if let Some(producer) = &producer {
             (producer.tell)(ProducerCommand::Stop);
         }
-        (self.take_waiters(), producer)
+        (listeners.take_waiters(), producer)
     }
 
     #[must_use]
     pub(crate) fn take_waiters(&mut self) -> Vec<Waker> {
-        self.waiters.drain(..).map(|(_, waker)| waker).collect()
+        let listeners = self.listeners.as_mut();
+        listeners.map_or_else(Vec::new, |listeners| listeners.take_waiters())
     }
 
     /// Ready when there is room for more. Pending, it keeps `waker`, and leaves the one from before
@@ -161,9 +173,10 @@ impl Backlog {
 
     /// Woken at the latest by [`stop`](Self::stop); maybe earlier than hoped for.
     pub(crate) fn wait(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
-        match self.waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
+        let waiters = &mut self.listeners().waiters;
+        match waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
             Some((_, before)) => std::mem::swap(before, waker),
-            None => self.waiters.push((sink, waker.clone())),
+            None => waiters.push((sink, waker.clone())),
         }
         Poll::Pending
     }
@@ -171,11 +184,36 @@ impl Backlog {
     /// The sink is gone: it waits for nothing. Gives what it kept, to be dropped outside of the lock.
     #[must_use]
     pub(crate) fn forget(&mut self, sink: SinkId) -> Option<Waker> {
-        let at = self
-            .waiters
-            .iter()
-            .position(|(waiter, _)| *waiter == sink)?;
-        Some(self.waiters.swap_remove(at).1)
+        let waiters = &mut self.listeners.as_mut()?.waiters;
+        let at = waiters.iter().position(|(waiter, _)| *waiter == sink)?;
+        Some(waiters.swap_remove(at).1)
+    }
+}
+
+impl Listeners {
+    fn pause_if_high(&mut self, bytes: usize) {
+        if let Some(producer) = &mut self.producer
+            && producer.kind == ProducerKind::Push
+            && !producer.paused
+            && bytes > HIGH_WATER
+        {
+            producer.paused = true;
+            (producer.tell)(ProducerCommand::Pause);
+        }
+    }
+
+    /// The queue has become empty.
+    fn resume(&mut self) {
+        if let Some(producer) = &mut self.producer {
+            let was_paused = std::mem::take(&mut producer.paused);
+            if was_paused || producer.kind == ProducerKind::Pull {
+                (producer.tell)(ProducerCommand::Resume);
+            }
+        }
+    }
+
+    fn take_waiters(&mut self) -> Vec<Waker> {
+        self.waiters.drain(..).map(|(_, waker)| waker).collect()
     }
 }
 
@@ -183,7 +221,7 @@ impl std::fmt::Debug for Backlog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Backlog")
             .field("bytes", &self.bytes)
-            .field("producer", &self.producer.as_ref().map(|p| p.kind))
+            .field("producer", &self.producer().map(|p| p.kind))
             .finish_non_exhaustive()
     }
 }

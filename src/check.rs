@@ -1,6 +1,5 @@
 //! Whether a command makes sense, before anything is looked up or opened.
 
-use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -10,15 +9,20 @@ use crate::fds::Fd;
 
 /// Refuses what can be refused by the command alone.
 pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
-    let mut seen = HashSet::new();
     for (n, fd) in command.fds.iter() {
         if n < 0 {
             return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
         }
-        if !seen.insert(n) {
+        check_fd(command, n, fd)?;
+    }
+    let mut numbers: Vec<i32> = command.fds.iter().map(|(n, _)| n).collect();
+    numbers.sort_unstable();
+    for pair in numbers.windows(2) {
+        if let [n, same] = pair
+            && n == same
+        {
             return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
         }
-        check_fd(command, n, fd)?;
     }
     if let Some(group) = command.process_group
         && group < 0

@@ -363,8 +363,8 @@ impl Command {
     }
 
     /// The program as text, for messages.
-    pub(crate) fn program_name(&self) -> String {
-        self.program.to_string_lossy().into_owned()
+    pub(crate) fn program_name(&self) -> Arc<str> {
+        self.program.to_string_lossy().into()
     }
 
     /// All of the child's descriptors as they are set now.

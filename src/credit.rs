@@ -4,6 +4,7 @@
 //! message carries a [`Credit`] that gives its share back when it drops. The [`Inbox`] of the
 //! protocol is shared by all its children.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -13,14 +14,18 @@ use crate::sync::lock;
 
 /// At most this many messages of one descriptor are on their way.
 pub(crate) const WINDOW_MESSAGES: usize = 64;
+
 /// What one descriptor has on its way to the protocol.
+///
+/// The usual message costs it two atomic additions; the lock is for a reader that waits.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: usize,
     /// `None` for a stream: no mailbox is flooded, and what nobody has taken yet is no turn of
     /// anybody's.
     inbox: Option<Arc<Inbox>>,
-    flow: Mutex<Flow>,
+    flow: AtomicU64,
+    pause: Mutex<Pause>,
 }
 
 /// How much of a window is left, of bytes for one read.
@@ -43,10 +48,40 @@ impl Room {
     }
 }
 
+/// The value of `Window::flow`: how many messages are on their way (16 bits), two marks, and how many
+/// bytes (46 bits).
+#[derive(Debug, Clone, Copy)]
+struct Flow(u64);
+
+impl Flow {
+    const MESSAGES: u64 = 0xffff;
+    /// The reader waits, or is about to: whoever gives back must see to it.
+    const WAITING: u64 = 1 << 16;
+    /// A turn is counted, which ends when the window is empty.
+    const COUNTING: u64 = 1 << 17;
+    const BYTE: u64 = 1 << 18;
+
+    /// A message of `bytes`.
+    const fn of(bytes: usize) -> u64 {
+        bytes as u64 * Self::BYTE + 1
+    }
+
+    const fn bytes(self) -> usize {
+        (self.0 / Self::BYTE) as usize
+    }
+
+    const fn messages(self) -> usize {
+        (self.0 & Self::MESSAGES) as usize
+    }
+
+    const fn has(self, marks: u64) -> bool {
+        self.0 & marks != 0
+    }
+}
+
+/// What is looked at when a reader waits, or a turn is counted. The marks are changed under its lock.
 #[derive(Debug, Default)]
-struct Flow {
-    bytes: usize,
-    messages: usize,
+struct Pause {
     /// The window was found full, and opens again at half.
     full: bool,
     /// For a protocol that gives no sign of its turns: since the window was last empty.
@@ -89,7 +124,8 @@ impl Window {
         Arc::new(Self {
             limit,
             inbox,
-            flow: Mutex::default(),
+            flow: AtomicU64::new(0),
+            pause: Mutex::default(),
         })
     }
 
@@ -98,7 +134,7 @@ impl Window {
         self.limit / 4
     }
 
-    /// What may be read now. Pending: the task is woken when it is worth reading on.
+    /// What may be read now. Pending: the task is woken when it is worth reading on. For one task.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Room> {
         let turn = self.inbox.as_ref().map(|inbox| inbox.poll_turn(cx));
         let unwatched = match turn {
@@ -106,30 +142,48 @@ impl Window {
             Some(TurnState::Unknown) => true,
             Some(TurnState::Running) | None => false,
         };
-        let mut flow = lock(&self.flow);
-        let room = self.limit.saturating_sub(flow.bytes);
-        if room == 0 || flow.messages >= WINDOW_MESSAGES {
-            flow.full = true;
+        let flow = Flow(self.flow.load(Ordering::Acquire));
+        if !unwatched
+            && !flow.has(Flow::WAITING)
+            && let Some(room) = self.room(flow)
+        {
+            return Poll::Ready(room);
         }
-        let waits_for_empty = unwatched && flow.messages > 0 && flow.turn.is_over();
-        if flow.full || waits_for_empty {
-            flow.waiter = Some(cx.waker().clone());
-            return Poll::Pending;
+        let mut pause = lock(&self.pause);
+        // What is given back from here on waits for the lock, and finds the waiter.
+        let flow = Flow(self.flow.fetch_or(Flow::WAITING, Ordering::AcqRel));
+        let room = self.room(flow);
+        pause.full |= room.is_none();
+        let waits_for_empty = unwatched && flow.messages() > 0 && pause.turn.is_over();
+        match room {
+            Some(room) if !pause.full && !waits_for_empty => {
+                self.flow.fetch_and(!Flow::WAITING, Ordering::AcqRel);
+                Poll::Ready(room)
+            }
+            _ => {
+                pause.waiter = Some(cx.waker().clone());
+                Poll::Pending
+            }
         }
-        Poll::Ready(Room {
-            bytes: room.min(self.largest_read()),
-            messages: WINDOW_MESSAGES - flow.messages,
+    }
+
+    fn room(&self, flow: Flow) -> Option<Room> {
+        let bytes = self.limit.saturating_sub(flow.bytes());
+        let messages = WINDOW_MESSAGES.saturating_sub(flow.messages());
+        (bytes > 0 && messages > 0).then(|| Room {
+            bytes: bytes.min(self.largest_read()),
+            messages,
         })
     }
 
     /// Books a message of `bytes`.
     pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Credit {
         let unwatched = self.inbox.as_ref().is_some_and(|inbox| !inbox.charge());
-        let mut flow = lock(&self.flow);
-        flow.bytes += bytes;
-        flow.messages += 1;
+        self.flow.fetch_add(Flow::of(bytes), Ordering::AcqRel);
         if unwatched {
-            flow.turn.count();
+            let mut pause = lock(&self.pause);
+            pause.turn.count();
+            self.flow.fetch_or(Flow::COUNTING, Ordering::AcqRel);
         }
         Credit {
             window: Arc::clone(self),
@@ -138,21 +192,32 @@ impl Window {
     }
 
     fn refund(&self, bytes: usize) {
-        let mut flow = lock(&self.flow);
-        flow.bytes -= bytes;
-        flow.messages -= 1;
-        let empty = flow.messages == 0;
+        let before = self.flow.fetch_sub(Flow::of(bytes), Ordering::AcqRel);
+        if Flow(before).has(Flow::WAITING | Flow::COUNTING) {
+            self.settle();
+        }
+    }
+
+    /// Ends a turn, and wakes a reader, if it is time.
+    fn settle(&self) {
+        let mut pause = lock(&self.pause);
+        let flow = Flow(self.flow.load(Ordering::Acquire));
+        let empty = flow.messages() == 0;
+        let mut done = 0;
         if empty {
-            flow.turn = Turn::default();
+            pause.turn = Turn::default();
+            done |= Flow::COUNTING;
         }
-        if flow.bytes <= self.limit / 2 && flow.messages <= WINDOW_MESSAGES / 2 {
-            flow.full = false;
+        if flow.bytes() <= self.limit / 2 && flow.messages() <= WINDOW_MESSAGES / 2 {
+            pause.full = false;
         }
-        if flow.full || (flow.turn.is_over() && !empty) {
-            return;
+        let mut waiter = None;
+        if !pause.full && (empty || !pause.turn.is_over()) {
+            waiter = pause.waiter.take();
+            done |= Flow::WAITING;
         }
-        let waiter = flow.waiter.take();
-        drop(flow);
+        self.flow.fetch_and(!done, Ordering::AcqRel);
+        drop(pause);
         if let Some(waiter) = waiter {
             waiter.wake();
         }

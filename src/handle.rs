@@ -12,7 +12,6 @@ use crate::error::{Gone, ResizeError, SignalError, WriteError};
 use crate::id::ProcessId;
 use crate::outcome::Phase;
 use crate::port::{Direction, FdCommand};
-use crate::recorder::Recorder;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::winsize::PtySize;
@@ -38,23 +37,11 @@ use crate::winsize::PtySize;
 #[derive(Clone)]
 pub struct ProcessHandle {
     child: Arc<Child>,
-    /// In place of a child, in tests of protocols.
-    recorder: Option<Arc<Recorder>>,
 }
 
 impl ProcessHandle {
     pub(crate) const fn new(child: Arc<Child>) -> Self {
-        Self {
-            child,
-            recorder: None,
-        }
-    }
-
-    pub(crate) const fn recorded(child: Arc<Child>, recorder: Arc<Recorder>) -> Self {
-        Self {
-            child,
-            recorder: Some(recorder),
-        }
+        Self { child }
     }
 
     pub(crate) const fn child(&self) -> &Arc<Child> {
@@ -206,7 +193,7 @@ impl ProcessHandle {
     /// [`SignalError::NotPermitted`] if it runs as a user whom we may not signal, and
     /// [`SignalError::Io`] for whatever else the kernel says.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        match &self.recorder {
+        match &self.child.recorder {
             Some(recorder) => recorder.signal(signal),
             None => self.child.cell.signal(signal),
         }
@@ -221,7 +208,7 @@ impl ProcessHandle {
     /// was reaped, even if others of the group live: the group's number may be another's. Otherwise
     /// as [`signal`](Self::signal).
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        match &self.recorder {
+        match &self.child.recorder {
             Some(recorder) => recorder.signal_group(signal),
             None => self.child.cell.signal_group(signal),
         }
@@ -242,7 +229,7 @@ impl ProcessHandle {
     ///
     /// As [`signal`](Self::signal), for the SIGTERM.
     pub fn terminate(&self, grace: Duration) -> Result<(), SignalError> {
-        match &self.recorder {
+        match &self.child.recorder {
             Some(recorder) => recorder.terminate(grace),
             None => self.child.terminate(grace),
         }
@@ -255,7 +242,7 @@ impl ProcessHandle {
     ///
     /// As [`signal_group`](Self::signal_group), for the SIGTERM.
     pub fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
-        match &self.recorder {
+        match &self.child.recorder {
             Some(recorder) => recorder.terminate_group(grace),
             None => self.child.terminate_group(grace),
         }

@@ -68,24 +68,12 @@ pub(crate) struct Port {
     direction: Direction,
     /// One half of a terminal, which cannot be closed without the other.
     terminal: bool,
-    valve: Arc<Valve>,
+    /// Shut while the descriptor is paused, and for good when it is to be closed: stops a reader at
+    /// once, on whatever thread it is in the middle of its reads. A command waits until it looks into
+    /// its mailbox.
+    shut: AtomicBool,
     feed: Option<Arc<Feed>>,
     state: Mutex<State>,
-}
-
-/// Stops a reader at once, on whatever thread it is in the middle of its reads: a command waits
-/// until it looks into its mailbox.
-#[derive(Debug, Default)]
-pub(crate) struct Valve(AtomicBool);
-
-impl Valve {
-    pub(crate) fn is_shut(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn set(&self, shut: bool) {
-        self.0.store(shut, Ordering::SeqCst);
-    }
 }
 
 struct State {
@@ -103,7 +91,7 @@ impl Port {
             fd,
             direction,
             terminal: false,
-            valve: Arc::default(),
+            shut: AtomicBool::new(false),
             feed: None,
             state: Mutex::new(State {
                 route: Some(route),
@@ -114,9 +102,8 @@ impl Port {
         }
     }
 
-    /// With the reader's valve, and what its stream is fed from.
-    pub(crate) fn with_reader(mut self, valve: Arc<Valve>, feed: Option<Arc<Feed>>) -> Self {
-        self.valve = valve;
+    /// With what its stream is fed from.
+    pub(crate) fn fed_from(mut self, feed: Option<Arc<Feed>>) -> Self {
         self.feed = feed;
         self
     }
@@ -137,6 +124,15 @@ impl Port {
 
     pub(crate) const fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether its reader must not read now.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::SeqCst)
+    }
+
+    fn shut(&self, shut: bool) {
+        self.shut.store(shut, Ordering::SeqCst);
     }
 
     pub(crate) const fn feed(&self) -> Option<&Arc<Feed>> {
@@ -278,8 +274,8 @@ impl Port {
         let state = lock(&self.state);
         let Some(route) = &state.route else { return };
         match command {
-            FdCommand::Pause if !state.closing => self.valve.set(true),
-            FdCommand::Resume if !state.closing => self.valve.set(false),
+            FdCommand::Pause if !state.closing => self.shut(true),
+            FdCommand::Resume if !state.closing => self.shut(false),
             _ => {}
         }
         route.send(self.fd, command);
@@ -289,7 +285,7 @@ impl Port {
     pub(crate) fn close(&self, command: FdCommand) {
         let mut state = lock(&self.state);
         state.closing = true;
-        self.valve.set(true);
+        self.shut(true);
         // A sink that waits for room will get none, however long the child takes to read the rest.
         let waiters = state.backlog.take_waiters();
         if matches!(command, FdCommand::Close) && state.backlog.has_producer() {
@@ -306,7 +302,7 @@ impl Port {
     pub(crate) fn discard(&self) {
         let mut state = lock(&self.state);
         state.closing = true;
-        self.valve.set(false);
+        self.shut(false);
         if let Some(route) = &state.route {
             route.send(self.fd, FdCommand::Discard);
         }

@@ -8,7 +8,7 @@ use crate::child::Child;
 use crate::credit::Window;
 use crate::feed::Feed;
 use crate::pipe::{End, PipeReader, PipeWriter, Target};
-use crate::port::{Direction, Port, Route, Valve};
+use crate::port::{Direction, Port, Route};
 
 /// The parent's end of one pipe, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -72,7 +72,6 @@ fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
             Port::new(fd, Direction::Write, Route::Actor(writer.recipient()))
         }
         Purpose::Output { window, stream } => {
-            let valve = Arc::new(Valve::default());
             let feed = stream.then(Arc::<Feed>::default);
             let target = match (&feed, child.outlet()) {
                 (Some(feed), _) => Target::Stream(Window::of_stream(window), Arc::clone(feed)),
@@ -82,9 +81,8 @@ fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
                 }
                 (None, None) => Target::Nobody,
             };
-            let reader = PipeReader::new(child, fd, end, target, Arc::clone(&valve)).start();
-            Port::new(fd, Direction::Read, Route::Actor(reader.recipient()))
-                .with_reader(valve, feed)
+            let reader = PipeReader::new(child, fd, end, target).start();
+            Port::new(fd, Direction::Read, Route::Actor(reader.recipient())).fed_from(feed)
         }
     };
     port.of_terminal(terminal)

@@ -57,17 +57,18 @@ impl TestProcess {
     }
 
     fn build(written: &[i32], read: &[i32], terminal: bool) -> Self {
+        let recorder = Arc::new(Recorder::default());
         let child = Child::new(Origin {
             id: ProcessId::next(),
-            program: "test".to_owned(),
+            program: "test".into(),
             outlet: None,
             inbox: Arc::default(),
             on_orphaned: OnOrphaned::Leave,
             ended_timeout: None,
             piped: written.iter().chain(read).copied().collect(),
             readers: read.len(),
+            recorder: Some(Arc::clone(&recorder)),
         });
-        let recorder = Arc::new(Recorder::default());
         let port = |fd: &i32, direction| {
             let recorder = Arc::clone(&recorder);
             let route = Route::Recorder(Arc::new(move |fd, command| {
@@ -84,7 +85,7 @@ impl TestProcess {
     /// The handle to give to the protocol.
     #[must_use]
     pub fn handle(&self) -> ProcessHandle {
-        ProcessHandle::recorded(Arc::clone(&self.child), Arc::clone(&self.recorder))
+        ProcessHandle::new(Arc::clone(&self.child))
     }
 
     /// What the handle was told since the last call.

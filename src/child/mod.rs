@@ -26,6 +26,7 @@ use crate::janitor::Watched;
 use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
 use crate::port::{FdCommand, Port};
+use crate::recorder::Recorder;
 use crate::sync::lock;
 use crate::sys;
 
@@ -43,11 +44,13 @@ pub(crate) trait Outlet: fmt::Debug + Send + Sync {
 /// One child, from before its clone to after its end.
 pub(crate) struct Child {
     pub(crate) id: ProcessId,
-    pub(crate) program: String,
+    pub(crate) program: Arc<str>,
     pub(crate) started_at: SystemTime,
     pub(crate) cell: Cell,
     pub(crate) outcome: Outcome,
     pub(crate) inbox: Arc<Inbox>,
+    /// In place of a child, in tests of protocols.
+    pub(crate) recorder: Option<Arc<Recorder>>,
     clock: Option<DrainClock>,
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
@@ -70,7 +73,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 /// What a record starts with.
 pub(crate) struct Origin {
     pub(crate) id: ProcessId,
-    pub(crate) program: String,
+    pub(crate) program: Arc<str>,
     pub(crate) outlet: Option<Arc<dyn Outlet>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) on_orphaned: OnOrphaned,
@@ -79,6 +82,7 @@ pub(crate) struct Origin {
     pub(crate) piped: Vec<i32>,
     /// How many of them are readers.
     pub(crate) readers: usize,
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 impl Child {
@@ -90,6 +94,7 @@ impl Child {
             cell: Cell::default(),
             outcome: Outcome::default(),
             inbox: origin.inbox,
+            recorder: origin.recorder,
             clock: origin
                 .ended_timeout
                 .map(|timeout| DrainClock::new(timeout, origin.readers)),

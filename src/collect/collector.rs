@@ -29,7 +29,7 @@ pub(super) struct Collected {
 pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
     let program = command.program_name();
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
-        return Err(SpawnError::register(program, "there is no arbiter").into());
+        return Err(SpawnError::register(&*program, "there is no arbiter").into());
     };
     let command = match command.fd_map().get(0) {
         _ if recipe.input.is_some() => command.stdin(Fd::write()),

@@ -15,7 +15,7 @@ use crate::child::{Child, Outlet};
 use crate::credit::{Room, Window};
 use crate::event::CloseReason;
 use crate::feed::Feed;
-use crate::port::{FdCommand, Valve};
+use crate::port::{FdCommand, Port};
 use crate::sys;
 
 /// So many reads in a row that fill [`SMALL`] show a child worth a larger pipe.
@@ -72,8 +72,6 @@ pub(crate) struct PipeReader {
     buffer: Option<Buffer>,
     buffer_size: usize,
     full_reads: u32,
-    /// Shut while the descriptor is paused, and for good when it is to be closed.
-    valve: Arc<Valve>,
     /// How the clock of `ended_timeout` counts this reader.
     idle: bool,
     /// What is still to be read before the cut.
@@ -81,13 +79,7 @@ pub(crate) struct PipeReader {
 }
 
 impl PipeReader {
-    pub(crate) fn new(
-        child: Arc<Child>,
-        fd: i32,
-        source: End,
-        target: Target,
-        valve: Arc<Valve>,
-    ) -> Self {
+    pub(crate) fn new(child: Arc<Child>, fd: i32, source: End, target: Target) -> Self {
         Self {
             source: Some(source),
             closing: Some(Closing::new(Arc::clone(&child), fd)),
@@ -97,7 +89,6 @@ impl PipeReader {
             buffer: None,
             buffer_size: SMALL,
             full_reads: 0,
-            valve,
             idle: false,
             cut_after: None,
         }
@@ -108,7 +99,7 @@ impl PipeReader {
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         let mut bytes_left = BYTES_PER_TURN;
         for _ in 0..READS_PER_TURN {
-            if self.valve.is_shut() {
+            if self.child.port(self.fd).is_some_and(Port::is_shut) {
                 self.set_idle(false);
                 return Poll::Pending;
             }
@@ -358,7 +349,7 @@ impl Handler<FdCommand> for PipeReader {
 
     fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
         let reason = match command {
-            // The valve says it; the command only wakes the reader.
+            // The port says it; the command only wakes the reader.
             FdCommand::Pause | FdCommand::Resume => return,
             FdCommand::Cut => {
                 let waiting = match &self.source {

@@ -79,13 +79,14 @@ impl Birth {
         let (outlet, inbox) = protocol.into_parts();
         let child = Child::new(Origin {
             id,
-            program: reply.program.clone(),
+            program: Arc::clone(&reply.program),
             outlet,
             inbox,
             on_orphaned: command.on_orphaned,
             ended_timeout: command.ended_timeout,
             piped: ends.purposes().map(|(fd, _)| fd).collect(),
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
+            recorder: None,
         });
         let mut newborn = Newborn::new(child, born, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
@@ -129,7 +130,7 @@ impl Newborn {
     /// so that all that can fail has failed before `ConnectionMade`.
     fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
-        let failed = |error| SpawnError::new(SpawnStep::Register, program, error);
+        let failed = |error| SpawnError::new(SpawnStep::Register, &**program, error);
         self.watch = Some(match self.child.cell.pidfd() {
             Some(pidfd) => DeathWatch::Pidfd(
                 sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?,
@@ -206,7 +207,7 @@ impl Drop for Newborn {
         let error = self
             .error
             .take()
-            .unwrap_or_else(|| SpawnError::register(&child.program, "its arbiter is gone"));
+            .unwrap_or_else(|| SpawnError::register(&*child.program, "its arbiter is gone"));
         log::debug!("process {} is given up: {error}", child.id);
         self.pipes.clear();
         let entry = self.entry.take();

@@ -94,14 +94,14 @@ impl Spawn {
 /// Where the answer to a spawn goes. Dropped unanswered, it says that the spawn was given up.
 #[derive(Debug)]
 pub(super) struct Reply {
-    pub(super) program: String,
+    pub(super) program: Arc<str>,
     ticket: Arc<Ticket>,
     to: Option<Sender>,
     answered: bool,
 }
 
 impl Reply {
-    const fn new(program: String, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
+    const fn new(program: Arc<str>, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
         Self {
             program,
             ticket,

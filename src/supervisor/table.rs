@@ -1,7 +1,7 @@
 //! The live table: who is being spawned and who lives. Shared with whatever must find the children
 //! when the supervisor actor is dead: the sentinel, the spawner threads, the children's records.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -53,8 +53,8 @@ pub(crate) struct Table {
 #[derive(Default)]
 struct Inner {
     phase: Phase,
-    in_flight: HashMap<ProcessId, Arc<Ticket>>,
-    children: HashMap<ProcessId, Arc<Child>>,
+    in_flight: BTreeMap<ProcessId, Arc<Ticket>>,
+    children: BTreeMap<ProcessId, Arc<Child>>,
     /// Keeps the supervisor alive while there is anything in the table.
     supervisor: Option<Addr<ProcessSupervisor>>,
     /// To be stopped when the supervisor is gone and the table empty.
@@ -196,8 +196,7 @@ impl Table {
     }
 
     pub(super) fn list(&self) -> Vec<ProcessInfo> {
-        let mut children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
-        children.sort_unstable_by_key(|child| child.id);
+        let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
         children.iter().map(|child| info(child)).collect()
     }
 
@@ -217,7 +216,7 @@ fn info(child: &Child) -> ProcessInfo {
     ProcessInfo {
         id: child.id,
         pid: child.cell.pid(),
-        program: child.program.clone(),
+        program: child.program.to_string(),
         state: if child.is_reaped() {
             ProcessState::Exited
         } else {

@@ -161,13 +161,14 @@ impl Scene {
         let (outlet, inbox) = log.clone().start().into_protocol().into_parts();
         let child = Child::new(Origin {
             id: ProcessId::next(),
-            program: "sh".to_owned(),
+            program: "sh".into(),
             outlet,
             inbox,
             on_orphaned: policy,
             ended_timeout,
             piped: vec![0, 1, 2],
             readers: 2,
+            recorder: None,
         });
         child
             .cell
@@ -182,7 +183,7 @@ impl Scene {
         let [reader, other] = [(1, output), (2, errors)].map(|(fd, end)| {
             let window = Window::new(Command::DEFAULT_WINDOW, Arc::clone(&child.inbox));
             let target = Target::Protocol(window, child.outlet().unwrap());
-            PipeReader::new(Arc::clone(&child), fd, end, target, Arc::default()).start()
+            PipeReader::new(Arc::clone(&child), fd, end, target).start()
         });
         let port =
             |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));
