@@ -2,7 +2,6 @@
 //! reaped, what to tell next. No actix, no descriptors, no I/O.
 
 use crate::event::CloseReason;
-use crate::status::ExitStatus;
 
 /// Something that happened. Each may come at any time, any number of times, in any order.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +9,7 @@ pub(crate) enum Input {
     /// The protocol may be told: the spawn is committed.
     Made,
     /// The child was reaped.
-    Reaped(ExitStatus),
+    Reaped,
     /// The actor of this descriptor has stopped, and its descriptor is closed.
     Closed(i32, CloseReason),
 }
@@ -20,15 +19,15 @@ pub(crate) enum Input {
 pub(crate) enum Output {
     Made,
     Lost(i32, CloseReason),
-    Exited(ExitStatus),
-    Ended(ExitStatus),
+    Exited,
+    Ended,
 }
 
 /// What is known of one child, and how much of it was told.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     made: bool,
-    reaped: Option<ExitStatus>,
+    reaped: bool,
     exited_told: bool,
     ended_told: bool,
     fds: Vec<FdState>,
@@ -46,7 +45,7 @@ impl Lifecycle {
     pub(crate) fn new(fds: impl IntoIterator<Item = i32>) -> Self {
         Self {
             made: false,
-            reaped: None,
+            reaped: false,
             exited_told: false,
             ended_told: false,
             fds: fds
@@ -67,7 +66,7 @@ impl Lifecycle {
                 self.made = true;
                 tell(Output::Made);
             }
-            Input::Reaped(status) if self.reaped.is_none() => self.reaped = Some(status),
+            Input::Reaped => self.reaped = true,
             Input::Closed(fd, reason) => {
                 if let Some(state) = self.fds.iter_mut().find(|state| state.fd == fd)
                     && state.closed.is_none()
@@ -75,7 +74,7 @@ impl Lifecycle {
                     state.closed = Some(reason);
                 }
             }
-            Input::Made | Input::Reaped(_) => {}
+            Input::Made => {}
         }
         if self.made {
             self.catch_up(tell);
@@ -90,14 +89,16 @@ impl Lifecycle {
                 tell(Output::Lost(state.fd, reason));
             }
         }
-        let Some(status) = self.reaped else { return };
+        if !self.reaped {
+            return;
+        }
         if !self.exited_told {
             self.exited_told = true;
-            tell(Output::Exited(status));
+            tell(Output::Exited);
         }
         if !self.ended_told && self.open_fds().next().is_none() {
             self.ended_told = true;
-            tell(Output::Ended(status));
+            tell(Output::Ended);
         }
     }
 
@@ -111,7 +112,7 @@ impl Lifecycle {
 
     /// Whether the child was reaped.
     pub(crate) fn is_reaped(&self) -> bool {
-        self.reaped.is_some()
+        self.reaped
     }
 }
 
@@ -119,7 +120,6 @@ impl Lifecycle {
 mod tests {
     use super::*;
 
-    const DONE: ExitStatus = ExitStatus::Unknown;
     const BY: CloseReason = CloseReason::ByChild;
 
     /// Holds every rule that the state machine is answerable for against one sequence of outputs.
@@ -127,7 +127,7 @@ mod tests {
         let count = |wanted: Output| told.iter().filter(|o| **o == wanted).count();
         let at = |wanted: Output| told.iter().position(|o| *o == wanted);
         let made = inputs.iter().any(|i| matches!(i, Input::Made));
-        let reaped = inputs.iter().any(|i| matches!(i, Input::Reaped(_)));
+        let reaped = inputs.iter().any(|i| matches!(i, Input::Reaped));
         let closed = |fd: i32| {
             inputs
                 .iter()
@@ -138,7 +138,7 @@ mod tests {
         if made {
             assert_eq!(at(Output::Made), Some(0), "{inputs:?}");
         }
-        assert_eq!(count(Output::Exited(DONE)), usize::from(made && reaped));
+        assert_eq!(count(Output::Exited), usize::from(made && reaped));
         let mut all_closed = true;
         for fd in fds {
             assert_eq!(
@@ -148,9 +148,9 @@ mod tests {
             all_closed &= closed(*fd);
         }
         let ended = made && reaped && all_closed;
-        assert_eq!(count(Output::Ended(DONE)), usize::from(ended), "{inputs:?}");
+        assert_eq!(count(Output::Ended), usize::from(ended), "{inputs:?}");
         if ended {
-            assert_eq!(at(Output::Ended(DONE)), Some(told.len() - 1), "{inputs:?}");
+            assert_eq!(at(Output::Ended), Some(told.len() - 1), "{inputs:?}");
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn every_order_of_inputs_keeps_the_rules() {
         for fds in [&[][..], &[1], &[0, 1], &[0, 1, 2], &[0, 1, 2, 7]] {
-            let mut alphabet = vec![Input::Made, Input::Reaped(DONE)];
+            let mut alphabet = vec![Input::Made, Input::Reaped];
             alphabet.extend(fds.iter().map(|fd| Input::Closed(*fd, BY)));
             let depth = alphabet.len() + 1;
             let runs = explore(fds, &alphabet, &mut Vec::new(), depth);
@@ -185,17 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_status_and_the_first_reason_count() {
+    fn the_first_reason_counts_and_unknown_descriptors_do_not() {
         let mut machine = Lifecycle::new([1]);
         let mut told = Vec::new();
-        let first = ExitStatus::from_code(1);
         for input in [
             Input::Made,
             Input::Closed(1, CloseReason::Cut),
             Input::Closed(1, BY),
             Input::Closed(5, BY),
-            Input::Reaped(first),
-            Input::Reaped(DONE),
+            Input::Reaped,
+            Input::Reaped,
         ] {
             machine.step(input, |output| told.push(output));
         }
@@ -204,8 +203,8 @@ mod tests {
             [
                 Output::Made,
                 Output::Lost(1, CloseReason::Cut),
-                Output::Exited(first),
-                Output::Ended(first)
+                Output::Exited,
+                Output::Ended
             ]
         );
     }

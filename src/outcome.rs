@@ -28,13 +28,12 @@ pub(crate) struct Outcome {
 const GONE: u8 = 3;
 
 impl Outcome {
-    /// The status can be asked for; nobody is woken yet.
+    /// The status can be asked for; nobody is woken yet. The first counts.
     pub(crate) fn set_status(&self, status: ExitStatus) {
         let _ = self.status.set(status);
     }
 
-    pub(crate) fn exited(&self, status: ExitStatus) {
-        self.set_status(status);
+    pub(crate) fn exited(&self) {
         self.advance(Phase::Exited as u8);
     }
 

@@ -96,7 +96,8 @@ impl TestProcess {
 
     /// Makes the handle's `exited()` resolve, and `try_status()` tell.
     pub fn exit(&self, status: ExitStatus) {
-        self.child.outcome.exited(status);
+        self.child.outcome.set_status(status);
+        self.child.outcome.exited();
     }
 
     /// Makes the handle's `ended()` resolve, after [`exit`](Self::exit).

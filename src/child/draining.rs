@@ -20,7 +20,7 @@ impl Child {
     }
 
     pub(super) fn tell_clock(self: &Arc<Self>, what: impl FnOnce(&DrainClock) -> RingAfter) {
-        if let Some(after) = self.clock.as_ref().and_then(what) {
+        if let Some(after) = self.clock.as_deref().and_then(what) {
             self.ring_clock_after(after);
         }
     }
@@ -45,7 +45,7 @@ impl Child {
     }
 
     fn ring_clock(self: &Arc<Self>) {
-        match self.clock.as_ref().map(DrainClock::ring) {
+        match self.clock.as_deref().map(DrainClock::ring) {
             Some(Ring::Again(after)) => self.ring_clock_after(after),
             Some(Ring::Cut) if !self.outcome.is_ended() => {
                 log::warn!(

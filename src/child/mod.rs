@@ -27,6 +27,7 @@ use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
 use crate::port::{FdCommand, Port};
 use crate::recorder::Recorder;
+use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
 
@@ -51,7 +52,7 @@ pub(crate) struct Child {
     pub(crate) inbox: Arc<Inbox>,
     /// In place of a child, in tests of protocols.
     pub(crate) recorder: Option<Arc<Recorder>>,
-    clock: Option<DrainClock>,
+    clock: Option<Box<DrainClock>>,
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
@@ -97,7 +98,7 @@ impl Child {
             recorder: origin.recorder,
             clock: origin
                 .ended_timeout
-                .map(|timeout| DrainClock::new(timeout, origin.readers)),
+                .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
             on_orphaned: origin.on_orphaned,
@@ -174,7 +175,7 @@ impl Child {
         let mut done = None;
         let mut hooks: [Option<Hook>; 2] = [None, None];
         // Whoever is told of the end finds it closed.
-        if let Input::Reaped(_) = input {
+        if let Input::Reaped = input {
             self.release_terminal();
         }
         // Producers are told before the protocol.
@@ -195,17 +196,14 @@ impl Child {
                 on_ended,
             } = &mut *core;
             life.step(input, |output| {
-                // Before whoever is told asks for it; the waiters come after the event.
-                if let Output::Exited(status) = output {
-                    self.outcome.set_status(status);
-                }
                 if let Some(outlet) = outlet {
                     protocol_is_gone |= !outlet.is_connected();
                     self.tell(outlet, output);
                 }
+                // The waiters come after the event.
                 match output {
-                    Output::Exited(status) => self.outcome.exited(status),
-                    Output::Ended(_) => {
+                    Output::Exited => self.outcome.exited(),
+                    Output::Ended => {
                         self.outcome.ended();
                         self.inbox.note_end();
                         done = outlet.take();
@@ -219,7 +217,7 @@ impl Child {
             }
         }
         drop(done);
-        if let Input::Reaped(_) = input {
+        if let Input::Reaped = input {
             self.tell_clock(DrainClock::reaped);
         }
         for hook in hooks.into_iter().flatten() {
@@ -231,6 +229,8 @@ impl Child {
     }
 
     fn tell(self: &Arc<Self>, outlet: &Arc<dyn Outlet>, output: Output) {
+        // Known before the record hears of the reap.
+        let status = || self.outcome.status().unwrap_or(ExitStatus::Unknown);
         let event = match output {
             Output::Made => {
                 log::debug!("process {} ({}) is connected", self.id, self.program);
@@ -240,13 +240,14 @@ impl Child {
                 log::debug!("process {} fd {fd} closed: {reason:?}", self.id);
                 ProcessEvent::ChildConnectionLost { fd, reason }
             }
-            Output::Exited(status) => {
+            Output::Exited => {
+                let status = status();
                 log::debug!("process {} exited: {status}", self.id);
                 ProcessEvent::ProcessExited { status }
             }
-            Output::Ended(status) => {
+            Output::Ended => {
                 log::debug!("process {} ended", self.id);
-                let event = ProcessEvent::ProcessEnded { status };
+                let event = ProcessEvent::ProcessEnded { status: status() };
                 return Arc::clone(outlet).emit_and_hold(self, event);
             }
         };
@@ -291,10 +292,16 @@ impl Child {
             Reap::Alive => false,
             Reap::Before => true,
             Reap::Now(status) => {
-                self.apply(Input::Reaped(status));
+                self.reaped(status);
                 true
             }
         }
+    }
+
+    fn reaped(self: &Arc<Self>, status: ExitStatus) {
+        // Before whoever is told asks for it.
+        self.outcome.set_status(status);
+        self.apply(Input::Reaped);
     }
 
     /// This record as something that the janitor can reap.
