@@ -3,28 +3,22 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::command::Command;
 use crate::error::SpawnError;
 use crate::fds::Fd;
+use crate::spec::Spec;
 
 /// Refuses what can be refused by the command alone.
-pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
-    for (n, fd) in command.fds.iter() {
+pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
+    for (index, (n, fd)) in spec.fds.iter().enumerate() {
         if n < 0 {
             return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
         }
-        check_fd(command, n, fd)?;
-    }
-    let mut numbers: Vec<i32> = command.fds.iter().map(|(n, _)| n).collect();
-    numbers.sort_unstable();
-    for pair in numbers.windows(2) {
-        if let [n, same] = pair
-            && n == same
-        {
+        if spec.fds.iter().take(index).any(|(before, _)| before == n) {
             return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
         }
+        check_fd(spec, n, fd)?;
     }
-    if let Some(group) = command.process_group
+    if let Some(group) = spec.process_group
         && group < 0
     {
         let subject = format!("process group {group}");
@@ -32,24 +26,24 @@ pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
     }
     excludes(
         "setsid",
-        command.setsid,
+        spec.setsid,
         "process_group",
-        command.process_group.is_some(),
+        spec.process_group.is_some(),
     )?;
     excludes(
         "pty",
-        command.pty.is_some(),
+        spec.pty.is_some(),
         "process_group",
-        command.process_group.is_some(),
+        spec.process_group.is_some(),
     )?;
-    excludes("user", command.user.is_some(), "uid", command.uid.is_some())?;
-    within("nice", command.nice, -20..=19)?;
-    within("oom_score_adj", command.oom_score_adj, -1000..=1000)?;
-    within("umask", command.umask, 0..=0o777)?;
+    excludes("user", spec.user.is_some(), "uid", spec.uid.is_some())?;
+    within("nice", spec.nice, -20..=19)?;
+    within("oom_score_adj", spec.oom_score_adj, -1000..=1000)?;
+    within("umask", spec.umask, 0..=0o777)?;
     // The kernel takes -1 for "as it is".
-    within("uid", command.uid, 0..=u32::MAX - 1)?;
-    within("gid", command.gid, 0..=u32::MAX - 1)?;
-    for (resource, limit) in &command.limits {
+    within("uid", spec.uid, 0..=u32::MAX - 1)?;
+    within("gid", spec.gid, 0..=u32::MAX - 1)?;
+    for (resource, limit) in &spec.limits {
         if limit.soft > limit.hard {
             let subject = format!("rlimit {resource:?}");
             return Err(SpawnError::invalid(
@@ -61,12 +55,12 @@ pub(crate) fn check(command: &Command) -> Result<(), SpawnError> {
     Ok(())
 }
 
-fn check_fd(command: &Command, n: i32, fd: &Fd) -> Result<(), SpawnError> {
+fn check_fd(spec: &Spec, n: i32, fd: &Fd) -> Result<(), SpawnError> {
     let why = if fd.window.is_some() && !fd.is_read() {
         "has a window, but we do not read it"
-    } else if fd.is_terminal() && command.pty.is_none() {
+    } else if fd.is_terminal() && spec.pty.is_none() {
         "is a terminal, but the command has none"
-    } else if command.pty.is_some() && n <= 1 && !fd.is_terminal() {
+    } else if spec.pty.is_some() && n <= 1 && !fd.is_terminal() {
         "is the terminal's, by pty"
     } else {
         return Ok(());

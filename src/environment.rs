@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use crate::command::Command;
 use crate::error::SpawnError;
+use crate::spec::Spec;
 use crate::sync::lock;
 use crate::sys::strings::{HoldsNul, Strings};
 
@@ -63,8 +63,8 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// The environment of `command`, which was asked for at `asked`.
-    pub(crate) fn of(command: &Command, asked: Moment) -> Result<Arc<Self>, SpawnError> {
-        for key in command.env.keys() {
+    pub(crate) fn of(spec: &Spec, asked: Moment) -> Result<Arc<Self>, SpawnError> {
+        for key in spec.env.keys() {
             let name = key.as_bytes();
             if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
                 return Err(SpawnError::invalid(
@@ -73,17 +73,17 @@ impl Environment {
                 ));
             }
         }
-        if !command.env_clear && command.env.is_empty() {
+        if !spec.env_clear && spec.env.is_empty() {
             return Ok(LATEST.since(asked));
         }
         let mut environment = Self::new();
-        if !command.env_clear {
+        if !spec.env_clear {
             let inherited = std::env::vars_os();
-            for (key, value) in inherited.filter(|(key, _)| !command.env.contains_key(key)) {
+            for (key, value) in inherited.filter(|(key, _)| !spec.env.contains_key(key)) {
                 environment.add(&key, &value)?;
             }
         }
-        for (key, value) in &command.env {
+        for (key, value) in &spec.env {
             if let Some(value) = value {
                 environment.add(key, value)?;
             }

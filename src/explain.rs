@@ -9,22 +9,17 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use nix::unistd::{AccessFlags, access};
 
-use crate::command::Command;
+use crate::spec::Spec;
 use crate::sys::strings::Strings;
 
 /// Why none of `candidates` could be executed; empty when the errno says it all. May block, and
 /// may see another file than the exec did.
-pub(crate) fn exec_failure(
-    command: &Command,
-    candidates: &Strings,
-    path: &OsStr,
-    errno: i32,
-) -> String {
-    let in_path = !command.program.as_bytes().contains(&b'/');
+pub(crate) fn exec_failure(spec: &Spec, candidates: &Strings, path: &OsStr, errno: i32) -> String {
+    let in_path = !spec.program.as_bytes().contains(&b'/');
     let files = candidates.iter().map(|c| {
         let file = Path::new(OsStr::from_bytes(c.to_bytes()));
         // Relative to where the child was when it exec'd.
-        match &command.current_dir {
+        match &spec.current_dir {
             Some(dir) => dir.join(file),
             None => file.to_owned(),
         }

@@ -4,8 +4,8 @@ use std::ffi::CString;
 
 use nix::unistd::{Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups};
 
-use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
+use crate::spec::Spec;
 
 /// The ids that a child takes on; `None` for what it keeps of the parent's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,17 +18,17 @@ pub(crate) struct Identity {
 impl Identity {
     /// What the command asks for. A user without a group brings the group that passwd names; the
     /// supplementary groups become the user's unless the command lists them: never the parent's.
-    pub(crate) fn resolve(command: &Command) -> Result<Self, SpawnError> {
-        let asked = command.user.is_some() || command.uid.is_some() || command.gid.is_some();
-        if !asked && command.groups.is_none() {
+    pub(crate) fn resolve(spec: &Spec) -> Result<Self, SpawnError> {
+        let asked = spec.user.is_some() || spec.uid.is_some() || spec.gid.is_some();
+        if !asked && spec.groups.is_none() {
             return Ok(Self::default());
         }
-        let user = if asked { user_of(command)? } else { None };
-        let uid = match &command.user {
+        let user = if asked { user_of(spec)? } else { None };
+        let uid = match &spec.user {
             Some(_) => user.as_ref().map(|user| user.uid.as_raw()),
-            None => command.uid,
+            None => spec.uid,
         };
-        let gid = match (command.gid, uid, &user) {
+        let gid = match (spec.gid, uid, &user) {
             (Some(gid), ..) => Some(gid),
             (None, Some(_), Some(user)) => Some(user.gid.as_raw()),
             (None, Some(uid), None) => {
@@ -39,7 +39,7 @@ impl Identity {
             }
             (None, None, _) => None,
         };
-        let groups = match &command.groups {
+        let groups = match &spec.groups {
             Some(groups) => Some(groups.clone()),
             None => Some(groups_of(user.as_ref(), gid)?),
         };
@@ -71,8 +71,8 @@ impl Identity {
     }
 }
 
-fn user_of(command: &Command) -> Result<Option<User>, SpawnError> {
-    if let Some(name) = &command.user {
+fn user_of(spec: &Spec) -> Result<Option<User>, SpawnError> {
+    if let Some(name) = &spec.user {
         let subject = format!("user {name:?}");
         return match User::from_name(name) {
             Ok(Some(user)) => Ok(Some(user)),
@@ -80,7 +80,7 @@ fn user_of(command: &Command) -> Result<Option<User>, SpawnError> {
             Err(error) => Err(SpawnError::new(SpawnStep::Identity, subject, error.into())),
         };
     }
-    let uid = command.uid.map_or_else(geteuid, Uid::from_raw);
+    let uid = spec.uid.map_or_else(geteuid, Uid::from_raw);
     User::from_uid(uid)
         .map_err(|error| SpawnError::new(SpawnStep::Identity, format!("uid {uid}"), error.into()))
 }

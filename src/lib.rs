@@ -176,6 +176,7 @@ mod recorder;
 mod signal;
 mod sink;
 mod spawner;
+mod spec;
 mod status;
 mod stream;
 mod supervisor;
@@ -187,7 +188,7 @@ mod winsize;
 
 pub use bytes::Bytes;
 pub use collect::{Collect, CollectError, Collecting, Output};
-pub use command::{Command, OnOrphaned};
+pub use command::Command;
 pub use error::{
     Gone, ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
 };
@@ -202,6 +203,7 @@ pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
 pub use sink::{Encoded, FdSink};
+pub use spec::OnOrphaned;
 pub use status::{ExitStatus, Rusage};
 pub use stream::{Decoded, FdStream};
 pub use supervisor::{

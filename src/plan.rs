@@ -5,9 +5,9 @@ use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, RawFd};
 
-use crate::command::Command;
 use crate::error::{SpawnError, SpawnStep};
 use crate::identity::Identity;
+use crate::spec::Spec;
 use crate::sys::fdplan::FdStep;
 use crate::sys::step::Steps;
 
@@ -65,32 +65,32 @@ impl Plan {
     /// descriptors' steps; the ids, which give up the privilege for the limits. A chdir, which may
     /// hang, comes after everything else was closed.
     pub(crate) fn new(
-        command: &Command,
+        spec: &Spec,
         cwd: Option<CString>,
         identity: &Identity,
         fds: &[FdStep],
     ) -> Self {
         let mut plan = Self::default();
-        plan.join_groups(command);
+        plan.join_groups(spec);
         for step in fds {
             let subject = Subject::Fd(step.target());
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
         }
         plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
-        if command.pty.is_some() {
+        if spec.pty.is_some() {
             let subject = "the controlling terminal";
             plan.add(SpawnStep::Pty, subject, Steps::set_controlling_terminal);
         }
-        plan.set_limits(command);
-        let (before, after) = if command.chdir_as_parent {
+        plan.set_limits(spec);
+        let (before, after) = if spec.chdir_as_parent {
             (cwd, None)
         } else {
             (None, cwd)
         };
-        plan.change_dir(command, before);
-        plan.take_identity(command, identity);
-        plan.change_dir(command, after);
-        plan.tie_to_parent(command);
+        plan.change_dir(spec, before);
+        plan.take_identity(spec, identity);
+        plan.change_dir(spec, after);
+        plan.tie_to_parent(spec);
         plan
     }
 
@@ -102,16 +102,16 @@ impl Plan {
             .resize_with(self.steps.len(), || (step, subject.clone()));
     }
 
-    fn join_groups(&mut self, command: &Command) {
-        if let Some(cgroup) = &command.cgroup {
+    fn join_groups(&mut self, spec: &Spec) {
+        if let Some(cgroup) = &spec.cgroup {
             self.add(SpawnStep::Limits, "cgroup", |steps| {
                 steps.join_cgroup(cgroup.as_fd());
             });
         }
-        if command.setsid || command.pty.is_some() {
+        if spec.setsid || spec.pty.is_some() {
             self.add(SpawnStep::Identity, "session", Steps::set_session);
         }
-        if let Some(group) = command.process_group {
+        if let Some(group) = spec.process_group {
             let subject = format!("process group {group}");
             self.add(SpawnStep::Identity, subject, |steps| {
                 steps.set_process_group(group);
@@ -119,32 +119,32 @@ impl Plan {
         }
     }
 
-    fn set_limits(&mut self, command: &Command) {
-        if let Some(nice) = command.nice {
+    fn set_limits(&mut self, spec: &Spec) {
+        if let Some(nice) = spec.nice {
             self.add(SpawnStep::Limits, format!("nice {nice}"), |steps| {
                 steps.set_nice(nice);
             });
         }
-        if let Some(adjustment) = command.oom_score_adj {
+        if let Some(adjustment) = spec.oom_score_adj {
             let subject = format!("oom_score_adj {adjustment}");
             self.add(SpawnStep::Limits, subject, |steps| {
                 steps.write_oom_score_adj(adjustment);
             });
         }
-        if let Some(mask) = command.umask {
+        if let Some(mask) = spec.umask {
             self.add(SpawnStep::Limits, format!("umask {mask:o}"), |steps| {
                 steps.set_umask(mask);
             });
         }
-        for (resource, limit) in &command.limits {
+        for (resource, limit) in &spec.limits {
             self.add(SpawnStep::Limits, format!("rlimit {resource:?}"), |steps| {
                 steps.set_limit(*resource, *limit);
             });
         }
     }
 
-    fn change_dir(&mut self, command: &Command, dir: Option<CString>) {
-        if let (Some(dir), Some(path)) = (dir, &command.current_dir) {
+    fn change_dir(&mut self, spec: &Spec, dir: Option<CString>) {
+        if let (Some(dir), Some(path)) = (dir, &spec.current_dir) {
             self.add(
                 SpawnStep::Cwd,
                 path.to_string_lossy().into_owned(),
@@ -156,7 +156,7 @@ impl Plan {
     }
 
     /// Groups before the group, the user last: each needs the privilege that the next gives up.
-    fn take_identity(&mut self, command: &Command, identity: &Identity) {
+    fn take_identity(&mut self, spec: &Spec, identity: &Identity) {
         if let Some(groups) = &identity.groups {
             self.add(SpawnStep::Identity, format!("groups {groups:?}"), |steps| {
                 steps.set_groups(groups);
@@ -168,7 +168,7 @@ impl Plan {
             });
         }
         if let Some(uid) = identity.uid {
-            let subject = match &command.user {
+            let subject = match &spec.user {
                 Some(name) => format!("user {name:?} (uid {uid})"),
                 None => format!("uid {uid}"),
             };
@@ -176,11 +176,11 @@ impl Plan {
         }
     }
 
-    fn tie_to_parent(&mut self, command: &Command) {
-        if command.no_new_privs {
+    fn tie_to_parent(&mut self, spec: &Spec) {
+        if spec.no_new_privs {
             self.add(SpawnStep::Identity, "no_new_privs", Steps::set_no_new_privs);
         }
-        if let Some(signal) = command.parent_death_signal {
+        if let Some(signal) = spec.parent_death_signal {
             let subject = format!("parent_death_signal {signal}");
             self.add(SpawnStep::Identity, subject, |steps| {
                 steps.set_parent_death_signal(signal);

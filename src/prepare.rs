@@ -9,15 +9,16 @@ use std::sync::Arc;
 use nix::libc;
 
 use crate::check::check;
-use crate::command::{Command, Moved};
 use crate::environment::{Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
 use crate::fds::{Fd, Kind};
 use crate::identity::Identity;
+use crate::moved::Moved;
 use crate::plan::{Meanings, Plan};
 use crate::process::Purpose;
 use crate::pty::Pty;
+use crate::spec::Spec;
 use crate::sys;
 use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
@@ -86,35 +87,31 @@ impl Source {
 }
 
 impl Prepared {
-    pub(crate) fn new(
-        command: &Command,
-        mut moved: Moved,
-        asked: Moment,
-    ) -> Result<Self, SpawnError> {
-        check(command)?;
-        check_moved(command, &moved)?;
-        check_inherited(command)?;
-        let environment = Environment::of(command, asked)?;
-        let candidates = candidates(&command.program, environment.path())?;
-        let argv = argv(command)?;
-        let cwd = match &command.current_dir {
+    pub(crate) fn new(spec: &Spec, mut moved: Moved, asked: Moment) -> Result<Self, SpawnError> {
+        check(spec)?;
+        check_moved(spec, &moved)?;
+        check_inherited(spec)?;
+        let environment = Environment::of(spec, asked)?;
+        let candidates = candidates(&spec.program, environment.path())?;
+        let argv = argv(spec)?;
+        let cwd = match &spec.current_dir {
             Some(dir) => Some(c_string(dir.as_os_str(), "the current directory")?),
             None => None,
         };
-        let identity = Identity::resolve(command)?;
+        let identity = Identity::resolve(spec)?;
 
         let mut sources = Vec::new();
         let mut parent_ends = ParentEnds::default();
         let mut wishes = Vec::new();
         let mut slave = None;
-        if let Some(pty) = &command.pty {
+        if let Some(pty) = &spec.pty {
             let ends = terminal(pty, &mut moved)?;
-            parent_ends.terminal = Some((ends.master, at_least_a_page(command.window)));
+            parent_ends.terminal = Some((ends.master, at_least_a_page(spec.window)));
             slave = Some(ends.slave.as_raw_fd());
             sources.push(Source::Owned(ends.slave));
         }
-        for (target, fd) in command.fds.iter() {
-            let window = at_least_a_page(fd.window.unwrap_or(command.window));
+        for (target, fd) in spec.fds.iter() {
+            let window = at_least_a_page(fd.window.unwrap_or(spec.window));
             let (source, parent_end) = match (&fd.kind, slave) {
                 (Kind::Terminal, Some(slave)) => (Source::Number(slave), None),
                 _ => open(target, fd, window, &mut moved)?,
@@ -141,17 +138,17 @@ impl Prepared {
     /// Clones the child; its ends are closed in the parent when this returns.
     pub(crate) fn spawn(
         mut self,
-        command: &Command,
+        spec: &Spec,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds), SpawnError> {
         // The cgroup's directory is in no slot: leaving the table would close it.
-        let slots = if command.cgroup.is_none() {
+        let slots = if spec.cgroup.is_none() {
             slots::load(&self.wishes, |source| !self.owns(source))
         } else {
             None
         };
-        let mut result = self.clone_once(command, slots.as_ref(), ticket, stack);
+        let mut result = self.clone_once(spec, slots.as_ref(), ticket, stack);
         drop(slots);
         if let Err((_, Stillborn::Child { failed, errno })) = &result
             && *failed == Failed::Unshare
@@ -159,25 +156,25 @@ impl Prepared {
             if is_refusal(*errno) {
                 slots::refuse();
             }
-            result = self.clone_once(command, None, ticket, stack);
+            result = self.clone_once(spec, None, ticket, stack);
         }
         // The child has them.
         self.sources.clear();
         match result {
             Ok(born) => Ok((born, self.parent_ends)),
-            Err((meanings, stillborn)) => Err(self.error_of(command, &meanings, stillborn)),
+            Err((meanings, stillborn)) => Err(self.error_of(spec, &meanings, stillborn)),
         }
     }
 
     fn clone_once(
         &mut self,
-        command: &Command,
+        spec: &Spec,
         slots: Option<&Loaded>,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
         let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
-        let plan = Plan::new(command, self.cwd.clone(), &self.identity, &fds);
+        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds);
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
         let image = Image {
@@ -198,8 +195,8 @@ impl Prepared {
         self.sources.iter().any(is_it)
     }
 
-    fn error_of(&self, command: &Command, plan: &Meanings, stillborn: Stillborn) -> SpawnError {
-        let program = command.program.to_string_lossy();
+    fn error_of(&self, spec: &Spec, plan: &Meanings, stillborn: Stillborn) -> SpawnError {
+        let program = spec.program.to_string_lossy();
         let (failed, errno) = match stillborn {
             Stillborn::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
             Stillborn::Child { failed, errno } => (failed, errno),
@@ -210,12 +207,8 @@ impl Prepared {
             Failed::Unshare => SpawnError::new(SpawnStep::Fds, "the descriptor table", source),
             Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
             Failed::Exec => {
-                let detail = explain::exec_failure(
-                    command,
-                    &self.candidates,
-                    self.environment.path(),
-                    errno,
-                );
+                let detail =
+                    explain::exec_failure(spec, &self.candidates, self.environment.path(), errno);
                 SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
             }
         }
@@ -230,11 +223,11 @@ fn is_refusal(errno: i32) -> bool {
     )
 }
 
-fn argv(command: &Command) -> Result<Strings, SpawnError> {
-    let arg0 = command.arg0.as_ref().unwrap_or(&command.program);
-    let args = std::iter::once(arg0).chain(&command.args);
+fn argv(spec: &Spec) -> Result<Strings, SpawnError> {
+    let arg0 = spec.arg0.as_ref().unwrap_or(&spec.program);
+    let args = std::iter::once(arg0).chain(&spec.args);
     let length = args.clone().map(|arg| arg.len() + 1).sum();
-    let mut argv = Strings::with_capacity(command.args.len() + 1, length);
+    let mut argv = Strings::with_capacity(spec.args.len() + 1, length);
     for (index, arg) in args.enumerate() {
         argv.push(&[arg.as_bytes()])
             .map_err(|HoldsNul| holds_nul(format!("argument {index}")))?;
@@ -254,14 +247,15 @@ fn holds_nul(what: impl Into<String>) -> SpawnError {
 fn candidates(program: &OsStr, path: &OsStr) -> Result<Strings, SpawnError> {
     let what = |HoldsNul| holds_nul("the program");
     let program = program.as_bytes();
-    let mut candidates = Strings::default();
     if program.is_empty() {
         return Err(SpawnError::invalid("the program", "is empty"));
     }
     if program.contains(&b'/') {
+        let mut candidates = Strings::with_capacity(1, program.len() + 1);
         candidates.push(&[program]).map_err(what)?;
         return Ok(candidates);
     }
+    let mut candidates = Strings::default();
     for dir in path.as_bytes().split(|byte| *byte == b':') {
         let dir = if dir.is_empty() { b"." } else { dir };
         candidates.push(&[dir, b"/", program]).map_err(what)?;
@@ -269,13 +263,13 @@ fn candidates(program: &OsStr, path: &OsStr) -> Result<Strings, SpawnError> {
     Ok(candidates)
 }
 
-fn check_moved(command: &Command, moved: &Moved) -> Result<(), SpawnError> {
-    for (target, fd) in command.fds.iter() {
+fn check_moved(spec: &Spec, moved: &Moved) -> Result<(), SpawnError> {
+    for (target, fd) in spec.fds.iter() {
         if matches!(fd.kind, Kind::Moved(_)) && !moved.has(target) {
             return Err(taken_before(target));
         }
     }
-    if command.pty.as_ref().is_some_and(Pty::is_given) && moved.pty.is_none() {
+    if spec.pty.as_ref().is_some_and(Pty::is_given) && moved.pty.is_none() {
         let taken = "an earlier spawn took its descriptors";
         return Err(SpawnError::invalid("pty", taken));
     }
@@ -290,8 +284,8 @@ fn taken_before(target: i32) -> SpawnError {
 }
 
 /// Before anything is opened, which might get such a number.
-fn check_inherited(command: &Command) -> Result<(), SpawnError> {
-    for (target, fd) in command.fds.iter() {
+fn check_inherited(spec: &Spec) -> Result<(), SpawnError> {
+    for (target, fd) in spec.fds.iter() {
         if let Kind::Inherit(n) = fd.kind {
             sys::io::check_open(n).map_err(|error| {
                 SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error)

@@ -19,11 +19,11 @@
 use std::sync::Arc;
 
 use crate::child::{Child, Origin};
-use crate::command::OnOrphaned;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::{Direction, Port, Route};
 use crate::recorder::Recorder;
+use crate::spec::OnOrphaned;
 use crate::status::ExitStatus;
 
 pub use crate::recorder::Recorded;
@@ -58,17 +58,17 @@ impl TestProcess {
 
     fn build(written: &[i32], read: &[i32], terminal: bool) -> Self {
         let recorder = Arc::new(Recorder::default());
-        let child = Child::new(Origin {
+        let origin = Origin {
             id: ProcessId::next(),
             program: "test".into(),
             outlet: None,
             inbox: Arc::default(),
             on_orphaned: OnOrphaned::Leave,
             ended_timeout: None,
-            piped: written.iter().chain(read).copied().collect(),
             readers: read.len(),
             recorder: Some(Arc::clone(&recorder)),
-        });
+        };
+        let child = Child::new(origin, written.iter().chain(read).copied());
         let port = |fd: &i32, direction| {
             let recorder = Arc::clone(&recorder);
             let route = Route::Recorder(Arc::new(move |fd, command| {

@@ -17,7 +17,6 @@ use tokio::io::unix::AsyncFd;
 
 use crate::cell::{Cell, Reap};
 use crate::clock::DrainClock;
-use crate::command::OnOrphaned;
 use crate::credit::Credit;
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
@@ -27,6 +26,7 @@ use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
 use crate::port::{FdCommand, Port};
 use crate::recorder::Recorder;
+use crate::spec::OnOrphaned;
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
@@ -79,15 +79,14 @@ pub(crate) struct Origin {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) ended_timeout: Option<Duration>,
-    /// The piped descriptors of both directions.
-    pub(crate) piped: Vec<i32>,
-    /// How many of them are readers.
+    /// How many piped descriptors are read.
     pub(crate) readers: usize,
     pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 impl Child {
-    pub(crate) fn new(origin: Origin) -> Arc<Self> {
+    /// A record of a child with these piped descriptors.
+    pub(crate) fn new(origin: Origin, piped: impl IntoIterator<Item = i32>) -> Arc<Self> {
         Arc::new(Self {
             id: origin.id,
             program: origin.program,
@@ -104,7 +103,7 @@ impl Child {
             on_orphaned: origin.on_orphaned,
             orphaned: AtomicBool::new(false),
             core: Mutex::new(Core {
-                life: Lifecycle::new(origin.piped),
+                life: Lifecycle::new(piped),
                 outlet: origin.outlet,
                 on_reaped: None,
                 on_ended: None,

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Child;
-use crate::command::OnOrphaned;
 use crate::error::SignalError;
 use crate::janitor;
 use crate::port::FdCommand;
 use crate::signal::Signal;
+use crate::spec::OnOrphaned;
 
 impl Child {
     /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then.

@@ -27,7 +27,7 @@ pub(super) struct Collected {
 }
 
 pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
-    let program = command.program_name();
+    let program = command.spec().program_name();
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
         return Err(SpawnError::register(&*program, "there is no arbiter").into());
     };

@@ -104,13 +104,3 @@ fn failed(error: &io::Error) -> CloseReason {
         errno: error.raw_os_error().unwrap_or(0),
     }
 }
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn print_sizes() {
-        use std::mem::size_of;
-        println!("reader {} writer {} closing {} end {} target {} buffer {}", size_of::<super::PipeReader>(), size_of::<super::PipeWriter>(), size_of::<Option<super::Closing>>(), size_of::<Option<super::End>>(), size_of::<super::Target>(), size_of::<Option<super::buffers::Buffer>>());
-        println!("child {} clock {} life {} outcome {} cell {} port {} status {} msg {} event {}", size_of::<super::Child>(), size_of::<Option<crate::clock::DrainClock>>(), size_of::<crate::lifecycle::Lifecycle>(), size_of::<crate::outcome::Outcome>(), size_of::<crate::cell::Cell>(), size_of::<crate::port::Port>(), size_of::<crate::status::ExitStatus>(), size_of::<crate::message::FromProcess>(), size_of::<crate::event::ProcessEvent>());
-        println!("ctxfut reader {} process {}", size_of::<actix::dev::ContextFut<super::PipeReader, actix::Context<super::PipeReader>>>(), size_of::<actix::dev::ContextFut<crate::process::Process, actix::Context<crate::process::Process>>>());
-    }
-}

@@ -32,11 +32,16 @@ pub(crate) struct PipeWriter {
     /// First, so that it is closed before the record hears of it.
     sink: Option<End>,
     closing: Option<Closing>,
-    child: Arc<Child>,
-    fd: i32,
+    /// Most children are never written to.
+    outgoing: Option<Box<Outgoing>>,
+    close_when_drained: bool,
+}
+
+/// What a writer knows from its first write on.
+#[derive(Debug)]
+struct Outgoing {
     /// Unbounded, as the handle's `write` says.
     queue: VecDeque<Bytes>,
-    close_when_drained: bool,
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
     /// How often it was.
@@ -47,65 +52,88 @@ pub(crate) struct PipeWriter {
     feels_sigpipe: bool,
 }
 
-impl PipeWriter {
-    pub(crate) fn new(child: Arc<Child>, fd: i32, sink: End) -> Self {
-        Self {
-            sink: Some(sink),
-            closing: Some(Closing::new(Arc::clone(&child), fd)),
-            child,
-            fd,
+impl Outgoing {
+    fn new() -> Box<Self> {
+        Box::new(Self {
             queue: VecDeque::new(),
-            close_when_drained: false,
             full: false,
             times_full: 0,
             reports_room: false,
             feels_sigpipe: !sys::signal::ignores_sigpipe(),
+        })
+    }
+
+    /// Writes the front of the queue, as much as there is room for.
+    fn write(&mut self, sink: &End) -> io::Result<usize> {
+        let write = || sys::io::write_front(sink.as_fd(), self.queue.iter());
+        let count = if self.feels_sigpipe {
+            sys::signal::without_sigpipe(write)?
+        } else {
+            write()?
+        };
+        advance(&mut self.queue, count);
+        Ok(count)
+    }
+
+    fn found_full(&mut self, sink: &End) {
+        self.full = true;
+        self.times_full = self.times_full.saturating_add(1);
+        if let (FULL_PIPES_TO_GROW, End::Pipe(pipe)) = (self.times_full, sink) {
+            // Refused when the user's share of pipe pages is used up: no loss.
+            let _ = sys::io::set_pipe_size(pipe.get_ref().as_fd(), LARGE);
+        }
+    }
+}
+
+impl PipeWriter {
+    pub(crate) fn new(child: Arc<Child>, fd: i32, sink: End) -> Self {
+        Self {
+            sink: Some(sink),
+            closing: Some(Closing::new(child, fd)),
+            outgoing: None,
+            close_when_drained: false,
         }
     }
 
     fn enqueue(&mut self, data: Bytes) {
         if !data.is_empty() {
-            self.queue.push_back(data);
+            let outgoing = self.outgoing.get_or_insert_with(Outgoing::new);
+            outgoing.queue.push_back(data);
         }
+    }
+
+    fn is_drained(&self) -> bool {
+        let outgoing = self.outgoing.as_ref();
+        outgoing.is_none_or(|outgoing| outgoing.queue.is_empty())
+    }
+
+    fn is_full(&self) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| outgoing.full)
     }
 
     /// Writes for a turn at most, or until the pipe is full, without asking for its readiness first: a fresh
     /// registration knows none before the driver has turned. Some: to be closed.
     fn flush(&mut self) -> Option<CloseReason> {
-        let Some(sink) = &self.sink else {
+        let (Some(sink), Some(closing)) = (&self.sink, &self.closing) else {
             return Some(CloseReason::Gone);
         };
+        let Closing { child, fd, .. } = closing;
         for _ in 0..WRITES_PER_TURN {
-            if self.full || self.queue.is_empty() {
+            let Some(outgoing) = &mut self.outgoing else {
+                break;
+            };
+            if outgoing.full || outgoing.queue.is_empty() {
                 break;
             }
-            let write = || sys::io::write_front(sink.as_fd(), self.queue.iter());
-            let written = if self.feels_sigpipe {
-                sys::signal::without_sigpipe(write)
-            } else {
-                write()
-            };
-            match written {
+            match outgoing.write(sink) {
                 Ok(count) => {
-                    log::trace!(
-                        "process {} fd {}: wrote {count} bytes",
-                        self.child.id,
-                        self.fd
-                    );
-                    advance(&mut self.queue, count);
-                    if let Some(port) = self.child.port(self.fd) {
+                    log::trace!("process {} fd {fd}: wrote {count} bytes", child.id);
+                    if let Some(port) = child.port(*fd) {
                         port.written(count);
                     }
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.full = true;
-                        self.times_full = self.times_full.saturating_add(1);
-                        if let (FULL_PIPES_TO_GROW, End::Pipe(pipe)) = (self.times_full, sink) {
-                            // Refused when the user's share of pipe pages is used up: no loss.
-                            let _ = sys::io::set_pipe_size(pipe.get_ref().as_fd(), LARGE);
-                        }
-                    }
+                    ErrorKind::WouldBlock => outgoing.found_full(sink),
                     ErrorKind::Interrupted => {}
                     ErrorKind::BrokenPipe => return Some(CloseReason::ByChild),
                     _ if sink.is_hung_up(&error) => return Some(CloseReason::ByChild),
@@ -113,7 +141,7 @@ impl PipeWriter {
                 },
             }
         }
-        (self.close_when_drained && self.queue.is_empty()).then_some(CloseReason::ByParent)
+        (self.close_when_drained && self.is_drained()).then_some(CloseReason::ByParent)
     }
 
     /// Writes what is queued; waits for room while the pipe is full, and for the child's close
@@ -123,14 +151,11 @@ impl PipeWriter {
             if let Some(reason) = self.flush() {
                 return Poll::Ready(reason);
             }
-            if !self.full && !self.queue.is_empty() {
+            if !self.is_full() && !self.is_drained() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.full
-                && !self.reports_room
-                && let Err(error) = self.report_room()
-            {
+            if let Err(error) = self.report_room() {
                 return Poll::Ready(failed(&error));
             }
             let Some(sink) = &self.sink else {
@@ -147,13 +172,21 @@ impl PipeWriter {
             // close stays readable, and is a new edge when it comes.
             ready.clear_ready_matching(Ready::WRITABLE);
             drop(ready);
-            self.full = false;
+            if let Some(outgoing) = &mut self.outgoing {
+                outgoing.full = false;
+            }
         }
     }
 
+    /// Once the pipe was found full, its readiness is reported.
     fn report_room(&mut self) -> io::Result<()> {
-        self.reports_room = true;
-        self.sink = self.sink.take().map(End::report_room).transpose()?;
+        if let Some(outgoing) = &mut self.outgoing
+            && outgoing.full
+            && !outgoing.reports_room
+        {
+            outgoing.reports_room = true;
+            self.sink = self.sink.take().map(End::report_room).transpose()?;
+        }
         Ok(())
     }
 
@@ -161,13 +194,13 @@ impl PipeWriter {
         if let Some(sink) = &self.sink
             && let Err(error) = sys::tty::set_size(sink.as_fd(), size)
         {
-            log::debug!("process {}: cannot resize: {error}", self.child.id);
+            log::debug!("cannot resize a terminal: {error}");
         }
     }
 
     /// Closes the descriptor, then tells so.
     fn close(&mut self, reason: CloseReason, ctx: &mut Context<Self>) {
-        self.queue.clear();
+        self.outgoing = None;
         self.sink = None;
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;

@@ -16,7 +16,6 @@ use super::reap::DeathWatch;
 use super::request::Reply;
 use super::table::Entry;
 use crate::child::{Child, Origin};
-use crate::command::{Command, Moved};
 use crate::environment::Moment;
 use crate::error::{SignalError, SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
@@ -24,18 +23,20 @@ use crate::home::Home;
 use crate::id::ProcessId;
 use crate::janitor;
 use crate::lifecycle::Input;
+use crate::moved::Moved;
 use crate::pipe::End;
 use crate::prepare::{ParentEnd, ParentEnds, Prepared};
 use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
 use crate::signal::Signal;
+use crate::spec::Spec;
 use crate::sys;
 use crate::sys::clone::{Born, Stack, Ticket};
 
 /// A spawn on its way to a spawner thread.
 pub(super) struct Birth {
     pub(super) id: ProcessId,
-    pub(super) command: Command,
+    pub(super) spec: Arc<Spec>,
     pub(super) moved: Moved,
     pub(super) asked: Moment,
     pub(super) protocol: Protocol,
@@ -50,7 +51,7 @@ impl Birth {
     pub(super) fn run(self, stack: io::Result<&mut Stack>) {
         let Self {
             id,
-            command,
+            spec,
             moved,
             asked,
             protocol,
@@ -65,7 +66,7 @@ impl Birth {
                 if ticket.is_cancelled() {
                     return Err(cancelled(&reply.program));
                 }
-                Prepared::new(&command, moved, asked)?.spawn(&command, &ticket, stack)
+                Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
             });
         let (born, ends) = match result {
             Ok(born) => born,
@@ -77,17 +78,18 @@ impl Birth {
             }
         };
         let (outlet, inbox) = protocol.into_parts();
-        let child = Child::new(Origin {
+        let origin = Origin {
             id,
             program: Arc::clone(&reply.program),
             outlet,
             inbox,
-            on_orphaned: command.on_orphaned,
-            ended_timeout: command.ended_timeout,
-            piped: ends.purposes().map(|(fd, _)| fd).collect(),
+            on_orphaned: spec.on_orphaned,
+            ended_timeout: spec.ended_timeout,
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
             recorder: None,
-        });
+        };
+        let piped = ends.purposes().map(|(fd, _)| fd);
+        let child = Child::new(origin, piped);
         let mut newborn = Newborn::new(child, born, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);

@@ -16,20 +16,22 @@ use crate::sync::lock;
 /// One for each System that ever asked and is not gone.
 static DEFAULTS: LazyLock<Mutex<HashMap<usize, Default>>> = LazyLock::new(Mutex::default);
 
-struct Default {
-    supervisor: Addr<ProcessSupervisor>,
-    table: Arc<Table>,
+pub(super) struct Default {
+    /// Lives as long as it is here.
+    pub(super) supervisor: Addr<ProcessSupervisor>,
+    /// Who spawns need not wait for the actor.
+    pub(super) table: Arc<Table>,
 }
 
-/// The System's own supervisor, and its table: who spawns need not wait for the actor.
-pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnError> {
+/// What is wanted of the System's own supervisor.
+pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError> {
     let system = System::try_current()
         .ok_or_else(|| SpawnError::register("the default supervisor", "there is no System"))?;
     if !system.arbiter().alive() {
         return Err(has_stopped());
     }
     if let Some(found) = find(&lock(&DEFAULTS), &system) {
-        return Ok(found);
+        return Ok(wanted(found));
     }
     // Not under the lock: the sentinel takes it when the System ends in this moment.
     let (arbiter, new) = start(&system)?;
@@ -37,22 +39,17 @@ pub(super) fn current() -> Result<(Arc<Table>, Addr<ProcessSupervisor>), SpawnEr
     if let Some(found) = find(&defaults, &system) {
         // Another thread was faster.
         arbiter.stop();
-        return Ok(found);
+        return Ok(wanted(found));
     }
     defaults.retain(|_, default| default.supervisor.connected());
-    let found = (Arc::clone(&new.table), new.supervisor.clone());
+    let found = wanted(&new);
     defaults.insert(system.id(), new);
     Ok(found)
 }
 
-fn find(
-    defaults: &HashMap<usize, Default>,
-    system: &System,
-) -> Option<(Arc<Table>, Addr<ProcessSupervisor>)> {
+fn find<'a>(defaults: &'a HashMap<usize, Default>, system: &System) -> Option<&'a Default> {
     let default = defaults.get(&system.id())?;
-    let Default { supervisor, table } = default;
-    let alive = supervisor.connected();
-    alive.then(|| (Arc::clone(table), supervisor.clone()))
+    default.supervisor.connected().then_some(default)
 }
 
 fn start(system: &System) -> Result<(Arbiter, Default), SpawnError> {

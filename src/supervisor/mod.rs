@@ -75,7 +75,7 @@ impl ProcessSupervisor {
     /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
     /// stopped, or when its thread cannot be started.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
-        default::current().map(|(_, supervisor)| supervisor)
+        default::current(|default| default.supervisor.clone())
     }
 }
 
@@ -129,7 +129,7 @@ impl MessageResponse<ProcessSupervisor, Spawn> for Submission {
         _: &mut Context<ProcessSupervisor>,
         to: Option<OneshotSender<Result<ProcessHandle, SpawnError>>>,
     ) {
-        self.spawn.submit(&self.table, self.supervisor, to);
+        self.spawn.submit(&self.table, Some(self.supervisor), to);
     }
 }
 

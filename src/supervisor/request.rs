@@ -16,6 +16,7 @@ use crate::home::Home;
 use crate::id::ProcessId;
 use crate::protocol::{IntoProtocol, Protocol};
 use crate::spawner;
+use crate::spec::Spec;
 use crate::sys::clone::Ticket;
 
 /// Spawns a child; answers with its handle when `ConnectionMade` was queued.
@@ -26,7 +27,7 @@ use crate::sys::clone::Ticket;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ProcessHandle, SpawnError>")]
 pub struct Spawn {
-    command: Command,
+    spec: Arc<Spec>,
     protocol: Protocol,
     home: Option<Home>,
     pub(super) ticket: Arc<Ticket>,
@@ -39,8 +40,12 @@ impl Spawn {
     /// A spawn of `command` whose events go to `protocol`.
     #[must_use]
     pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
+        Self::of(&command, protocol)
+    }
+
+    pub(super) fn of(command: &Command, protocol: impl IntoProtocol) -> Self {
         Self {
-            command,
+            spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
             home: Home::current(),
             ticket: Arc::default(),
@@ -48,22 +53,22 @@ impl Spawn {
     }
 
     /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
-    /// goes to `to` in any case.
+    /// goes to `to` in any case. The table keeps `supervisor`, unless somebody else does.
     pub(super) fn submit(
         self,
         table: &Arc<Table>,
-        supervisor: Addr<ProcessSupervisor>,
+        supervisor: Option<Addr<ProcessSupervisor>>,
         to: Option<Sender>,
     ) {
         let Self {
-            command,
+            spec,
             protocol,
             home,
             ticket,
         } = self;
         // By this spawn, whatever becomes of it.
-        let moved = command.take_moved();
-        let program = command.program_name();
+        let moved = spec.take_moved();
+        let program = spec.program_name();
         let reply = Reply::new(program, Arc::clone(&ticket), to);
         let Some(home) = home.or_else(Home::current) else {
             return reply.refuse("there is no arbiter");
@@ -78,7 +83,7 @@ impl Spawn {
         };
         let birth = Birth {
             id,
-            command,
+            spec,
             moved,
             asked: Moment::now(),
             protocol,

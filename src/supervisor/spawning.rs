@@ -64,7 +64,7 @@ impl Command {
     ///
     /// The future gives a [`SpawnError`] that names the step. Nothing is left of the attempt then.
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
-        Spawning::new(Spawn::new(self.clone(), protocol))
+        Spawning::new(Spawn::of(self, protocol))
     }
 }
 
@@ -76,7 +76,7 @@ pub struct Spawning {
 }
 
 enum State {
-    Asked(Box<Spawn>),
+    Asked(Spawn),
     Submitted(oneshot::Receiver<Result<ProcessHandle, SpawnError>>),
     Answered,
 }
@@ -85,17 +85,18 @@ impl Spawning {
     fn new(spawn: Spawn) -> Self {
         Self {
             ticket: Arc::clone(&spawn.ticket),
-            state: State::Asked(Box::new(spawn)),
+            state: State::Asked(spawn),
         }
     }
 
     fn submit(&mut self) -> Result<(), SpawnError> {
         match mem::replace(&mut self.state, State::Answered) {
             State::Asked(spawn) => {
-                let (table, supervisor) = default::current()?;
+                let table = default::current(|default| Arc::clone(&default.table))?;
                 let (to, answer) = oneshot::channel();
                 self.state = State::Submitted(answer);
-                spawn.submit(&table, supervisor, Some(to));
+                // The table of defaults keeps the supervisor.
+                spawn.submit(&table, None, Some(to));
             }
             other => self.state = other,
         }

@@ -55,7 +55,7 @@ struct Inner {
     phase: Phase,
     in_flight: BTreeMap<ProcessId, Arc<Ticket>>,
     children: BTreeMap<ProcessId, Arc<Child>>,
-    /// Keeps the supervisor alive while there is anything in the table.
+    /// Keeps the supervisor alive while there is anything in the table, unless somebody else does.
     supervisor: Option<Addr<ProcessSupervisor>>,
     /// To be stopped when the supervisor is gone and the table empty.
     arbiter: Option<ArbiterHandle>,
@@ -94,7 +94,7 @@ impl Table {
         self: &Arc<Self>,
         id: ProcessId,
         ticket: &Arc<Ticket>,
-        supervisor: Addr<ProcessSupervisor>,
+        supervisor: Option<Addr<ProcessSupervisor>>,
     ) -> Result<Entry, &'static str> {
         let mut inner = lock(&self.inner);
         match inner.phase {
@@ -103,7 +103,9 @@ impl Table {
             Phase::Lost => return Err("its supervisor is gone"),
         }
         inner.in_flight.insert(id, Arc::clone(ticket));
-        inner.supervisor.get_or_insert(supervisor);
+        if inner.supervisor.is_none() {
+            inner.supervisor = supervisor;
+        }
         Ok(Entry {
             id,
             table: Arc::clone(self),

@@ -159,17 +159,17 @@ impl Scene {
         ];
         let log = Log::default();
         let (outlet, inbox) = log.clone().start().into_protocol().into_parts();
-        let child = Child::new(Origin {
+        let origin = Origin {
             id: ProcessId::next(),
             program: "sh".into(),
             outlet,
             inbox,
             on_orphaned: policy,
             ended_timeout,
-            piped: vec![0, 1, 2],
             readers: 2,
             recorder: None,
-        });
+        };
+        let child = Child::new(origin, [0, 1, 2]);
         child
             .cell
             .fill(i32::try_from(std_child.id()).unwrap(), None);

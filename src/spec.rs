@@ -1,0 +1,123 @@
+//! What a command describes: plain data, checked when it is spawned.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fds::{Fd, FdMap};
+use crate::limits::{Limit, Resource};
+use crate::moved::Moved;
+use crate::pty::Pty;
+use crate::signal::Signal;
+
+/// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
+/// arbiter, its supervisor, or the System.
+///
+/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others.
+/// Its handles own nothing: dropping the last one does not orphan it.
+///
+/// The pipes close in every case: the child writes to nobody then, also under
+/// [`Leave`](Self::Leave). `std::process::exit` and a SIGKILL to the host run none of this; see
+/// [`Command::parent_death_signal`](crate::Command::parent_death_signal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnOrphaned {
+    /// It is left running, and reaped when it exits.
+    Leave,
+    /// It gets SIGKILL at once.
+    #[default]
+    Kill,
+    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host.
+    Terminate(Duration),
+}
+
+/// See [`Command::DEFAULT_WINDOW`](crate::Command::DEFAULT_WINDOW).
+pub(crate) const DEFAULT_WINDOW: usize = 1024 * 1024;
+
+/// Everything about a child to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    pub(crate) program: OsString,
+    pub(crate) arg0: Option<OsString>,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env_clear: bool,
+    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
+    pub(crate) current_dir: Option<PathBuf>,
+    pub(crate) chdir_as_parent: bool,
+    pub(crate) process_group: Option<i32>,
+    pub(crate) setsid: bool,
+    pub(crate) user: Option<String>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) groups: Option<Vec<u32>>,
+    pub(crate) umask: Option<u32>,
+    pub(crate) limits: BTreeMap<Resource, Limit>,
+    pub(crate) nice: Option<i32>,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) no_new_privs: bool,
+    pub(crate) parent_death_signal: Option<Signal>,
+    pub(crate) cgroup: Option<Arc<OwnedFd>>,
+    pub(crate) fds: FdMap,
+    /// The numbers that the caller has set; the others are the default's, or the terminal's.
+    pub(crate) named: Vec<i32>,
+    pub(crate) pty: Option<Pty>,
+    pub(crate) on_orphaned: OnOrphaned,
+    pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) window: usize,
+}
+
+impl Spec {
+    pub(crate) fn new(program: &OsStr) -> Self {
+        Self {
+            program: program.to_owned(),
+            arg0: None,
+            args: Vec::new(),
+            env_clear: false,
+            env: BTreeMap::new(),
+            current_dir: None,
+            chdir_as_parent: false,
+            process_group: None,
+            setsid: false,
+            user: None,
+            uid: None,
+            gid: None,
+            groups: None,
+            umask: None,
+            limits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            parent_death_signal: None,
+            cgroup: None,
+            fds: FdMap::stdio(),
+            named: Vec::new(),
+            pty: None,
+            on_orphaned: OnOrphaned::default(),
+            ended_timeout: None,
+            window: DEFAULT_WINDOW,
+        }
+    }
+
+    /// Gives the terminal what the caller has not named.
+    pub(crate) fn place_terminal(&mut self) {
+        if self.pty.is_some() {
+            for n in (0..=2).filter(|n| !self.named.contains(n)) {
+                self.fds.set(n, Fd::terminal());
+            }
+        }
+    }
+
+    /// Takes out all descriptors that this spawn is given for good.
+    pub(crate) fn take_moved(&self) -> Moved {
+        let pty = self.pty.as_ref().and_then(Pty::take);
+        Moved::new(self.fds.take_moved(), pty)
+    }
+
+    /// The program as text, for messages.
+    pub(crate) fn program_name(&self) -> Arc<str> {
+        self.program.to_string_lossy().into()
+    }
+}
