@@ -52,22 +52,21 @@ pub(crate) fn benches() -> Vec<Bench> {
             |scale| stdout_ours(scale, 0),
             |scale| stdout_tokio(scale, 0, None),
         ),
-        // 300 MB through `cat` on the other CPU, written 64 KiB at a time, every byte compared, against
-        // tokio.
+        // 300 MB through `cat`, written 64 KiB at a time, every byte compared, against tokio.
         Bench {
             name: "duplex",
             metrics: vec![Metric::at_least("", "GB/s", 0.95, 1.5)],
             rounds: USUAL,
-            ours: duplex_ours,
-            peer: |scale| duplex_tokio(scale, None),
+            ours: |scale| Ok(duplex_ours(scale, &CAT)),
+            peer: |scale| Ok(duplex_tokio(scale, &CAT, None)),
         },
-        // The same, both of tokio's pipes grown by hand to what ours grow to.
+        // The same with `cat` on the other CPU, both of tokio's pipes grown by hand to what ours grow to.
         Bench {
             name: "duplex_equal",
             metrics: vec![Metric::at_least("", "GB/s", 0.90, 1.0)],
             rounds: USUAL,
-            ours: duplex_ours,
-            peer: |scale| duplex_tokio(scale, Some(256 * 1024)),
+            ours: |scale| apart(1).map(|()| duplex_ours(scale, &CAT_APART)),
+            peer: |scale| apart(1).map(|()| duplex_tokio(scale, &CAT_APART, Some(256 * 1024))),
         },
         // Round trips of one line through `cat`, all on one CPU, against tokio.
         Bench {
@@ -196,24 +195,28 @@ impl Comparison {
     }
 }
 
-fn duplex_ours(scale: Scale) -> Result<Side, Skipped> {
-    apart(1)?;
+const CAT: [&str; 1] = ["cat"];
+/// On CPU 1.
+const CAT_APART: [&str; 4] = ["taskset", "-c", "1", "cat"];
+
+fn duplex_ours(scale: Scale, cat: &'static [&str]) -> Side {
     let (sample, pieces) = (sample(), pieces(scale));
     let ours = Ours::new();
-    Ok(Box::new(move || {
-        gigabytes_per_second(pieces * PIECE, || ours.run(ours_duplex(&sample, pieces)))
-    }))
+    Box::new(move || {
+        gigabytes_per_second(pieces * PIECE, || {
+            ours.run(ours_duplex(cat, &sample, pieces))
+        })
+    })
 }
 
-fn duplex_tokio(scale: Scale, pipes: Option<i32>) -> Result<Side, Skipped> {
-    apart(1)?;
+fn duplex_tokio(scale: Scale, cat: &'static [&str], pipes: Option<i32>) -> Side {
     let (sample, pieces) = (sample(), pieces(scale));
     let tokio = Tokio::new();
-    Ok(Box::new(move || {
+    Box::new(move || {
         gigabytes_per_second(pieces * PIECE, || {
-            tokio.run(tokio_duplex(&sample, pieces, pipes))
+            tokio.run(tokio_duplex(cat, &sample, pieces, pipes))
         })
-    }))
+    })
 }
 
 fn pieces(scale: Scale) -> usize {
@@ -251,10 +254,7 @@ impl ProcessProtocol for Comparing {
 }
 process_protocol!(Comparing);
 
-/// `cat` on CPU 1.
-const CAT: [&str; 3] = ["-c", "1", "cat"];
-
-async fn ours_duplex(sample: &Bytes, pieces: usize) {
+async fn ours_duplex(cat: &[&str], sample: &Bytes, pieces: usize) {
     let (ended, seen) = oneshot::channel();
     let comparing = Comparing {
         comparison: Comparison {
@@ -263,8 +263,8 @@ async fn ours_duplex(sample: &Bytes, pieces: usize) {
         },
         ended: Some(ended),
     };
-    let cat = Command::new("taskset")
-        .args(CAT)
+    let cat = Command::new(cat[0])
+        .args(&cat[1..])
         .spawn(comparing.start())
         .await;
     let mut stdin = cat.expect("cat can be spawned").stdin();
@@ -274,10 +274,10 @@ async fn ours_duplex(sample: &Bytes, pieces: usize) {
     assert_eq!(seen.await, Ok(pieces * PIECE));
 }
 
-async fn tokio_duplex(sample: &Bytes, pieces: usize, pipes: Option<i32>) {
-    let mut cat = peer::piped("taskset", &CAT.map(str::to_owned))
-        .spawn()
-        .expect("cat can be spawned");
+async fn tokio_duplex(cat: &[&str], sample: &Bytes, pieces: usize, pipes: Option<i32>) {
+    let args: Vec<String> = cat[1..].iter().map(|arg| (*arg).to_owned()).collect();
+    let cat = peer::piped(cat[0], &args).spawn();
+    let mut cat = cat.expect("cat can be spawned");
     let mut stdin = cat.stdin.take().expect("it is piped");
     let mut stdout = cat.stdout.take().expect("it is piped");
     let stderr = cat.stderr.take().expect("it is piped");

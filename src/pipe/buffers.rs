@@ -15,7 +15,7 @@ pub(super) const LARGE: usize = 256 * 1024;
 /// larger ones are handed over as they are. So data on its way pins at most four times its size.
 const COPIED_PART: usize = 4;
 /// How many bytes of free buffers of each size an arbiter keeps.
-const KEPT: usize = 1024 * 1024;
+const KEPT: usize = 512 * 1024;
 
 type Shelf = Arc<Mutex<Free>>;
 
@@ -23,6 +23,19 @@ type Shelf = Arc<Mutex<Free>>;
 struct Free {
     buffers: Vec<Box<[u8]>>,
     bytes: usize,
+}
+
+impl Free {
+    /// Gives up to so many bytes back to the allocator.
+    fn discard(&mut self, bytes: usize) {
+        let mut discarded = 0;
+        while discarded < bytes
+            && let Some(buffer) = self.buffers.pop()
+        {
+            discarded += buffer.len();
+        }
+        self.bytes -= discarded;
+    }
 }
 
 /// A buffer that goes back to the pool of the arbiter where it was taken, wherever it drops.
@@ -61,6 +74,10 @@ pub(super) fn take(size: usize) -> Buffer {
     };
     let mut free = lock(&shelf);
     let bytes = free.buffers.pop();
+    if bytes.is_none() && size == LARGE {
+        // Whoever grows leaves smaller ones behind.
+        with_local(SMALL, |local| lock(&local.shelf).discard(LARGE));
+    }
     if let Some(bytes) = &bytes {
         free.bytes -= bytes.len();
     }
