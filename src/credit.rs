@@ -17,7 +17,8 @@ pub(crate) const WINDOW_MESSAGES: usize = 64;
 
 /// What one descriptor has on its way to the protocol.
 ///
-/// The usual message costs it two atomic additions; the lock is for a reader that waits.
+/// The usual message costs it two atomic additions; the lock is for a reader that waits, and for the
+/// turns of a protocol that gives no sign of them.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: usize,

@@ -75,7 +75,7 @@ pub(super) fn take(size: usize) -> Buffer {
     let mut free = lock(&shelf);
     let bytes = free.buffers.pop();
     if bytes.is_none() && size == LARGE {
-        // Whoever grows leaves smaller ones behind.
+        // Where large ones are short, their readers once had small ones.
         with_local(SMALL, |local| lock(&local.shelf).discard(LARGE));
     }
     if let Some(bytes) = &bytes {

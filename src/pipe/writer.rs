@@ -191,10 +191,10 @@ impl PipeWriter {
     }
 
     fn resize(&self, size: PtySize) {
-        if let Some(sink) = &self.sink
+        if let (Some(sink), Some(closing)) = (&self.sink, &self.closing)
             && let Err(error) = sys::tty::set_size(sink.as_fd(), size)
         {
-            log::debug!("cannot resize a terminal: {error}");
+            log::debug!("process {}: cannot resize: {error}", closing.child.id);
         }
     }
 
