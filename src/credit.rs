@@ -318,4 +318,28 @@ mod tests {
         inbox.turn();
         assert!(windows.iter().all(|window| room(window).is_some()));
     }
+
+    /// A reader and a protocol on two threads: a lost wake would leave the reader waiting for ever.
+    #[test]
+    fn a_reader_that_waits_is_woken_whoever_gives_back_when() {
+        const MESSAGES: usize = 100_000;
+        let unwatched = || Window::new(8192, Arc::default());
+        for window in [Window::of_stream(8192), unwatched()] {
+            let (sent, taken) = std::sync::mpsc::channel::<Credit>();
+            let (ended, end) = std::sync::mpsc::channel();
+            let reader = Arc::clone(&window);
+            std::thread::spawn(move || {
+                for _ in 0..MESSAGES {
+                    let room = std::future::poll_fn(|cx| reader.poll_room(cx));
+                    let room = futures::executor::block_on(room);
+                    sent.send(reader.charge(room.bytes.min(1000))).unwrap();
+                }
+                let _ = ended.send(());
+            });
+            std::thread::spawn(move || taken.into_iter().for_each(drop));
+            let deadline = std::time::Duration::from_secs(60);
+            let waited = end.recv_timeout(deadline);
+            assert!(waited.is_ok(), "it waits: {window:?}");
+        }
+    }
 }
