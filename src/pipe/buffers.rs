@@ -177,4 +177,18 @@ mod tests {
         assert_eq!(lock(&shelf).bytes, KEPT);
         assert_eq!(lock(&shelf).buffers.len(), KEPT / SMALL);
     }
+
+    #[test]
+    fn large_buffers_displace_small_ones() {
+        let many: Vec<Buffer> = (0..KEPT / SMALL).map(|_| take(SMALL)).collect();
+        let shelf = Arc::clone(&many[0].shelf);
+        drop(many);
+        let large = take(LARGE);
+        assert_eq!(lock(&shelf).bytes, KEPT - LARGE);
+        assert_eq!(lock(&shelf).buffers.len(), (KEPT - LARGE) / SMALL);
+        drop(large);
+        // One is free: nothing is short.
+        drop(take(LARGE));
+        assert_eq!(lock(&shelf).bytes, KEPT - LARGE);
+    }
 }

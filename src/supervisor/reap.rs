@@ -1,14 +1,11 @@
 //! Waiting for one child's death.
 
-use std::future::{Future, poll_fn};
 use std::mem;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::unix::AsyncFd;
-use tokio::task::unconstrained;
 
 use crate::child::Child;
 use crate::janitor;
@@ -80,10 +77,7 @@ impl Reaping {
                 };
                 pidfd
             };
-            // Out of the running task's budget: when that is used up, a poll may call its waker at
-            // once, which is this one.
-            let look = unconstrained(poll_fn(|cx| pidfd.poll_read_ready(cx)));
-            match pin!(look).poll(&mut context) {
+            match pidfd.poll_read_ready(&mut context) {
                 Poll::Ready(Ok(mut ready)) => {
                     if self.child.try_reap() {
                         return;
