@@ -120,8 +120,9 @@ fn cat_exits_0_at_ctrl_d_200_times() {
             process.write("line\n\x04").unwrap();
             let history = trace.ended(&process).await;
             history.assert_rules(&[0, 1]);
-            assert_eq!(history.text(1), "line\r\nline\r\n");
-            assert_eq!(history.status().code(), Some(0), "{:?}", history.status());
+            let seen = (history.text(1), history.status().code());
+            let wanted = ("line\r\nline\r\n".to_owned(), Some(0));
+            assert_eq!(seen, wanted, "{:?}", history.status());
         }
     });
 }

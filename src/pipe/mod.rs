@@ -12,7 +12,6 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use nix::libc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
@@ -36,6 +35,13 @@ impl End {
         matches!(self, Self::Terminal(_))
     }
 
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Pipe(end) => sys::io::read(end.get_ref().as_fd(), buffer),
+            Self::Terminal(end) => sys::tty::read_master(end.get_ref().as_fd(), buffer),
+        }
+    }
+
     /// Also tells when there is room to write. An input is registered for its child's close only:
     /// most writes find room, and an empty pipe would report it for nothing.
     fn report_room(self) -> io::Result<Self> {
@@ -53,7 +59,7 @@ impl End {
 
     /// Whether the error is a terminal's way to say that nobody has its other end.
     fn is_hung_up(&self, error: &io::Error) -> bool {
-        self.is_terminal() && error.raw_os_error() == Some(libc::EIO)
+        self.is_terminal() && sys::tty::is_hang_up(error)
     }
 }
 

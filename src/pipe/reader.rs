@@ -287,7 +287,7 @@ fn read_pieces(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
     let mut count = 0;
     for piece in space.chunks_mut(PIECE) {
         let wanted = piece.len();
-        match sys::io::read(source.as_fd(), piece) {
+        match source.read(piece) {
             // The end: the next read says it again.
             Ok(0) => return (Ok(count), false),
             Ok(read) => {

@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::cvt;
-use super::io::above_stdio;
+use super::io::{above_stdio, read};
 use crate::winsize::PtySize;
 
 /// Both ends of a terminal.
@@ -42,6 +42,22 @@ pub(crate) fn open() -> io::Result<PtyEnds> {
 /// Whether `fd` is a terminal's master.
 pub(crate) fn check_master(fd: BorrowedFd<'_>) -> io::Result<()> {
     number(fd, libc::TIOCGPTN).map(drop)
+}
+
+/// read(2) of a master. EIO: nobody has the other end, and nothing is left of what was written to it.
+///
+/// The kernel (`n_tty_read`) looks for data first and for the other end after that. What is written
+/// and closed in between stays for a second read.
+pub(crate) fn read_master(master: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    match read(master, buffer) {
+        Err(error) if is_hang_up(&error) => read(master, buffer),
+        result => result,
+    }
+}
+
+/// Whether the error is a terminal's way to say that nobody has its other end.
+pub(crate) fn is_hang_up(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EIO)
 }
 
 /// Whether `slave` is the other end of this master.
@@ -105,4 +121,88 @@ pub(crate) fn set_modes(fd: BorrowedFd<'_>, raw: bool, echo: Option<bool>) -> io
     }
     tcsetattr(fd, SetArg::TCSANOW, &modes)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+    use std::{hint, thread};
+
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
+    use super::super::io::set_nonblocking;
+    use super::*;
+
+    const ROUNDS: usize = 10_000;
+
+    /// Takes the CPU from the thread that reads, again and again, as a busy host does to a virtual machine.
+    /// Without the right to real-time scheduling it is only another busy thread.
+    fn interrupt(done: &AtomicBool) {
+        let parameter = libc::sched_param { sched_priority: 1 };
+        // SAFETY: 0 is this thread; the structure is read only.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
+        let mut pause = 50;
+        while !done.load(Ordering::Relaxed) {
+            pause = 50 + pause * 7919 % 101;
+            thread::sleep(Duration::from_micros(pause));
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_micros(30) {}
+        }
+    }
+
+    fn read_to_hang_up(master: BorrowedFd<'_>) -> Vec<u8> {
+        let mut said = Vec::new();
+        let mut buffer = [0; 64];
+        loop {
+            match read_master(master, &mut buffer) {
+                Ok(count) => said.extend_from_slice(&buffer[..count]),
+                Err(error) if is_hang_up(&error) => return said,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    /// With one read in place of two, some of these are lost where real-time scheduling is allowed.
+    #[test]
+    fn what_is_written_just_before_the_other_end_closes_is_read() {
+        let here = Pid::from_raw(0);
+        let allowed = sched_getaffinity(here).unwrap();
+        let mut first = CpuSet::new();
+        let number = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap());
+        first.set(number.unwrap()).unwrap();
+        let done = AtomicBool::new(false);
+        let (slaves, opened) = mpsc::channel::<OwnedFd>();
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                for (round, slave) in opened.into_iter().enumerate() {
+                    for _ in 0..round * 7919 % 1009 {
+                        hint::spin_loop();
+                    }
+                    nix::unistd::write(&slave, b"line\n").unwrap();
+                }
+            });
+            threads.spawn(|| {
+                sched_setaffinity(here, &first).unwrap();
+                interrupt(&done);
+            });
+            let reader = threads.spawn(|| {
+                let slaves = slaves;
+                sched_setaffinity(here, &first).unwrap();
+                for round in 0..ROUNDS {
+                    let PtyEnds { master, slave } = open().unwrap();
+                    set_nonblocking(master.as_fd()).unwrap();
+                    slaves.send(slave).unwrap();
+                    let said = read_to_hang_up(master.as_fd());
+                    assert_eq!(said, b"line\r\n", "round {round}");
+                }
+            });
+            let result = reader.join();
+            done.store(true, Ordering::Relaxed);
+            result.unwrap();
+        });
+    }
 }
