@@ -1,6 +1,6 @@
 //! What flow control costs, and what it saves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{
@@ -9,9 +9,9 @@ use actix_process::{
 };
 use tokio::sync::oneshot;
 
-use crate::harness::{Bench, Metric, Scale, Side, USUAL};
+use crate::harness::{Bench, MANY, Metric, Scale, Side};
 use crate::helper;
-use crate::measure::{Counting, cost, pin};
+use crate::measure::{Counting, cost, work_for};
 use crate::sides::Ours;
 
 /// The default of `Command::window`.
@@ -26,7 +26,7 @@ pub(crate) fn benches() -> Vec<Bench> {
             Metric::at_most("memory", "windows", 2.0, 1.0).by_value(),
             Metric::at_least("rate", "GB/s", 0.85, 1.0),
         ],
-        rounds: USUAL,
+        rounds: MANY,
         ours: |scale| Ok(credit_bound(scale, true)),
         peer: |scale| Ok(credit_bound(scale, false)),
     }]
@@ -40,10 +40,7 @@ struct Slow {
 
 impl Slow {
     fn take(&mut self, data: &Bytes) {
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_micros(50) {
-            std::hint::spin_loop();
-        }
+        work_for(Duration::from_micros(50));
         self.bytes += data.len();
     }
 
@@ -116,7 +113,6 @@ impl Handler<FromProcess> for Unlimited {
 
 fn credit_bound(scale: Scale, limited: bool) -> Side {
     let bytes: usize = scale.pick(300_000_000, 1_000_000);
-    pin(0);
     let ours = Ours::new();
     // Once: what a round leaves in the pool counts in the next.
     Counting::start();
@@ -137,7 +133,7 @@ async fn pour(limited: bool, bytes: usize) -> f64 {
     };
     let slow = Slow::start_in_arbiter(&arbiter.handle(), |_| slow);
     let only_stdout = [(0, Fd::null()), (1, Fd::read()), (2, Fd::inherit(2))];
-    let args = ["@pour", &bytes.to_string(), "65536", "1"];
+    let args = ["@pour", &bytes.to_string(), "65536"];
     let command = Command::new(helper::program())
         .args(helper::args(&args))
         .fds(FdMap::from(only_stdout));

@@ -1,6 +1,7 @@
 //! The children that no ordinary program is: this program, called with `@` words.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use crate::measure::pin;
 
@@ -21,25 +22,22 @@ pub(crate) fn program() -> String {
 ///
 /// | arguments | does |
 /// |---|---|
-/// | `@pour BYTES CHUNK CPU` | writes BYTES to standard output, CHUNK at a time, on that CPU |
+/// | `@pour BYTES CHUNK` | writes BYTES to standard output, CHUNK at a time |
 /// | `@lines N` | writes N lines of 100 bytes, in blocks of 4 KiB as stdio does |
-/// | `@drip` | when its input has ended, writes single bytes until nobody reads |
-/// | `@drip CPU` | the same, on that CPU |
+/// | `@drip MICROS` | when its input has ended, writes single bytes until nobody reads, with a pause after each |
+/// | `@on CPU WORD...` | the same as the words after it, on that CPU |
 pub(crate) fn run(args: &[String]) -> bool {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let number = |word: &str| word.parse::<usize>().expect("a number");
     // What nobody reads any more is written in vain, and no error.
     let _ = match words[..] {
-        ["@pour", bytes, chunk, cpu] => {
+        ["@on", cpu, ..] => {
             pin(number(cpu));
-            pour(number(bytes), number(chunk))
+            return run(&args[2..]);
         }
+        ["@pour", bytes, chunk] => pour(number(bytes), number(chunk)),
         ["@lines", lines] => write_lines(number(lines)),
-        ["@drip"] => drip(),
-        ["@drip", cpu] => {
-            pin(number(cpu));
-            drip()
-        }
+        ["@drip", micros] => drip(Duration::from_micros(number(micros) as u64)),
         _ => return false,
     };
     true
@@ -63,10 +61,13 @@ fn write_lines(lines: usize) -> io::Result<()> {
     blocks.flush()
 }
 
-fn drip() -> io::Result<()> {
+fn drip(pause: Duration) -> io::Result<()> {
     io::stdin().read_to_end(&mut Vec::new())?;
     loop {
         write(b".")?;
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
+use crate::harness::Skipped;
+
 /// How long something took, and how much CPU time of this process.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
@@ -56,6 +58,21 @@ pub(crate) fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu).expect("a small number");
     sched_setaffinity(Pid::from_raw(0), &set).expect("this CPU exists");
+}
+
+/// Puts this process on CPU 0; its child will be on `cpu`.
+pub(crate) fn apart(cpu: usize) -> Result<(), Skipped> {
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
+        return Err(Skipped("there is one CPU only".into()));
+    }
+    pin(0);
+    Ok(())
+}
+
+/// Keeps this thread busy, without the CPU's pause instruction: a virtual machine may lose its CPU over that.
+pub(crate) fn work_for(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {}
 }
 
 /// A timer of one millisecond on the current thread, that writes down its gaps.

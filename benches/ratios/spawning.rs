@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource as Limit, getrlimit, setrlimit};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Uid, pipe2};
 
-use crate::harness::{Bench, Metric, Scale, Side, Skipped, USUAL};
+use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL};
 use crate::measure::{Cost, cost};
 use crate::sides::{Ours, Tokio};
 use crate::{crowd, peer};
@@ -28,7 +28,7 @@ pub(crate) fn benches() -> Vec<Bench> {
                 Metric::at_least("rate", "children/s", 0.95, 1.05),
                 Metric::at_most("cpu", "s", 1.30, 1.0),
             ],
-            rounds: USUAL,
+            rounds: MANY,
             ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
             peer: |scale| Ok(tokios(plain_tokio(), scale.pick(400, 20))),
         },
@@ -36,7 +36,7 @@ pub(crate) fn benches() -> Vec<Bench> {
         Bench {
             name: "spawn_floor",
             metrics: vec![Metric::at_least("", "children/s", 0.93, 1.0)],
-            rounds: USUAL,
+            rounds: MANY,
             ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
             peer: |scale| {
                 let count = scale.pick(400, 20);
@@ -72,7 +72,7 @@ pub(crate) fn benches() -> Vec<Bench> {
         Bench {
             name: "spawn_many_fds",
             metrics: vec![Metric::at_most("", "s", 0.70, 0.55)],
-            rounds: USUAL,
+            rounds: MANY,
             ours: many_fds_ours,
             peer: many_fds_std,
         },

@@ -13,8 +13,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
-use crate::harness::{Bench, Metric, Scale, Side, Skipped, USUAL, median, p99};
-use crate::measure::{cost, pin};
+use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL, median, p99};
+use crate::measure::{apart, cost, pin};
 use crate::sides::{Ours, Tokio};
 use crate::{crowd, helper, peer};
 
@@ -22,7 +22,7 @@ pub(crate) fn benches() -> Vec<Bench> {
     let stdout = |name, bar, aim, ours, peer| Bench {
         name,
         metrics: vec![Metric::at_least("", "GB/s", bar, aim)],
-        rounds: USUAL,
+        rounds: MANY,
         ours,
         peer,
     };
@@ -75,7 +75,7 @@ pub(crate) fn benches() -> Vec<Bench> {
                 Metric::at_most("p50", "us", 1.30, 1.0),
                 Metric::at_most("p99", "us", 1.4, 1.0),
             ],
-            rounds: USUAL,
+            rounds: MANY,
             ours: echo_ours,
             peer: echo_tokio,
         },
@@ -94,20 +94,12 @@ pub(crate) fn benches() -> Vec<Bench> {
     ]
 }
 
-/// Puts this process on CPU 0; its child will be on `cpu`.
-fn apart(cpu: usize) -> Result<(), Skipped> {
-    if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
-        return Err(Skipped("there is one CPU only".into()));
-    }
-    pin(0);
-    Ok(())
-}
-
 /// How much is poured, on which CPU.
 fn pour(scale: Scale, cpu: usize) -> Result<(usize, Vec<String>), Skipped> {
     apart(cpu)?;
     let bytes = scale.pick(1_000_000_000, 1_000_000);
-    let args = ["@pour", &bytes.to_string(), "65536", &cpu.to_string()];
+    let (cpu, size) = (cpu.to_string(), bytes.to_string());
+    let args = ["@on", &cpu, "@pour", &size, "65536"];
     Ok((bytes, helper::args(&args)))
 }
 
