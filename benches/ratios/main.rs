@@ -20,6 +20,7 @@ mod sides;
 mod spawning;
 mod stalls;
 mod streaming;
+mod talking;
 mod worker;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn benches() -> Vec<Bench> {
         stalls::benches(),
         dying::benches(),
         streaming::benches(),
+        talking::benches(),
         flowing::benches(),
         idle::benches(),
     ];

@@ -1,29 +1,16 @@
 //! Actors of our own that panic: no event is lost, and each child follows its policy.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Command as StdCommand, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, Message, Recipient, System};
+use actix::{Actor, Arbiter, ArbiterHandle, Context, Handler, Message, System};
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use tokio::io::Interest;
-use tokio::runtime::Handle;
 
+use self::scene::{DEADLINE, Log, Scene, eventually, in_time};
 use super::{List, ProcessSupervisor, Spawn};
-use crate::child::{Child, Origin};
-use crate::credit::Window;
-use crate::id::ProcessId;
-use crate::lifecycle::Input;
-use crate::pipe::{End, PipeReader, PipeWriter, Target};
-use crate::port::{Direction, FdCommand, Port, Route};
-use crate::process::{Ended, Process};
-use crate::protocol::IntoProtocol;
-use crate::{
-    CloseReason, Command, FromProcess, OnOrphaned, ProcessEvent, ProcessHandle, Signal, janitor,
-    sys,
-};
+use crate::pipe::{PipeReader, PipeWriter};
+use crate::process::Process;
+use crate::{CloseReason, Command, OnOrphaned, ProcessEvent, ProcessHandle, Signal};
 
 #[allow(
     dead_code,
@@ -32,6 +19,7 @@ use crate::{
 )]
 #[path = "../../tests/common/isolated.rs"]
 mod isolated;
+mod scene;
 
 /// Makes an actor panic.
 #[derive(Message)]
@@ -64,158 +52,6 @@ impl Handler<Where> for ProcessSupervisor {
 
     fn handle(&mut self, _: Where, _: &mut Context<Self>) -> Self::Result {
         Arbiter::try_current()
-    }
-}
-
-/// A protocol that keeps what it is told.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<ProcessEvent>>>);
-
-impl Actor for Log {
-    type Context = Context<Self>;
-}
-
-impl Handler<FromProcess> for Log {
-    type Result = ();
-
-    fn handle(&mut self, message: FromProcess, _: &mut Context<Self>) {
-        self.0.lock().unwrap().push(message.event);
-    }
-}
-
-impl Log {
-    fn events(&self) -> Vec<ProcessEvent> {
-        self.0.lock().unwrap().clone()
-    }
-
-    /// The whole history: the rules 1 to 3 hold; why each descriptor was closed, and the end.
-    async fn ended(&self, what: &ProcessHandle) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
-        let status = in_time(what.ended()).await.unwrap();
-        // It was queued; it is handled when it can be seen.
-        eventually(|| {
-            let last = self.events().last().cloned();
-            (last == Some(ProcessEvent::ProcessEnded { status })).then_some(())
-        })
-        .await;
-        let events = self.events();
-        assert_eq!(events[0], ProcessEvent::ConnectionMade, "{events:?}");
-        let exited = ProcessEvent::ProcessExited { status };
-        let count = events.iter().filter(|event| **event == exited).count();
-        assert_eq!(count, 1, "{events:?}");
-        let mut closes = Vec::new();
-        for event in &events {
-            if let ProcessEvent::ChildConnectionLost { fd, reason } = event {
-                closes.push((*fd, *reason));
-            }
-        }
-        closes.sort_unstable_by_key(|(fd, _)| *fd);
-        (closes, status)
-    }
-}
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    let timed = tokio::time::timeout(DEADLINE, future).await;
-    timed.expect("nothing came in time")
-}
-
-async fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
-    in_time(async {
-        loop {
-            if let Some(value) = condition() {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await
-}
-
-/// A child whose actors the test started itself, to have their addresses.
-struct Scene {
-    log: Log,
-    handle: ProcessHandle,
-    process: Addr<Process>,
-    writer: Addr<PipeWriter>,
-    reader: Addr<PipeReader>,
-}
-
-impl Scene {
-    /// `script` in a shell, its 0, 1 and 2 piped.
-    #[expect(clippy::zombie_processes, reason = "the janitor reaps it")]
-    fn start(script: &str, policy: OnOrphaned, ended_timeout: Option<Duration>) -> Self {
-        let mut std_child = StdCommand::new("sh")
-            .args(["-c", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let ends: [OwnedFd; 3] = [
-            std_child.stdin.take().unwrap().into(),
-            std_child.stdout.take().unwrap().into(),
-            std_child.stderr.take().unwrap().into(),
-        ];
-        let log = Log::default();
-        let (outlet, inbox) = log.clone().start().into_protocol().into_parts();
-        let origin = Origin {
-            id: ProcessId::next(),
-            program: "sh".into(),
-            outlet,
-            inbox,
-            on_orphaned: policy,
-            ended_timeout,
-            readers: 2,
-            recorder: None,
-        };
-        let child = Child::new(origin, [0, 1, 2]);
-        child
-            .cell
-            .fill(i32::try_from(std_child.id()).unwrap(), None);
-
-        let [input, output, errors] = ends.map(|end| {
-            sys::io::set_nonblocking(end.as_fd()).unwrap();
-            let interest = Interest::READABLE.add(Interest::WRITABLE);
-            End::Pipe(sys::io::register(end, interest, &Handle::current()).unwrap())
-        });
-        let writer = PipeWriter::new(Arc::clone(&child), 0, input).start();
-        let [reader, other] = [(1, output), (2, errors)].map(|(fd, end)| {
-            let window = Window::new(Command::DEFAULT_WINDOW, Arc::clone(&child.inbox));
-            let target = Target::Protocol(window, child.outlet().unwrap());
-            PipeReader::new(Arc::clone(&child), fd, end, target).start()
-        });
-        let port =
-            |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));
-        child.set_ports(vec![
-            port(0, Direction::Write, writer.clone().recipient()),
-            port(1, Direction::Read, reader.clone().recipient()),
-            port(2, Direction::Read, other.recipient()),
-        ]);
-        let process = Process::start_with(&child, Vec::new());
-        let owner = process.clone();
-        child.on_ended(move || owner.do_send(Ended));
-        child.apply(Input::Made);
-        janitor::watch(child.watched());
-        Self {
-            log,
-            handle: ProcessHandle::new(child),
-            process,
-            writer,
-            reader,
-        }
-    }
-
-    /// Everything has ended, and every actor has stopped.
-    async fn ended(self) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
-        let ended = self.log.ended(&self.handle).await;
-        eventually(|| {
-            let lives =
-                self.process.connected() || self.writer.connected() || self.reader.connected();
-            (!lives).then_some(())
-        })
-        .await;
-        ended
     }
 }
 
