@@ -75,7 +75,7 @@ const TIME: Duration = Duration::from_secs(55);
 
 pub(crate) const USUAL: Rounds = Rounds { least: 7, most: 21 };
 
-/// For short rounds that the machine disturbs much.
+/// Where the machine's noise is large beside the margin that is left to the bar.
 pub(crate) const MANY: Rounds = Rounds {
     least: 21,
     most: 63,

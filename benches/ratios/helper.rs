@@ -24,7 +24,7 @@ pub(crate) fn program() -> String {
 /// |---|---|
 /// | `@pour BYTES CHUNK` | writes BYTES to standard output, CHUNK at a time |
 /// | `@lines N` | writes N lines of 100 bytes, in blocks of 4 KiB as stdio does |
-/// | `@drip MICROS` | when its input has ended, writes single bytes until nobody reads, with a pause after each |
+/// | `@drip MICROS` | when its input has ended, writes single bytes until nobody reads, MICROS apart; 0: without pause |
 /// | `@on CPU WORD...` | the same as the words after it, on that CPU |
 pub(crate) fn run(args: &[String]) -> bool {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();

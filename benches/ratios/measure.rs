@@ -11,8 +11,6 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
-use crate::harness::Skipped;
-
 /// How long something took, and how much CPU time of this process.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
@@ -58,15 +56,6 @@ pub(crate) fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu).expect("a small number");
     sched_setaffinity(Pid::from_raw(0), &set).expect("this CPU exists");
-}
-
-/// Puts this process on CPU 0; its child will be on `cpu`.
-pub(crate) fn apart(cpu: usize) -> Result<(), Skipped> {
-    if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
-        return Err(Skipped("there is one CPU only".into()));
-    }
-    pin(0);
-    Ok(())
 }
 
 /// Keeps this thread busy, without the CPU's pause instruction: a virtual machine may lose its CPU over that.
@@ -128,7 +117,12 @@ impl Counting {
         LIVE.load(Ordering::SeqCst) as f64 - (1_u64 << 40) as f64
     }
 
-    /// The most that was in use since the start, against the start.
+    /// What was the most in use so far no longer counts.
+    pub(crate) fn forget_peak() {
+        PEAK.store(LIVE.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// The most that was in use since the start or that, against the start.
     pub(crate) fn peak() -> f64 {
         PEAK.load(Ordering::SeqCst) as f64 - (1_u64 << 40) as f64
     }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL};
-use crate::measure::{apart, cost};
+use crate::measure::{cost, pin};
 use crate::sides::{Ours, Tokio};
 use crate::{crowd, helper, peer};
 
@@ -68,6 +68,15 @@ pub(crate) fn benches() -> Vec<Bench> {
             peer: |scale| apart(1).map(|()| duplex_tokio(scale, &CAT_APART, Some(256 * 1024))),
         },
     ]
+}
+
+/// Puts this process on CPU 0; its children will be on `cpu`.
+fn apart(cpu: usize) -> Result<(), Skipped> {
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
+        return Err(Skipped("there is one CPU only".into()));
+    }
+    pin(0);
+    Ok(())
 }
 
 /// How much is poured, on which CPU.

@@ -57,7 +57,6 @@ impl End {
         }
     }
 
-    /// Whether the error is a terminal's way to say that nobody has its other end.
     fn is_hung_up(&self, error: &io::Error) -> bool {
         self.is_terminal() && sys::tty::is_hang_up(error)
     }

@@ -44,7 +44,8 @@ pub(crate) fn check_master(fd: BorrowedFd<'_>) -> io::Result<()> {
     number(fd, libc::TIOCGPTN).map(drop)
 }
 
-/// read(2) of a master. EIO: nobody has the other end, and nothing is left of what was written to it.
+/// read(2) of a master. EIO: nobody has the other end, and nothing is left of what was written to it
+/// (unless somebody opened, wrote and closed it once more in between).
 ///
 /// The kernel (`n_tty_read`) looks for data first and for the other end after that. What is written
 /// and closed in between stays for a second read.
@@ -138,26 +139,36 @@ mod tests {
     use super::*;
 
     const ROUNDS: usize = 10_000;
+    /// A round waits for a scheduler's slice where all share one CPU: fewer do then.
+    const TIME: Duration = Duration::from_secs(10);
+    const DEADLINE: Duration = Duration::from_secs(60);
 
     /// Takes the CPU from the thread that reads, again and again, as a busy host does to a virtual machine.
     /// Without the right to real-time scheduling it is only another busy thread.
     fn interrupt(done: &AtomicBool) {
         let parameter = libc::sched_param { sched_priority: 1 };
-        // SAFETY: 0 is this thread; the structure is read only.
+        // SAFETY: 0 is this thread; the structure is read only. It may be refused, as said.
         unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
         let mut pause = 50;
         while !done.load(Ordering::Relaxed) {
-            pause = 50 + pause * 7919 % 101;
+            pause = 50 + uneven(pause) % 101;
             thread::sleep(Duration::from_micros(pause));
             let begin = Instant::now();
             while begin.elapsed() < Duration::from_micros(30) {}
         }
     }
 
+    /// So that no two rounds meet in step: any large prime would do.
+    const fn uneven(number: u64) -> u64 {
+        number * 7919
+    }
+
     fn read_to_hang_up(master: BorrowedFd<'_>) -> Vec<u8> {
         let mut said = Vec::new();
         let mut buffer = [0; 64];
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < DEADLINE, "no hang-up after {said:?}");
             match read_master(master, &mut buffer) {
                 Ok(count) => said.extend_from_slice(&buffer[..count]),
                 Err(error) if is_hang_up(&error) => return said,
@@ -179,7 +190,7 @@ mod tests {
         thread::scope(|threads| {
             threads.spawn(|| {
                 for (round, slave) in opened.into_iter().enumerate() {
-                    for _ in 0..round * 7919 % 1009 {
+                    for _ in 0..uneven(round as u64) % 1009 {
                         hint::spin_loop();
                     }
                     nix::unistd::write(&slave, b"line\n").unwrap();
@@ -192,7 +203,8 @@ mod tests {
             let reader = threads.spawn(|| {
                 let slaves = slaves;
                 sched_setaffinity(here, &first).unwrap();
-                for round in 0..ROUNDS {
+                let begun = Instant::now();
+                for round in (0..ROUNDS).take_while(|_| begun.elapsed() < TIME) {
                     let PtyEnds { master, slave } = open().unwrap();
                     set_nonblocking(master.as_fd()).unwrap();
                     slaves.send(slave).unwrap();

@@ -23,7 +23,7 @@ use crate::{
 
 /// A protocol that keeps what it is told.
 #[derive(Clone, Default)]
-pub(super) struct Log(pub(super) Arc<Mutex<Vec<ProcessEvent>>>);
+pub(super) struct Log(Arc<Mutex<Vec<ProcessEvent>>>);
 
 impl Actor for Log {
     type Context = Context<Self>;
