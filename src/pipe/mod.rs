@@ -1,5 +1,6 @@
 //! The actors of piped descriptors, one each.
 
+mod basin;
 mod buffers;
 mod reader;
 mod writer;

@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use tokio::io::unix::AsyncFdReadyGuard;
 
+use super::basin::{Basin, MUCH};
 use super::buffers::{self, Buffer, LARGE, SMALL};
 use super::{Closing, End, failed};
 use crate::child::{Child, Outlet};
@@ -24,10 +25,6 @@ const FULL_READS_TO_GROW: u32 = 4;
 /// then handles what came while it is in the CPU's cache, and its buffer is the next to be filled.
 const READS_PER_TURN: u32 = 16;
 const BYTES_PER_TURN: usize = LARGE;
-
-/// At most this is read by one system call: the kernel holds a pipe's lock meanwhile, and a writer on
-/// another CPU waits. (256 KiB at once from such a writer: 7 % slower.)
-const PIECE: usize = 64 * 1024;
 
 /// No terminal holds more than this, so a cut that has read it has taken what was there. (The
 /// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
@@ -72,6 +69,9 @@ pub(crate) struct PipeReader {
     buffer: Option<Buffer>,
     buffer_size: usize,
     full_reads: u32,
+    /// Of a child that keeps filling them.
+    basin: Option<Arc<Basin>>,
+    last_read: usize,
     /// How the clock of `ended_timeout` counts this reader.
     idle: bool,
     /// What is still to be read before the cut.
@@ -89,6 +89,8 @@ impl PipeReader {
             buffer: None,
             buffer_size: SMALL,
             full_reads: 0,
+            basin: None,
+            last_read: 0,
             idle: false,
             cut_after: None,
         }
@@ -166,7 +168,18 @@ impl PipeReader {
             Some(buffer) if buffer.len() == self.buffer_size => buffer,
             _ => buffers::take(self.buffer_size),
         };
-        let (result, emptied) = read_pieces(source, buffer.room(most));
+        let space = buffer.room(most);
+        let basin = self.basin.as_ref().filter(|_| self.last_read >= MUCH);
+        let moved = basin.map(|basin| basin.read(source.as_fd(), space));
+        let (result, emptied) = match moved {
+            // It may have been too small for all that there was.
+            Some(Some(result)) => (result, false),
+            Some(None) => {
+                self.basin = None;
+                read(source, space)
+            }
+            None => read(source, space),
+        };
         if emptied {
             // What comes later is a new edge.
             clear(&mut ready);
@@ -219,6 +232,7 @@ impl PipeReader {
         if let Some(left) = &mut self.cut_after {
             *left = left.saturating_sub(count);
         }
+        self.last_read = count;
         let full = count >= self.buffer_size;
         match &self.target {
             Target::Nobody => self.buffer = Some(buffer),
@@ -240,7 +254,7 @@ impl PipeReader {
         Ok(())
     }
 
-    /// Grows pipe and buffer for a child that keeps filling them.
+    /// Grows pipe and buffer for a child that keeps filling them, which then reads by way of the basin.
     fn note_full(&mut self, full: bool) {
         if !full {
             self.full_reads = 0;
@@ -255,6 +269,7 @@ impl PipeReader {
                 let _ = sys::io::set_pipe_size(source.as_fd(), LARGE);
             }
             self.buffer_size = LARGE;
+            self.basin = Basin::current();
         }
     }
 
@@ -274,6 +289,7 @@ impl PipeReader {
     fn close(&mut self, reason: CloseReason) {
         self.source = None;
         self.buffer = None;
+        self.basin = None;
         self.target = Target::Nobody;
         self.set_idle(true);
         if let Some(mut closing) = self.closing.take() {
@@ -282,26 +298,13 @@ impl PipeReader {
     }
 }
 
-/// Reads until `space` is full or nothing more is there. True if it found that out.
-fn read_pieces(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
-    let mut count = 0;
-    for piece in space.chunks_mut(PIECE) {
-        let wanted = piece.len();
-        match source.read(piece) {
-            // The end: the next read says it again.
-            Ok(0) => return (Ok(count), false),
-            Ok(read) => {
-                count += read;
-                if read < wanted {
-                    // A pipe gives all that it has, a terminal does not.
-                    return (Ok(count), !source.is_terminal());
-                }
-            }
-            Err(error) if count == 0 => return (Err(error), false),
-            Err(error) => return (Ok(count), error.kind() == ErrorKind::WouldBlock),
-        }
-    }
-    (Ok(count), false)
+/// One read. True if it found that nothing more is there.
+fn read(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
+    let wanted = space.len();
+    let result = source.read(space);
+    // A pipe gives all that it has, a terminal does not.
+    let emptied = !source.is_terminal() && result.as_ref().is_ok_and(|count| *count < wanted);
+    (result, emptied)
 }
 
 fn clear(ready: &mut Option<Readiness<'_>>) {
