@@ -108,9 +108,9 @@
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
-//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), and
-//!   18 more are reserved with the first spawns. With the usual soft limit of 1,024 that is some 250
-//!   children.
+//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), 18
+//!   more are reserved with the first spawns, and an arbiter has two while a child of it writes much.
+//!   With the usual soft limit of 1,024 that is some 250 children.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
