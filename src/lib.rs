@@ -109,8 +109,11 @@
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
 //! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), 18
-//!   more are reserved with the first spawns, and an arbiter has two while a child of it writes much.
-//!   With the usual soft limit of 1,024 that is some 250 children.
+//!   more are reserved with the first spawns, and an arbiter has two once a child of it has written
+//!   much. With the usual soft limit of 1,024 that is some 250 children.
+//! - The pipe of a child that writes much grows, and its pages are moved out of it before they are
+//!   copied. A child that puts its own memory into the pipe (`vmsplice`) must not reuse it because
+//!   the pipe has room again. A [`window`](Command::window) below 1 MiB leaves that pipe as it is.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.

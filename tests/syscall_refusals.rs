@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_process::{Command, ExitStatus, Fd, PtySize, Resource, Signal, SpawnStep};
 use common::census::{Census, children, threads};
-use common::helper::helper;
+use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::refuse::{Call, assert_fails, refuse};
 use common::trace::{Trace, history};
@@ -347,6 +347,33 @@ fn without_waitid_no_zombie_is_left() {
             let error = Command::new("/no/such").spawn(&protocol).await.unwrap_err();
             assert_eq!(error.step(), SpawnStep::Exec, "{error}");
             before.assert_restored_but_spawners().await;
+        });
+    });
+}
+
+/// More than its reader's first buffers hold, so that it is read as a busy child's output is.
+async fn assert_busy_child_is_read(before: &Census) {
+    const MUCH: usize = 8 * 1024 * 1024;
+    let history = history(&helper(["spam", &MUCH.to_string()])).await;
+    history.assert_rules(&[0, 1, 2]);
+    assert!(history.data(1) == pattern(MUCH), "other bytes came");
+    before.assert_restored_but_spawners().await;
+}
+
+#[test]
+fn without_splice_or_large_pipes_a_busy_child_is_read_all_the_same() {
+    let test = "without_splice_or_large_pipes_a_busy_child_is_read_all_the_same";
+    isolated(test, || {
+        run(async {
+            let before = start_all_threads().await;
+            assert_busy_child_is_read(&before).await;
+            refuse(Call::Any(libc::SYS_splice), libc::EPERM);
+            assert_busy_child_is_read(&before).await;
+            refuse(
+                Call::Second(libc::SYS_fcntl, libc::F_SETPIPE_SZ),
+                libc::EPERM,
+            );
+            assert_busy_child_is_read(&before).await;
         });
     });
 }

@@ -2,7 +2,8 @@
 //!
 //! The kernel locks a pipe while it copies from it or to it: a child on another CPU cannot write
 //! meanwhile. So the pages are moved to the basin, which copies nothing, and are copied from there while
-//! the child writes on.
+//! the child writes on. They leave the child's pipe a little before they are copied: that is of concern to who
+//! puts its own memory there (vmsplice) and waits for room to use it again, as the pipe's growth is.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,7 +17,7 @@ use super::buffers::LARGE;
 use crate::sync::lock;
 use crate::sys;
 
-/// So much at once pays for two system calls in place of one.
+/// Two system calls in place of one pay where so much is read at once: a default pipe's capacity.
 pub(super) const MUCH: usize = 64 * 1024;
 
 thread_local! {
@@ -37,8 +38,8 @@ struct Ends {
 }
 
 impl Basin {
-    /// That of this arbiter. `None` if no descriptors are left, or the user's share of pipe pages is
-    /// used up: one can read without.
+    /// That of this arbiter. `None` if no descriptors are left, the user's share of pipe pages is used
+    /// up, or no pipe may be so large: one can read without.
     pub(super) fn current() -> Option<Arc<Self>> {
         CURRENT.with_borrow_mut(|current| {
             let found = current.upgrade();
@@ -59,73 +60,113 @@ impl Basin {
         Ok(Self { ends })
     }
 
-    /// As read(2) of `source`, but goes on while there is much, so that few messages carry it. The source may
-    /// hold more than what comes. `None` if it cannot be moved, and nothing was.
-    pub(super) fn read(
-        &self,
-        source: BorrowedFd<'_>,
-        space: &mut [u8],
-    ) -> Option<io::Result<usize>> {
+    /// Reads as read(2) of `source` does, but goes on while there is much, so that few messages carry it. The source
+    /// may hold more than what comes. `None` if nothing was or can be moved this way.
+    pub(super) fn read(&self, source: BorrowedFd<'_>, space: &mut [u8]) -> Option<Taken> {
         let mut ends = lock(&self.ends);
         let Ends { input, output } = ends.as_ref()?;
         let mut count = 0;
-        loop {
+        while count < space.len() {
             let rest = space.get_mut(count..).unwrap_or_default();
             let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
             let moved = match splice(source, None, input, None, rest.len(), flags) {
                 Ok(moved) => moved,
-                Err(_) if count > 0 => return Some(Ok(count)),
-                Err(error @ (Errno::EAGAIN | Errno::EINTR)) => return Some(Err(error.into())),
+                Err(_) if count > 0 => break,
+                Err(Errno::EAGAIN) => {
+                    // The source is empty; or the basin is full, which nothing should make it.
+                    let result = sys::io::read(source, rest);
+                    if result.is_ok() {
+                        *ends = None;
+                    }
+                    return Some(Taken::of(result));
+                }
+                Err(error @ Errno::EINTR) => return Some(Taken::of(Err(error.into()))),
                 // The source is no pipe, or somebody forbids the system call.
                 Err(_) => return None,
             };
-            if let Err(error) = drain(output.as_fd(), rest.get_mut(..moved)?) {
+            let (drained, result) = drain(output.as_fd(), rest.get_mut(..moved)?);
+            count += drained;
+            if let Err(error) = result {
                 // The rest would be the next reader's.
                 *ends = None;
-                return Some(Err(error));
+                let failure = Some(error);
+                return Some(Taken { count, failure });
             }
-            count += moved;
-            if moved < MUCH || count == space.len() {
-                return Some(Ok(count));
+            if moved < MUCH {
+                break;
             }
+        }
+        Some(Taken::of(Ok(count)))
+    }
+}
+
+/// What a read gave: so many bytes, and then an error. Neither: the source has ended.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) count: usize,
+    pub(super) failure: Option<io::Error>,
+}
+
+impl Taken {
+    fn of(result: io::Result<usize>) -> Self {
+        match result {
+            Ok(count) => Self {
+                count,
+                failure: None,
+            },
+            Err(error) => Self {
+                count: 0,
+                failure: Some(error),
+            },
         }
     }
 }
 
-/// Fills `space` with what was moved.
+/// Fills `space` with what was moved; tells how much of it.
 ///
 /// # Errors
 ///
-/// What a read of the source would have said: a page of a file that the child spliced cannot be read. What
-/// came by the same read goes with it.
-fn drain(output: BorrowedFd<'_>, mut space: &mut [u8]) -> io::Result<()> {
-    while !space.is_empty() {
-        match sys::io::read(output, space) {
-            Ok(count) => space = space.get_mut(count..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// What a read of the source would have said: a page of a file that the child spliced cannot be read.
+fn drain(output: BorrowedFd<'_>, space: &mut [u8]) -> (usize, io::Result<()>) {
+    let mut count = 0;
+    while let Some(rest @ [_, ..]) = space.get_mut(count..) {
+        match sys::io::read(output, rest) {
+            // 0: of a buffer without bytes. The end it cannot be, since we have the input.
+            Ok(read) => count += read,
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                // It would be taken for an empty source.
+                io::ErrorKind::WouldBlock => return (count, Err(Errno::EIO.into())),
+                _ => return (count, Err(error)),
+            },
         }
     }
-    Ok(())
+    (count, Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
-
     use super::*;
+
+    fn pipe() -> (OwnedFd, OwnedFd) {
+        let (output, input) = sys::io::pipe().unwrap();
+        sys::io::set_fresh_nonblocking(output.as_fd()).unwrap();
+        (output, input)
+    }
+
+    fn read(basin: &Basin, source: &OwnedFd, most: usize) -> io::Result<Vec<u8>> {
+        let mut space = vec![0; most];
+        let taken = basin.read(source.as_fd(), &mut space);
+        let Taken { count, failure } = taken.expect("a pipe can be moved");
+        space.truncate(count);
+        failure.map_or(Ok(space), Err)
+    }
 
     #[test]
     fn gives_what_a_read_gives() {
         let basin = Basin::current().unwrap();
-        let (output, input) = sys::io::pipe().unwrap();
-        sys::io::set_fresh_nonblocking(output.as_fd()).unwrap();
-        let mut space = [0; 100];
-        let mut read = || {
-            let result = basin.read(output.as_fd(), &mut space);
-            let result = result.expect("a pipe can be moved");
-            result.map(|count| space[..count].to_vec())
-        };
+        let (output, input) = pipe();
+        let read = || read(&basin, &output, 100);
         assert_eq!(read().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let long: Vec<u8> = (0..150).collect();
         nix::unistd::write(&input, &long).unwrap();
@@ -137,16 +178,69 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pipe_is_left_alone() {
+    fn a_source_larger_than_the_basin_is_read_to_its_end() {
         let basin = Basin::current().unwrap();
-        let (source, peer) = UnixStream::pair().unwrap();
-        nix::unistd::write(&peer, b"words").unwrap();
-        let mut space = [0; 100];
-        // A socket can be spliced, a directory cannot.
+        let (output, input) = pipe();
+        sys::io::set_pipe_size(input.as_fd(), 4 * LARGE).unwrap();
+        let all: Vec<u8> = (0..4 * LARGE).map(|n| (n / 251) as u8).collect();
+        assert_eq!(nix::unistd::write(&input, &all).unwrap(), all.len());
+        drop(input);
+        let mut seen = Vec::new();
+        loop {
+            let data = read(&basin, &output, LARGE + 1000).unwrap();
+            if data.is_empty() {
+                break;
+            }
+            seen.extend(data);
+        }
+        assert!(seen == all, "{} of {} bytes", seen.len(), all.len());
+    }
+
+    #[test]
+    fn a_writer_that_waits_for_room_gets_it() {
+        const ALL: usize = 8 * LARGE;
+        let basin = Basin::current().unwrap();
+        let (output, input) = pipe();
+        let writer = std::thread::spawn(move || {
+            let mut left = ALL;
+            while left > 0 {
+                left -= nix::unistd::write(&input, &vec![7; left]).unwrap();
+            }
+        });
+        let mut seen = 0;
+        let begun = std::time::Instant::now();
+        while seen < ALL {
+            assert!(begun.elapsed().as_secs() < 60, "{seen} bytes came");
+            match read(&basin, &output, LARGE) {
+                Ok(data) => seen += data.len(),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_moved_is_left_alone() {
+        let basin = Basin::current().unwrap();
         let directory = std::fs::File::open("/").unwrap();
-        assert!(basin.read(directory.as_fd(), &mut space).is_none());
-        assert_eq!(basin.read(source.as_fd(), &mut space).unwrap().unwrap(), 5);
-        assert_eq!(space[..5], *b"words");
+        assert!(basin.read(directory.as_fd(), &mut [0; 100]).is_none());
+        let (output, input) = pipe();
+        nix::unistd::write(&input, b"words").unwrap();
+        assert_eq!(read(&basin, &output, 100).unwrap(), b"words");
+    }
+
+    #[test]
+    fn one_that_is_full_hides_nothing_and_is_not_used_again() {
+        let basin = Basin::current().unwrap();
+        let full = vec![0; LARGE];
+        let written = lock(&basin.ends)
+            .as_ref()
+            .map(|ends| nix::unistd::write(&ends.input, &full));
+        assert_eq!(written, Some(Ok(LARGE)));
+        let (output, input) = pipe();
+        nix::unistd::write(&input, b"words").unwrap();
+        assert_eq!(read(&basin, &output, 100).unwrap(), b"words");
+        assert!(!Arc::ptr_eq(&basin, &Basin::current().unwrap()));
     }
 
     #[test]

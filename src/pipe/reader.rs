@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use tokio::io::unix::AsyncFdReadyGuard;
 
-use super::basin::{Basin, MUCH};
+use super::basin::{Basin, MUCH, Taken};
 use super::buffers::{self, Buffer, LARGE, SMALL};
 use super::{Closing, End, failed};
 use crate::child::{Child, Outlet};
@@ -69,9 +69,12 @@ pub(crate) struct PipeReader {
     buffer: Option<Buffer>,
     buffer_size: usize,
     full_reads: u32,
-    /// Of a child that keeps filling them.
+    /// Of a child that keeps filling its buffer.
     basin: Option<Arc<Basin>>,
+    /// So many bytes came by the last read: the next will be like it.
     last_read: usize,
+    /// What came after the bytes of the last read.
+    failure: Option<io::Error>,
     /// How the clock of `ended_timeout` counts this reader.
     idle: bool,
     /// What is still to be read before the cut.
@@ -91,6 +94,7 @@ impl PipeReader {
             full_reads: 0,
             basin: None,
             last_read: 0,
+            failure: None,
             idle: false,
             cut_after: None,
         }
@@ -152,6 +156,9 @@ impl PipeReader {
         let Some(source) = &self.source else {
             return Poll::Ready(Err(CloseReason::Gone));
         };
+        if let Some(error) = self.failure.take() {
+            return Poll::Ready(Err(failed(&error)));
+        }
         let mut ready = match source.poll_read_ready(cx) {
             Poll::Ready(Ok(ready)) => Some(ready),
             // The runtime is going down.
@@ -169,16 +176,28 @@ impl PipeReader {
             _ => buffers::take(self.buffer_size),
         };
         let space = buffer.room(most);
-        let basin = self.basin.as_ref().filter(|_| self.last_read >= MUCH);
-        let moved = basin.map(|basin| basin.read(source.as_fd(), space));
+        let much = self.last_read >= MUCH && space.len() >= MUCH;
+        let basin = self.basin.clone().filter(|_| much);
+        let moved = basin
+            .as_ref()
+            .and_then(|basin| basin.read(source.as_fd(), space));
         let (result, emptied) = match moved {
-            // It may have been too small for all that there was.
-            Some(Some(result)) => (result, false),
-            Some(None) => {
-                self.basin = None;
+            Some(Taken {
+                count: count @ 1..,
+                failure,
+            }) => {
+                self.failure = failure;
+                // The basin may have been too small for all that there was.
+                (Ok(count), false)
+            }
+            Some(Taken { failure, .. }) => (failure.map_or(Ok(0), Err), false),
+            None => {
+                if let Some(spent) = basin {
+                    let other = Basin::current();
+                    self.basin = other.filter(|other| !Arc::ptr_eq(other, &spent));
+                }
                 read(source, space)
             }
-            None => read(source, space),
         };
         if emptied {
             // What comes later is a new edge.
