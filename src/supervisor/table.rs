@@ -199,7 +199,11 @@ impl Table {
 
     pub(super) fn list(&self) -> Vec<ProcessInfo> {
         let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
-        children.iter().map(|child| info(child)).collect()
+        let mut listed: Vec<_> = children.iter().map(|child| (info(child), child)).collect();
+        // Their ends are told under the lock that `info` took, and they leave the table after that: whoever was
+        // told finds them gone.
+        listed.retain(|(_, child)| !child.outcome.is_ended());
+        listed.into_iter().map(|(info, _)| info).collect()
     }
 
     pub(super) fn unreaped_infos(&self) -> Vec<ProcessInfo> {
