@@ -73,9 +73,9 @@ impl Basin {
                 Ok(moved) => moved,
                 Err(_) if count > 0 => break,
                 Err(Errno::EAGAIN) => {
-                    // The source is empty; or the basin is full, which nothing should make it.
+                    // The source was empty; or the basin is full, which nothing should make it.
                     let result = sys::io::read(source, rest);
-                    if result.is_ok() {
+                    if result.is_ok() && sys::io::read(output.as_fd(), &mut [0]).is_ok() {
                         *ends = None;
                     }
                     return Some(Taken::of(result));
@@ -198,13 +198,13 @@ mod tests {
 
     #[test]
     fn a_writer_that_waits_for_room_gets_it() {
-        const ALL: usize = 8 * LARGE;
+        const ALL: usize = 64 * LARGE;
         let basin = Basin::current().unwrap();
         let (output, input) = pipe();
         let writer = std::thread::spawn(move || {
             let mut left = ALL;
             while left > 0 {
-                left -= nix::unistd::write(&input, &vec![7; left]).unwrap();
+                left -= nix::unistd::write(&input, &[7; 1000][..left.min(1000)]).unwrap();
             }
         });
         let mut seen = 0;
@@ -217,6 +217,7 @@ mod tests {
             }
         }
         writer.join().unwrap();
+        assert!(Arc::ptr_eq(&basin, &Basin::current().unwrap()));
     }
 
     #[test]
