@@ -1,6 +1,6 @@
 //! What a child costs that does nothing.
 
-use crate::harness::{Bench, Metric, Rounds, Scale, Side, Skipped};
+use crate::harness::{Bench, Metric, Scale, Side, Skipped, USUAL};
 use crate::measure::Counting;
 use crate::sides::{Ours, Tokio};
 use crate::{crowd, peer};
@@ -11,7 +11,7 @@ pub(crate) fn benches() -> Vec<Bench> {
     vec![Bench {
         name: "idle_bytes",
         metrics: vec![Metric::at_most("", "bytes a child", 7000.0, 4500.0).by_value()],
-        rounds: Rounds { least: 3, most: 5 },
+        rounds: USUAL,
         ours: idle_ours,
         peer: idle_tokio,
     }]
