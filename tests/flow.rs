@@ -319,3 +319,41 @@ fn a_protocol_is_called_on_its_own_arbiter_wherever_the_spawn_was_asked() {
         arbiter.stop();
     });
 }
+
+/// More than a read takes waits in its pipe, all written before, and no close makes up for a lost wake.
+#[test]
+fn a_busy_child_that_falls_silent_is_read_to_its_last_byte() {
+    const FIRST: usize = 3_000_000;
+    const REST: usize = 1024 * 1024;
+    run(async {
+        let (trace, protocol) = Trace::start();
+        let [first, rest] = [FIRST, REST].map(|size| size.to_string());
+        let child = helper(["spam", &first, "take", "0", "1", "spam", &rest, "tell", "2"]);
+        let process = child
+            .args(["done", "pause"])
+            .spawn(&protocol)
+            .await
+            .unwrap();
+        let all =
+            |size| move |events: &[_]| Some(data_of(events, 1)).filter(|data| data.len() >= size);
+        trace.until(&process, "the first", all(FIRST)).await;
+        process.pause_child_fd(1);
+        let output = format!("/proc/{}/fd/1", process.pid().unwrap());
+        let output = std::fs::OpenOptions::new()
+            .write(true)
+            .open(output)
+            .unwrap();
+        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETPIPE_SZ(REST as i32)).unwrap();
+        drop(output);
+        process.write("x").unwrap();
+        trace.output(&process, 2, "done").await;
+        process.resume_child_fd(1);
+        let data = trace.until(&process, "the rest", all(FIRST + REST)).await;
+        assert!(
+            data == [pattern(FIRST), pattern(REST)].concat(),
+            "other bytes came"
+        );
+        process.kill().unwrap();
+        trace.ended(&process).await.assert_rules(&[0, 1, 2]);
+    });
+}

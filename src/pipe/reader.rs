@@ -177,10 +177,8 @@ impl PipeReader {
         };
         let space = buffer.room(most);
         let much = self.last_read >= MUCH && space.len() >= MUCH;
-        let basin = self.basin.clone().filter(|_| much);
-        let moved = basin
-            .as_ref()
-            .and_then(|basin| basin.read(source.as_fd(), space));
+        let basin = self.basin.as_ref().filter(|_| much);
+        let moved = basin.and_then(|basin| basin.read(source.as_fd(), space));
         let (result, emptied) = match moved {
             Some(Taken {
                 count: count @ 1..,
@@ -192,7 +190,7 @@ impl PipeReader {
             }
             Some(Taken { failure, .. }) => (failure.map_or(Ok(0), Err), false),
             None => {
-                if let Some(spent) = basin {
+                if let Some(spent) = self.basin.take_if(|_| much) {
                     let other = Basin::current();
                     self.basin = other.filter(|other| !Arc::ptr_eq(other, &spent));
                 }
