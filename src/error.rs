@@ -1,7 +1,10 @@
 //! The errors of the crate: which step failed, and on what.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
+
+use crate::text::Escaped;
 
 /// The step of a spawn that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +36,11 @@ pub enum SpawnStep {
 /// Nothing is left of the attempt: no descriptor, no process, no zombie, no thread, and no event
 /// was or will be sent.
 ///
+/// Its text has everything that is for everybody's eyes, the kernel's words included, in one line:
+/// what does not print is escaped. So [`source`](Error::source) has nothing of it again. Neither it
+/// nor `Debug` shows arguments, values of the environment, or PATH; where PATH was searched,
+/// [`detail`](Self::detail) tells of it.
+///
 /// ```
 /// use actix_process::{Command, NoProtocol, SpawnStep};
 ///
@@ -42,12 +50,13 @@ pub enum SpawnStep {
 /// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::NotFound);
 /// # });
 /// ```
-#[derive(Debug)]
 pub struct SpawnError {
     step: SpawnStep,
     errno: Option<i32>,
     subject: String,
     detail: String,
+    /// In place of a detail that not everybody shall see.
+    shown: Option<String>,
     source: Option<io::Error>,
 }
 
@@ -58,6 +67,7 @@ impl SpawnError {
             errno: None,
             subject: subject.into(),
             detail: detail.into(),
+            shown: None,
             source: None,
         }
     }
@@ -89,6 +99,7 @@ impl SpawnError {
             errno: source.raw_os_error(),
             subject: subject.into(),
             detail: String::new(),
+            shown: None,
             source: Some(source),
         }
     }
@@ -96,6 +107,19 @@ impl SpawnError {
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
+    }
+
+    /// A detail that is only for who asks for it; everybody sees `shown`.
+    pub(crate) fn with_private_detail(self, detail: String, shown: String) -> Self {
+        Self {
+            shown: Some(shown),
+            ..self.with_detail(detail)
+        }
+    }
+
+    /// The detail that everybody may see.
+    fn shown(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.detail)
     }
 
     /// The step that failed.
@@ -110,14 +134,19 @@ impl SpawnError {
         self.errno
     }
 
-    /// On what the step failed: a path, "fd 7", an environment variable's name.
+    /// On what the step failed: a path, "fd 7", an environment variable's name. As it was given:
+    /// a name may hold what does not print.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// What more is known, or the empty string: "is a directory", "its interpreter /bin/x is
-    /// missing".
+    /// What more is known, or the empty string: "/x is a directory", "the interpreter of /x,
+    /// /bin/y, is missing". What a search for a bare name found is told with the paths, PATH among
+    /// them, for which the error's text has "element 2 of PATH".
+    ///
+    /// It is what this program saw when it looked after the failure. A child that was to be another
+    /// user may have seen something else, so nothing is said of its files.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -137,20 +166,33 @@ impl fmt::Display for SpawnError {
             SpawnStep::Exec => "cannot execute",
             SpawnStep::Register => "cannot register",
         };
-        write!(f, "{step}: {}", self.subject)?;
+        write!(f, "{step}: {}", Escaped(&self.subject))?;
         if let Some(source) = &self.source {
             write!(f, ": {source}")?;
         }
-        if !self.detail.is_empty() {
-            write!(f, ": {}", self.detail)?;
+        match self.shown() {
+            "" => Ok(()),
+            shown => write!(f, ": {}", Escaped(shown)),
         }
-        Ok(())
     }
 }
 
-impl std::error::Error for SpawnError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
+impl fmt::Debug for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpawnError")
+            .field("step", &self.step)
+            .field("errno", &self.errno)
+            .field("subject", &self.subject)
+            .field("detail", &self.shown())
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl Error for SpawnError {
+    /// What is below the kernel's error, which the text has.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref()?.source()
     }
 }
 
@@ -186,15 +228,16 @@ impl fmt::Display for SignalError {
             Self::Exited => f.write_str("the process has exited"),
             Self::NotPermitted => f.write_str("not permitted to signal the process"),
             Self::NotGroupLeader => f.write_str("the process leads no process group"),
-            Self::Io(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "cannot signal the process: {error}"),
         }
     }
 }
 
-impl std::error::Error for SignalError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for SignalError {
+    /// What is below the kernel's error, which the text has.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
+            Self::Io(error) => error.source(),
             _ => None,
         }
     }
@@ -225,7 +268,7 @@ impl fmt::Display for WriteError {
     }
 }
 
-impl std::error::Error for WriteError {}
+impl Error for WriteError {}
 
 impl From<WriteError> for io::Error {
     /// `BrokenPipe` for [`WriteError::Closed`], `InvalidInput` for [`WriteError::NotWritable`].
@@ -269,7 +312,7 @@ impl fmt::Display for ProducerError {
     }
 }
 
-impl std::error::Error for ProducerError {}
+impl Error for ProducerError {}
 
 /// Why there is no stream to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -296,7 +339,7 @@ impl fmt::Display for StreamError {
     }
 }
 
-impl std::error::Error for StreamError {}
+impl Error for StreamError {}
 
 /// Why a terminal has kept its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +360,7 @@ impl fmt::Display for ResizeError {
     }
 }
 
-impl std::error::Error for ResizeError {}
+impl Error for ResizeError {}
 
 /// The end of the process will never be told: the [`TestProcess`](crate::testing::TestProcess) that
 /// it stands for is gone. A real child's end is always told.
@@ -330,4 +373,4 @@ impl fmt::Display for Gone {
     }
 }
 
-impl std::error::Error for Gone {}
+impl Error for Gone {}

@@ -11,7 +11,7 @@ use nix::libc;
 use crate::check::check;
 use crate::environment::{Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
-use crate::explain;
+use crate::explain::{self, Explanation};
 use crate::fds::{Fd, Kind};
 use crate::identity::Identity;
 use crate::moved::Moved;
@@ -207,9 +207,9 @@ impl Prepared {
             Failed::Unshare => SpawnError::new(SpawnStep::Fds, "the descriptor table", source),
             Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
             Failed::Exec => {
-                let detail =
+                let Explanation { detail, text } =
                     explain::exec_failure(spec, &self.candidates, self.environment.path(), errno);
-                SpawnError::new(SpawnStep::Exec, program, source).with_detail(detail)
+                SpawnError::new(SpawnStep::Exec, program, source).with_private_detail(detail, text)
             }
         }
     }

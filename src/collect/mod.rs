@@ -15,6 +15,7 @@ use crate::command::Command;
 use crate::error::SpawnError;
 use crate::fds::Fd;
 use crate::status::ExitStatus;
+use crate::text::Escaped;
 
 use collector::{Collected, collect};
 
@@ -68,7 +69,7 @@ impl fmt::Display for CollectError {
                 match String::from_utf8_lossy(&output.stderr).trim_end() {
                     // Nothing of it was kept.
                     "" => Ok(()),
-                    said => write!(f, ": {said}"),
+                    said => write!(f, ": {}", Escaped(said)),
                 }
             }
             Self::Gone => f.write_str("the arbiter that collected is gone"),
@@ -77,9 +78,10 @@ impl fmt::Display for CollectError {
 }
 
 impl std::error::Error for CollectError {
+    /// What is below the [`SpawnError`], whose text is this one's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Spawn(error) => Some(error),
+            Self::Spawn(error) => error.source(),
             _ => None,
         }
     }
