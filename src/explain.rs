@@ -114,7 +114,7 @@ fn of_search(
                 odd = format!(", and {element} failed ({seen:?})");
             }
             // The kernel went no further than to the first that is there.
-            (Look::Program | Look::Script(_), _) if !is_absence(errno) => {
+            (Look::Program | Look::Unread | Look::Script(_), _) if !is_absence(errno) => {
                 return Explanation {
                     detail: format!("found as {file}"),
                     text: format!("found in {element}"),
@@ -163,6 +163,8 @@ enum Look {
     Script(OsString),
     /// What else may be executed, as far as was seen.
     Program,
+    /// May be executed, but not read.
+    Unread,
 }
 
 /// A candidate, the interpreters that it leads to, and what the last of them is.
@@ -218,9 +220,12 @@ fn look(file: &Path) -> Look {
     if asked == Err(Errno::EACCES) {
         return Look::NotExecutable;
     }
-    match first_bytes(&held_path).and_then(|start| interpreter(&start).map(<[u8]>::to_vec)) {
-        Some(name) => Look::Script(OsString::from_vec(name)),
-        None => Look::Program,
+    match first_bytes(&held_path) {
+        None => Look::Unread,
+        Some(start) => match interpreter(&start) {
+            Some(name) => Look::Script(OsString::from_vec(name.to_vec())),
+            None => Look::Program,
+        },
     }
 }
 
@@ -280,11 +285,15 @@ impl Found {
                 format!("cannot be reached ({seen:?})").into()
             }
             (Look::DanglingLink, Errno::ENOENT) => "is a dangling link".into(),
-            (Look::Program, Errno::ENOENT) => "is there, but its loader may not be".into(),
+            (Look::Program | Look::Unread, Errno::ENOENT) => {
+                "is there, but its loader or interpreter may not be".into()
+            }
             (Look::Directory, Errno::EACCES) => "is a directory".into(),
             (Look::Special, Errno::EACCES) => "is no regular file".into(),
             (Look::NotExecutable, Errno::EACCES) => "is not executable".into(),
             (Look::Program, Errno::EACCES) => "may not be executed".into(),
+            (Look::Unread, Errno::EACCES) => "or its interpreter may not be executed".into(),
+            (Look::Unread, Errno::ENOEXEC) => "or its interpreter has no known format".into(),
             (Look::Program, Errno::ENOEXEC) => "has no known format".into(),
             _ => return None,
         };

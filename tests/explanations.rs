@@ -3,7 +3,9 @@
 mod common;
 
 use std::ffi::CString;
+use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use common::isolated::{isolated, skipped};
 use common::{run, write_executable};
 use nix::libc;
 use nix::sys::stat::Mode;
-use nix::unistd::{geteuid, mkfifo};
+use nix::unistd::{Uid, geteuid, mkfifo};
 use tempfile::TempDir;
 
 /// The error of a spawn that must fail at its exec.
@@ -195,8 +197,7 @@ fn nothing_is_said_about_a_file_that_another_user_failed_to_execute() {
         return skipped("only root may change ids");
     }
     let dir = files([("a", "#!/no/such/interpreter\n")]);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), mode).unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     run(async {
         let command = Command::new("./a").current_dir(dir.path());
         for command in [
@@ -212,6 +213,60 @@ fn nothing_is_said_about_a_file_that_another_user_failed_to_execute() {
         let nowhere = Command::new("missing").env("PATH", "/no/such").gid(65534);
         let error = failure(&nowhere).await;
         assert_eq!(error.detail(), "looked for in PATH (/no/such)", "{error}");
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_of_as_such() {
+    isolated("a_file_that_cannot_be_read_is_told_of_as_such", || {
+        if !geteuid().is_root() {
+            return skipped("only root may become somebody else");
+        }
+        let dir = files([("a", "#!/etc/passwd\n")]);
+        for (path, mode) in [
+            (dir.path().to_owned(), 0o755),
+            (dir.path().join("a"), 0o711),
+        ] {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        let (root, nobody) = (Uid::from_raw(0), Uid::from_raw(65534));
+        nix::unistd::setresuid(nobody, nobody, root).unwrap();
+        run(async {
+            let error = failure(&Command::new("./a").current_dir(dir.path())).await;
+            // To remove it.
+            nix::unistd::setresuid(root, root, root).unwrap();
+            assert_eq!(error.errno(), Some(libc::EACCES), "{error}");
+            let told = "/./a or its interpreter may not be executed";
+            assert!(error.detail().ends_with(told), "{error}");
+        });
+    });
+}
+
+#[test]
+fn a_program_whose_loader_is_missing_is_not_called_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = std::fs::read("/bin/true").unwrap();
+    let loader = b"/lib64/ld-linux";
+    let Some(at) = program
+        .windows(loader.len())
+        .position(|part| part == loader)
+    else {
+        return skipped("/bin/true has no loader, or another");
+    };
+    let mut program = program;
+    program[at..at + 4].copy_from_slice(b"/xxx");
+    let (from, to) = (dir.path().join("from"), dir.path().join("a"));
+    std::fs::write(&from, program).unwrap();
+    let copy = std::process::Command::new("install")
+        .args(["-m", "755"])
+        .args([&from, &to])
+        .status();
+    assert!(copy.unwrap().success());
+    run(async {
+        let error = failure(&Command::new(&to)).await;
+        assert_eq!(error.errno(), Some(libc::ENOENT), "{error}");
+        let told = "/a is there, but its loader or interpreter may not be";
+        assert!(error.detail().ends_with(told), "{error}");
     });
 }
 
