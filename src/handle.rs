@@ -54,13 +54,35 @@ impl ProcessHandle {
         self.child.id
     }
 
-    /// The process id, or `None` once the child was reaped: the number may be another's by then.
+    /// The process id, or `None` once the child was reaped: the number may be another's by then. Of a
+    /// child that ends quickly that can be so when its spawn resolves; see
+    /// [`spawned_pid`](Self::spawned_pid).
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         self.child.cell.pid()
     }
 
-    /// The program, as the command named it.
+    /// The process id that the child was born with, for good: for a log, a file, an audit. It gives
+    /// no right to signal: once the child was reaped the number may be another's. To signal, there is
+    /// [`signal`](Self::signal).
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let process = Command::new("true").spawn(NoProtocol).await?;
+    /// println!("started pid {}", process.spawned_pid());
+    /// process.exited().await?;
+    /// assert_eq!(process.pid(), None);
+    /// assert!(process.spawned_pid() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn spawned_pid(&self) -> i32 {
+        self.child.spawned_pid
+    }
+
+    /// The program, as the command named it, with whatever does not print in it.
     #[must_use]
     pub fn program(&self) -> &str {
         &self.child.program
@@ -328,6 +350,7 @@ impl fmt::Debug for ProcessHandle {
             .field("id", &self.id())
             .field("program", &self.program())
             .field("pid", &self.pid())
+            .field("spawned_pid", &self.spawned_pid())
             .field("status", &self.try_status())
             .finish()
     }

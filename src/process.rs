@@ -101,7 +101,7 @@ impl Handler<Ended> for Process {
     type Result = ();
 
     fn handle(&mut self, _: Ended, ctx: &mut Self::Context) {
-        log::trace!("the actor of process {} stops", self.owner.0.id);
+        log::trace!("the actor of {} stops", self.owner.0);
         ctx.stop();
     }
 }

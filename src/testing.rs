@@ -28,8 +28,10 @@ use crate::status::ExitStatus;
 
 pub use crate::recorder::Recorded;
 
-/// A child that is none: its handle records what it is told. Pass events to the protocol with
-/// [`FromProcess::new`](crate::FromProcess::new), or call the protocol's callbacks.
+/// A child that is none: its handle records what it is told. Its `pid()` is `None`; its
+/// `spawned_pid()` is `i32::MAX`, a number that Linux gives to no process. Pass events to the protocol with
+/// [`FromProcess::new`](crate::FromProcess::new), or call the protocol's callbacks. `Debug` shows what
+/// was recorded.
 #[derive(Debug)]
 pub struct TestProcess {
     child: Arc<Child>,
@@ -61,6 +63,7 @@ impl TestProcess {
         let origin = Origin {
             id: ProcessId::next(),
             program: "test".into(),
+            spawned_pid: i32::MAX,
             outlet: None,
             inbox: Arc::default(),
             on_orphaned: OnOrphaned::Leave,

@@ -244,3 +244,13 @@ fn a_terminal_records_its_size_and_closes_as_one() {
     assert_eq!(plain.handle().resize(size), Err(ResizeError::NoTerminal));
     assert_eq!(plain.commands(), []);
 }
+
+#[test]
+fn a_test_process_has_no_pid_and_was_born_with_one_that_no_process_has() {
+    let handle = TestProcess::new().handle();
+    assert_eq!(handle.pid(), None);
+    assert_eq!(handle.spawned_pid(), i32::MAX);
+    // SAFETY: sends nothing.
+    let found = unsafe { nix::libc::kill(handle.spawned_pid(), 0) };
+    assert_eq!(found, -1);
+}

@@ -48,12 +48,8 @@ impl Child {
         match self.clock.as_deref().map(DrainClock::ring) {
             Some(Ring::Again(after)) => self.ring_clock_after(after),
             Some(Ring::Cut) if !self.outcome.is_ended() => {
-                log::warn!(
-                    "process {} ({}) is dead, but somebody holds its pipes {:?}: they are cut",
-                    self.id,
-                    self.program,
-                    self.open_fds()
-                );
+                let held = self.open_fds();
+                log::warn!("{self} is dead, but somebody holds its pipes {held:?}: they are cut");
                 self.cut();
             }
             Some(Ring::Cut | Ring::Nothing) | None => {}

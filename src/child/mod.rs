@@ -30,6 +30,7 @@ use crate::spec::OnOrphaned;
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
+use crate::text::Escaped;
 
 /// The way to a protocol.
 pub(crate) trait Outlet: fmt::Debug + Send + Sync {
@@ -46,6 +47,8 @@ pub(crate) trait Outlet: fmt::Debug + Send + Sync {
 pub(crate) struct Child {
     pub(crate) id: ProcessId,
     pub(crate) program: Arc<str>,
+    /// Information only: the number may be another's by now.
+    pub(crate) spawned_pid: i32,
     pub(crate) started_at: SystemTime,
     pub(crate) cell: Cell,
     pub(crate) outcome: Outcome,
@@ -75,6 +78,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Origin {
     pub(crate) id: ProcessId,
     pub(crate) program: Arc<str>,
+    pub(crate) spawned_pid: i32,
     pub(crate) outlet: Option<Arc<dyn Outlet>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) on_orphaned: OnOrphaned,
@@ -90,6 +94,7 @@ impl Child {
         Arc::new(Self {
             id: origin.id,
             program: origin.program,
+            spawned_pid: origin.spawned_pid,
             started_at: SystemTime::now(),
             cell: Cell::default(),
             outcome: Outcome::default(),
@@ -232,20 +237,20 @@ impl Child {
         let status = || self.outcome.status().unwrap_or(ExitStatus::Unknown);
         let event = match output {
             Output::Made => {
-                log::debug!("process {} ({}) is connected", self.id, self.program);
+                log::debug!("{self} is connected");
                 return Arc::clone(outlet).emit_and_hold(self, ProcessEvent::ConnectionMade);
             }
             Output::Lost(fd, reason) => {
-                log::debug!("process {} fd {fd} closed: {reason:?}", self.id);
+                log::debug!("{self} fd {fd} closed: {reason:?}");
                 ProcessEvent::ChildConnectionLost { fd, reason }
             }
             Output::Exited => {
                 let status = status();
-                log::debug!("process {} exited: {status}", self.id);
+                log::debug!("{self} exited: {status}");
                 ProcessEvent::ProcessExited { status }
             }
             Output::Ended => {
-                log::debug!("process {} ended", self.id);
+                log::debug!("{self} ended");
                 let event = ProcessEvent::ProcessEnded { status: status() };
                 return Arc::clone(outlet).emit_and_hold(self, event);
             }
@@ -324,6 +329,14 @@ impl Watched for Patient {
 
     fn reap(&self) -> bool {
         self.0.try_reap()
+    }
+}
+
+/// As lines of the log name it.
+impl fmt::Display for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, pid, program) = (self.id, self.spawned_pid, Escaped(&self.program));
+        write!(f, "process {id} (pid {pid}, {program})")
     }
 }
 

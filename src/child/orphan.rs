@@ -22,11 +22,7 @@ impl Child {
                 && !child.try_reap()
                 && child.cell.signal(Signal::KILL).is_ok()
             {
-                log::warn!(
-                    "process {} ({}) did not end on SIGTERM and was killed",
-                    child.id,
-                    child.program
-                );
+                log::warn!("{child} did not end on SIGTERM and was killed");
             }
         });
         Ok(())
@@ -54,19 +50,14 @@ impl Child {
             return;
         }
         if !self.is_reaped_without_lock() {
-            log::warn!(
-                "process {} ({}) is orphaned, {why}: {:?}",
-                self.id,
-                self.program,
-                self.on_orphaned
-            );
+            log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
             let sent = match self.on_orphaned {
                 OnOrphaned::Leave => Ok(()),
                 OnOrphaned::Kill => self.cell.signal(Signal::KILL),
                 OnOrphaned::Terminate(grace) => self.terminate(grace),
             };
             if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
-                log::warn!("process {} lives on: {error}", self.id);
+                log::warn!("{self} lives on: {error}");
             }
         }
         self.close_ports_of_orphan();

@@ -58,7 +58,6 @@ impl Target {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct PipeReader {
     /// First, so that it is closed before the record hears of it.
     source: Option<End>,
@@ -241,11 +240,7 @@ impl PipeReader {
 
     /// Sends what was read, unless the protocol is gone.
     fn forward(&mut self, buffer: Buffer, count: usize) -> Result<(), CloseReason> {
-        log::trace!(
-            "process {} fd {}: read {count} bytes",
-            self.child.id,
-            self.fd
-        );
+        log::trace!("{} fd {}: read {count} bytes", self.child, self.fd);
         if let Some(left) = &mut self.cut_after {
             *left = left.saturating_sub(count);
         }

@@ -27,7 +27,6 @@ const WRITES_PER_TURN: u32 = 2;
 /// but not as fast as we write.
 const FULL_PIPES_TO_GROW: u32 = 8;
 
-#[derive(Debug)]
 pub(crate) struct PipeWriter {
     /// First, so that it is closed before the record hears of it.
     sink: Option<End>,
@@ -38,7 +37,6 @@ pub(crate) struct PipeWriter {
 }
 
 /// What a writer knows from its first write on.
-#[derive(Debug)]
 struct Outgoing {
     /// Unbounded, as the handle's `write` says.
     queue: VecDeque<Bytes>,
@@ -127,7 +125,7 @@ impl PipeWriter {
             }
             match outgoing.write(sink) {
                 Ok(count) => {
-                    log::trace!("process {} fd {fd}: wrote {count} bytes", child.id);
+                    log::trace!("{child} fd {fd}: wrote {count} bytes");
                     if let Some(port) = child.port(*fd) {
                         port.written(count);
                     }
@@ -194,7 +192,7 @@ impl PipeWriter {
         if let (Some(sink), Some(closing)) = (&self.sink, &self.closing)
             && let Err(error) = sys::tty::set_size(sink.as_fd(), size)
         {
-            log::debug!("process {}: cannot resize: {error}", closing.child.id);
+            log::debug!("{}: cannot resize: {error}", closing.child);
         }
     }
 

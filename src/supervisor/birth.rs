@@ -81,6 +81,7 @@ impl Birth {
         let origin = Origin {
             id,
             program: Arc::clone(&reply.program),
+            spawned_pid: born.pid,
             outlet,
             inbox,
             on_orphaned: spec.on_orphaned,
@@ -115,7 +116,7 @@ struct Newborn {
 impl Newborn {
     fn new(child: Arc<Child>, born: Born, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
         let Born { pid, pidfd } = born;
-        log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
+        log::debug!("{child} is born");
         child.cell.fill(pid, pidfd);
         Self {
             pipes: Vec::new(),
@@ -210,7 +211,7 @@ impl Drop for Newborn {
             .error
             .take()
             .unwrap_or_else(|| SpawnError::register(&*child.program, "its arbiter is gone"));
-        log::debug!("process {} is given up: {error}", child.id);
+        log::debug!("{child} is given up: {error}");
         self.pipes.clear();
         let entry = self.entry.take();
         child.on_reaped(move || {
@@ -220,11 +221,7 @@ impl Drop for Newborn {
         // It may have run for a moment, and have started others.
         let _ = child.cell.signal_group(Signal::KILL);
         if let Err(SignalError::NotPermitted) = child.cell.signal(Signal::KILL) {
-            log::warn!(
-                "process {} may not be killed: {} lives on",
-                child.id,
-                child.program
-            );
+            log::warn!("{child} may not be killed: it lives on");
         }
         self.ticket.forget();
         match self.watch.take() {

@@ -18,6 +18,7 @@ use crate::protocol::{IntoProtocol, Protocol};
 use crate::spawner;
 use crate::spec::Spec;
 use crate::sys::clone::Ticket;
+use crate::text::Escaped;
 
 /// Spawns a child; answers with its handle when `ConnectionMade` was queued.
 ///
@@ -133,7 +134,7 @@ impl Reply {
         if let Some(error) = unsent
             && !self.ticket.is_cancelled()
         {
-            let program = &self.program;
+            let program = Escaped(&self.program);
             log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
         }
     }

@@ -23,6 +23,9 @@ pub struct ProcessInfo {
     pub id: ProcessId,
     /// The process id; `None` once it was reaped.
     pub pid: Option<i32>,
+    /// The process id that it was born with; see
+    /// [`ProcessHandle::spawned_pid`](crate::ProcessHandle::spawned_pid).
+    pub spawned_pid: i32,
     /// The program, as the command named it.
     pub program: String,
     /// How far it is.
@@ -222,6 +225,7 @@ fn info(child: &Child) -> ProcessInfo {
     ProcessInfo {
         id: child.id,
         pid: child.cell.pid(),
+        spawned_pid: child.spawned_pid,
         program: child.program.to_string(),
         state: if child.is_reaped() {
             ProcessState::Exited

@@ -119,6 +119,7 @@ impl Scene {
         let origin = Origin {
             id: ProcessId::next(),
             program: "sh".into(),
+            spawned_pid: i32::try_from(std_child.id()).unwrap(),
             outlet,
             inbox,
             on_orphaned: policy,
