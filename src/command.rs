@@ -21,6 +21,8 @@ use crate::spec::{DEFAULT_WINDOW, OnOrphaned, Spec};
 /// `command = command.arg("-v");`. And unlike std's, a spawned child has three pipes unless told
 /// otherwise.
 ///
+/// `Debug` shows of the arguments only how many there are, and of the environment only names.
+///
 /// ```
 /// use actix_process::{Command, Fd};
 ///

@@ -1,6 +1,7 @@
 //! The environment that a child gets.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -55,7 +56,6 @@ impl Latest {
 }
 
 /// An environment for the kernel, and where its PATH leads.
-#[derive(Debug)]
 pub(crate) struct Environment {
     strings: Strings,
     path: Option<OsString>,
@@ -67,8 +67,10 @@ impl Environment {
         for key in spec.env.keys() {
             let name = key.as_bytes();
             if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+                // What follows the '=' is a value, most likely.
+                let name = name.split(|byte| *byte == b'=').next().unwrap_or_default();
                 return Err(SpawnError::invalid(
-                    format!("environment variable {key:?}"),
+                    format!("environment variable {:?}", OsStr::from_bytes(name)),
                     "its name is empty or holds '=' or NUL",
                 ));
             }
@@ -119,6 +121,13 @@ impl Environment {
         self.path
             .as_deref()
             .unwrap_or_else(|| DEFAULT_PATH.as_ref())
+    }
+}
+
+/// Without its strings, and without PATH.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Environment").field(&self.strings).finish()
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::status::ExitStatus;
 
 /// One event in the life of a child. The crate's documentation has the [rules](crate#delivery-rules)
-/// of their order.
+/// of their order. `Debug` shows what the child wrote; the crate never logs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {

@@ -13,8 +13,8 @@ use crate::feed::Feed;
 use crate::sync::lock;
 use crate::winsize::PtySize;
 
-/// What the actor of a descriptor is told.
-#[derive(Debug, Message)]
+/// What the actor of a descriptor is told. No `Debug`: it carries what is written.
+#[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum FdCommand {
     Write(Bytes),

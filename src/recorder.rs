@@ -11,7 +11,8 @@ use crate::signal::Signal;
 use crate::sync::lock;
 use crate::winsize::PtySize;
 
-/// A command that a protocol gave to a recorded handle.
+/// A command that a protocol gave to a recorded handle. `Debug` shows what was written: it is for the
+/// test that asserts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recorded {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub enum OnOrphaned {
 pub(crate) const DEFAULT_WINDOW: usize = 1024 * 1024;
 
 /// Everything about a child to be.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Spec {
     pub(crate) program: OsString,
     pub(crate) arg0: Option<OsString>,
@@ -119,5 +120,35 @@ impl Spec {
     /// The program as text, for messages.
     pub(crate) fn program_name(&self) -> Arc<str> {
         self.program.to_string_lossy().into()
+    }
+}
+
+/// Of arguments only how many there are, and of the environment only names: the rest may be secret.
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |set: bool| -> Vec<&OsString> {
+            let changes = self.env.iter();
+            changes
+                .filter_map(|(name, value)| (value.is_some() == set).then_some(name))
+                .collect()
+        };
+        f.debug_struct("Spec")
+            .field("program", &self.program)
+            .field("args", &self.args.len())
+            .field("env_clear", &self.env_clear)
+            .field("env_set", &names(true))
+            .field("env_removed", &names(false))
+            .field("current_dir", &self.current_dir)
+            .field("process_group", &self.process_group)
+            .field("setsid", &self.setsid)
+            .field("user", &self.user)
+            .field("uid", &self.uid)
+            .field("gid", &self.gid)
+            .field("groups", &self.groups)
+            .field("limits", &self.limits)
+            .field("fds", &self.fds)
+            .field("pty", &self.pty)
+            .field("on_orphaned", &self.on_orphaned)
+            .finish_non_exhaustive()
     }
 }

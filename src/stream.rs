@@ -1,5 +1,6 @@
 //! Reading from a child without callbacks: a stream of its bytes, or of what a codec makes of them.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -109,7 +110,6 @@ impl Drop for FdStream {
 /// Unlike tokio-util's `FramedRead` it does not end at an error: what follows in the bytes follows
 /// in the stream. Only a decoder that fails twice running without having taken a byte ends it, since
 /// it would fail for ever; the second of these errors is left out.
-#[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct Decoded<D> {
     stream: FdStream,
@@ -129,6 +129,18 @@ enum DecoderState {
     /// No more bytes come.
     AtEnd,
     Done,
+}
+
+/// Of what waits for the decoder only how much it is.
+impl<D: fmt::Debug> fmt::Debug for Decoded<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoded")
+            .field("stream", &self.stream)
+            .field("decoder", &self.decoder)
+            .field("buffer", &self.buffer.len())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 // Nothing in it is ever pinned.

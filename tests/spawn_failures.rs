@@ -203,7 +203,7 @@ fn what_no_kernel_would_take_is_invalid() {
                 (good().arg("ok").arg("a\0b"), "argument 2", nul),
                 (good().arg0("a\0b"), "argument 0", nul),
                 (good().env("K", "a\0b"), "environment variable \"K\"", nul),
-                (good().env("K=V", "v"), "environment variable \"K=V\"", name),
+                (good().env("K=V", "v"), "environment variable \"K\"", name),
                 (good().env("", "v"), "environment variable \"\"", name),
                 (
                     good().env("a\0", "v"),

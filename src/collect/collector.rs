@@ -19,7 +19,6 @@ use crate::status::ExitStatus;
 use crate::sync::lock;
 
 /// What a child that ran to its end leaves.
-#[derive(Debug)]
 pub(super) struct Collected {
     pub(super) output: Output,
     /// It wrote to its standard error, apart from its standard output; whether or not it was kept.

@@ -19,8 +19,8 @@ use crate::text::Escaped;
 
 use collector::{Collected, collect};
 
-/// What a child wrote, and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
     /// How it ended.
@@ -44,8 +44,8 @@ impl Output {
     }
 }
 
-/// Why there is no result. Where there was a child, what was collected and how it ended is in it.
-#[derive(Debug)]
+/// Why there is no result. Where there was a child, what was collected and how it ended is in it;
+/// `Debug` shows how much that is.
 #[non_exhaustive]
 pub enum CollectError {
     /// There was no child.
@@ -53,10 +53,50 @@ pub enum CollectError {
     /// The time was up, and the child was terminated, if it had not exited by itself. If it hung
     /// in its exec, nothing was collected and the status is unknown.
     TimedOut(Box<Output>),
-    /// It wrote to its standard error, which [`Command::read`] does not allow.
+    /// It wrote to its standard error, which [`Command::read`] does not allow. The error's text ends
+    /// with what it wrote, with what does not print escaped.
     Stderr(Box<Output>),
     /// The arbiter on which it was awaited is gone. Nothing of the output is left.
     Gone,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes| std::str::from_utf8(bytes);
+        let mut output = f.debug_struct("Output");
+        output.field("status", &self.status);
+        for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            match text(bytes) {
+                Ok(text) => output.field(name, &text),
+                Err(_) => output.field(name, bytes),
+            };
+        }
+        output.field("truncated", &self.truncated).finish()
+    }
+}
+
+/// An output of which only the sizes show.
+struct Sizes<'a>(&'a Output);
+
+impl fmt::Debug for Sizes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output")
+            .field("status", &self.0.status)
+            .field("stdout", &format_args!("{} bytes", self.0.stdout.len()))
+            .field("stderr", &format_args!("{} bytes", self.0.stderr.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CollectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spawn(error) => f.debug_tuple("Spawn").field(error).finish(),
+            Self::TimedOut(output) => f.debug_tuple("TimedOut").field(&Sizes(output)).finish(),
+            Self::Stderr(output) => f.debug_tuple("Stderr").field(&Sizes(output)).finish(),
+            Self::Gone => f.write_str("Gone"),
+        }
+    }
 }
 
 impl fmt::Display for CollectError {
@@ -121,13 +161,24 @@ pub struct Collect<T> {
     finish: fn(Collected) -> Result<T, CollectError>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Recipe {
     input: Option<Bytes>,
     timeout: Option<Duration>,
     grace: Duration,
     limit: usize,
     merge: bool,
+}
+
+/// Of the input only how much it is.
+impl fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipe")
+            .field("input", &self.input.as_ref().map(Bytes::len))
+            .field("timeout", &self.timeout)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Command {

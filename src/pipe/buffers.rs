@@ -19,7 +19,7 @@ const KEPT: usize = 512 * 1024;
 
 type Shelf = Arc<Mutex<Free>>;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Free {
     buffers: Vec<Box<[u8]>>,
     bytes: usize,
@@ -39,7 +39,6 @@ impl Free {
 }
 
 /// A buffer that goes back to the pool of the arbiter where it was taken, wherever it drops.
-#[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
@@ -47,7 +46,7 @@ pub(super) struct Buffer {
 }
 
 /// What an arbiter has of one size.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Local {
     /// The last that was put back: the next to be taken, mostly, and at no cost.
     spare: Option<Buffer>,

@@ -1,10 +1,11 @@
 //! Strings for the kernel, many in one buffer.
 
 use std::ffi::{CStr, c_char};
+use std::fmt;
 use std::ptr;
 
 /// A list of NUL-terminated strings: a child's arguments or its environment.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Strings {
     bytes: Vec<u8>,
     starts: Vec<usize>,
@@ -51,6 +52,16 @@ impl Strings {
             .map(|start| base.wrapping_add(*start))
             .chain([ptr::null()])
             .collect()
+    }
+}
+
+/// Without the strings, which may be secret.
+impl fmt::Debug for Strings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strings")
+            .field("strings", &self.starts.len())
+            .field("bytes", &self.bytes.len())
+            .finish()
     }
 }
 
