@@ -280,10 +280,11 @@ fn a_spawn_error_is_passed_on() {
         ];
         for error in errors {
             assert!(error.to_string().contains("/no/such/program"), "{error}");
-            assert!(std::error::Error::source(&error).is_some());
+            let text = error.to_string();
             let CollectError::Spawn(error) = error else {
                 panic!("{error:?}");
             };
+            assert_eq!(error.to_string(), text);
             assert_eq!(error.step(), SpawnStep::Exec);
         }
         let invalid = Command::new("").output().await;
