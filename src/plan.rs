@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, RawFd};
 
 use crate::error::{SpawnError, SpawnStep};
 use crate::identity::Identity;
+use crate::limits;
 use crate::spec::Spec;
 use crate::sys::fdplan::FdStep;
 use crate::sys::step::Steps;
@@ -125,7 +126,9 @@ impl Plan {
                 steps.set_nice(nice);
             });
         }
-        if let Some(adjustment) = spec.oom_score_adj {
+        if let Some(adjustment) = spec.oom_score_adj
+            && !limits::oom_score_adj_is(adjustment)
+        {
             let subject = format!("oom_score_adj {adjustment}");
             self.add(SpawnStep::Limits, subject, |steps| {
                 steps.write_oom_score_adj(adjustment);
