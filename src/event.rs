@@ -9,7 +9,7 @@ use crate::status::ExitStatus;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {
-    /// The child runs. First of all, once.
+    /// The child runs. First of all, once. What it writes is read when this was handled.
     ConnectionMade,
     /// The child, or an heir of its pipe, wrote to `fd`.
     ChildDataReceived {

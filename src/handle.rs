@@ -249,7 +249,9 @@ impl ProcessHandle {
     }
 
     /// Stops reading all descriptors, so that the child blocks when their pipes are full. At most
-    /// what is on its way already arrives. A paused descriptor does not notice its end either.
+    /// what is on its way already arrives: nothing, if this is called in
+    /// [`connection_made`](crate::ProcessProtocol::connection_made); of a [stream](crate::Fd::stream)
+    /// what it holds. A paused descriptor does not notice its end either.
     pub fn pause_producing(&self) {
         self.send_to_readers(|| FdCommand::Pause);
     }
@@ -297,6 +299,13 @@ impl ProcessHandle {
     }
 
     /// Resolves when `ProcessEnded` was queued: the child was reaped and all its pipes are closed.
+    ///
+    /// **What keeps it waiting**: an heir that holds a pipe (see
+    /// [`ended_timeout`](crate::Command::ended_timeout)); a pipe to the child's standard input, for a child
+    /// that reads it to the end (see [`sink`](Self::sink)); a paused descriptor; a
+    /// [stream](crate::Fd::stream) that nobody takes; and a protocol that does not handle its events. So a
+    /// protocol actor must not wait for it in `ctx.wait`, nor in a handler's future that keeps its first
+    /// event: it would wait for itself.
     ///
     /// # Errors
     ///

@@ -57,7 +57,9 @@
 //! # Delivery rules
 //!
 //! 1. [`ConnectionMade`](ProcessEvent::ConnectionMade) is first, once; never after a failed or
-//!    cancelled spawn.
+//!    cancelled spawn. What the child writes for its protocol is read when that has handled it, so what is
+//!    paused or closed there is so before the first byte. (A [stream](Fd::stream) is read from the spawn
+//!    on: what it holds waits to be taken.)
 //! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
 //!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
 //!    status.
@@ -156,6 +158,7 @@ mod event;
 mod explain;
 mod fds;
 mod feed;
+mod gate;
 mod handle;
 mod home;
 mod id;

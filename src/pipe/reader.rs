@@ -103,6 +103,11 @@ impl PipeReader {
     /// Reads and forwards as long as there are data, credit and leave, for one turn at most.
     /// Ready: closed.
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        // What is on its way to a protocol starts when that has handled the first event; what a stream
+        // holds waits there to be taken.
+        if let Target::Protocol(..) = self.target {
+            ready!(self.child.gate.poll_open(cx));
+        }
         let mut bytes_left = BYTES_PER_TURN;
         for _ in 0..READS_PER_TURN {
             if self.child.port(self.fd).is_some_and(Port::is_shut) {
