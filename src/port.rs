@@ -27,6 +27,8 @@ pub(crate) enum FdCommand {
     Resume,
     /// Take what the pipe holds, then close. A writer drops its queue.
     Cut,
+    /// The child is reaped: what the pipe holds now is its own. Only where a clock is to know.
+    Reaped,
     /// The child's owner is gone: close.
     Orphan,
     /// Read on, but throw it away: the other half of a terminal is being flushed.

@@ -225,7 +225,7 @@ impl Child {
         }
         drop(done);
         if let Input::Reaped = input {
-            self.tell_clock(DrainClock::reaped);
+            self.start_draining();
         }
         for hook in hooks.into_iter().flatten() {
             hook();

@@ -3,9 +3,11 @@
 mod basin;
 mod buffers;
 mod reader;
+mod target;
 mod writer;
 
-pub(crate) use reader::{PipeReader, Target};
+pub(crate) use reader::PipeReader;
+pub(crate) use target::Target;
 pub(crate) use writer::PipeWriter;
 
 use std::io;
@@ -21,6 +23,10 @@ use crate::child::Child;
 use crate::event::CloseReason;
 use crate::lifecycle::Input;
 use crate::sys;
+
+/// No terminal holds more than this, so a cut that has read it has taken what was there. (The
+/// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
+const MOST_IN_TERMINAL: usize = 1024 * 1024;
 
 /// The parent's end of a descriptor, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -40,6 +46,15 @@ impl End {
         match self {
             Self::Pipe(end) => sys::io::read(end.get_ref().as_fd(), buffer),
             Self::Terminal(end) => sys::tty::read_master(end.get_ref().as_fd(), buffer),
+        }
+    }
+
+    /// So many bytes can be read now; of a terminal, which does not tell all that it has, no fewer than
+    /// it can have.
+    fn waiting(&self) -> usize {
+        match self {
+            Self::Pipe(end) => sys::io::bytes_waiting(end.get_ref().as_fd()),
+            Self::Terminal(_) => MOST_IN_TERMINAL,
         }
     }
 

@@ -262,7 +262,7 @@ impl Handler<FdCommand> for PipeWriter {
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
             FdCommand::Resize(size) => self.resize(size),
             // There is nothing to pause.
-            FdCommand::Pause | FdCommand::Resume | FdCommand::Discard => {}
+            FdCommand::Pause | FdCommand::Resume | FdCommand::Reaped | FdCommand::Discard => {}
         }
         // The loop, which is polled when the mailbox is empty, writes what came in one go.
     }
