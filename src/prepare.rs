@@ -9,6 +9,7 @@ use std::sync::Arc;
 use nix::libc;
 
 use crate::check::check;
+use crate::credit::PACKET;
 use crate::environment::{Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
@@ -342,7 +343,7 @@ fn parent_end(fd: i32, purpose: Purpose, end: OwnedFd) -> Result<ParentEnd, Spaw
 
 /// A window that lets something through whatever is asked.
 fn at_least_a_page(window: usize) -> usize {
-    window.max(4096)
+    window.max(PACKET)
 }
 
 /// The child's terminal, as it shall find it.

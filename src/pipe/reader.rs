@@ -14,7 +14,7 @@ use super::buffers::{self, Buffer, LARGE, SMALL};
 use super::target::Target;
 use super::{Closing, End, failed};
 use crate::child::Child;
-use crate::credit::Room;
+use crate::credit::{PACKET, Room};
 use crate::event::CloseReason;
 use crate::port::{FdCommand, Port};
 use crate::sys;
@@ -168,7 +168,7 @@ impl PipeReader {
                 return Poll::Pending;
             }
         };
-        let most = room.min(self.cut_after.unwrap_or(usize::MAX));
+        let most = room.min(self.cut_after.map_or(usize::MAX, |left| left.max(PACKET)));
         let mut buffer = match self.buffer.take() {
             Some(buffer) if buffer.len() == self.buffer_size => buffer,
             _ => buffers::take(self.buffer_size),
@@ -320,8 +320,11 @@ impl PipeReader {
 fn read(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
     let wanted = space.len();
     let result = source.read(space);
-    // A pipe gives all that it has, a terminal does not.
-    let emptied = !source.is_terminal() && result.as_ref().is_ok_and(|count| *count < wanted);
+    let short = result
+        .as_ref()
+        .is_ok_and(|count| (1..wanted).contains(count));
+    // Of a terminal it tells nothing; of a pipe nothing for sure: it may have given a packet of several.
+    let emptied = short && source.waiting() == 0;
     (result, emptied)
 }
 
