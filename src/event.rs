@@ -51,7 +51,9 @@ pub enum CloseReason {
     /// This side closed it by [`abort`](crate::ProcessHandle::abort): the queue was dropped.
     Aborted,
     /// [`ended_timeout`](crate::Command::ended_timeout) ran out while an heir of the dead child
-    /// held the other end, or [`cut_connection`](crate::ProcessHandle::cut_connection) was called.
+    /// held the other end, or a stream was not taken; or
+    /// [`cut_connection`](crate::ProcessHandle::cut_connection) was called. What the pipe held then was
+    /// read; what may have been written later is lost.
     Cut,
     /// Reading or writing failed with this errno.
     Failed {

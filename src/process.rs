@@ -80,7 +80,7 @@ impl Readers {
 /// Starts the actor of one pipe, or puts it to `readers`.
 fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
     let Piped { fd, purpose, end } = piped;
-    let terminal = end.is_terminal();
+    let (terminal, master) = (end.is_terminal(), end.master());
     let child = Arc::clone(child);
     let port = match purpose {
         Purpose::Input => {
@@ -104,7 +104,7 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
             Port::new(fd, Direction::Read, route).fed_from(feed)
         }
     };
-    port.of_terminal(terminal)
+    port.of_terminal(terminal).of_master(master)
 }
 
 impl Actor for Process {

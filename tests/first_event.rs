@@ -274,7 +274,7 @@ fn a_protocol_that_is_blocked_gets_all_when_it_goes_on() {
     run(async {
         let arbiter = Arbiter::new();
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        arbiter.spawn_fn(move || drop(wait.recv()));
+        arbiter.spawn_fn(move || _ = wait.recv());
         let (trace, protocol) = Trace::start_in(&arbiter.handle());
         let child = helper(["spam", "50000"]);
         let process = in_time(child.spawn(&protocol)).await.unwrap();

@@ -4,8 +4,9 @@
 mod common;
 
 use actix_process::{Command, Fd, NoProtocol};
-use common::helper::{helper, packet, pattern};
+use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
+use common::patterns::packet;
 use common::taking::{self, bytes};
 use common::trace::Trace;
 use common::{DEADLINE, eventually, run};

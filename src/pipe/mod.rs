@@ -13,7 +13,7 @@ pub(crate) use writer::PipeWriter;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -40,6 +40,14 @@ pub(crate) enum End {
 impl End {
     pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal(_))
+    }
+
+    /// A terminal's master, without keeping it open.
+    pub(crate) fn master(&self) -> Weak<AsyncFd<OwnedFd>> {
+        match self {
+            Self::Pipe(_) => Weak::new(),
+            Self::Terminal(master) => Arc::downgrade(master),
+        }
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {

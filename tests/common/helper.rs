@@ -16,7 +16,7 @@ use nix::sys::signal::SigSet;
 use super::patterns::write_packets;
 use super::tty;
 
-pub use super::patterns::{counted, digest, packet, pattern};
+pub use super::patterns::{counted, digest, pattern};
 
 /// A command that runs `actions`, one after the other:
 ///
@@ -33,7 +33,7 @@ pub use super::patterns::{counted, digest, packet, pattern};
 /// | `flood FD N` | as `spam`, to FD |
 /// | `count N` | writes N bytes to 1: those of [`counted`]; tells 2 after each 8 KiB how many so far |
 /// | `put FD HEX`, `dribble FD HEX` | writes these bytes to FD, at once or one at a time |
-/// | `packets FD FIRST N` | writes N packets to FD, each as [`packet`] has it, from number FIRST on |
+/// | `packets FD FIRST N` | writes N packets to FD, each as [`packet`](super::patterns::packet) has it, from number FIRST on |
 /// | `drip` | writes to 1, one byte at a time, until nobody reads |
 /// | `chatter` | writes a line to 1 every few milliseconds, until nobody reads |
 /// | `copy FROM TO` | copies descriptor FROM to TO until the end |
