@@ -1,9 +1,10 @@
-//! The clock of `ended_timeout`: how long a dead child's pipes have had nothing to say. Plain data;
+//! The clock of `ended_timeout`: how long a dead child's heirs have held its pipes. Plain data;
 //! whoever changes it arranges for the next ring.
 //!
-//! It runs while the child is reaped and no reader is busy (reading, paused, or waiting for the
-//! protocol). Its time adds up over interruptions, so that an heir which says a little now and
-//! then cannot hold the end for ever.
+//! It runs while the child is reaped and no reader holds it. A reader does while it is paused, and until
+//! it has read what its pipe held at the reap: the child's own last words, for which the protocol may be
+//! slow. What heirs write does not stop it, nor does a protocol that is behind with that: an heir that
+//! floods could hold the end for ever. Its time adds up over interruptions.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -12,18 +13,21 @@ use crate::sync::lock;
 
 #[derive(Debug)]
 pub(crate) struct DrainClock {
-    timeout: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    timeout: Duration,
     reaped: bool,
-    busy: usize,
+    /// How many readers hold it.
+    held: usize,
     elapsed: Duration,
     running_since: Option<Instant>,
     /// A ring is arranged.
     armed: bool,
+    /// It has told that time is up.
+    done: bool,
 }
 
 /// Ring the clock after this time.
@@ -36,69 +40,97 @@ pub(crate) enum Ring {
     Nothing,
     /// It was held up meanwhile: ring again after this time.
     Again(Duration),
-    /// Time is up.
+    /// Time is up. Once.
     Cut,
 }
 
 impl DrainClock {
-    /// Readers start out busy.
+    /// Readers hold it from the start.
     pub(crate) const fn new(timeout: Duration, readers: usize) -> Self {
         Self {
-            timeout,
-            state: Mutex::new(State {
-                reaped: false,
-                busy: readers,
-                elapsed: Duration::ZERO,
-                running_since: None,
-                armed: false,
-            }),
+            state: Mutex::new(State::new(timeout, readers)),
         }
     }
 
     pub(crate) fn reaped(&self) -> RingAfter {
-        self.change(|state| state.reaped = true)
+        lock(&self.state).reaped(Instant::now())
     }
 
-    /// A reader waits for data, or has closed.
-    pub(crate) fn reader_idle(&self) -> RingAfter {
-        self.change(|state| state.busy = state.busy.saturating_sub(1))
+    /// A reader is paused.
+    pub(crate) fn hold(&self) -> RingAfter {
+        lock(&self.state).hold(Instant::now())
     }
 
-    /// A reader has data, or is held up by the protocol.
-    pub(crate) fn reader_busy(&self) -> RingAfter {
-        self.change(|state| state.busy += 1)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) -> RingAfter {
-        let mut state = lock(&self.state);
-        change(&mut state);
-        let runs = state.reaped && state.busy == 0;
-        match (runs, state.running_since) {
-            (true, None) => state.running_since = Some(Instant::now()),
-            (false, Some(since)) => {
-                state.elapsed += since.elapsed();
-                state.running_since = None;
-            }
-            _ => {}
-        }
-        if state.running_since.is_none() || state.armed {
-            return None;
-        }
-        state.armed = true;
-        Some(self.timeout.saturating_sub(state.elapsed))
+    /// A reader has read what its pipe held at the reap, and is not paused; or it has closed.
+    pub(crate) fn release(&self) -> RingAfter {
+        lock(&self.state).release(Instant::now())
     }
 
     pub(crate) fn ring(&self) -> Ring {
-        let mut state = lock(&self.state);
-        state.armed = false;
-        let Some(since) = state.running_since else {
+        lock(&self.state).ring(Instant::now())
+    }
+}
+
+impl State {
+    const fn new(timeout: Duration, readers: usize) -> Self {
+        Self {
+            timeout,
+            reaped: false,
+            held: readers,
+            elapsed: Duration::ZERO,
+            running_since: None,
+            armed: false,
+            done: false,
+        }
+    }
+
+    fn reaped(&mut self, now: Instant) -> RingAfter {
+        self.reaped = true;
+        self.settle(now)
+    }
+
+    fn hold(&mut self, now: Instant) -> RingAfter {
+        self.held += 1;
+        self.settle(now)
+    }
+
+    fn release(&mut self, now: Instant) -> RingAfter {
+        self.held = self.held.saturating_sub(1);
+        self.settle(now)
+    }
+
+    /// Starts or stops after a change.
+    fn settle(&mut self, now: Instant) -> RingAfter {
+        let runs = self.reaped && self.held == 0;
+        match (runs, self.running_since) {
+            (true, None) => self.running_since = Some(now),
+            (false, Some(since)) => {
+                self.elapsed += now.saturating_duration_since(since);
+                self.running_since = None;
+            }
+            _ => {}
+        }
+        if !runs || self.armed || self.done {
+            return None;
+        }
+        self.armed = true;
+        Some(self.timeout.saturating_sub(self.elapsed))
+    }
+
+    fn ring(&mut self, now: Instant) -> Ring {
+        self.armed = false;
+        let Some(since) = self.running_since else {
             return Ring::Nothing;
         };
-        let elapsed = state.elapsed + since.elapsed();
+        let elapsed = self.elapsed + now.saturating_duration_since(since);
+        if self.done {
+            return Ring::Nothing;
+        }
         if elapsed >= self.timeout {
+            self.done = true;
             return Ring::Cut;
         }
-        state.armed = true;
+        self.armed = true;
         Ring::Again(self.timeout - elapsed)
     }
 }
@@ -107,27 +139,121 @@ impl DrainClock {
 mod tests {
     use super::*;
 
-    #[test]
-    fn runs_only_while_the_child_is_reaped_and_every_reader_waits() {
-        let clock = DrainClock::new(Duration::from_secs(60), 2);
-        assert_eq!(clock.reader_idle(), None);
-        assert_eq!(clock.reader_idle(), None);
-        assert_eq!(clock.reader_busy(), None);
-        assert_eq!(clock.reaped(), None);
-        assert_eq!(clock.ring(), Ring::Nothing);
-        assert!(clock.reader_idle().is_some());
-        // Armed once; an interruption does not arm it again before the ring.
-        assert_eq!(clock.reader_busy(), None);
-        assert_eq!(clock.reader_idle(), None);
-        assert!(matches!(clock.ring(), Ring::Again(_)));
-        assert_eq!(clock.reader_busy(), None);
-        assert_eq!(clock.ring(), Ring::Nothing);
+    const SECOND: Duration = Duration::from_secs(1);
+    const TIMEOUT: u32 = 2;
+    const READERS: usize = 2;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Reaped,
+        /// Of a reader: it releases the clock if it holds it, and holds it if not.
+        Turn(usize),
+        /// A second passes, and what is due rings.
+        Second,
+    }
+
+    /// A clock, what arranges its rings, and what it must say by the rule alone.
+    struct Model {
+        clock: State,
+        now: Instant,
+        ring_at: Option<Instant>,
+        reaped: bool,
+        holds: [bool; READERS],
+        counted: u32,
+        cut: bool,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            Self {
+                clock: State::new(TIMEOUT * SECOND, READERS),
+                now: Instant::now(),
+                ring_at: None,
+                reaped: false,
+                holds: [true; READERS],
+                counted: 0,
+                cut: false,
+            }
+        }
+
+        fn runs(&self) -> bool {
+            self.reaped && self.holds == [false; READERS]
+        }
+
+        fn arrange(&mut self, ring_after: RingAfter, steps: &[Step]) {
+            if let Some(after) = ring_after {
+                assert_eq!(self.ring_at, None, "two rings: {steps:?}");
+                self.ring_at = Some(self.now + after);
+            }
+        }
+
+        fn take(&mut self, step: Step, steps: &[Step]) {
+            match step {
+                Step::Reaped => {
+                    self.reaped = true;
+                    let ring = self.clock.reaped(self.now);
+                    self.arrange(ring, steps);
+                }
+                Step::Turn(reader) => {
+                    let holds = !self.holds[reader];
+                    self.holds[reader] = holds;
+                    let ring = match holds {
+                        true => self.clock.hold(self.now),
+                        false => self.clock.release(self.now),
+                    };
+                    self.arrange(ring, steps);
+                }
+                Step::Second => {
+                    self.now += SECOND;
+                    self.counted += u32::from(self.runs());
+                }
+            }
+            if self.ring_at.is_some_and(|at| at <= self.now) {
+                self.ring_at = None;
+                match self.clock.ring(self.now) {
+                    Ring::Nothing => {}
+                    Ring::Again(after) => self.arrange(Some(after), steps),
+                    Ring::Cut => {
+                        assert!(!self.cut, "two cuts: {steps:?}");
+                        self.cut = true;
+                    }
+                }
+            }
+            // It cuts when the time that counts is up: not before, and then at once, unless it stands.
+            match self.counted >= TIMEOUT {
+                false => assert!(!self.cut, "too early: {steps:?}"),
+                true => assert!(self.cut || !self.runs(), "too late: {steps:?}"),
+            }
+        }
+    }
+
+    fn explore(steps: &mut Vec<Step>, left: usize) -> usize {
+        let mut model = Model::new();
+        for step in steps.iter() {
+            model.take(*step, steps);
+        }
+        let mut runs = usize::from(model.cut);
+        if left > 0 {
+            for step in [Step::Reaped, Step::Turn(0), Step::Turn(1), Step::Second] {
+                steps.push(step);
+                runs += explore(steps, left - 1);
+                steps.pop();
+            }
+        }
+        runs
     }
 
     #[test]
-    fn cuts_when_the_time_is_up() {
+    fn in_every_order_it_cuts_after_the_time_that_counts() {
+        let cuts = explore(&mut Vec::new(), 8);
+        assert!(cuts > 1_000, "{cuts} orders came to a cut");
+    }
+
+    #[test]
+    fn no_time_at_all_is_up_at_once() {
         let clock = DrainClock::new(Duration::ZERO, 0);
         assert_eq!(clock.reaped(), Some(Duration::ZERO));
         assert_eq!(clock.ring(), Ring::Cut);
+        assert_eq!(clock.ring(), Ring::Nothing);
     }
 }

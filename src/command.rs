@@ -308,16 +308,22 @@ impl Command {
     /// Closes what pipes remain open when the child has been dead for `timeout` and its heirs
     /// (grandchildren that hold its pipes) had nothing more to say.
     ///
-    /// The clock runs while the child is reaped and all its readers wait for data; never while
-    /// one is paused or waits for the protocol. At the deadline what the pipes hold is read and
-    /// delivered, then they close with [`CloseReason::Cut`](crate::CloseReason::Cut), and
-    /// `ProcessEnded` comes. Without it, `ProcessEnded` waits for the last heir.
+    /// The clock runs while the child is reaped, but not while a descriptor is paused, nor before all
+    /// that a protocol's pipe held at the reap was read: a protocol may be slow with the child's own last
+    /// words. Time in which heirs write, however much, counts, and so does time in which a protocol is
+    /// behind with that. At the deadline what the pipes hold is read and delivered, and nothing that is
+    /// written later; they close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded`
+    /// comes. Without it, `ProcessEnded` waits for the last heir.
+    ///
+    /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
+    /// [`cut_connection`](crate::ProcessHandle::cut_connection).
     pub fn ended_timeout(self, timeout: Duration) -> Self {
         self.edit(|spec| spec.ended_timeout = Some(timeout))
     }
 
     /// How many bytes of one descriptor may be on their way to the protocol before its reader
-    /// stops: at least 4096, by default 1 MiB. [`Fd::window`] sets it for one descriptor.
+    /// stops: at least 4096, by default 1 MiB. It also stops while less than 4096 bytes are left of it, lest
+    /// it cut a packet of a pipe in packet mode. [`Fd::window`] sets it for one descriptor.
     pub fn window(self, bytes: usize) -> Self {
         self.edit(|spec| spec.window = bytes)
     }

@@ -15,6 +15,10 @@ use crate::sync::lock;
 /// At most this many messages of one descriptor are on their way.
 pub(crate) const WINDOW_MESSAGES: usize = 64;
 
+/// A read that is offered less would cut a packet of a pipe in packet mode, whose rest the kernel throws
+/// away: the child may set O_DIRECT on its end. (The kernel's PIPE_BUF.)
+pub(crate) const PACKET: usize = 4096;
+
 /// What one descriptor has on its way to the protocol.
 ///
 /// The usual message costs it two atomic additions; the lock is for a reader that waits, and for the
@@ -83,7 +87,7 @@ impl Flow {
 /// What is looked at when a reader waits, or a turn is counted. The marks are changed under its lock.
 #[derive(Debug, Default)]
 struct Pause {
-    /// The window was found full, and opens again at half.
+    /// The window was found full, and opens again at half, or where there is room for a packet.
     full: bool,
     /// For a protocol that gives no sign of its turns: since the window was last empty.
     turn: Turn,
@@ -121,6 +125,7 @@ impl Window {
         Self::with_inbox(limit, None)
     }
 
+    /// `limit` is at least [`PACKET`].
     fn with_inbox(limit: usize, inbox: Option<Arc<Inbox>>) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -130,9 +135,10 @@ impl Window {
         })
     }
 
-    /// The largest read: a quarter of the window, so that reading and handling overlap.
+    /// The largest read: a quarter of the window, so that reading and handling overlap; no less than a
+    /// packet.
     pub(crate) fn largest_read(&self) -> usize {
-        self.limit / 4
+        (self.limit / 4).max(PACKET)
     }
 
     /// What may be read now. Pending: the task is woken when it is worth reading on. For one task.
@@ -171,7 +177,7 @@ impl Window {
     fn room(&self, flow: Flow) -> Option<Room> {
         let bytes = self.limit.saturating_sub(flow.bytes());
         let messages = WINDOW_MESSAGES.saturating_sub(flow.messages());
-        (bytes > 0 && messages > 0).then(|| Room {
+        (bytes >= PACKET && messages > 0).then(|| Room {
             bytes: bytes.min(self.largest_read()),
             messages,
         })
@@ -209,7 +215,8 @@ impl Window {
             pause.turn = Turn::default();
             done |= Flow::COUNTING;
         }
-        if flow.bytes() <= self.limit / 2 && flow.messages() <= WINDOW_MESSAGES / 2 {
+        let opens = flow.bytes() <= self.limit / 2 && flow.messages() <= WINDOW_MESSAGES / 2;
+        if opens && self.room(flow).is_some() {
             pause.full = false;
         }
         let mut waiter = None;
@@ -240,6 +247,8 @@ impl Drop for Credit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::inbox::{TURN_MESSAGES, TURN_TIME};
 
@@ -252,17 +261,36 @@ mod tests {
 
     #[test]
     fn stops_at_the_window_and_goes_on_at_half() {
-        let window = Window::new(8192, Arc::default());
+        let window = Window::new(32768, Arc::default());
         let mut credits: Vec<Credit> = Vec::new();
         while let Some(bytes) = room(&window) {
-            assert!(bytes <= 2048);
+            assert_eq!(bytes, 8192);
             credits.push(window.charge(bytes));
         }
         assert_eq!(credits.len(), 4);
         credits.pop();
         assert_eq!(room(&window), None);
         credits.pop();
-        assert_eq!(room(&window), Some(2048));
+        assert_eq!(room(&window), Some(8192));
+    }
+
+    #[test]
+    fn a_read_is_never_offered_less_than_a_packet_may_be_long() {
+        for limit in [4096, 4097, 8191, 8192, 12_000, 1 << 20] {
+            let window = Window::new(limit, Arc::default());
+            let mut credits = VecDeque::new();
+            for step in 0..1_000 {
+                match room(&window) {
+                    Some(bytes) => {
+                        assert!(bytes >= 4096, "{bytes} of {limit}");
+                        credits.push_back(window.charge(1 + step * 61 % 4096));
+                    }
+                    None => drop(credits.pop_front().expect("an empty window has room")),
+                }
+                let flow = Flow(window.flow.load(Ordering::SeqCst));
+                assert!(flow.bytes() <= limit, "{flow:?} of {limit}");
+            }
+        }
     }
 
     #[test]

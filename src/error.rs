@@ -349,14 +349,23 @@ pub enum ResizeError {
     NoTerminal,
     /// The terminal is closed: by us, or because the child closed its end.
     Closed,
+    /// The kernel refused it.
+    Failed {
+        /// The kernel's error number.
+        errno: i32,
+    },
 }
 
 impl fmt::Display for ResizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoTerminal => "the child has no terminal",
-            Self::Closed => "the terminal is closed",
-        })
+        match self {
+            Self::NoTerminal => f.write_str("the child has no terminal"),
+            Self::Closed => f.write_str("the terminal is closed"),
+            Self::Failed { errno } => {
+                let error = io::Error::from_raw_os_error(*errno);
+                write!(f, "cannot set the terminal's size: {error}")
+            }
+        }
     }
 }
 

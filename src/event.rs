@@ -9,7 +9,7 @@ use crate::status::ExitStatus;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {
-    /// The child runs. First of all, once.
+    /// The child runs. First of all, once. What it writes is read when this was handled.
     ConnectionMade,
     /// The child, or an heir of its pipe, wrote to `fd`.
     ChildDataReceived {
@@ -51,7 +51,9 @@ pub enum CloseReason {
     /// This side closed it by [`abort`](crate::ProcessHandle::abort): the queue was dropped.
     Aborted,
     /// [`ended_timeout`](crate::Command::ended_timeout) ran out while an heir of the dead child
-    /// held the other end, or [`cut_connection`](crate::ProcessHandle::cut_connection) was called.
+    /// held the other end, or a stream was not taken; or
+    /// [`cut_connection`](crate::ProcessHandle::cut_connection) was called. What the pipe held then was
+    /// read; what may have been written later is lost.
     Cut,
     /// Reading or writing failed with this errno.
     Failed {

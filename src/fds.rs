@@ -65,7 +65,11 @@ impl Fd {
     /// told of its close only.
     ///
     /// What comes before it is taken waits, up to its [`window`](Self::window) and 64 pieces: a
-    /// child that writes more to a stream that nobody takes blocks, and its end is not noticed.
+    /// child that writes more to a stream that nobody takes blocks, and its end is not noticed: `ended()`
+    /// waits until somebody takes it or drops it, or it is cut by
+    /// [`cut_connection`](crate::ProcessHandle::cut_connection) or the
+    /// [`ended_timeout`](crate::Command::ended_timeout). A cut puts what the pipe holds into the stream,
+    /// beyond its window, where it can be taken later; so nothing is lost that was written before.
     #[must_use]
     pub const fn stream() -> Self {
         Self::new(Kind::Stream)

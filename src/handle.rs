@@ -20,7 +20,7 @@ use crate::winsize::PtySize;
 ///
 /// A handle that is kept costs no descriptor. Writing, closing, pausing and resuming are messages:
 /// they return at once, and those for one descriptor run in the order in which they were given.
-/// Signals are sent by the calling thread, at once: they do not wait for what is queued to be
+/// Signals and sizes are set by the calling thread, at once: they do not wait for what is queued to be
 /// written. After the end commands do nothing, or say so where they can fail.
 ///
 /// ```
@@ -183,8 +183,13 @@ impl ProcessHandle {
     ///
     /// For a child that is dead while an heir of its pipes lives on, in
     /// [`process_exited`](crate::ProcessProtocol::process_exited): `ProcessEnded` follows. It is
-    /// what [`ended_timeout`](crate::Command::ended_timeout) does at its deadline. A paused
-    /// descriptor is cut when it is resumed.
+    /// what [`ended_timeout`](crate::Command::ended_timeout) does at its deadline.
+    ///
+    /// What a protocol's pipe holds now waits for the protocol as ever: for a paused descriptor until it
+    /// is resumed, for one whose window is full until something was handled. What a
+    /// [stream](crate::Fd::stream)'s pipe holds goes to the stream at once, beyond its window, whether or
+    /// not somebody takes it, and can still be taken after the end. To close without waiting for anybody,
+    /// and to lose what was not read, there is [`lose_connection`](Self::lose_connection).
     pub fn cut_connection(&self) {
         self.child.cut();
     }
@@ -196,15 +201,16 @@ impl ProcessHandle {
         }
     }
 
-    /// Gives the window of the child's terminal another size; its foreground processes get
-    /// SIGWINCH if it differs.
+    /// Gives the window of the child's terminal another size, before it returns; its foreground
+    /// processes get SIGWINCH if it differs.
     ///
     /// # Errors
     ///
     /// [`ResizeError::NoTerminal`] without a [`pty`](crate::Command::pty),
-    /// [`ResizeError::Closed`] after a close from either side.
+    /// [`ResizeError::Closed`] after a close from either side, [`ResizeError::Failed`] if the kernel
+    /// refuses it.
     pub fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
-        // Its writing half takes it.
+        // Both halves have the same master.
         match self.child.port(0) {
             Some(port) => port.resize(size),
             None => Err(ResizeError::NoTerminal),
@@ -275,7 +281,9 @@ impl ProcessHandle {
     }
 
     /// Stops reading all descriptors, so that the child blocks when their pipes are full. At most
-    /// what is on its way already arrives. A paused descriptor does not notice its end either.
+    /// what is on its way already arrives: nothing, if this is called in
+    /// [`connection_made`](crate::ProcessProtocol::connection_made); of a [stream](crate::Fd::stream)
+    /// what it holds. A paused descriptor does not notice its end either.
     pub fn pause_producing(&self) {
         self.send_to_readers(|| FdCommand::Pause);
     }
@@ -323,6 +331,13 @@ impl ProcessHandle {
     }
 
     /// Resolves when `ProcessEnded` was queued: the child was reaped and all its pipes are closed.
+    ///
+    /// **What keeps it waiting**: an heir that holds a pipe (see
+    /// [`ended_timeout`](crate::Command::ended_timeout)); a pipe to the child's standard input, for a child
+    /// that reads it to the end (see [`sink`](Self::sink)); a paused descriptor; a
+    /// [stream](crate::Fd::stream) that nobody takes; and a protocol that does not handle its events. So a
+    /// protocol actor must not wait for it in `ctx.wait`, nor in a handler's future that keeps its first
+    /// event: it would wait for itself.
     ///
     /// # Errors
     ///

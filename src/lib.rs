@@ -57,7 +57,9 @@
 //! # Delivery rules
 //!
 //! 1. [`ConnectionMade`](ProcessEvent::ConnectionMade) is first, once; never after a failed or
-//!    cancelled spawn.
+//!    cancelled spawn. What the child writes for its protocol is read when that has handled it, so what is
+//!    paused or closed there is so before the first byte. (A [stream](Fd::stream) is read from the spawn
+//!    on: what it holds waits to be taken.)
 //! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
 //!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
 //!    status.
@@ -71,7 +73,8 @@
 //! 6. Events never run inside the call that spawns: they are messages.
 //! 7. What is on its way from one descriptor to its protocol is bounded by a
 //!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages; a
-//!    [stream](Fd::stream) that is not polled holds no more than that either. Each returns its
+//!    [stream](Fd::stream) that is not polled holds no more than that either, and after a cut what its
+//!    pipe held besides. Each returns its
 //!    share when its handler has run, so a slow protocol blocks its child, not its arbiter, and
 //!    memory stays flat. And the arbiter of a flooded protocol gets its turn: after 64 messages, or
 //!    2 ms of them, the readers wait until the protocol has caught up.
@@ -93,11 +96,13 @@
 //!     its children's next event.
 //! 12. A spawn that fails, in whatever way, leaks nothing: no descriptor, no zombie, no thread, no
 //!     running child.
-//! 13. The clock of [`ended_timeout`](Command::ended_timeout) (none unless set) counts only time in
-//!     which the child is reaped and all readers have caught up and merely wait for the end. At the
-//!     deadline what the pipes hold is read and delivered first; time that is paused or waits for
-//!     the protocol never counts; queued writes are dropped; the descriptors that were cut are
-//!     closed with [`CloseReason::Cut`].
+//! 13. The clock of [`ended_timeout`](Command::ended_timeout) (none unless set) counts the time in which
+//!     the child is reaped, no descriptor is paused, and the protocol's readers have read what their pipes
+//!     held at the reap. Heirs that write on do not stop it. At the deadline what the pipes hold is read
+//!     and delivered first, and nothing that is written later; queued writes are dropped; the descriptors
+//!     that were cut are closed with [`CloseReason::Cut`]. A protocol that is slow, or keeps its messages,
+//!     is waited for with what it is to get; a [stream](Fd::stream) is not: it takes what its pipe holds
+//!     beyond its window, for whoever comes.
 //!
 //! # Caveats
 //!
@@ -114,6 +119,8 @@
 //! - The pipe of a child that writes much grows, and its pages are moved out of it before they are
 //!   copied. A child that puts its own memory into the pipe (`vmsplice`) must not reuse it because
 //!   the pipe has room again. A [`window`](Command::window) below 1 MiB leaves that pipe as it is.
+//! - A child that makes its output a packet pipe (`O_DIRECT`) does so before it writes: of packets that
+//!   wait behind other bytes the kernel gives a reader only as much as it has room for.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
@@ -156,6 +163,7 @@ mod event;
 mod explain;
 mod fds;
 mod feed;
+mod gate;
 mod handle;
 mod home;
 mod id;

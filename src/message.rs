@@ -13,7 +13,10 @@ use crate::handle::ProcessHandle;
 ///
 /// Most actors implement [`ProcessProtocol`](crate::ProcessProtocol) and never see it. An actor
 /// that handles it itself returns the flow control's credit by dropping the message; one that
-/// works on in a future moves the message into that future, to let the child wait:
+/// works on in a future moves the whole message into that future, to let the child wait (a block that
+/// names only fields of it captures only these). The first event holds the same way: what the child
+/// writes is read when the message of [`ConnectionMade`](ProcessEvent::ConnectionMade) was dropped, and
+/// never while it is kept.
 ///
 /// ```
 /// use actix::prelude::*;
@@ -70,8 +73,8 @@ enum Share {
 
 /// Held by the first and the last event until they are handled.
 ///
-/// The first: a protocol that dies before it handled it loses its child, though no watch runs in
-/// its context yet. The last: an actor whose last address drops stops with what is in its mailbox
+/// The first: what the child writes is read when the protocol has handled it, and a protocol that dies
+/// before that loses its child, though no watch runs in its context yet. The last: an actor whose last address drops stops with what is in its mailbox
 /// if it had just found that empty, so the address stays until the event is handled.
 struct Receipt {
     outlet: Arc<dyn Outlet>,
@@ -83,6 +86,8 @@ impl Drop for Receipt {
         if !self.outlet.is_connected() {
             self.child.orphan("its protocol is gone");
         }
+        // The last event finds it open.
+        self.child.gate.open();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::libc;
 
+use crate::credit::PACKET;
 use crate::error::{SpawnError, SpawnStep};
 use crate::fds::{Fd, Kind};
 use crate::moved::Moved;
@@ -206,7 +207,7 @@ fn parent_end(fd: i32, purpose: Purpose, end: OwnedFd) -> Result<ParentEnd, Spaw
 
 /// A window that lets something through whatever is asked.
 fn at_least_a_page(window: usize) -> usize {
-    window.max(4096)
+    window.max(PACKET)
 }
 
 /// Makes what was made for the child the child's user's, who could not open it by name otherwise

@@ -1,16 +1,20 @@
 //! The way from the handle to the actor of one piped descriptor.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
+use tokio::io::unix::AsyncFd;
 
 use crate::backlog::{Backlog, ProducerKind, SinkId, Tell};
 use crate::error::{ProducerError, ResizeError, WriteError};
 use crate::feed::Feed;
 use crate::sync::lock;
+use crate::sys;
 use crate::winsize::PtySize;
 
 /// What the actor of a descriptor is told. No `Debug`: it carries what is written.
@@ -27,11 +31,14 @@ pub(crate) enum FdCommand {
     Resume,
     /// Take what the pipe holds, then close. A writer drops its queue.
     Cut,
+    /// The child is reaped: what the pipe holds now is its own. Only where a clock is to know.
+    Reaped,
     /// The child's owner is gone: close.
     Orphan,
     /// Read on, but throw it away: the other half of a terminal is being flushed.
     Discard,
-    /// A terminal's window has another size.
+    /// A terminal's window has another size. Only a recorder is told: the size of a real one is set at
+    /// the call.
     Resize(PtySize),
 }
 
@@ -68,6 +75,8 @@ pub(crate) struct Port {
     direction: Direction,
     /// One half of a terminal, which cannot be closed without the other.
     terminal: bool,
+    /// Its master, for as long as somebody has it open.
+    master: Weak<AsyncFd<OwnedFd>>,
     /// Shut while the descriptor is paused, and for good when it is to be closed: stops a reader at
     /// once, on whatever thread it is in the middle of its reads. A command waits until it looks into
     /// its mailbox.
@@ -91,6 +100,7 @@ impl Port {
             fd,
             direction,
             terminal: false,
+            master: Weak::new(),
             shut: AtomicBool::new(false),
             feed: None,
             state: Mutex::new(State {
@@ -111,6 +121,12 @@ impl Port {
     /// As one half of a terminal.
     pub(crate) const fn of_terminal(mut self, terminal: bool) -> Self {
         self.terminal = terminal;
+        self
+    }
+
+    /// With the terminal's master.
+    pub(crate) fn of_master(mut self, master: Weak<AsyncFd<OwnedFd>>) -> Self {
+        self.master = master;
         self
     }
 
@@ -313,9 +329,18 @@ impl Port {
         if !self.terminal {
             return Err(ResizeError::NoTerminal);
         }
+        // Under the lock, so that a master which is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
-        let route = state.route.as_ref().ok_or(ResizeError::Closed)?;
-        route.send(self.fd, FdCommand::Resize(size));
+        match (&state.route, self.master.upgrade()) {
+            (Some(route @ Route::Recorder(_)), _) => route.send(self.fd, FdCommand::Resize(size)),
+            (Some(Route::Actor(_)), Some(master)) => {
+                let failed = |error: io::Error| ResizeError::Failed {
+                    errno: error.raw_os_error().unwrap_or(0),
+                };
+                sys::tty::set_size(master.get_ref().as_fd(), size).map_err(failed)?;
+            }
+            _ => return Err(ResizeError::Closed),
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 
 use crate::child::Child;
 use crate::credit::Window;
@@ -51,20 +51,36 @@ impl Drop for Owner {
 }
 
 impl Process {
-    /// Starts the actors of `child` on this arbiter, and gives the child's record the ways to them.
-    /// They do not run before the arbiter turns.
-    pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> Addr<Self> {
-        let ports = pipes.into_iter().map(|piped| start_pipe(child, piped));
+    /// Makes the actors of `child` on this arbiter, and gives the child's record the ways to them.
+    /// They do not run before the arbiter turns; those that read are still to be started.
+    pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> (Addr<Self>, Readers) {
+        let mut readers = Readers(Vec::new());
+        let ports = pipes
+            .into_iter()
+            .map(|piped| open(child, piped, &mut readers));
         child.set_ports(ports.collect());
         let owner = Owner(Arc::clone(child));
-        Self { owner }.start()
+        (Self { owner }.start(), readers)
     }
 }
 
-/// Starts the actor of one pipe.
-fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
+/// The actors that will read, with their mailboxes.
+pub(crate) struct Readers(Vec<(Context<PipeReader>, PipeReader)>);
+
+impl Readers {
+    /// Once `ConnectionMade` is queued: a protocol that waits on this arbiter has its turn before them,
+    /// and so they find the gate open.
+    pub(crate) fn start(self) {
+        for (mailbox, reader) in self.0 {
+            mailbox.run(reader);
+        }
+    }
+}
+
+/// Starts the actor of one pipe, or puts it to `readers`.
+fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
     let Piped { fd, purpose, end } = piped;
-    let terminal = end.is_terminal();
+    let (terminal, master) = (end.is_terminal(), end.master());
     let child = Arc::clone(child);
     let port = match purpose {
         Purpose::Input => {
@@ -81,11 +97,14 @@ fn start_pipe(child: &Arc<Child>, piped: Piped) -> Port {
                 }
                 (None, None) => Target::Nobody,
             };
-            let reader = PipeReader::new(child, fd, end, target).start();
-            Port::new(fd, Direction::Read, Route::Actor(reader.recipient())).fed_from(feed)
+            let mailbox = Context::new();
+            let route = Route::Actor(mailbox.address().recipient());
+            let reader = PipeReader::new(child, fd, end, target);
+            readers.0.push((mailbox, reader));
+            Port::new(fd, Direction::Read, route).fed_from(feed)
         }
     };
-    port.of_terminal(terminal)
+    port.of_terminal(terminal).of_master(master)
 }
 
 impl Actor for Process {

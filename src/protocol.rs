@@ -62,6 +62,9 @@ use crate::sync::lock;
 #[allow(unused_variables)]
 pub trait ProcessProtocol: Actor {
     /// The child runs. First of all callbacks, once. Anything may follow.
+    ///
+    /// What the child writes is read when this has returned: descriptors that are paused or closed here
+    /// give no byte before they are resumed, however quick the child is.
     fn connection_made(&mut self, process: &ProcessHandle, ctx: &mut Self::Context) {}
 
     /// The child wrote to `fd`. Any number of times; never after that descriptor's

@@ -87,7 +87,7 @@ impl Recorder {
             FdCommand::Resize(size) => Recorded::Resize(size),
             // The reading half of a terminal, in `lose_connection`.
             FdCommand::Discard => Recorded::Close { fd },
-            FdCommand::Orphan => return,
+            FdCommand::Reaped | FdCommand::Orphan => return,
         };
         lock(&self.commands).push(recorded);
     }

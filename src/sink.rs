@@ -28,7 +28,14 @@ impl ProcessHandle {
     ///
     /// Any number of sinks, and the handle's own writes, may share a descriptor: what is queued
     /// is theirs together, and written in the order in which it was queued. So beyond the 64 KiB
-    /// each sink adds one item at most. Dropping a sink closes nothing.
+    /// each sink adds one item at most.
+    ///
+    /// **Dropping a sink closes nothing**, since others may share its descriptor: `close` it, or call
+    /// [`close_stdin`](Self::close_stdin) (for any descriptor
+    /// [`close_child_fd`](Self::close_child_fd)), when the input is complete. **A child that reads its input
+    /// to the end waits for that**, and so does `ended()`: standard input is a pipe unless the command says
+    /// otherwise, also for a child that gets nothing. For such a one use
+    /// `command.stdin(Fd::null())`.
     ///
     /// ```
     /// use actix_process::{Bytes, Command, NoProtocol};
@@ -57,6 +64,11 @@ impl ProcessHandle {
 }
 
 /// A descriptor of a child that we write, as a sink of bytes.
+///
+/// **Dropping it closes nothing** (dropping an [`FdStream`](crate::FdStream) does): the child sees no end of
+/// its input before `close`, [`close_stdin`](ProcessHandle::close_stdin) or
+/// [`lose_connection`](ProcessHandle::lose_connection). Code that takes a writer and drops it when it is done
+/// needs one of them afterwards.
 ///
 /// Its errors are the handle's: [`WriteError::Closed`] after a close from either side, also when a
 /// flush or a close finds that the child closed its end before all was written;

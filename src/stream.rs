@@ -55,8 +55,10 @@ impl ProcessHandle {
 /// read; it ends when the descriptor is closed, and never fails: the protocol is told why.
 ///
 /// The child waits while the stream is not polled: what it has written but nobody took is bounded
-/// by the descriptor's [`window`](crate::Fd::window). Dropping the stream closes the descriptor;
-/// what was not taken is lost.
+/// by the descriptor's [`window`](crate::Fd::window), and after a
+/// [cut](crate::ProcessHandle::cut_connection) by what its pipe held besides. While it is kept and not
+/// polled, even by the one who waits for `ended()`, the child's end does not come, unless it is cut.
+/// Dropping the stream closes the descriptor; what was not taken is lost.
 #[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {

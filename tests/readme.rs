@@ -339,7 +339,7 @@ variants! {
     ProducerCommand { Resume Pause Stop }
     ProducerError { NotWritable Closed AlreadyRegistered }
     ProducerKind { Push Pull }
-    ResizeError { NoTerminal Closed }
+    ResizeError { NoTerminal Closed Failed }
     StreamError { NotStream Taken }
     SpawnStep { Invalid Fds Pty Identity Limits Cwd Clone Exec Register }
     WriteError { NotWritable Closed }

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{
-    CloseReason, Command, Fd, FdStream, NoProtocol, OnOrphaned, ProcessEvent, ProcessHandle,
-    Signal, SpawnStep,
+    CloseReason, Command, Fd, FdStream, NoProtocol, OnOrphaned, ProcessHandle, Signal, SpawnStep,
 };
-use common::helper::{helper, pattern};
+use common::helper::{counted, helper, pattern};
 use common::isolated::isolated;
 use common::taking::{bytes, next};
-use common::trace::{Die, Trace, Tracer};
+use common::trace::{Die, Trace, Tracer, data_of};
 use common::{eventually, run, start_all_threads};
 
 /// A child whose standard output is a stream.
@@ -117,43 +116,67 @@ fn an_ended_timeout_cuts_an_idle_heir_of_a_stream_that_nobody_took() {
     });
 }
 
+/// How a child with a stream that nobody takes comes to its end.
+#[derive(Debug, Clone, Copy)]
+enum Cutter {
+    Call,
+    Timeout,
+}
+
 #[test]
-fn an_ended_timeout_does_not_count_what_waits_for_the_take() {
+fn the_end_waits_for_nobody_to_take_a_stream_once_it_was_cut() {
     run(async {
-        // What the heir writes fits into the pipe, so it is there when the child exits.
-        let command = helper([
-            "leave", "6", "spam", "40000", "tell", "2", "written", "pause", "take", "0", "1",
-        ]);
-        let command = command.stdout(Fd::stream().window(4096));
-        let (trace, _, process) = spawn(command.ended_timeout(TIMEOUT)).await;
-        trace.output(&process, 2, "written").await;
-        process.write("x").unwrap();
-        trace.exited(&process).await;
-        // Long enough for a clock that counts it.
-        actix_rt::time::sleep(10 * TIMEOUT).await;
-        assert!(
-            !trace.of(&process).iter().any(is_lost),
-            "cut while data wait"
-        );
-        let mut taken = bytes(process.take_stream(1).unwrap()).await;
-        let history = trace.ended(&process).await;
-        history.assert_rules(&[0, 1, 2]);
-        assert_eq!(history.closes()[&1], CloseReason::Cut);
-        // The child's line is somewhere among what the heir wrote.
-        let begin = taken.windows(5).position(|five| five == b"held ").unwrap();
-        let length = taken[begin..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .unwrap()
-            + 1;
-        let held: Vec<u8> = taken.drain(begin..begin + length).collect();
-        assert!(taken == pattern(40_000), "{} bytes", taken.len());
-        kill_heir(&held);
+        for cutter in [Cutter::Call, Cutter::Timeout] {
+            for taken in [false, true] {
+                let command = streaming(&["count", "50000000"]);
+                let command = match cutter {
+                    Cutter::Call => command,
+                    Cutter::Timeout => command.ended_timeout(TIMEOUT),
+                };
+                let (trace, _, process) = spawn(command).await;
+                let held = taken.then(|| process.take_stream(1).unwrap());
+                held_up(&trace, &process).await;
+                process.kill().unwrap();
+                trace.exited(&process).await;
+                if let Cutter::Call = cutter {
+                    process.cut_connection();
+                }
+                let history = trace.ended(&process).await;
+                history.assert_rules(&[0, 1, 2]);
+                assert_eq!(history.closes()[&1], CloseReason::Cut, "{cutter:?}");
+                // All that it wrote can still be taken: a piece more than it said, at most.
+                let written = progress(&trace, &process);
+                let stream = held.unwrap_or_else(|| process.take_stream(1).unwrap());
+                let all = bytes(stream).await;
+                assert!(all.len() >= written, "{} of {written} bytes", all.len());
+                assert!(all.len() <= written + 8192, "{} of {written}", all.len());
+                assert!(all == counted(0, all.len().next_multiple_of(8))[..all.len()]);
+            }
+        }
     });
 }
 
-fn is_lost(event: &ProcessEvent) -> bool {
-    matches!(event, ProcessEvent::ChildConnectionLost { .. })
+/// How much a child that counts says that it wrote.
+fn progress(trace: &Trace, process: &ProcessHandle) -> usize {
+    let said = String::from_utf8(data_of(&trace.of(process), 2)).unwrap();
+    let whole = said.rfind('\n').map_or("", |end| &said[..end]);
+    let last = whole.lines().next_back();
+    last.map_or(0, |number| number.parse().unwrap())
+}
+
+/// Waits until it has said no more for a while: the window is full, of bytes or pieces, and the pipe.
+async fn held_up(trace: &Trace, process: &ProcessHandle) {
+    let (mut last, mut looks) = (0, 0);
+    eventually(
+        "the child to be held up",
+        || {
+            let before = std::mem::replace(&mut last, progress(trace, process));
+            looks = if before == last { looks + 1 } else { 0 };
+            (last > 0 && looks > 20).then_some(())
+        },
+        || format!("{} bytes", progress(trace, process)),
+    )
+    .await;
 }
 
 /// Kills the grandchild that a line "held PID" in `said` names.

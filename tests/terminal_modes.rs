@@ -4,6 +4,8 @@ mod common;
 
 use actix_process::{NoProtocol, Pty, PtySize, ResizeError, Signal};
 use common::helper::{helper, pattern};
+use common::isolated::isolated;
+use common::refuse::{Call, refuse};
 use common::run;
 use common::trace::{Trace, history};
 use common::tty::{
@@ -179,6 +181,53 @@ fn only_another_size_is_told() {
             let line = line.unwrap();
             assert_eq!(line.ends_with("08000000"), pending, "{line}");
         }
+    });
+}
+
+#[test]
+fn a_size_is_set_when_the_call_returns() {
+    run(async {
+        let (master, slave) = pair();
+        let (trace, protocol) = Trace::start();
+        let child = helper(["cat"]).pty(Pty::from_ends(another(&master), slave));
+        let process = child.spawn(&protocol).await.unwrap();
+        // More than the kernel takes is queued, and the arbiter has no turn.
+        process.write(pattern(3_000_000)).unwrap();
+        for rows in 1..=100 {
+            let size = PtySize::new(rows, 2 * rows);
+            process.resize(size).unwrap();
+            assert_eq!(PtySize::of(&master).unwrap(), size);
+        }
+        let handle = process.clone();
+        let elsewhere = std::thread::spawn(move || handle.resize(SIZE));
+        elsewhere.join().unwrap().unwrap();
+        assert_eq!(PtySize::of(&master).unwrap(), SIZE);
+        process.lose_connection();
+        process.kill().unwrap();
+        trace.ended(&process).await.assert_rules(&[0, 1]);
+    });
+}
+
+#[test]
+fn a_resize_that_the_kernel_refuses_says_so() {
+    isolated("a_resize_that_the_kernel_refuses_says_so", || {
+        run(async {
+            let process = helper(["cat"]).pty(SIZE).spawn(NoProtocol).await.unwrap();
+            let request = i32::try_from(nix::libc::TIOCSWINSZ).unwrap();
+            refuse(
+                Call::Second(nix::libc::SYS_ioctl, request),
+                nix::libc::EPERM,
+            );
+            let errno = nix::libc::EPERM;
+            let error = process.resize(PtySize::new(1, 2)).unwrap_err();
+            assert_eq!(error, ResizeError::Failed { errno });
+            assert!(
+                error.to_string().contains("Operation not permitted"),
+                "{error}"
+            );
+            process.write("\x04").unwrap();
+            assert!(process.ended().await.unwrap().success());
+        })
     });
 }
 

@@ -9,17 +9,29 @@ use crate::janitor;
 use crate::port::{Direction, FdCommand};
 
 impl Child {
-    /// A reader waits for data, or has closed.
-    pub(crate) fn reader_idle(self: &Arc<Self>) {
-        self.tell_clock(DrainClock::reader_idle);
+    /// A reader holds the clock, or does no longer.
+    pub(crate) fn reader_holds(self: &Arc<Self>, holds: bool) {
+        if holds {
+            self.tell_clock(DrainClock::hold);
+        } else {
+            self.tell_clock(DrainClock::release);
+        }
     }
 
-    /// A reader has data, or is held up by the protocol.
-    pub(crate) fn reader_busy(self: &Arc<Self>) {
-        self.tell_clock(DrainClock::reader_busy);
+    /// The child is reaped: what its pipes hold now is its own, what comes later is of heirs.
+    pub(super) fn start_draining(self: &Arc<Self>) {
+        if self.clock.is_none() {
+            return;
+        }
+        for port in self.ports() {
+            if port.direction() == Direction::Read {
+                port.send(FdCommand::Reaped);
+            }
+        }
+        self.tell_clock(DrainClock::reaped);
     }
 
-    pub(super) fn tell_clock(self: &Arc<Self>, what: impl FnOnce(&DrainClock) -> RingAfter) {
+    fn tell_clock(self: &Arc<Self>, what: impl FnOnce(&DrainClock) -> RingAfter) {
         if let Some(after) = self.clock.as_deref().and_then(what) {
             self.ring_clock_after(after);
         }
@@ -49,7 +61,7 @@ impl Child {
             Some(Ring::Again(after)) => self.ring_clock_after(after),
             Some(Ring::Cut) if !self.outcome.is_ended() => {
                 let held = self.open_fds();
-                log::warn!("{self} is dead, but somebody holds its pipes {held:?}: they are cut");
+                log::warn!("{self} is dead, but its pipes {held:?} are still open: they are cut");
                 self.cut();
             }
             Some(Ring::Cut | Ring::Nothing) | None => {}

@@ -19,6 +19,7 @@ use crate::cell::{Cell, Reap};
 use crate::clock::DrainClock;
 use crate::credit::Credit;
 use crate::event::{CloseReason, ProcessEvent};
+use crate::gate::Gate;
 use crate::id::ProcessId;
 use crate::inbox::Inbox;
 use crate::janitor::Watched;
@@ -55,6 +56,8 @@ pub(crate) struct Child {
     pub(crate) inbox: Arc<Inbox>,
     /// In place of a child, in tests of protocols.
     pub(crate) recorder: Option<Arc<Recorder>>,
+    /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
+    pub(crate) gate: Gate,
     clock: Option<Box<DrainClock>>,
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
@@ -91,6 +94,10 @@ pub(crate) struct Origin {
 impl Child {
     /// A record of a child with these piped descriptors.
     pub(crate) fn new(origin: Origin, piped: impl IntoIterator<Item = i32>) -> Arc<Self> {
+        let gate = Gate::default();
+        if origin.outlet.is_none() {
+            gate.open();
+        }
         Arc::new(Self {
             id: origin.id,
             program: origin.program,
@@ -100,6 +107,7 @@ impl Child {
             outcome: Outcome::default(),
             inbox: origin.inbox,
             recorder: origin.recorder,
+            gate,
             clock: origin
                 .ended_timeout
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
@@ -222,7 +230,7 @@ impl Child {
         }
         drop(done);
         if let Input::Reaped = input {
-            self.tell_clock(DrainClock::reaped);
+            self.start_draining();
         }
         for hook in hooks.into_iter().flatten() {
             hook();

@@ -3,15 +3,17 @@
 mod basin;
 mod buffers;
 mod reader;
+mod target;
 mod writer;
 
-pub(crate) use reader::{PipeReader, Target};
+pub(crate) use reader::PipeReader;
+pub(crate) use target::Target;
 pub(crate) use writer::PipeWriter;
 
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,6 +23,10 @@ use crate::child::Child;
 use crate::event::CloseReason;
 use crate::lifecycle::Input;
 use crate::sys;
+
+/// No terminal holds more than this, so a cut that has read it has taken what was there. (The
+/// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
+const MOST_IN_TERMINAL: usize = 1024 * 1024;
 
 /// The parent's end of a descriptor, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -36,10 +42,27 @@ impl End {
         matches!(self, Self::Terminal(_))
     }
 
+    /// A terminal's master, without keeping it open.
+    pub(crate) fn master(&self) -> Weak<AsyncFd<OwnedFd>> {
+        match self {
+            Self::Pipe(_) => Weak::new(),
+            Self::Terminal(master) => Arc::downgrade(master),
+        }
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Pipe(end) => sys::io::read(end.get_ref().as_fd(), buffer),
             Self::Terminal(end) => sys::tty::read_master(end.get_ref().as_fd(), buffer),
+        }
+    }
+
+    /// So many bytes can be read now; of a terminal, which does not tell all that it has, no fewer than
+    /// it can have.
+    fn waiting(&self) -> usize {
+        match self {
+            Self::Pipe(end) => sys::io::bytes_waiting(end.get_ref().as_fd()),
+            Self::Terminal(_) => MOST_IN_TERMINAL,
         }
     }
 

@@ -11,11 +11,11 @@ use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::basin::{Basin, MUCH, Taken};
 use super::buffers::{self, Buffer, LARGE, SMALL};
+use super::target::Target;
 use super::{Closing, End, failed};
-use crate::child::{Child, Outlet};
-use crate::credit::{Room, Window};
+use crate::child::Child;
+use crate::credit::{PACKET, Room};
 use crate::event::CloseReason;
-use crate::feed::Feed;
 use crate::port::{FdCommand, Port};
 use crate::sys;
 
@@ -25,10 +25,6 @@ const FULL_READS_TO_GROW: u32 = 4;
 /// then handles what came while it is in the CPU's cache, and its buffer is the next to be filled.
 const READS_PER_TURN: u32 = 16;
 const BYTES_PER_TURN: usize = LARGE;
-
-/// No terminal holds more than this, so a cut that has read it has taken what was there. (The
-/// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
-const MOST_IN_TERMINAL: usize = 1024 * 1024;
 
 type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
 
@@ -40,24 +36,7 @@ struct Read {
     emptied: bool,
 }
 
-/// Where what is read goes.
 #[derive(Debug)]
-pub(crate) enum Target {
-    /// It is thrown away.
-    Nobody,
-    Protocol(Arc<Window>, Arc<dyn Outlet>),
-    Stream(Arc<Window>, Arc<Feed>),
-}
-
-impl Target {
-    const fn window(&self) -> Option<&Arc<Window>> {
-        match self {
-            Self::Nobody => None,
-            Self::Protocol(window, _) | Self::Stream(window, _) => Some(window),
-        }
-    }
-}
-
 pub(crate) struct PipeReader {
     /// First, so that it is closed before the record hears of it.
     source: Option<End>,
@@ -74,8 +53,12 @@ pub(crate) struct PipeReader {
     last_read: usize,
     /// What came after the bytes of the last read.
     failure: Option<io::Error>,
-    /// How the clock of `ended_timeout` counts this reader.
-    idle: bool,
+    /// Paused, or the protocol has not handled the first event: nothing may be read.
+    stopped: bool,
+    /// What the pipe held when the child was reaped, as far as it is not read yet. `None` before that.
+    owed: Option<usize>,
+    /// Whether the clock of `ended_timeout` waits for this reader.
+    holds_clock: bool,
     /// What is still to be read before the cut.
     cut_after: Option<usize>,
 }
@@ -94,7 +77,9 @@ impl PipeReader {
             basin: None,
             last_read: 0,
             failure: None,
-            idle: false,
+            stopped: false,
+            owed: None,
+            holds_clock: true,
             cut_after: None,
         }
     }
@@ -102,25 +87,39 @@ impl PipeReader {
     /// Reads and forwards as long as there are data, credit and leave, for one turn at most.
     /// Ready: closed.
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        self.stopped = false;
+        let reason = self.poll_turn(cx);
+        self.tell_clock(self.stopped || self.owed != Some(0));
+        reason
+    }
+
+    fn poll_turn(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        // What is on its way to a protocol starts when that has handled the first event; what a stream
+        // holds waits there to be taken.
+        if let Target::Protocol(..) = self.target
+            && self.child.gate.poll_open(cx).is_pending()
+        {
+            self.stopped = true;
+            return Poll::Pending;
+        }
         let mut bytes_left = BYTES_PER_TURN;
         for _ in 0..READS_PER_TURN {
             if self.child.port(self.fd).is_some_and(Port::is_shut) {
-                self.set_idle(false);
+                self.stopped = true;
                 return Poll::Pending;
             }
-            let room = match self.target.window() {
-                None => Room::ENDLESS,
-                Some(window) => match window.poll_room(cx) {
-                    Poll::Ready(room) => room,
-                    Poll::Pending => {
-                        self.set_idle(false);
-                        return Poll::Pending;
-                    }
-                },
-            };
             if self.cut_after == Some(0) {
                 return Poll::Ready(CloseReason::Cut);
             }
+            let room = match &self.target {
+                Target::Nobody => Room::ENDLESS,
+                // Somebody may take it from the stream, now or later, or nobody: the cut waits for none. It
+                // is bounded by what the pipe holds.
+                Target::Stream(..) if self.cut_after.is_some() => Room::ENDLESS,
+                Target::Protocol(window, _) | Target::Stream(window, _) => {
+                    ready!(window.poll_room(cx))
+                }
+            };
             let read = match ready!(self.poll_read_once(cx, room.bytes)) {
                 Ok(read) => read,
                 Err(reason) => return Poll::Ready(reason),
@@ -169,7 +168,7 @@ impl PipeReader {
                 return Poll::Pending;
             }
         };
-        let most = room.min(self.cut_after.unwrap_or(usize::MAX));
+        let most = room.min(self.cut_after.map_or(usize::MAX, |left| left.max(PACKET)));
         let mut buffer = match self.buffer.take() {
             Some(buffer) if buffer.len() == self.buffer_size => buffer,
             _ => buffers::take(self.buffer_size),
@@ -207,7 +206,6 @@ impl PipeReader {
         match result {
             Ok(0) => Poll::Ready(Err(CloseReason::ByChild)),
             Ok(count) => {
-                self.set_idle(false);
                 let read = Read { count, emptied };
                 Poll::Ready(self.forward(buffer, count).map(|()| read))
             }
@@ -230,18 +228,18 @@ impl PipeReader {
         }
     }
 
-    /// Nothing is there to be read: holds no buffer, and waits for the end as far as the clock goes.
+    /// Nothing is there to be read: holds no buffer, and owes nothing.
     fn rest(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             buffers::put_back(buffer);
         }
-        self.set_idle(true);
+        self.owed = self.owed.and(Some(0));
     }
 
     /// Sends what was read, unless the protocol is gone.
     fn forward(&mut self, buffer: Buffer, count: usize) -> Result<(), CloseReason> {
         log::trace!("{} fd {}: read {count} bytes", self.child, self.fd);
-        if let Some(left) = &mut self.cut_after {
+        for left in [&mut self.cut_after, &mut self.owed].into_iter().flatten() {
             *left = left.saturating_sub(count);
         }
         self.last_read = count;
@@ -285,16 +283,20 @@ impl PipeReader {
         }
     }
 
-    fn set_idle(&mut self, idle: bool) {
-        if idle == self.idle {
-            return;
+    fn tell_clock(&mut self, holds: bool) {
+        if std::mem::replace(&mut self.holds_clock, holds) != holds {
+            self.child.reader_holds(holds);
         }
-        self.idle = idle;
-        if idle {
-            self.child.reader_idle();
-        } else {
-            self.child.reader_busy();
-        }
+    }
+
+    /// What the pipe holds is the child's own: the clock waits until the protocol gets it. To a stream it
+    /// goes even at the cut, and nobody misses the rest.
+    fn note_reap(&mut self) {
+        let owed = match self.target {
+            Target::Protocol(..) => self.source.as_ref().map_or(0, End::waiting),
+            Target::Stream(..) | Target::Nobody => 0,
+        };
+        self.owed.get_or_insert(owed);
     }
 
     /// Closes the descriptor, then tells so.
@@ -303,7 +305,7 @@ impl PipeReader {
         self.buffer = None;
         self.basin = None;
         self.target = Target::Nobody;
-        self.set_idle(true);
+        self.tell_clock(false);
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;
         }
@@ -314,8 +316,11 @@ impl PipeReader {
 fn read(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
     let wanted = space.len();
     let result = source.read(space);
-    // A pipe gives all that it has, a terminal does not.
-    let emptied = !source.is_terminal() && result.as_ref().is_ok_and(|count| *count < wanted);
+    let short = result
+        .as_ref()
+        .is_ok_and(|count| (1..wanted).contains(count));
+    // Of a terminal it tells nothing; of a pipe nothing for sure: it may have given a packet of several.
+    let emptied = short && source.waiting() == 0;
     (result, emptied)
 }
 
@@ -328,7 +333,7 @@ fn clear(ready: &mut Option<Readiness<'_>>) {
 impl Drop for PipeReader {
     /// The clock must not wait for a reader that panicked or lost its arbiter.
     fn drop(&mut self) {
-        self.set_idle(true);
+        self.tell_clock(false);
     }
 }
 
@@ -366,13 +371,9 @@ impl Handler<FdCommand> for PipeReader {
         let reason = match command {
             // The port says it; the command only wakes the reader.
             FdCommand::Pause | FdCommand::Resume => return,
+            FdCommand::Reaped => return self.note_reap(),
             FdCommand::Cut => {
-                let waiting = match &self.source {
-                    // It does not tell all that it has.
-                    Some(End::Terminal(_)) => MOST_IN_TERMINAL,
-                    Some(source) => sys::io::bytes_waiting(source.as_fd()),
-                    None => 0,
-                };
+                let waiting = self.source.as_ref().map_or(0, End::waiting);
                 self.cut_after.get_or_insert(waiting);
                 return;
             }

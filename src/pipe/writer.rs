@@ -17,7 +17,6 @@ use crate::child::Child;
 use crate::event::CloseReason;
 use crate::port::FdCommand;
 use crate::sys;
-use crate::winsize::PtySize;
 
 /// So many writes make a turn; then others on the arbiter come first. Few, since tokio polls a
 /// woken task many times before it looks at its timers.
@@ -188,14 +187,6 @@ impl PipeWriter {
         Ok(())
     }
 
-    fn resize(&self, size: PtySize) {
-        if let (Some(sink), Some(closing)) = (&self.sink, &self.closing)
-            && let Err(error) = sys::tty::set_size(sink.as_fd(), size)
-        {
-            log::debug!("{}: cannot resize: {error}", closing.child);
-        }
-    }
-
     /// Closes the descriptor, then tells so.
     fn close(&mut self, reason: CloseReason, ctx: &mut Context<Self>) {
         self.outgoing = None;
@@ -258,9 +249,12 @@ impl Handler<FdCommand> for PipeWriter {
             FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
             FdCommand::Cut => self.close(CloseReason::Cut, ctx),
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
-            FdCommand::Resize(size) => self.resize(size),
-            // There is nothing to pause.
-            FdCommand::Pause | FdCommand::Resume | FdCommand::Discard => {}
+            // There is nothing to pause. A size is set at the call.
+            FdCommand::Pause
+            | FdCommand::Resume
+            | FdCommand::Reaped
+            | FdCommand::Discard
+            | FdCommand::Resize(_) => {}
         }
         // The loop, which is polled when the mailbox is empty, writes what came in one go.
     }

@@ -188,7 +188,7 @@ impl Newborn {
         let (Some(reply), Some(watch)) = (self.reply.take(), self.watch.take()) else {
             return;
         };
-        let process = Process::start_with(&child, mem::take(&mut self.pipes));
+        let (process, readers) = Process::start_with(&child, mem::take(&mut self.pipes));
         let id = child.id;
         let table = entry.into_table();
         child.on_ended(move || {
@@ -196,6 +196,7 @@ impl Newborn {
             table.remove(id);
         });
         child.apply(Input::Made);
+        readers.start();
         // Nobody reaps it before this.
         watch.arm(&child);
         reply.answer(Ok(ProcessHandle::new(child)));

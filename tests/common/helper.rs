@@ -13,7 +13,10 @@ use actix_process::Command;
 use nix::libc;
 use nix::sys::signal::SigSet;
 
+use super::patterns::write_packets;
 use super::tty;
+
+pub use super::patterns::{counted, digest, pattern};
 
 /// A command that runs `actions`, one after the other:
 ///
@@ -30,6 +33,7 @@ use super::tty;
 /// | `flood FD N` | as `spam`, to FD |
 /// | `count N` | writes N bytes to 1: those of [`counted`]; tells 2 after each 8 KiB how many so far |
 /// | `put FD HEX`, `dribble FD HEX` | writes these bytes to FD, at once or one at a time |
+/// | `packets FD FIRST N` | writes N packets to FD, each as [`packet`](super::patterns::packet) has it, from number FIRST on |
 /// | `drip` | writes to 1, one byte at a time, until nobody reads |
 /// | `chatter` | writes a line to 1 every few milliseconds, until nobody reads |
 /// | `copy FROM TO` | copies descriptor FROM to TO until the end |
@@ -59,40 +63,6 @@ where
     Command::new(std::env::current_exe().unwrap())
         .arg("@helper")
         .args(actions.collect::<Vec<_>>())
-}
-
-/// The `n` first bytes of a stream in which no two places look alike for long.
-pub fn pattern(n: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_u32;
-    (0..n)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            (state >> 24) as u8
-        })
-        .collect()
-}
-
-/// The bytes of the numbers from 0 on, eight each: those from `begin` to `end`, multiples of eight.
-pub fn counted(begin: usize, end: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(end - begin);
-    for word in begin / 8..end / 8 {
-        bytes.extend_from_slice(&word.to_le_bytes());
-    }
-    bytes
-}
-
-/// A digest of bytes, given that of all words of eight bytes before them; 0 before the first.
-pub fn digest(before: u64, bytes: &[u8]) -> u64 {
-    let mut digest = before;
-    for word in bytes.chunks(8) {
-        let mut padded = [0; 8];
-        padded[..word.len()].copy_from_slice(word);
-        let mixed = digest.rotate_left(5) ^ u64::from_le_bytes(padded);
-        digest = mixed.wrapping_mul(0x517C_C1B7_2722_0A95);
-    }
-    digest
 }
 
 /// Bytes as the helper's arguments have them.
@@ -203,6 +173,10 @@ fn run(actions: &[String]) {
                 for byte in unhex(next()) {
                     file(fd).write_all(&[byte]).unwrap();
                 }
+            }
+            "packets" => {
+                let fd = number(next());
+                write_packets(&file(fd), number(next()), number(next()));
             }
             "drip" => while file(1).write_all(b".").is_ok() {},
             "chatter" => {

@@ -14,6 +14,7 @@ pub mod isolated;
 pub mod ledger;
 pub mod limits;
 pub mod many;
+pub mod patterns;
 pub mod producing;
 pub mod refuse;
 pub mod taking;

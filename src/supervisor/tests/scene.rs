@@ -150,7 +150,7 @@ impl Scene {
             port(1, Direction::Read, reader.clone().recipient()),
             port(2, Direction::Read, other.recipient()),
         ]);
-        let process = Process::start_with(&child, Vec::new());
+        let (process, _) = Process::start_with(&child, Vec::new());
         let owner = process.clone();
         child.on_ended(move || owner.do_send(Ended));
         child.apply(Input::Made);
