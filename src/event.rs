@@ -16,7 +16,7 @@ pub enum ProcessEvent {
         /// The child's descriptor.
         fd: i32,
         /// What it wrote, in the pieces in which it was read. A slice that is kept holds on to at
-        /// most one read buffer (256 KiB); copy what is to be kept for long.
+        /// most one read buffer (64 KiB); copy what is to be kept for long.
         data: Bytes,
     },
     /// `fd` is closed. Once for each piped descriptor; no data of it follows.

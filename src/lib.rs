@@ -113,12 +113,12 @@
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
-//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), 18
-//!   more are reserved with the first spawns, and an arbiter has two once a child of it has written
-//!   much. With the usual soft limit of 1,024 that is some 250 children.
-//! - The pipe of a child that writes much grows, and its pages are moved out of it before they are
-//!   copied. A child that puts its own memory into the pipe (`vmsplice`) must not reuse it because
-//!   the pipe has room again. A [`window`](Command::window) below 1 MiB leaves that pipe as it is.
+//! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), and
+//!   18 more are reserved with the first spawns. With the usual soft limit of 1,024 that is some 250
+//!   children.
+//! - The pipe of a child that writes much, or is written much, grows from 64 to 128 KiB. A child that puts its own memory
+//!   into its output (`vmsplice`) must not count on the size that the pipe had. A [`window`](Command::window) below
+//!   256 KiB leaves the pipe of an output as it is.
 //! - A child that makes its output a packet pipe (`O_DIRECT`) does so before it writes: of packets that
 //!   wait behind other bytes the kernel gives a reader only as much as it has room for.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.

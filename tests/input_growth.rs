@@ -11,7 +11,7 @@ use common::{eventually, run};
 use nix::fcntl::{FcntlArg, fcntl};
 
 const DEFAULT: i32 = 64 * 1024;
-const GROWN: i32 = 256 * 1024;
+const GROWN: i32 = 128 * 1024;
 
 /// How much the child's standard input holds at most.
 fn capacity(process: &ProcessHandle) -> i32 {

@@ -9,8 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::harness::{Bench, Metric, Rounds, Scale, Side, Skipped, USUAL};
 use crate::measure::{Cost, cost, cpu_time};
-use crate::sides::{Ours, Tokio};
-use crate::{crowd, peer};
+use crate::sides::{ByHand, Ours, Tokio};
+use crate::{by_hand, crowd, peer};
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
@@ -33,6 +33,17 @@ pub(crate) fn benches() -> Vec<Bench> {
             rounds: USUAL,
             ours: mass_exit_ours,
             peer: mass_exit_tokio,
+        },
+        // The same against what an actix user would write by hand.
+        Bench {
+            name: "mass_exit_by_hand",
+            metrics: vec![
+                Metric::at_least("rate", "exits/s", 1.0, 1.05),
+                Metric::at_most("cpu", "s", 1.0, 0.95),
+            ],
+            rounds: USUAL,
+            ours: |scale| Ok(as_rate(scale, mass_exit_ours(scale)?)),
+            peer: |scale| Ok(as_rate(scale, mass_exit_by_hand(scale)?)),
         },
         // 4,000 children with three pipes live at once, from the first spawn to the last end,
         // against tokio.
@@ -152,6 +163,26 @@ fn mass_exit_tokio(scale: Scale) -> Result<Side, Skipped> {
         let held = tokio.run(peer::hold(&mut sleep_tokio(), count));
         both(cost(|| tokio.run(held.kill())))
     }))
+}
+
+fn mass_exit_by_hand(scale: Scale) -> Result<Side, Skipped> {
+    raise_descriptor_limit()?;
+    let count = scale.pick(1000, 20);
+    let system = ByHand::new();
+    Ok(Box::new(move || {
+        let held = system.run(by_hand::hold(sleep_tokio(), count));
+        both(cost(|| system.run(held.kill())))
+    }))
+}
+
+/// A side of `mass_exit`, with exits a second in place of the wall time.
+fn as_rate(scale: Scale, mut side: Side) -> Side {
+    let count = scale.pick(1000.0, 20.0);
+    Box::new(move || {
+        let mut results = side();
+        results[0] = count / results[0];
+        results
+    })
 }
 
 fn hold_ours(scale: Scale) -> Result<Side, Skipped> {

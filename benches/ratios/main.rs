@@ -8,6 +8,7 @@
 //! `--test` runs each once with small numbers and judges nothing. `NAME --profile ours ROUNDS` runs
 //! one side only (`peer` for the other), for a profiler to watch, and counts its allocations.
 
+mod by_hand;
 mod crowd;
 mod dying;
 mod flowing;

@@ -25,6 +25,24 @@ impl Ours {
     }
 }
 
+/// A System in which `tokio::process` has done its first spawn.
+pub(crate) struct ByHand(SystemRunner);
+
+impl ByHand {
+    pub(crate) fn new() -> Self {
+        let system = System::new();
+        system.block_on(async {
+            let first = tokio::process::Command::new("true").spawn();
+            peer::finish(first.expect("true can be spawned")).await;
+        });
+        Self(system)
+    }
+
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(work)
+    }
+}
+
 /// A runtime of one thread that has done its first spawn.
 pub(crate) struct Tokio(Runtime);
 

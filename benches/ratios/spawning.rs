@@ -13,8 +13,8 @@ use nix::unistd::{Uid, pipe2};
 
 use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL};
 use crate::measure::{Cost, cost};
-use crate::sides::{Ours, Tokio};
-use crate::{crowd, peer};
+use crate::sides::{ByHand, Ours, Tokio};
+use crate::{by_hand, crowd, peer};
 
 const PROGRAM: &str = "/bin/true";
 const AT_A_TIME: usize = 16;
@@ -31,6 +31,17 @@ pub(crate) fn benches() -> Vec<Bench> {
             rounds: MANY,
             ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
             peer: |scale| Ok(tokios(plain_tokio(), scale.pick(400, 20))),
+        },
+        // The same against what an actix user would write by hand.
+        Bench {
+            name: "spawn_plain_by_hand",
+            metrics: vec![
+                Metric::at_least("rate", "children/s", 1.0, 1.05),
+                Metric::at_most("cpu", "s", 1.0, 0.95),
+            ],
+            rounds: MANY,
+            ours: |scale| Ok(ours(plain(), scale.pick(400, 20))),
+            peer: |scale| Ok(by_hand(scale.pick(400, 20))),
         },
         // The same against the C library's posix_spawn and waitpid.
         Bench {
@@ -108,6 +119,14 @@ fn tokios(mut command: tokio::process::Command, count: usize) -> Side {
     Box::new(move || {
         let work = peer::relay(&mut command, count, AT_A_TIME);
         rate_and_cpu(count, cost(|| tokio.run(work)))
+    })
+}
+
+fn by_hand(count: usize) -> Side {
+    let system = ByHand::new();
+    Box::new(move || {
+        let work = by_hand::relay(plain_tokio(), count, AT_A_TIME);
+        rate_and_cpu(count, cost(|| _ = system.run(work)))
     })
 }
 

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL};
 use crate::measure::{cost, pin};
-use crate::sides::{Ours, Tokio};
-use crate::{crowd, helper, peer};
+use crate::sides::{ByHand, Ours, Tokio};
+use crate::{by_hand, crowd, helper, peer};
 
 pub(crate) fn benches() -> Vec<Bench> {
     let stdout = |name, bar, aim, ours, peer| Bench {
@@ -38,19 +38,40 @@ pub(crate) fn benches() -> Vec<Bench> {
         // The same, tokio's pipe grown by hand to what ours grows to.
         stdout(
             "stdout_cross_equal",
-            0.95,
+            0.97,
             1.0,
             |scale| stdout_ours(scale, 1),
-            |scale| stdout_tokio(scale, 1, Some(256 * 1024)),
+            |scale| stdout_tokio(scale, 1, Some(GROWN)),
         ),
         // The same on one CPU, the pipe as it comes.
         stdout(
             "stdout_same",
-            0.90,
+            0.95,
             1.0,
             |scale| stdout_ours(scale, 0),
             |scale| stdout_tokio(scale, 0, None),
         ),
+        // The same against what an actix user would write by hand.
+        Bench {
+            name: "stdout_same_by_hand",
+            metrics: vec![
+                Metric::at_least("rate", "GB/s", 1.0, 1.05),
+                Metric::at_most("cpu", "s", 1.0, 0.95),
+            ],
+            rounds: MANY,
+            ours: |scale| {
+                let (bytes, args) = pour(scale, 0)?;
+                let ours = Ours::new();
+                let reads = move || ours.run(ours_reads(&args, bytes));
+                Ok(rate_and_cpu(bytes, reads))
+            },
+            peer: |scale| {
+                let (bytes, args) = pour(scale, 0)?;
+                let system = ByHand::new();
+                let reads = move || system.run(by_hand_reads(&args, bytes));
+                Ok(rate_and_cpu(bytes, reads))
+            },
+        },
         // 300 MB through `cat`, written 64 KiB at a time, every byte compared, against tokio.
         Bench {
             name: "duplex",
@@ -62,13 +83,16 @@ pub(crate) fn benches() -> Vec<Bench> {
         // The same with `cat` on the other CPU, both of tokio's pipes grown by hand to what ours grow to.
         Bench {
             name: "duplex_equal",
-            metrics: vec![Metric::at_least("", "GB/s", 0.90, 1.0)],
+            metrics: vec![Metric::at_least("", "GB/s", 0.95, 1.0)],
             rounds: USUAL,
             ours: |scale| apart(1).map(|()| duplex_ours(scale, &CAT_APART)),
-            peer: |scale| apart(1).map(|()| duplex_tokio(scale, &CAT_APART, Some(256 * 1024))),
+            peer: |scale| apart(1).map(|()| duplex_tokio(scale, &CAT_APART, Some(GROWN))),
         },
     ]
 }
+
+/// What our pipes grow to, given to a peer's pipe where the two are to be equal.
+const GROWN: i32 = 128 * 1024;
 
 /// Puts this process on CPU 0; its children will be on `cpu`.
 fn apart(cpu: usize) -> Result<(), Skipped> {
@@ -90,6 +114,13 @@ fn pour(scale: Scale, cpu: usize) -> Result<(usize, Vec<String>), Skipped> {
 
 fn gigabytes_per_second(bytes: usize, work: impl FnOnce()) -> Vec<f64> {
     vec![bytes as f64 / 1e9 / cost(work).wall]
+}
+
+fn rate_and_cpu(bytes: usize, work: impl Fn() + 'static) -> Side {
+    Box::new(move || {
+        let cost = cost(&work);
+        vec![bytes as f64 / 1e9 / cost.wall, cost.cpu]
+    })
 }
 
 fn stdout_ours(scale: Scale, cpu: usize) -> Result<Side, Skipped> {
@@ -117,11 +148,23 @@ async fn ours_reads(args: &[String], bytes: usize) {
     assert_eq!(totals.bytes, bytes);
 }
 
-async fn tokio_reads(args: &[String], bytes: usize, pipe: Option<i32>) {
-    let mut child = tokio::process::Command::new(helper::program())
+async fn by_hand_reads(args: &[String], bytes: usize) {
+    let command = only_stdout(args);
+    let totals = by_hand::relay(command, 1, 1).await;
+    assert_eq!(totals.bytes, bytes);
+}
+
+fn only_stdout(args: &[String]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(helper::program());
+    command
         .args(args)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
+}
+
+async fn tokio_reads(args: &[String], bytes: usize, pipe: Option<i32>) {
+    let mut child = only_stdout(args)
         .spawn()
         .expect("this program can be spawned");
     let mut stdout = child.stdout.take().expect("it is piped");

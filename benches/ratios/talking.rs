@@ -7,10 +7,10 @@ use actix_process::{Bytes, Command, ExitStatus, ProcessHandle, ProcessProtocol, 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
-use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL, median, p99};
+use crate::harness::{Bench, MANY, Metric, Scale, Setup, Side, Skipped, USUAL, median, p99};
 use crate::measure::{cost, pin};
-use crate::sides::{Ours, Tokio};
-use crate::{crowd, helper, peer};
+use crate::sides::{ByHand, Ours, Tokio};
+use crate::{by_hand, crowd, helper, peer};
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
@@ -25,6 +25,24 @@ pub(crate) fn benches() -> Vec<Bench> {
             ours: echo_ours,
             peer: echo_tokio,
         },
+        // The same against what an actix user would write by hand.
+        by_hand(
+            "echo_by_hand",
+            "round trips/s",
+            |scale| {
+                pin(0);
+                let ours = Ours::new();
+                Ok(echo_rate(scale, move |trips| {
+                    drop(ours.run(ours_echo(trips)))
+                }))
+            },
+            |scale| {
+                pin(0);
+                let system = ByHand::new();
+                let echo = |trips| by_hand::echo(peer::piped("cat", &[]), LINE, trips);
+                Ok(echo_rate(scale, move |trips| system.run(echo(trips))))
+            },
+        ),
         // 200 children write 10,000 lines of 100 bytes each; the lines are counted in one protocol
         // actor, against tokio with a task for each child.
         Bench {
@@ -37,7 +55,27 @@ pub(crate) fn benches() -> Vec<Bench> {
             ours: chatty_ours,
             peer: chatty_tokio,
         },
+        // The same against what an actix user would write by hand.
+        by_hand(
+            "chatty_by_hand",
+            "lines/s",
+            |scale| Ok(as_rate(scale, chatty_ours(scale)?)),
+            |scale| Ok(as_rate(scale, chatty_by_hand(scale)?)),
+        ),
     ]
+}
+
+fn by_hand(name: &'static str, unit: &'static str, ours: Setup, peer: Setup) -> Bench {
+    Bench {
+        name,
+        metrics: vec![
+            Metric::at_least("rate", unit, 1.0, 1.05),
+            Metric::at_most("cpu", "s", 1.0, 0.95),
+        ],
+        rounds: USUAL,
+        ours,
+        peer,
+    }
 }
 
 const LINE: &[u8] = b"a line of thirty-two characters\n";
@@ -56,6 +94,14 @@ fn echo_tokio(scale: Scale) -> Result<Side, Skipped> {
     Ok(Box::new(move || {
         quantiles(&tokio.run(tokio_echo(scale.pick(20_000, 100))))
     }))
+}
+
+fn echo_rate(scale: Scale, echo: impl Fn(usize) + 'static) -> Side {
+    let trips = scale.pick(20_000, 100);
+    Box::new(move || {
+        let cost = cost(|| echo(trips));
+        vec![trips as f64 / cost.wall, cost.cpu]
+    })
 }
 
 fn quantiles(times: &[f64]) -> Vec<f64> {
@@ -164,6 +210,26 @@ fn chatty_tokio(scale: Scale) -> Result<Side, Skipped> {
         let work = peer::chatter(&mut command, children);
         wall_and_cpu(children * lines, || tokio.run(work))
     }))
+}
+
+fn chatty_by_hand(scale: Scale) -> Result<Side, Skipped> {
+    let (children, lines) = chatter(scale);
+    let args = chatter_args(lines);
+    let system = ByHand::new();
+    Ok(Box::new(move || {
+        let work = by_hand::chatter(peer::piped(&helper::program(), &args), children);
+        wall_and_cpu(children * lines, || system.run(work))
+    }))
+}
+
+/// A side of `chatty`, with lines a second in place of the wall time.
+fn as_rate(scale: Scale, mut side: Side) -> Side {
+    let (children, lines) = chatter(scale);
+    Box::new(move || {
+        let mut results = side();
+        results[0] = (children * lines) as f64 / results[0];
+        results
+    })
 }
 
 /// How many children, and how many lines each.

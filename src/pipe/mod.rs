@@ -1,8 +1,8 @@
 //! The actors of piped descriptors, one each.
 
-mod basin;
 mod buffers;
 mod reader;
+mod sizes;
 mod target;
 mod writer;
 

@@ -9,8 +9,8 @@ use std::task::{Context as TaskContext, Poll, ready};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use tokio::io::unix::AsyncFdReadyGuard;
 
-use super::basin::{Basin, MUCH, Taken};
-use super::buffers::{self, Buffer, LARGE, SMALL};
+use super::buffers::{self, Buffer};
+use super::sizes::{BYTES_PER_TURN, GROWN_PIPE, READ};
 use super::target::Target;
 use super::{Closing, End, failed};
 use crate::child::Child;
@@ -19,12 +19,10 @@ use crate::event::CloseReason;
 use crate::port::{FdCommand, Port};
 use crate::sys;
 
-/// So many reads in a row that fill [`SMALL`] show a child worth a larger pipe.
+/// So many reads in a row that fill their buffer show a child worth a larger pipe.
 const FULL_READS_TO_GROW: u32 = 4;
-/// After so many messages, or bytes, a reader lets its arbiter do something else: a protocol there
-/// then handles what came while it is in the CPU's cache, and its buffer is the next to be filled.
+/// After so many messages a reader lets its arbiter do something else, as after [`BYTES_PER_TURN`].
 const READS_PER_TURN: u32 = 16;
-const BYTES_PER_TURN: usize = LARGE;
 
 type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
 
@@ -36,7 +34,6 @@ struct Read {
     emptied: bool,
 }
 
-#[derive(Debug)]
 pub(crate) struct PipeReader {
     /// First, so that it is closed before the record hears of it.
     source: Option<End>,
@@ -45,14 +42,9 @@ pub(crate) struct PipeReader {
     fd: i32,
     target: Target,
     buffer: Option<Buffer>,
-    buffer_size: usize,
     full_reads: u32,
-    /// Of a child that keeps filling its buffer.
-    basin: Option<Arc<Basin>>,
-    /// So many bytes came by the last read: the next will be like it.
-    last_read: usize,
-    /// What came after the bytes of the last read.
-    failure: Option<io::Error>,
+    /// The child kept filling buffers.
+    grown: bool,
     /// Paused, or the protocol has not handled the first event: nothing may be read.
     stopped: bool,
     /// What the pipe held when the child was reaped, as far as it is not read yet. `None` before that.
@@ -72,11 +64,8 @@ impl PipeReader {
             fd,
             target,
             buffer: None,
-            buffer_size: SMALL,
             full_reads: 0,
-            basin: None,
-            last_read: 0,
-            failure: None,
+            grown: false,
             stopped: false,
             owed: None,
             holds_clock: true,
@@ -154,9 +143,6 @@ impl PipeReader {
         let Some(source) = &self.source else {
             return Poll::Ready(Err(CloseReason::Gone));
         };
-        if let Some(error) = self.failure.take() {
-            return Poll::Ready(Err(failed(&error)));
-        }
         let mut ready = match source.poll_read_ready(cx) {
             Poll::Ready(Ok(ready)) => Some(ready),
             // The runtime is going down.
@@ -169,32 +155,8 @@ impl PipeReader {
             }
         };
         let most = room.min(self.cut_after.map_or(usize::MAX, |left| left.max(PACKET)));
-        let mut buffer = match self.buffer.take() {
-            Some(buffer) if buffer.len() == self.buffer_size => buffer,
-            _ => buffers::take(self.buffer_size),
-        };
-        let space = buffer.room(most);
-        let much = self.last_read >= MUCH && space.len() >= MUCH;
-        let basin = self.basin.as_ref().filter(|_| much);
-        let moved = basin.and_then(|basin| basin.read(source.as_fd(), space));
-        let (result, emptied) = match moved {
-            Some(Taken {
-                count: count @ 1..,
-                failure,
-            }) => {
-                self.failure = failure;
-                // The basin may have been too small for all that there was.
-                (Ok(count), false)
-            }
-            Some(Taken { failure, .. }) => (failure.map_or(Ok(0), Err), false),
-            None => {
-                if let Some(spent) = self.basin.take_if(|_| much) {
-                    let other = Basin::current();
-                    self.basin = other.filter(|other| !Arc::ptr_eq(other, &spent));
-                }
-                read(source, space)
-            }
-        };
+        let mut buffer = self.buffer.take().unwrap_or_else(buffers::take);
+        let (result, emptied) = read(source, buffer.room(most));
         if emptied {
             // What comes later is a new edge.
             clear(&mut ready);
@@ -242,8 +204,6 @@ impl PipeReader {
         for left in [&mut self.cut_after, &mut self.owed].into_iter().flatten() {
             *left = left.saturating_sub(count);
         }
-        self.last_read = count;
-        let full = count >= self.buffer_size;
         match &self.target {
             Target::Nobody => self.buffer = Some(buffer),
             Target::Stream(window, feed) => {
@@ -260,26 +220,25 @@ impl PipeReader {
                 }
             }
         }
-        self.note_full(full);
+        self.note_full(count >= READ);
         Ok(())
     }
 
-    /// Grows pipe and buffer for a child that keeps filling them, which then reads by way of the basin.
+    /// Grows the pipe, once, for a child that keeps filling buffers. (One whose window is below four of them
+    /// does not.)
     fn note_full(&mut self, full: bool) {
-        if !full {
-            self.full_reads = 0;
+        self.full_reads = if full {
+            self.full_reads.saturating_add(1)
+        } else {
+            0
+        };
+        if self.full_reads < FULL_READS_TO_GROW || self.grown {
             return;
         }
-        self.full_reads += 1;
-        let window = self.target.window();
-        let window_allows = window.is_none_or(|window| window.largest_read() >= LARGE);
-        if self.full_reads == FULL_READS_TO_GROW && self.buffer_size == SMALL && window_allows {
-            if let Some(source) = &self.source {
-                // Refused when the user's share of pipe pages is used up: no loss.
-                let _ = sys::io::set_pipe_size(source.as_fd(), LARGE);
-            }
-            self.buffer_size = LARGE;
-            self.basin = Basin::current();
+        self.grown = true;
+        if let Some(source) = &self.source {
+            // Refused when the user's share of pipe pages is used up: no loss.
+            let _ = sys::io::grow_pipe(source.as_fd(), GROWN_PIPE);
         }
     }
 
@@ -303,7 +262,6 @@ impl PipeReader {
     fn close(&mut self, reason: CloseReason) {
         self.source = None;
         self.buffer = None;
-        self.basin = None;
         self.target = Target::Nobody;
         self.tell_clock(false);
         if let Some(mut closing) = self.closing.take() {

@@ -11,7 +11,7 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use bytes::{Buf, Bytes};
 use tokio::io::Ready;
 
-use super::buffers::LARGE;
+use super::sizes::GROWN_PIPE;
 use super::{Closing, End, failed};
 use crate::child::Child;
 use crate::event::CloseReason;
@@ -77,7 +77,7 @@ impl Outgoing {
         self.times_full = self.times_full.saturating_add(1);
         if let (FULL_PIPES_TO_GROW, End::Pipe(pipe)) = (self.times_full, sink) {
             // Refused when the user's share of pipe pages is used up: no loss.
-            let _ = sys::io::set_pipe_size(pipe.get_ref().as_fd(), LARGE);
+            let _ = sys::io::grow_pipe(pipe.get_ref().as_fd(), GROWN_PIPE);
         }
     }
 }

@@ -82,9 +82,11 @@ pub(crate) fn set_owner(fd: BorrowedFd<'_>, uid: u32) -> io::Result<()> {
 /// # Errors
 ///
 /// EPERM when the user's share of pipe pages is used up: the pipe works on as it is.
-pub(crate) fn set_pipe_size(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
+pub(crate) fn grow_pipe(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
     let size = i32::try_from(size).unwrap_or(i32::MAX);
-    fcntl(fd, FcntlArg::F_SETPIPE_SZ(size))?;
+    if fcntl(fd, FcntlArg::F_GETPIPE_SZ)? < size {
+        fcntl(fd, FcntlArg::F_SETPIPE_SZ(size))?;
+    }
     Ok(())
 }
 
