@@ -13,12 +13,3 @@ pub(crate) enum Target {
     Protocol(Arc<Window>, Arc<dyn Outlet>),
     Stream(Arc<Window>, Arc<Feed>),
 }
-
-impl Target {
-    pub(super) const fn window(&self) -> Option<&Arc<Window>> {
-        match self {
-            Self::Nobody => None,
-            Self::Protocol(window, _) | Self::Stream(window, _) => Some(window),
-        }
-    }
-}
