@@ -14,7 +14,7 @@ use super::buffers::{self, Buffer, LARGE, SMALL};
 use super::target::Target;
 use super::{Closing, End, failed};
 use crate::child::Child;
-use crate::credit::{PACKET, Room};
+use crate::credit::Room;
 use crate::event::CloseReason;
 use crate::port::{FdCommand, Port};
 use crate::sys;
@@ -168,7 +168,8 @@ impl PipeReader {
                 return Poll::Pending;
             }
         };
-        let most = room.min(self.cut_after.map_or(usize::MAX, |left| left.max(PACKET)));
+        // What is left before the cut is so many whole packets, where it is packets.
+        let most = room.min(self.cut_after.unwrap_or(usize::MAX));
         let mut buffer = match self.buffer.take() {
             Some(buffer) if buffer.len() == self.buffer_size => buffer,
             _ => buffers::take(self.buffer_size),
