@@ -20,8 +20,8 @@ use crate::winsize::PtySize;
 ///
 /// A handle that is kept costs no descriptor. Writing, closing, pausing and resuming are messages:
 /// they return at once, and those for one descriptor run in the order in which they were given.
-/// Signals and sizes are set by the calling thread, at once: they do not wait for what is queued to be
-/// written. After the end commands do nothing, or say so where they can fail.
+/// Signals are sent, and a terminal's size is set, by the calling thread, at once: neither waits for what
+/// is queued to be written. After the end commands do nothing, or say so where they can fail.
 ///
 /// ```
 /// use actix_process::{Command, NoProtocol, Signal};

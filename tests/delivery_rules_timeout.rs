@@ -124,7 +124,7 @@ fn rule_13_paused_time_does_not_count() {
 }
 
 #[test]
-fn rule_13_time_in_which_the_protocol_is_waited_for_does_not_count() {
+fn rule_13_what_waits_for_the_protocol_is_delivered_whatever_the_clock_says() {
     run(async {
         const TIMEOUT: Duration = Duration::from_millis(50);
         let (hoard, protocol) = Hoarder::start_new();

@@ -14,7 +14,7 @@ use super::sizes::{BYTES_PER_TURN, GROWN_PIPE, READ};
 use super::target::Target;
 use super::{Closing, End, failed};
 use crate::child::Child;
-use crate::credit::{PACKET, Room};
+use crate::credit::Room;
 use crate::event::CloseReason;
 use crate::port::{FdCommand, Port};
 use crate::sys;
@@ -154,7 +154,8 @@ impl PipeReader {
                 return Poll::Pending;
             }
         };
-        let most = room.min(self.cut_after.map_or(usize::MAX, |left| left.max(PACKET)));
+        // What is left before the cut is so many whole packets, where it is packets.
+        let most = room.min(self.cut_after.unwrap_or(usize::MAX));
         let mut buffer = self.buffer.take().unwrap_or_else(buffers::take);
         let (result, emptied) = read(source, buffer.room(most));
         if emptied {
