@@ -169,8 +169,8 @@ impl Command {
         self.edit(|spec| spec.gid = Some(gid))
     }
 
-    /// The supplementary groups of the program; an empty list for none. Where the parent has the same,
-    /// the child's own group aside, they are left as they are: that needs no privilege.
+    /// The supplementary groups of the program; an empty list for none. A parent without
+    /// privilege may name those that it has, with the child's own group or without.
     pub fn groups(self, groups: impl IntoIterator<Item = u32>) -> Self {
         self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
     }

@@ -16,6 +16,9 @@ pub(crate) struct Identity {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) groups: Option<Vec<u32>>,
+    /// The parent's groups are these but for the child's own one, which it has or takes: they will do
+    /// where they may not be set.
+    pub(crate) groups_may_stay: bool,
     /// Of the user that was asked for by name.
     pub(crate) account: Option<Account>,
 }
@@ -87,6 +90,7 @@ impl Identity {
             uid,
             gid,
             groups,
+            groups_may_stay: false,
             account: named.as_ref().map(Account::of),
         };
         Ok(identity.without_what_is_so_already())
@@ -94,15 +98,18 @@ impl Identity {
 
     /// An unprivileged parent may ask for what it is; the calls themselves need privilege.
     fn without_what_is_so_already(mut self) -> Self {
-        // The child's own group, which it has or takes, gives no further right among the others.
         let own = self.gid.unwrap_or_else(|| getegid().as_raw());
-        let others = |groups: &[u32]| -> BTreeSet<u32> {
-            groups.iter().copied().filter(|gid| *gid != own).collect()
-        };
+        let all = |groups: &[u32]| groups.iter().copied().collect::<BTreeSet<u32>>();
         // Ids that cannot be read are no reason to leave them as they are.
         if let Ok(ours) = getgroups() {
-            let ours: Vec<u32> = ours.into_iter().map(Gid::as_raw).collect();
-            self.groups = self.groups.filter(|groups| others(groups) != others(&ours));
+            let ours: BTreeSet<u32> = ours.into_iter().map(Gid::as_raw).collect();
+            self.groups = self.groups.filter(|wanted| all(wanted) != ours);
+            let will_do = |wanted: &Vec<u32>| {
+                all(wanted)
+                    .symmetric_difference(&ours)
+                    .all(|gid| *gid == own)
+            };
+            self.groups_may_stay = self.groups.as_ref().is_some_and(will_do);
         }
         if let Ok(ours) = getresuid() {
             let ours = [ours.real, ours.effective, ours.saved].map(Uid::as_raw);

@@ -161,8 +161,9 @@ impl Plan {
     /// Groups before the group, the user last: each needs the privilege that the next gives up.
     fn take_identity(&mut self, spec: &Spec, identity: &Identity) {
         if let Some(groups) = &identity.groups {
+            let may_stay = identity.groups_may_stay;
             self.add(SpawnStep::Identity, format!("groups {groups:?}"), |steps| {
-                steps.set_groups(groups);
+                steps.set_groups(groups, may_stay);
             });
         }
         if let Some(gid) = identity.gid {
