@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::error::SpawnError;
-use crate::fds::Fd;
+use crate::fds::{Fd, Kind};
 use crate::spec::Spec;
 
 /// Refuses what can be refused by the command alone.
@@ -58,6 +58,8 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
 fn check_fd(spec: &Spec, n: i32, fd: &Fd) -> Result<(), SpawnError> {
     let why = if fd.window.is_some() && !fd.is_read() {
         "has a window, but we do not read it"
+    } else if matches!(fd.kind, Kind::SameAs(_)) && spec.fds.original(n).is_none() {
+        "is the same as one that is not there, or as itself"
     } else if fd.is_terminal() && spec.pty.is_none() {
         "is a terminal, but the command has none"
     } else if spec.pty.is_some() && n <= 1 && !fd.is_terminal() {

@@ -6,12 +6,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::error::SpawnError;
+use crate::identity::Account;
 use crate::spec::Spec;
 use crate::sync::lock;
 use crate::sys::strings::{HoldsNul, Strings};
 
 /// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Refuses variables that there cannot be.
+pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
+    for key in spec.env.keys() {
+        let name = key.as_bytes();
+        if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+            return Err(SpawnError::invalid(
+                format!("environment variable {key:?}"),
+                "its name is empty or holds '=' or NUL",
+            ));
+        }
+    }
+    Ok(())
+}
 
 /// When a spawn was asked for: it inherits this program's environment as it is at some time later.
 #[derive(Debug, Clone, Copy)]
@@ -62,24 +77,26 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// The environment of `command`, which was asked for at `asked`.
-    pub(crate) fn of(spec: &Spec, asked: Moment) -> Result<Arc<Self>, SpawnError> {
-        for key in spec.env.keys() {
-            let name = key.as_bytes();
-            if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
-                return Err(SpawnError::invalid(
-                    format!("environment variable {key:?}"),
-                    "its name is empty or holds '=' or NUL",
-                ));
-            }
-        }
-        if !spec.env_clear && spec.env.is_empty() {
+    /// The environment of `spec`, which was asked for at `asked`, for a user with this account.
+    pub(crate) fn of(
+        spec: &Spec,
+        account: Option<&Account>,
+        asked: Moment,
+    ) -> Result<Arc<Self>, SpawnError> {
+        if !spec.env_clear && spec.env.is_empty() && account.is_none() {
             return Ok(LATEST.since(asked));
         }
         let mut environment = Self::new();
         if !spec.env_clear {
-            let inherited = std::env::vars_os();
-            for (key, value) in inherited.filter(|(key, _)| !spec.env.contains_key(key)) {
+            let accounts = account.map(Account::variables).into_iter().flatten();
+            let accounts = accounts.filter(|(key, _)| !spec.env.contains_key(OsStr::new(key)));
+            for (key, value) in accounts.clone() {
+                environment.add(key.as_ref(), value)?;
+            }
+            let said = |key: &OsStr| {
+                spec.env.contains_key(key) || accounts.clone().any(|(named, _)| key == named)
+            };
+            for (key, value) in std::env::vars_os().filter(|(key, _)| !said(key)) {
                 environment.add(&key, &value)?;
             }
         }

@@ -14,7 +14,11 @@ use crate::sys;
 ///
 /// Files, sockets and pipe ends of this program are made into one by [`From`]: they become the
 /// child's alone. The first spawn takes them, failed or not, and closes them in the parent; a
-/// second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+/// second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of one of them are one
+/// descriptor: within a command they may stand for several numbers, and all get it.
+///
+/// What is given away so is made blocking first, since programs expect that of their descriptors. That
+/// concerns the open file, so also a duplicate which this program keeps (`try_clone`).
 ///
 /// ```
 /// use actix_process::{Command, Fd};
@@ -43,6 +47,8 @@ pub(crate) enum Kind {
     Moved(Arc<Mutex<Option<OwnedFd>>>),
     Shared(Arc<OwnedFd>),
     Null,
+    /// What this other descriptor of the child is.
+    SameAs(i32),
     /// The terminal of the child's [`Pty`](crate::Pty).
     Terminal,
 }
@@ -73,6 +79,9 @@ impl Fd {
 
     /// The parent's descriptor `n`, whatever it is, as it is at the spawn. The parent's own stays
     /// open and unaltered; whether it is close-on-exec does not matter.
+    ///
+    /// Both have one open file. If the parent has made that non-blocking, it is so for the child, and
+    /// most programs fail with `EAGAIN` then; and what the child makes of it the parent finds.
     #[must_use]
     pub const fn inherit(n: i32) -> Self {
         Self::new(Kind::Inherit(n))
@@ -80,6 +89,8 @@ impl Fd {
 
     /// A descriptor that many spawns may use. It stays open in the parent as long as somebody
     /// holds the `Arc`, this `Fd` included: a pipe's reader sees no end before.
+    ///
+    /// It is given as it is. Clear `O_NONBLOCK` before: most programs fail with `EAGAIN` otherwise.
     #[must_use]
     pub const fn share(fd: Arc<OwnedFd>) -> Self {
         Self::new(Kind::Shared(fd))
@@ -89,6 +100,28 @@ impl Fd {
     #[must_use]
     pub const fn null() -> Self {
         Self::new(Kind::Null)
+    }
+
+    /// The same open file as the child's own descriptor `n`, whatever that is, as `2>&1` in a shell:
+    /// what is written to both keeps the child's order.
+    ///
+    /// ```
+    /// use actix_process::{Command, Fd};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let child = Command::new("sh").args(["-c", "echo one; echo two >&2; echo three"]);
+    /// let output = child.stderr(Fd::same_as(1)).output().await?;
+    /// assert_eq!(output.stdout, b"one\ntwo\nthree\n");
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    ///
+    /// For the parent there is only `n`: its data, its stream, its one `ChildConnectionLost`, its
+    /// writes. `n` may be of any kind, and be set before or after. That the command does not name
+    /// `n`, or that it leads back here by `same_as`, is
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    #[must_use]
+    pub const fn same_as(n: i32) -> Self {
+        Self::new(Kind::SameAs(n))
     }
 
     /// Both ends of a new pipe, for two children: what one writes the other reads, without passing
@@ -158,8 +191,8 @@ impl Fd {
 macro_rules! moved {
     ($($owner:ty),+) => {
         $(impl From<$owner> for Fd {
-            /// A descriptor that becomes the child's alone. The first spawn takes it, failed or
-            /// not, and closes it in the parent; a second one is
+            /// A descriptor that becomes the child's alone, made blocking. The first spawn takes it,
+            /// failed or not, and closes it in the parent; a second one is
             /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
             fn from(owner: $owner) -> Self {
                 let fd = Mutex::new(Some(OwnedFd::from(owner)));
@@ -236,7 +269,26 @@ impl FdMap {
             .map(|(_, fd)| fd)
     }
 
-    /// Takes all moved descriptors out, each for the number it is meant for.
+    /// The number that says what the child's descriptor `n` shall be: another one for
+    /// [`Fd::same_as`], and for a moved descriptor that is given for several numbers. `None` if there
+    /// is none.
+    pub(crate) fn original(&self, n: i32) -> Option<i32> {
+        let mut n = n;
+        // A way that is longer than the map is a circle.
+        for _ in &self.entries {
+            match &self.get(n)?.kind {
+                Kind::SameAs(other) => n = *other,
+                Kind::Moved(slot) => {
+                    let same = |(_, fd): &&(i32, Fd)| matches!(&fd.kind, Kind::Moved(other) if Arc::ptr_eq(slot, other));
+                    return self.entries.iter().find(same).map(|(first, _)| *first);
+                }
+                _ => return Some(n),
+            }
+        }
+        None
+    }
+
+    /// Takes all moved descriptors out, each for the first number it is meant for.
     pub(crate) fn take_moved(&self) -> Vec<(i32, OwnedFd)> {
         let moved = self.entries.iter();
         moved.filter_map(|(n, fd)| Some((*n, fd.take()?))).collect()

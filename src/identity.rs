@@ -1,8 +1,11 @@
 //! Who a child shall be: names and numbers looked up. May block in the name service.
 
-use std::ffi::CString;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr, OsString};
 
-use nix::unistd::{Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups};
+use nix::unistd::{
+    Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups, getresgid, getresuid,
+};
 
 use crate::error::{SpawnError, SpawnStep};
 use crate::spec::Spec;
@@ -13,6 +16,45 @@ pub(crate) struct Identity {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) groups: Option<Vec<u32>>,
+    /// The parent's groups are these but for the child's own one, which it has or takes: they will do
+    /// where they may not be set.
+    pub(crate) groups_may_stay: bool,
+    /// Of the user that was asked for by name.
+    pub(crate) account: Option<Account>,
+}
+
+/// What the environment of a user's programs says of the user.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    name: OsString,
+    home: OsString,
+    shell: OsString,
+}
+
+impl Account {
+    fn of(user: &User) -> Self {
+        let shell = match user.shell.as_os_str() {
+            // passwd(5).
+            none if none.is_empty() => "/bin/sh".as_ref(),
+            shell => shell,
+        };
+        Self {
+            name: user.name.clone().into(),
+            home: user.dir.clone().into(),
+            shell: shell.to_owned(),
+        }
+    }
+
+    /// As environment variables.
+    pub(crate) fn variables(&self) -> [(&'static str, &OsStr); 4] {
+        let Self { name, home, shell } = self;
+        [
+            ("HOME", home),
+            ("USER", name),
+            ("LOGNAME", name),
+            ("SHELL", shell),
+        ]
+    }
 }
 
 impl Identity {
@@ -43,25 +85,40 @@ impl Identity {
             Some(groups) => Some(groups.clone()),
             None => Some(groups_of(user.as_ref(), gid)?),
         };
-        let identity = Self { uid, gid, groups };
+        let named = user.filter(|_| spec.user.is_some());
+        let identity = Self {
+            uid,
+            gid,
+            groups,
+            groups_may_stay: false,
+            account: named.as_ref().map(Account::of),
+        };
         Ok(identity.without_what_is_so_already())
     }
 
     /// An unprivileged parent may ask for what it is; the calls themselves need privilege.
     fn without_what_is_so_already(mut self) -> Self {
-        // Groups that are not known are no reason to leave them as they are.
-        let Ok(ours) = getgroups() else {
-            return self;
-        };
-        let mut ours: Vec<u32> = ours.into_iter().map(Gid::as_raw).collect();
-        ours.sort_unstable();
-        ours.dedup();
-        self.groups = self.groups.filter(|groups| {
-            let mut wanted = groups.clone();
-            wanted.sort_unstable();
-            wanted.dedup();
-            wanted != ours
-        });
+        let own = self.gid.unwrap_or_else(|| getegid().as_raw());
+        let all = |groups: &[u32]| groups.iter().copied().collect::<BTreeSet<u32>>();
+        // Ids that cannot be read are no reason to leave them as they are.
+        if let Ok(ours) = getgroups() {
+            let ours: BTreeSet<u32> = ours.into_iter().map(Gid::as_raw).collect();
+            self.groups = self.groups.filter(|wanted| all(wanted) != ours);
+            let will_do = |wanted: &Vec<u32>| {
+                all(wanted)
+                    .symmetric_difference(&ours)
+                    .all(|gid| *gid == own)
+            };
+            self.groups_may_stay = self.groups.as_ref().is_some_and(will_do);
+        }
+        if let Ok(ours) = getresuid() {
+            let ours = [ours.real, ours.effective, ours.saved].map(Uid::as_raw);
+            self.uid = self.uid.filter(|uid| ours != [*uid; 3]);
+        }
+        if let Ok(ours) = getresgid() {
+            let ours = [ours.real, ours.effective, ours.saved].map(Gid::as_raw);
+            self.gid = self.gid.filter(|gid| ours != [*gid; 3]);
+        }
         self
     }
 

@@ -166,6 +166,7 @@ mod lifecycle;
 mod limits;
 mod message;
 mod moved;
+mod opening;
 mod outcome;
 mod pipe;
 mod plan;

@@ -50,6 +50,13 @@ pub(crate) struct Limit {
     pub(crate) hard: u64,
 }
 
+/// Whether this process, and so its child, has this value already. Then it need not be written, which
+/// the child of a host that gave up root may not: the file is root's.
+pub(crate) fn oom_score_adj_is(adjustment: i32) -> bool {
+    std::fs::read_to_string("/proc/self/oom_score_adj")
+        .is_ok_and(|text| text.trim().parse() == Ok(adjustment))
+}
+
 impl Resource {
     pub(crate) const fn number(self) -> u32 {
         match self {

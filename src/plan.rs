@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, RawFd};
 
 use crate::error::{SpawnError, SpawnStep};
 use crate::identity::Identity;
+use crate::limits;
 use crate::spec::Spec;
 use crate::sys::fdplan::FdStep;
 use crate::sys::step::Steps;
@@ -125,7 +126,9 @@ impl Plan {
                 steps.set_nice(nice);
             });
         }
-        if let Some(adjustment) = spec.oom_score_adj {
+        if let Some(adjustment) = spec.oom_score_adj
+            && !limits::oom_score_adj_is(adjustment)
+        {
             let subject = format!("oom_score_adj {adjustment}");
             self.add(SpawnStep::Limits, subject, |steps| {
                 steps.write_oom_score_adj(adjustment);
@@ -158,8 +161,9 @@ impl Plan {
     /// Groups before the group, the user last: each needs the privilege that the next gives up.
     fn take_identity(&mut self, spec: &Spec, identity: &Identity) {
         if let Some(groups) = &identity.groups {
+            let may_stay = identity.groups_may_stay;
             self.add(SpawnStep::Identity, format!("groups {groups:?}"), |steps| {
-                steps.set_groups(groups);
+                steps.set_groups(groups, may_stay);
             });
         }
         if let Some(gid) = identity.gid {

@@ -42,8 +42,10 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// A new terminal with a window of this size, in the kernel's usual modes: it echoes, works by
-    /// lines, makes signals of Ctrl-C and Ctrl-\, and writes CR LF for a newline.
+    /// A new terminal with a window of this size, in the kernel's usual modes and IUTF8: it echoes, works
+    /// by lines, makes signals of Ctrl-C and Ctrl-\, writes CR LF for a newline, and erases a whole
+    /// character of UTF-8. A line holds 4,095 bytes and its end; what more is written before that is
+    /// lost. [`raw`](Self::raw) has no lines.
     pub const fn new(size: PtySize) -> Self {
         Self {
             size: Some(size),
@@ -55,7 +57,7 @@ impl Pty {
 
     /// A terminal that is there already, by both its ends. The first spawn takes them, failed or
     /// not: the slave is closed in the parent when the child has it, the master with the child's
-    /// pipes. The master is made non-blocking, for every duplicate of it too. Size and modes stay as
+    /// pipes. The master is made non-blocking and the slave blocking, for every duplicate too. Size and modes stay as
     /// they are unless set.
     ///
     /// Ends that do not belong together, and a terminal that controls a session already, make the
@@ -92,6 +94,19 @@ impl Pty {
 
     pub(crate) const fn is_given(&self) -> bool {
         self.given.is_some()
+    }
+
+    /// What is typed to end the input of a program that reads it by lines; `None` if it does not.
+    pub(crate) fn end_of_input(&self) -> Option<u8> {
+        /// Ctrl-D, in a new terminal.
+        const USUAL: u8 = 4;
+        if self.raw {
+            return None;
+        }
+        match &self.given {
+            None => Some(USUAL),
+            Some(given) => sys::tty::end_of_input(lock(given).as_ref()?.slave.as_fd()),
+        }
     }
 
     /// Takes the ends out that were given; `None` if there were none, or an earlier spawn took them.

@@ -35,6 +35,7 @@ enum Wish {
     Read,
     Stream,
     Write,
+    SameAs(i32),
 }
 
 /// A map, in the order in which it is given.
@@ -55,8 +56,8 @@ fn wishes() -> impl Strategy<Value = Wish> {
     ]
 }
 
-/// Up to some twenty descriptors of all kinds, and a cycle of 2 to 5 of the parent's (2 is a swap)
-/// in most maps.
+/// Up to some twenty descriptors of all kinds, a cycle of 2 to 5 of the parent's (2 is a swap)
+/// in most maps, and some that are the same as another.
 fn maps() -> impl Strategy<Value = Map> {
     let number = prop_oneof![
         3 => select(&PARENTS[..]),
@@ -68,13 +69,26 @@ fn maps() -> impl Strategy<Value = Map> {
         1 => Just(Vec::new()),
         4 => subsequence(&PARENTS[..], 2..=5).prop_shuffle(),
     ];
-    let both = (any, cycle).prop_map(|(mut map, cycle)| {
+    let same = prop::collection::vec(
+        (
+            0..=300_i32,
+            proptest::arbitrary::any::<prop::sample::Index>(),
+        ),
+        0..4,
+    );
+    let all = (any, cycle, same).prop_map(|(mut map, cycle, same)| {
         for (at, target) in cycle.iter().enumerate() {
             map.insert(*target, Wish::Inherit(cycle[(at + 1) % cycle.len()]));
         }
+        for (n, index) in same {
+            if !map.is_empty() && !map.contains_key(&n) {
+                let numbers: Vec<i32> = map.keys().copied().collect();
+                map.insert(n, Wish::SameAs(*index.get(&numbers)));
+            }
+        }
         map.into_iter().collect::<Vec<_>>()
     });
-    both.prop_shuffle()
+    all.prop_shuffle()
 }
 
 /// Where the files are that can be told apart.
@@ -124,12 +138,19 @@ impl Files {
             Wish::Read => Fd::read(),
             Wish::Stream => Fd::stream(),
             Wish::Write => Fd::write(),
+            Wish::SameAs(other) => Fd::same_as(other),
         }
     }
 
     /// A line of the child's listing.
-    fn line(&self, n: i32, wish: Wish) -> String {
-        let (what, mode) = match wish {
+    fn line(&self, n: i32, map: &Map) -> String {
+        format!("{n} {}", self.what(n, map))
+    }
+
+    fn what(&self, n: i32, map: &Map) -> String {
+        let (_, wish) = map.iter().find(|(number, _)| *number == n).unwrap();
+        let (what, mode) = match *wish {
+            Wish::SameAs(other) => return self.what(other, map),
             Wish::Inherit(source) => {
                 let nonblocking = if is_nonblocking(source) { "non" } else { "" };
                 (self.path(&format!("parent {source}")), nonblocking)
@@ -139,7 +160,7 @@ impl Files {
             Wish::Shared => (self.path("shared"), ""),
             Wish::Read | Wish::Stream | Wish::Write => ("pipe".into(), ""),
         };
-        format!("{n} {} {mode}blocking", what.display())
+        format!("{} {mode}blocking", what.display())
     }
 }
 
@@ -193,10 +214,7 @@ async fn check(files: &Files, map: &Map) {
     history.assert_rules(&piped);
     let mut wanted = map.clone();
     wanted.sort_by_key(|(n, _)| *n);
-    let wanted: Vec<String> = wanted
-        .iter()
-        .map(|(n, wish)| files.line(*n, *wish))
-        .collect();
+    let wanted: Vec<String> = wanted.iter().map(|(n, _)| files.line(*n, map)).collect();
     let listed = files.read("list");
     assert_eq!(
         listed.lines().map(without_inode).collect::<Vec<_>>(),
@@ -256,6 +274,9 @@ fn traits(map: &Map) -> BTreeSet<&'static str> {
         if sources.contains(n) && !matches!(wish, Wish::Inherit(_)) {
             found.insert("another kind on a source");
         }
+        if matches!(wish, Wish::SameAs(_)) {
+            found.insert("the same as another");
+        }
         if *n <= 2 {
             found.insert("a standard descriptor");
         }
@@ -292,6 +313,6 @@ fn twenty_random_maps_come_out_as_the_model_has_them() {
         if let Err(error) = result {
             panic!("{error}");
         }
-        assert_eq!(seen.borrow().len(), 6, "not all is tried: {seen:?}");
+        assert_eq!(seen.borrow().len(), 7, "not all is tried: {seen:?}");
     });
 }

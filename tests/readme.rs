@@ -276,7 +276,7 @@ types! {
 functions! {
     Command { new(""); }
     Fd {
-        read(); stream(); write(); inherit(0); null(); pipe();
+        read(); stream(); write(); inherit(0); null(); pipe(); same_as(0);
         from(OwnedFd::from(std::io::pipe().unwrap().0));
         share(OwnedFd::from(std::io::pipe().unwrap().0).into());
     }

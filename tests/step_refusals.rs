@@ -3,13 +3,13 @@
 
 mod common;
 
-use actix_process::{Command, Resource, Signal, SpawnStep};
+use actix_process::{Command, NoProtocol, Resource, Signal, SpawnStep};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::limits::is_root;
-use common::refuse::{Call, assert_fails};
-use common::run;
+use common::refuse::{Call, assert_fails, refuse};
 use common::trace::history;
+use common::{run, start_all_threads};
 use nix::libc;
 
 /// Not what the kernel itself would say.
@@ -57,9 +57,9 @@ refusals! {
         helper(["pause"]).gid(7).groups([4_000_001, 4_000_002])
         => Identity "groups [4000001, 4000002]";
     setresgid_refused_is_the_step_identity: Call::Any(libc::SYS_setresgid), REFUSED,
-        as_it_is() => Identity format!("gid {}", nix::unistd::getegid());
+        as_it_is().gid(7) => Identity "gid 7";
     setresuid_refused_is_the_step_identity: Call::Any(libc::SYS_setresuid), REFUSED,
-        as_it_is() => Identity format!("uid {}", nix::unistd::geteuid());
+        as_it_is().uid(7) => Identity "uid 7";
     no_new_privs_refused_is_the_step_identity:
         Call::First(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS), REFUSED,
         helper(["pause"]).no_new_privs(true) => Identity "no_new_privs";
@@ -71,6 +71,25 @@ refusals! {
     a_parent_that_is_gone_already_is_the_step_identity: Call::Any(libc::SYS_getppid), libc::ESRCH,
         helper(["pause"]).parent_death_signal(Signal::TERM)
         => Identity "parent_death_signal SIGTERM";
+}
+
+#[test]
+fn who_one_is_already_is_not_asked_for() {
+    isolated("who_one_is_already_is_not_asked_for", || {
+        run(async {
+            start_all_threads().await;
+            for call in [
+                libc::SYS_setgroups,
+                libc::SYS_setresgid,
+                libc::SYS_setresuid,
+            ] {
+                refuse(Call::Any(call), REFUSED);
+            }
+            let child = as_it_is().spawn(NoProtocol).await.unwrap();
+            child.kill().unwrap();
+            child.ended().await.unwrap();
+        });
+    });
 }
 
 #[test]
@@ -87,7 +106,7 @@ fn an_oom_score_without_privilege_is_the_step_limits() {
             let child = || Command::new("/bin/cat").arg("/proc/self/oom_score_adj");
             let error = child()
                 .oom_score_adj(-1000)
-                .spawn(actix_process::NoProtocol)
+                .spawn(NoProtocol)
                 .await
                 .unwrap_err();
             assert_eq!(

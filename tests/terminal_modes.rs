@@ -6,7 +6,9 @@ use actix_process::{NoProtocol, Pty, PtySize, ResizeError, Signal};
 use common::helper::{helper, pattern};
 use common::run;
 use common::trace::{Trace, history};
-use common::tty::{another, change, echo_off, make_raw, modes, new_modes, pair, slave_of};
+use common::tty::{
+    another, change, echo_off, kernels_modes, make_raw, modes, new_modes, pair, slave_of,
+};
 
 const SIZE: PtySize = PtySize::new(24, 80);
 
@@ -49,13 +51,13 @@ fn a_size_can_be_asked_of_a_terminal() {
 }
 
 #[test]
-fn the_modes_are_the_kernels_unless_asked_for() {
+fn the_modes_are_the_kernels_with_utf8_unless_asked_for() {
     run(async {
-        let kernels = new_modes(|_| {});
+        let usual = new_modes(|_| {});
         let told = said("modes", SIZE).await;
-        assert_eq!(told, format!("{kernels}\r\n"));
+        assert_eq!(told, format!("{usual}\r\n"));
         let told = said("modes", Pty::new(SIZE).echo(true).raw(false)).await;
-        assert_eq!(told, format!("{kernels}\r\n"));
+        assert_eq!(told, format!("{usual}\r\n"));
     });
 }
 
@@ -106,11 +108,11 @@ fn a_given_terminal_keeps_what_is_not_asked_for() {
 
         assert_eq!(
             said("modes", given()).await,
-            format!("{}\r\n", new_modes(ours))
+            format!("{}\r\n", kernels_modes(ours))
         );
         // The first child's end is no end for the next.
         let told = said("modes", given().echo(false)).await;
-        let without_echo = new_modes(|modes| {
+        let without_echo = kernels_modes(|modes| {
             ours(modes);
             echo_off(modes);
         });

@@ -60,6 +60,23 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes off what only this program wanted of an open file: that it does not block, and that SIGIO
+/// comes.
+pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    let wanted = flags - (OFlag::O_NONBLOCK | OFlag::O_ASYNC);
+    if wanted != flags {
+        fcntl(fd, FcntlArg::F_SETFL(wanted))?;
+    }
+    Ok(())
+}
+
+/// Makes the file that is open as `fd` this user's; its group stays.
+pub(crate) fn set_owner(fd: BorrowedFd<'_>, uid: u32) -> io::Result<()> {
+    nix::unistd::fchown(fd, Some(uid.into()), None)?;
+    Ok(())
+}
+
 /// Asks for a pipe of `size` bytes.
 ///
 /// # Errors

@@ -16,6 +16,8 @@ use crate::signal::Signal;
 pub(super) enum Step {
     /// A raw system call; -1 is its failure.
     Call { number: c_long, args: [c_long; 5] },
+    /// The same, which need not be: EPERM is no failure.
+    CallIfAllowed { number: c_long, args: [c_long; 5] },
     /// Closes every descriptor that the map does not name.
     CloseOthers,
     /// Writes to a file of the kernel's, relative to a directory.
@@ -62,11 +64,8 @@ impl Steps {
     }
 
     fn call(&mut self, number: c_long, args: &[c_long]) {
-        let mut all = [0; 5];
-        for (slot, arg) in all.iter_mut().zip(args) {
-            *slot = *arg;
-        }
-        self.steps.push(Step::Call { number, args: all });
+        let args = padded(args);
+        self.steps.push(Step::Call { number, args });
     }
 
     pub(crate) fn set_session(&mut self) {
@@ -142,11 +141,17 @@ impl Steps {
         });
     }
 
-    pub(crate) fn set_groups(&mut self, groups: &[libc::gid_t]) {
+    /// Groups that `may_stay` as they are stay so where they may not be set.
+    pub(crate) fn set_groups(&mut self, groups: &[libc::gid_t], may_stay: bool) {
         let groups: Box<[libc::gid_t]> = groups.into();
         let (count, address) = (groups.len() as c_long, groups.as_ptr() as c_long);
         self.owned.push(Owned::Groups(groups));
-        self.call(libc::SYS_setgroups, &[count, address]);
+        let (number, args) = (libc::SYS_setgroups, padded(&[count, address]));
+        self.steps.push(if may_stay {
+            Step::CallIfAllowed { number, args }
+        } else {
+            Step::Call { number, args }
+        });
     }
 
     pub(crate) fn set_gid(&mut self, gid: libc::gid_t) {
@@ -174,4 +179,12 @@ impl Steps {
     pub(crate) fn check_parent(&mut self) {
         self.steps.push(Step::CheckParent);
     }
+}
+
+fn padded(args: &[c_long]) -> [c_long; 5] {
+    let mut all = [0; 5];
+    for (slot, arg) in all.iter_mut().zip(args) {
+        *slot = *arg;
+    }
+    all
 }

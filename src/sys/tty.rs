@@ -1,14 +1,15 @@
 //! Terminals: opening a pair, sizes and modes.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::libc;
-use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::stat::Mode;
-use nix::sys::termios::{LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::stat::{Mode, fstat};
+use nix::sys::termios::{InputFlags, LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::cvt;
 use super::io::{above_stdio, read};
@@ -21,22 +22,49 @@ pub(crate) struct PtyEnds {
     pub(crate) slave: OwnedFd,
 }
 
+const BOTH_WAYS: OFlag = OFlag::O_RDWR.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
+
 /// Opens a new terminal. Neither end becomes this process's controlling terminal; both are
-/// close-on-exec from birth.
-pub(crate) fn open() -> io::Result<PtyEnds> {
-    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+/// close-on-exec from birth. `None` if what has its other end's name is another terminal: `/dev/ptmx`
+/// and `/dev/pts` may be of two file systems.
+pub(crate) fn open() -> io::Result<Option<PtyEnds>> {
+    let master = posix_openpt(BOTH_WAYS)?;
     grantpt(&master)?;
     unlockpt(&master)?;
-    let name = ptsname_r(&master)?;
-    let slave = nix::fcntl::open(
-        Path::new(&name),
-        OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    Ok(PtyEnds {
+    let slave = match peer(master.as_fd()) {
+        Ok(slave) => Some(slave),
+        // `/dev/pts` is not the file system of `/dev/ptmx`.
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => None,
+        // Linux 4.12 and before, a sandbox.
+        Err(_) => by_name(&master)?,
+    };
+    Ok(slave.map(|slave| PtyEnds {
         master: above_stdio(OwnedFd::from(master)),
         slave: above_stdio(slave),
-    })
+    }))
+}
+
+/// A master's other end, by no name.
+fn peer(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = BOTH_WAYS.bits();
+    // SAFETY: an integer; the call opens a descriptor, which is ours then.
+    unsafe {
+        let peer = cvt(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags).into())?;
+        Ok(OwnedFd::from_raw_fd(peer as RawFd))
+    }
+}
+
+/// The other end of a fresh master, if the terminal that has its name is that.
+fn by_name(master: &PtyMaster) -> io::Result<Option<OwnedFd>> {
+    let name = ptsname_r(master)?;
+    let slave = nix::fcntl::open(Path::new(&name), BOTH_WAYS, Mode::empty())?;
+    // Two terminals of two file systems may have one number, but not one size which no one can guess.
+    let [.., a, b, c, d] = RandomState::new().build_hasher().finish().to_be_bytes();
+    let mark = PtySize::new(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    set_size(master.as_fd(), mark)?;
+    let same = size(slave.as_fd())? == mark;
+    set_size(master.as_fd(), PtySize::new(0, 0))?;
+    Ok(same.then_some(slave))
 }
 
 /// Whether `fd` is a terminal's master.
@@ -69,7 +97,20 @@ pub(crate) fn is_hang_up(error: &io::Error) -> bool {
 pub(crate) fn is_slave_of(slave: BorrowedFd<'_>, master: BorrowedFd<'_>) -> io::Result<bool> {
     // Of a master it tells the slave's number.
     let same = number(slave, libc::TIOCGDEV)? == number(master, libc::TIOCGDEV)?;
-    Ok(same && check_master(slave).is_err())
+    if !same || check_master(slave).is_ok() {
+        return Ok(false);
+    }
+    // Terminals of two file systems may have one number. Where that cannot be asked, it is enough.
+    match peer(master) {
+        Ok(peer) => Ok(file(peer.as_fd())? == file(slave)?),
+        Err(_) => Ok(true),
+    }
+}
+
+/// Which file is open as `fd`.
+fn file(fd: BorrowedFd<'_>) -> io::Result<(libc::dev_t, libc::ino_t)> {
+    let status = fstat(fd)?;
+    Ok((status.st_dev, status.st_ino))
 }
 
 /// What one of the ioctls says that give an unsigned int.
@@ -107,6 +148,22 @@ pub(crate) fn set_size(fd: BorrowedFd<'_>, size: PtySize) -> io::Result<()> {
     cvt(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }.into()).map(drop)
 }
 
+/// Makes erasing take back a whole character of UTF-8, as terminals that show it do.
+pub(crate) fn set_utf8(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut modes = tcgetattr(fd)?;
+    modes.input_flags.insert(InputFlags::IUTF8);
+    tcsetattr(fd, SetArg::TCSANOW, &modes)?;
+    Ok(())
+}
+
+/// The byte that ends the input of a program which reads this terminal by lines, if there is one.
+pub(crate) fn end_of_input(fd: BorrowedFd<'_>) -> Option<u8> {
+    let modes = tcgetattr(fd).ok()?;
+    let by_lines = modes.local_flags.contains(LocalFlags::ICANON);
+    let byte = modes.control_chars.get(libc::VEOF).copied()?;
+    (by_lines && byte != libc::_POSIX_VDISABLE).then_some(byte)
+}
+
 /// Sets the modes in which the program finds its terminal.
 pub(crate) fn set_modes(fd: BorrowedFd<'_>, raw: bool, echo: Option<bool>) -> io::Result<()> {
     if !raw && echo.is_none() {
@@ -126,7 +183,6 @@ pub(crate) fn set_modes(fd: BorrowedFd<'_>, raw: bool, echo: Option<bool>) -> io
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::time::{Duration, Instant};
@@ -205,7 +261,7 @@ mod tests {
                 sched_setaffinity(here, &first).unwrap();
                 let begun = Instant::now();
                 for round in (0..ROUNDS).take_while(|_| begun.elapsed() < TIME) {
-                    let PtyEnds { master, slave } = open().unwrap();
+                    let PtyEnds { master, slave } = open().unwrap().unwrap();
                     set_nonblocking(master.as_fd()).unwrap();
                     slaves.send(slave).unwrap();
                     let said = read_to_hang_up(master.as_fd());

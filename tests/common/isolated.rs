@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Marks the process that runs one test alone.
-const MARK: &str = "ACTIX_PROCESS_ISOLATED";
+pub const MARK: &str = "ACTIX_PROCESS_ISOLATED";
 
 /// Between the name of a test and the reason why it is not run.
 const SKIPPED: &str = ": skipped: ";

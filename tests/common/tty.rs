@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::libc;
 use nix::pty::openpty;
-use nix::sys::termios::{LocalFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, getpid, getsid, tcgetpgrp};
 
 /// A new terminal: master and slave, both close-on-exec.
@@ -44,8 +44,16 @@ pub fn modes(terminal: impl AsFd) -> String {
     text(&tcgetattr(terminal).unwrap())
 }
 
-/// What a new terminal's modes become by `change`, as text.
+/// What the modes of a terminal that the crate makes become by `change`, as text.
 pub fn new_modes(change: impl FnOnce(&mut Termios)) -> String {
+    kernels_modes(|modes| {
+        modes.input_flags.insert(InputFlags::IUTF8);
+        change(modes);
+    })
+}
+
+/// What the modes of a terminal that the kernel makes become by `change`, as text.
+pub fn kernels_modes(change: impl FnOnce(&mut Termios)) -> String {
     let (_master, slave) = pair();
     let mut modes = tcgetattr(&slave).unwrap();
     change(&mut modes);
