@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
 use crate::error::{SignalError, SpawnError};
-use crate::fds::Fd;
+use crate::fds::{Fd, FdMap};
 use crate::handle::ProcessHandle;
 use crate::process_protocol;
 use crate::protocol::ProcessProtocol;
+use crate::pty::Pty;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
@@ -31,18 +32,20 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
         return Err(SpawnError::register(&*program, "there is no arbiter").into());
     };
-    let command = match command.fd_map().get(0) {
-        _ if recipe.input.is_some() => command.stdin(Fd::write()),
-        Some(fd) if fd.is_write() => command.stdin(Fd::null()),
-        _ => command,
-    };
-    let command = without_streams(command);
+    let pty = command.spec().pty.as_ref();
+    let end_of_input = pty.and_then(Pty::end_of_input);
+    let fds = fds_for(command.fd_map(), &recipe);
+    let (stdout, stderr) = (fds.original(1), fds.original(2));
+    let command = command.fds(fds);
     let (done, output) = oneshot::channel();
     let timeout = recipe.timeout;
     let running = Running::default();
     let kill_on_drop = KillOnDrop(running.clone());
     let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
         recipe,
+        stdout,
+        stderr,
+        end_of_input,
         running,
         output: Output::empty(),
         complained: false,
@@ -72,15 +75,25 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     result
 }
 
-/// Nobody is there to take a stream: what would be one is collected, or thrown away.
-fn without_streams(command: Command) -> Command {
-    let without_stream = |(n, fd): (i32, &Fd)| match fd.is_stream() {
-        true => (n, Fd::read()),
-        false => (n, fd.clone()),
-    };
+/// The child's descriptors. Nobody has a handle: there is one input at most, what would be a stream is
+/// collected, or thrown away, and every other input is at its end.
+fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
+    let has_input = recipe.input.is_some();
     // Entry by entry, so that a number that is named twice is refused as ever.
-    let map = command.fd_map().iter().map(without_stream).collect();
-    command.fds(map)
+    let served = |(n, fd): (i32, &Fd)| match fd {
+        _ if n == 0 && has_input => (n, Fd::write()),
+        fd if fd.is_write() => (n, Fd::null()),
+        fd if fd.is_stream() => (n, Fd::read()),
+        fd => (n, fd.clone()),
+    };
+    let mut served: FdMap = map.iter().map(served).collect();
+    if has_input && map.get(0).is_none() {
+        served.set(0, Fd::write());
+    }
+    if recipe.merge && served.original(1).is_some_and(|n| n != 2) {
+        served.set(2, Fd::same_as(1));
+    }
+    served
 }
 
 /// What the future and the protocol know of the child in common: the future may be dropped before
@@ -128,6 +141,11 @@ fn or_alone(
 /// The protocol of a child whose output is collected.
 struct Collector {
     recipe: Recipe,
+    /// The descriptor of which the data of standard output come, and of standard error.
+    stdout: Option<i32>,
+    stderr: Option<i32>,
+    /// What is typed at once on a terminal that is read by lines.
+    end_of_input: Option<u8>,
     running: Running,
     output: Output,
     complained: bool,
@@ -163,6 +181,9 @@ impl ProcessProtocol for Collector {
         }
         *running = State::Running(process.clone());
         drop(running);
+        if let Some(byte) = self.end_of_input {
+            let _ = process.write(vec![byte]);
+        }
         if let Some(input) = self.recipe.input.take() {
             // Refused only if the child closed it already, which is no error.
             let _ = process.write(input);
@@ -170,12 +191,18 @@ impl ProcessProtocol for Collector {
         }
     }
 
-    fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
-        self.keep(true, &data);
-    }
-
-    fn err_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
-        self.keep(false, &data);
+    fn child_data_received(
+        &mut self,
+        _: &ProcessHandle,
+        fd: i32,
+        data: Bytes,
+        _: &mut Self::Context,
+    ) {
+        if self.stdout == Some(fd) {
+            self.keep(true, &data);
+        } else if self.stderr == Some(fd) {
+            self.keep(false, &data);
+        }
     }
 
     fn process_exited(&mut self, process: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {

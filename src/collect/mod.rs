@@ -93,9 +93,16 @@ impl From<SpawnError> for CollectError {
 
 /// A child about to be run to its end; `.await` runs it, on an arbiter.
 ///
-/// It is no future itself: `join` and `select` take its [`into_future`](IntoFuture::into_future).
+/// It is no future itself: `join` and `select` take its [`into_future`](IntoFuture::into_future), as in
+/// `join!(a.output().into_future(), b.output().into_future())`.
+///
 /// Its standard input is `/dev/null` unless [`input`](Self::input) is given or the command says
-/// otherwise. Dropping the future kills the child, and it is reaped.
+/// otherwise. So is every other descriptor that would be written ([`Fd::write`]): nobody has a handle to
+/// close it. On a terminal ([`Command::pty`]) which is read by lines the end of input is typed, once,
+/// at the start. A program that reads key by key, or once more after the end, waits for ever there,
+/// unless there is a [`timeout`](Self::timeout).
+///
+/// Dropping the future kills the child, and it is reaped.
 ///
 /// ```
 /// use actix_process::Command;
@@ -209,8 +216,8 @@ impl<T> Collect<T> {
         }
     }
 
-    /// Writes `input` to the child's standard input and closes it. A child that does not read it
-    /// all is no error. Refused with a [`pty`](Command::pty), whose input cannot be closed alone.
+    /// Writes `input` to the child's standard input and closes it, in place of whatever the command has
+    /// there. A child that does not read it all is no error. Refused with a [`pty`](Command::pty), whose input cannot be closed alone.
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
         self.recipe.input = Some(input.into());
         self
@@ -219,6 +226,10 @@ impl<T> Collect<T> {
     /// Terminates the child after `timeout`: SIGTERM, [`grace`](Self::grace), SIGKILL; to its
     /// process group if it leads one. The result is then [`CollectError::TimedOut`], with what was
     /// collected until the child's death; heirs of its pipes are not waited for.
+    ///
+    /// The time is that of the whole result. It runs out also for a child that has exited, if an heir
+    /// still holds its pipes: `TimedOut` then, with the child's own status. With
+    /// [`Command::ended_timeout`] that is no error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.recipe.timeout = Some(timeout);
         self
@@ -237,7 +248,10 @@ impl<T> Collect<T> {
         self
     }
 
-    /// Collects standard error with standard output, in the order of arrival.
+    /// Collects standard error with standard output, in the order in which the child writes.
+    ///
+    /// The child's 2 becomes the same as its 1, wherever that leads ([`Fd::same_as`]) and whatever the
+    /// command has at 2: as `2>&1`.
     pub const fn merge_stderr(mut self) -> Self {
         self.recipe.merge = true;
         self
