@@ -46,7 +46,8 @@ impl Command {
     ///
     /// A name without a slash is looked up in the PATH of the environment that the child will
     /// get (`/bin:/usr/bin` if it has none). A relative path is relative to the
-    /// [`current_dir`](Self::current_dir). There is no shell in it, not even for a script without
+    /// [`current_dir`](Self::current_dir). So is an empty element of PATH (`:/usr/bin`), by which
+    /// programs of that directory are run; one that others may write is no place for it. There is no shell in it, not even for a script without
     /// a `#!` line.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
@@ -120,7 +121,8 @@ impl Command {
         })
     }
 
-    /// The directory in which the program runs.
+    /// The directory in which the program runs. An empty path is no directory (`ENOENT` at
+    /// [`SpawnStep::Cwd`](crate::SpawnStep::Cwd)); `"."` is the parent's.
     pub fn current_dir(self, dir: impl AsRef<Path>) -> Self {
         self.edit(|spec| spec.current_dir = Some(dir.as_ref().to_owned()))
     }
@@ -141,12 +143,20 @@ impl Command {
     /// The user as whom the program runs, by name: uid, group and supplementary groups as passwd
     /// and group have them, unless [`gid`](Self::gid) or [`groups`](Self::groups) say otherwise.
     /// Excludes [`uid`](Self::uid). Looked up at the spawn, not on an arbiter.
+    ///
+    /// HOME, USER, LOGNAME and SHELL become the user's, by passwd, unless the command sets, removes or
+    /// [clears](Self::env_clear) them. The rest of the environment, PATH included, is as without it.
+    ///
+    /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
+    /// that it can open them by name (`/dev/stdout`). What is given to it keeps its owner, the ends of
+    /// [`Fd::pipe`] too.
     pub fn user(self, name: impl Into<String>) -> Self {
         self.edit(|spec| spec.user = Some(name.into()))
     }
 
     /// The user id with which the program runs. Without a [`gid`](Self::gid) its group is the one
-    /// that passwd has for it; the supplementary groups become that user's, never the parent's.
+    /// that passwd has for it; the supplementary groups become that user's, never the parent's. Pipes
+    /// are the user's as by [`user`](Self::user); HOME, USER, LOGNAME and SHELL stay the parent's.
     pub fn uid(self, uid: u32) -> Self {
         self.edit(|spec| spec.uid = Some(uid))
     }
@@ -157,7 +167,8 @@ impl Command {
         self.edit(|spec| spec.gid = Some(gid))
     }
 
-    /// The supplementary groups of the program; an empty list for none.
+    /// The supplementary groups of the program; an empty list for none. A parent without
+    /// privilege may name those that it has, with the child's own group or without.
     pub fn groups(self, groups: impl IntoIterator<Item = u32>) -> Self {
         self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
     }
@@ -253,6 +264,9 @@ impl Command {
     /// terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
     /// written to 0 is typed: Ctrl-C (`\x03`), Ctrl-\ (`\x1c`) and Ctrl-D (`\x04`) act as at a
     /// keyboard. Further descriptors are as without a terminal.
+    ///
+    /// Unless it is [`raw`](Pty::raw), the kernel keeps at most 4,095 bytes of a line and its end: what
+    /// more is typed before the end of the line is lost, and no error.
     ///
     /// When the child, and all others, have closed the terminal, 0 and 1 are reported closed
     /// ([`CloseReason::ByChild`](crate::CloseReason::ByChild)), with whatever was written before delivered; the terminal

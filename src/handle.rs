@@ -69,7 +69,11 @@ impl ProcessHandle {
     /// Queues bytes for the child's standard input.
     ///
     /// The queue has no bound: a program that writes more than a child takes must look after that
-    /// itself.
+    /// itself. It keeps what it is given, so a borrowed slice is copied by the caller:
+    /// `write(Bytes::copy_from_slice(slice))`.
+    ///
+    /// On a terminal that is not raw, more than 4,095 bytes before the end of a line are lost; see
+    /// [`Command::pty`](crate::Command::pty).
     ///
     /// # Errors
     ///

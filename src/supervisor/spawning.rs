@@ -24,6 +24,12 @@ impl Command {
     /// cancels the spawn: the child is killed and reaped, and no event is ever sent. The child's
     /// actors run on the arbiter where this was called.
     ///
+    /// **In an actor, events may overtake the spawn's result**: a quick child's
+    /// [`process_ended`](crate::ProcessProtocol::process_ended) can run before the future that the actor waits for
+    /// gives the handle. Take the handle from
+    /// [`connection_made`](crate::ProcessProtocol::connection_made), which comes first, and use the result for its
+    /// error only, as below.
+    ///
     /// Blocking an arbiter's thread on the future of a spawn that was asked there deadlocks.
     ///
     /// In an actor:
