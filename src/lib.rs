@@ -117,8 +117,8 @@
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
-//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away their
-//!   status: it is [`ExitStatus::Unknown`] then.
+//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away what
+//!   they used, and before Linux 6.15 their status as well: it is [`ExitStatus::Unknown`] then.
 //!
 //! # Platform
 //!
