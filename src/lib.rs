@@ -187,6 +187,7 @@ mod sync;
 #[expect(unsafe_code, reason = "the kernel: the only place that may")]
 mod sys;
 pub mod testing;
+mod tree;
 mod winsize;
 
 pub use bytes::Bytes;

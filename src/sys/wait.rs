@@ -53,6 +53,19 @@ fn status_of_taken(pidfd: Option<BorrowedFd<'_>>) -> ExitStatus {
         .unwrap_or(ExitStatus::Unknown)
 }
 
+/// How the child ended, if it has exited; it stays unreaped.
+pub(crate) fn peek(
+    pid: libc::pid_t,
+    pidfd: Option<BorrowedFd<'_>>,
+) -> io::Result<Option<ExitStatus>> {
+    let options = libc::WNOHANG | libc::WNOWAIT;
+    match pidfd.map(|fd| waitid(libc::P_PIDFD, fd.as_raw_fd(), options)) {
+        None => waitid(libc::P_PID, pid, options),
+        Some(Err(e)) if e.raw_os_error() == Some(libc::EINVAL) => waitid(libc::P_PID, pid, options),
+        Some(result) => result,
+    }
+}
+
 /// Blocks until the child has exited, and leaves it unreaped.
 pub(crate) fn wait_until_exited(pid: libc::pid_t) {
     let _ = waitid(libc::P_PID, pid, libc::WNOWAIT);
