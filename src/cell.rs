@@ -44,8 +44,8 @@ pub(crate) enum Reap {
 
 impl Cell {
     /// Puts a newborn child in.
-    pub(crate) fn fill(&self, pid: libc::pid_t, pidfd: Option<Arc<OwnedFd>>) {
-        *lock(&self.state) = State::Running(Leader { pid, pidfd });
+    pub(crate) fn fill(&self, leader: Leader) {
+        *lock(&self.state) = State::Running(leader);
     }
 
     /// The pid, while it is surely the child's.

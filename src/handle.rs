@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::child::Child;
+use crate::containment::Containment;
 use crate::error::{Gone, ResizeError, SignalError, WriteError};
 use crate::id::ProcessId;
 use crate::outcome::Phase;
@@ -64,6 +65,13 @@ impl ProcessHandle {
     #[must_use]
     pub fn program(&self) -> &str {
         &self.child.program
+    }
+
+    /// What holds the child and all that it starts; see
+    /// [`Command::contained`](crate::Command::contained).
+    #[must_use]
+    pub fn containment(&self) -> Containment {
+        self.child.containment
     }
 
     /// Queues bytes for the child's standard input.

@@ -144,11 +144,13 @@ compile_error!("actix-process runs on 64-bit Linux only");
 
 mod backlog;
 mod cell;
+mod cgroup;
 mod check;
 mod child;
 mod clock;
 mod collect;
 mod command;
+mod containment;
 mod credit;
 mod environment;
 mod error;
@@ -193,6 +195,7 @@ mod winsize;
 pub use bytes::Bytes;
 pub use collect::{Collect, CollectError, Collecting, Output};
 pub use command::Command;
+pub use containment::Containment;
 pub use error::{
     Gone, ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
 };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::libc;
 
+use crate::cgroup::Cgroup;
 use crate::check::check;
 use crate::environment::{Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
@@ -18,7 +19,7 @@ use crate::moved::Moved;
 use crate::plan::{Meanings, Plan};
 use crate::process::Purpose;
 use crate::pty::Pty;
-use crate::spec::Spec;
+use crate::spec::{Contain, Spec};
 use crate::sys;
 use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
@@ -39,6 +40,8 @@ pub(crate) struct Prepared {
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
     parent_ends: ParentEnds,
+    /// What the child joins.
+    cgroup: Option<Cgroup>,
 }
 
 /// The parent's ends, not blocking.
@@ -132,6 +135,7 @@ impl Prepared {
             wishes,
             sources,
             parent_ends,
+            cgroup: cgroup(spec)?,
         })
     }
 
@@ -141,7 +145,7 @@ impl Prepared {
         spec: &Spec,
         ticket: &Ticket,
         stack: &mut Stack,
-    ) -> Result<(Born, ParentEnds), SpawnError> {
+    ) -> Result<(Born, ParentEnds, Option<Cgroup>), SpawnError> {
         // The cgroup's directory is in no slot: leaving the table would close it.
         let slots = if spec.cgroup.is_none() {
             slots::load(&self.wishes, |source| !self.owns(source))
@@ -158,10 +162,25 @@ impl Prepared {
             }
             result = self.clone_once(spec, None, ticket, stack);
         }
+        if spec.contain == Some(Contain::Strongest)
+            && let Err((
+                meanings,
+                Stillborn::Child {
+                    failed: Failed::Step(index),
+                    errno,
+                },
+            )) = &result
+            && meanings.is_cgroup(*index)
+            && let Some(cgroup) = self.cgroup.take()
+        {
+            log::debug!("a child cannot join its cgroup, it gets a group: errno {errno}");
+            cgroup.distrust();
+            result = self.clone_once(spec, None, ticket, stack);
+        }
         // The child has them.
         self.sources.clear();
         match result {
-            Ok(born) => Ok((born, self.parent_ends)),
+            Ok(born) => Ok((born, self.parent_ends, self.cgroup)),
             Err((meanings, stillborn)) => Err(self.error_of(spec, &meanings, stillborn)),
         }
     }
@@ -174,7 +193,13 @@ impl Prepared {
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
         let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
-        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds);
+        let plan = Plan::new(
+            spec,
+            self.cwd.clone(),
+            &self.identity,
+            self.cgroup.as_ref(),
+            &fds,
+        );
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
         let image = Image {
@@ -221,6 +246,22 @@ fn is_refusal(errno: i32) -> bool {
         errno,
         libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EACCES
     )
+}
+
+/// The cgroup that the child shall join; `None` also where the strongest hold is another.
+fn cgroup(spec: &Spec) -> Result<Option<Cgroup>, SpawnError> {
+    let Some(contain) = spec.contain else {
+        let given = spec.cgroup.as_ref();
+        return Ok(given.map(|dir| Cgroup::given(Arc::clone(dir))));
+    };
+    match (Cgroup::make(), contain) {
+        (Ok(cgroup), _) => Ok(Some(cgroup)),
+        (Err(refusal), Contain::Strongest) => {
+            log::debug!("no cgroup for a child, it gets a group: {refusal}");
+            Ok(None)
+        }
+        (Err(refusal), Contain::Cgroup) => Err(refusal.into()),
+    }
 }
 
 fn argv(spec: &Spec) -> Result<Strings, SpawnError> {

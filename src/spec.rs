@@ -34,6 +34,15 @@ pub enum OnOrphaned {
     Terminate(Duration),
 }
 
+/// What a command asks for that names no cgroup, but wants to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contain {
+    /// The strongest hold that there is.
+    Strongest,
+    /// A cgroup, or no child.
+    Cgroup,
+}
+
 /// See [`Command::DEFAULT_WINDOW`](crate::Command::DEFAULT_WINDOW).
 pub(crate) const DEFAULT_WINDOW: usize = 1024 * 1024;
 
@@ -60,6 +69,7 @@ pub(crate) struct Spec {
     pub(crate) no_new_privs: bool,
     pub(crate) parent_death_signal: Option<Signal>,
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
+    pub(crate) contain: Option<Contain>,
     pub(crate) fds: FdMap,
     /// The numbers that the caller has set; the others are the default's, or the terminal's.
     pub(crate) named: Vec<i32>,
@@ -92,6 +102,7 @@ impl Spec {
             no_new_privs: false,
             parent_death_signal: None,
             cgroup: None,
+            contain: None,
             fds: FdMap::stdio(),
             named: Vec::new(),
             pty: None,

@@ -19,6 +19,7 @@
 use std::sync::Arc;
 
 use crate::child::{Child, Origin};
+use crate::containment::Containment;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::{Direction, Port, Route};
@@ -67,6 +68,7 @@ impl TestProcess {
             ended_timeout: None,
             readers: read.len(),
             recorder: Some(Arc::clone(&recorder)),
+            containment: Containment::Process,
         };
         let child = Child::new(origin, written.iter().chain(read).copied());
         let port = |fd: &i32, direction| {

@@ -1,5 +1,5 @@
-//! All that belongs to a child, and how it is signalled: the process alone, or with the process
-//! group that it leads.
+//! All that belongs to a child, and how it is signalled: the process alone, or with its group: the cgroup
+//! that it is in, else the process group that it leads.
 //!
 //! While the child is unreaped, its number and that of its group are its own. After that the group is
 //! held by the child's pidfd where the kernel finds a group by it (Linux 6.9); elsewhere by the zombie,
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 
+use crate::cgroup::Cgroup;
 use crate::error::SignalError;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
@@ -31,14 +32,16 @@ pub(crate) enum Extent {
 pub(crate) struct Leader {
     pub(crate) pid: libc::pid_t,
     pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    pub(crate) cgroup: Option<Arc<Cgroup>>,
 }
 
-/// What a child that has exited may have left: the other members of its group. Dropped, it is let go,
+/// What a child that has exited may have left: the other members of its cgroup or process group. Dropped, it is let go,
 /// and a zombie that was held is reaped.
 #[derive(Debug)]
 pub(crate) struct Remains {
     leader: Leader,
-    hold: Hold,
+    /// `None`: nobody is in the process group.
+    hold: Option<Hold>,
 }
 
 /// What keeps the group from being taken for another.
@@ -65,8 +68,23 @@ impl Leader {
         sys::signal::send(self.pid, self.pidfd(), signal.number()).map_err(signal_error)
     }
 
-    /// Signals the group that the child has made, whether or not it is still in there.
+    /// Signals the cgroup of the child, else the process group that it has made, whether or not it is
+    /// still in there.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
+        let Some(cgroup) = &self.cgroup else {
+            return self.signal_process_group(signal);
+        };
+        match cgroup.signal(signal) {
+            Ok(()) => Ok(()),
+            // Everybody has left it, or may not be signalled there.
+            Err(error) => match self.signal_process_group(signal) {
+                Err(SignalError::NotGroupLeader) if !is_missing(&error) => Err(signal_error(error)),
+                result => result,
+            },
+        }
+    }
+
+    fn signal_process_group(&self, signal: Signal) -> Result<(), SignalError> {
         match self.send_to_group(signal.number()) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
                 // Somebody else may have reaped it.
@@ -100,9 +118,17 @@ impl Leader {
         let group = self.signal_group(signal);
         // Whoever is in the group has the signal. A second SIGKILL does no harm, and a move into
         // another group in between no good.
-        let in_group = group.is_ok() && sys::signal::leads_group(self.pid);
+        let in_group = group.is_ok()
+            && match &self.cgroup {
+                Some(cgroup) => cgroup.has(self.pid),
+                None => sys::signal::leads_group(self.pid),
+            };
         if in_group && signal != Signal::KILL {
             return group;
+        }
+        if self.cgroup.is_some() {
+            // Who has moved out of the cgroup may be in the process group.
+            let _ = self.signal_process_group(signal);
         }
         let child = self.signal(signal);
         if group.is_ok() { group } else { child }
@@ -110,33 +136,41 @@ impl Leader {
 
     /// Takes note of the child's death, if it is dead; reaps it unless it must be held. Never blocks.
     pub(crate) fn try_reap(&self) -> io::Result<Option<Death>> {
+        let Some((status, hold)) = self.try_reap_but_hold()? else {
+            return Ok(None);
+        };
+        let in_cgroup = self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.retire());
+        let remains = (in_cgroup || hold.is_some()).then(|| {
+            let mut leader = self.clone();
+            if hold.is_none() {
+                // It holds nothing.
+                leader.pidfd = None;
+            }
+            Remains { leader, hold }
+        });
+        Ok(Some(Death { status, remains }))
+    }
+
+    /// How the child has died, and how its process group is held, if anybody is left in that.
+    fn try_reap_but_hold(&self) -> io::Result<Option<(ExitStatus, Option<Hold>)>> {
         if self.is_found_by_pidfd() {
             let Some(status) = sys::wait::try_reap(self.pid, self.pidfd())? else {
                 return Ok(None);
             };
-            let remains = Remains {
-                leader: self.clone(),
-                hold: Hold::Pidfd,
-            };
-            let remains = (!remains.is_gone()).then_some(remains);
-            return Ok(Some(Death { status, remains }));
+            let pidfd = self.pidfd();
+            let has_members = pidfd
+                .is_some_and(|pidfd| has_members(sys::signal::send_to_group_by_pidfd(pidfd, 0)));
+            return Ok(Some((status, has_members.then_some(Hold::Pidfd))));
         }
         // A sandbox that refuses to look without reaping gives up the group with the child.
         if let Ok(Some(status)) = sys::wait::peek(self.pid, self.pidfd())
             && status != ExitStatus::Unknown
             && has_members(sys::signal::send_to_group(self.pid, 0))
         {
-            let remains = Some(Remains {
-                leader: self.clone(),
-                hold: Hold::Zombie,
-            });
-            return Ok(Some(Death { status, remains }));
+            return Ok(Some((status, Some(Hold::Zombie))));
         }
         let status = sys::wait::try_reap(self.pid, self.pidfd())?;
-        Ok(status.map(|status| Death {
-            status,
-            remains: None,
-        }))
+        Ok(status.map(|status| (status, None)))
     }
 
     /// Whether the kernel finds the group by the pidfd. Asked while the child is unreaped.
@@ -167,26 +201,42 @@ impl Remains {
 
     /// Signals whoever is left. [`SignalError::Exited`] if nobody is.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        self.send(signal.number()).map_err(signal_error)
-    }
-
-    fn send(&self, signal: i32) -> io::Result<()> {
-        match (self.hold, self.leader.pidfd()) {
-            (Hold::Zombie, _) => sys::signal::send_to_group(self.leader.pid, signal),
-            (Hold::Pidfd, Some(pidfd)) => sys::signal::send_to_group_by_pidfd(pidfd, signal),
-            (Hold::Pidfd, None) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        let Some(cgroup) = &self.leader.cgroup else {
+            return self.send(signal.number()).map_err(signal_error);
+        };
+        let in_cgroup = cgroup.signal(signal);
+        if in_cgroup.is_ok() && signal != Signal::KILL {
+            return Ok(());
+        }
+        // Who has moved out of the cgroup may be in the process group.
+        match (in_cgroup, self.send(signal.number())) {
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+            (Err(error), Err(other)) if is_missing(&error) => Err(signal_error(other)),
+            (Err(error), Err(_)) => Err(signal_error(error)),
         }
     }
 
-    /// Whether nobody is left, not even a zombie; of a zombie that is held itself, false.
+    /// To the process group.
+    fn send(&self, signal: i32) -> io::Result<()> {
+        match (self.hold, self.leader.pidfd()) {
+            (Some(Hold::Zombie), _) => sys::signal::send_to_group(self.leader.pid, signal),
+            (Some(Hold::Pidfd), Some(pidfd)) => sys::signal::send_to_group_by_pidfd(pidfd, signal),
+            (Some(Hold::Pidfd), None) | (None, _) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    }
+
+    /// Whether nobody is left, not even a zombie in the process group; of a zombie that is held itself,
+    /// false.
     pub(crate) fn is_gone(&self) -> bool {
-        !has_members(self.send(0))
+        let cgroup = self.leader.cgroup.as_ref();
+        let in_cgroup = cgroup.is_some_and(|cgroup| cgroup.is_populated());
+        !in_cgroup && !has_members(self.send(0))
     }
 }
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        if self.hold == Hold::Zombie {
+        if self.hold == Some(Hold::Zombie) {
             let _ = sys::wait::try_reap(self.leader.pid, self.leader.pidfd());
         }
     }
@@ -195,6 +245,11 @@ impl Drop for Remains {
 /// What a signal 0 to a group says; members that may not be signalled are some.
 fn has_members(probed: io::Result<()>) -> bool {
     !probed.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+}
+
+/// Nobody is there.
+fn is_missing(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESRCH)
 }
 
 fn signal_error(error: io::Error) -> SignalError {

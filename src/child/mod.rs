@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::cell::{Cell, Reap};
 use crate::clock::DrainClock;
+use crate::containment::Containment;
 use crate::credit::Credit;
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
@@ -57,6 +58,7 @@ pub(crate) struct Child {
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
     terminal: Mutex<Option<Arc<AsyncFd<OwnedFd>>>>,
+    pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
     orphaned: AtomicBool,
     core: Mutex<Core>,
@@ -82,6 +84,7 @@ pub(crate) struct Origin {
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
     pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) containment: Containment,
 }
 
 impl Child {
@@ -100,6 +103,7 @@ impl Child {
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
+            containment: origin.containment,
             on_orphaned: origin.on_orphaned,
             orphaned: AtomicBool::new(false),
             core: Mutex::new(Core {

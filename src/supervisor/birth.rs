@@ -16,6 +16,7 @@ use super::reap::DeathWatch;
 use super::request::Reply;
 use super::table::Entry;
 use crate::child::{Child, Origin};
+use crate::containment::Containment;
 use crate::environment::Moment;
 use crate::error::{SignalError, SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
@@ -32,6 +33,7 @@ use crate::signal::Signal;
 use crate::spec::Spec;
 use crate::sys;
 use crate::sys::clone::{Born, Stack, Ticket};
+use crate::tree::Leader;
 
 /// A spawn on its way to a spawner thread.
 pub(super) struct Birth {
@@ -68,7 +70,7 @@ impl Birth {
                 }
                 Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
             });
-        let (born, ends) = match result {
+        let (born, ends, cgroup) = match result {
             Ok(born) => born,
             Err(error) => {
                 log::debug!("{error}");
@@ -87,10 +89,18 @@ impl Birth {
             ended_timeout: spec.ended_timeout,
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
             recorder: None,
+            containment: Containment::of(&spec, cgroup.is_some()),
         };
         let piped = ends.purposes().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
-        let mut newborn = Newborn::new(child, born, ticket, entry, reply);
+        let Born { pid, pidfd } = born;
+        log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
+        child.cell.fill(Leader {
+            pid,
+            pidfd,
+            cgroup: cgroup.map(Arc::new),
+        });
+        let mut newborn = Newborn::new(child, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);
             return;
@@ -113,10 +123,7 @@ struct Newborn {
 }
 
 impl Newborn {
-    fn new(child: Arc<Child>, born: Born, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
-        let Born { pid, pidfd } = born;
-        log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
-        child.cell.fill(pid, pidfd);
+    fn new(child: Arc<Child>, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
         Self {
             pipes: Vec::new(),
             watch: None,

@@ -46,6 +46,11 @@ pub(crate) fn send_to_group_by_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::
 /// Not in libc yet.
 const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
 
+/// Sends `signal` to the process of this pidfd, whosever child it is; never by its number.
+pub(crate) fn send_to_any(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    send_by_pidfd(pidfd.as_raw_fd(), signal)
+}
+
 /// Whether a child was reaped by somebody else, as far as its pidfd tells.
 pub(crate) fn is_reaped(pidfd: Option<BorrowedFd<'_>>) -> bool {
     pidfd.is_some_and(|fd| {

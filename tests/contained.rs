@@ -1,0 +1,347 @@
+//! Contained children: what holds them, and that nothing is left of it.
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::time::Duration;
+
+use actix::Actor;
+use actix_process::{
+    Command, Containment, NoProtocol, ProcessSupervisor, Shutdown, Signal, Spawn, SpawnStep,
+};
+use common::census::{children, is_gone};
+use common::cgroups::{gone, members, none_left, ours, own_directory};
+use common::helper::helper;
+use common::hung::Hung;
+use common::isolated::{isolated, isolated_with, skipped};
+use common::many::Many;
+use common::told::may_change_ids;
+use common::trace::{Die, Trace, data_of};
+use common::{eventually, in_time, run};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+const NOBODY: u32 = 65534;
+
+/// For children that die of SIGKILL only.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Whether a contained child gets a cgroup here: where this process may make one, it must.
+fn has_cgroups() -> bool {
+    let Some(directory) = own_directory().filter(|_| may_change_ids()) else {
+        return false;
+    };
+    let probe = directory.join(format!(
+        "probe-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
+    if let Err(error) = &made {
+        skipped(&format!("no cgroup can be made: {error}"));
+    }
+    made.is_ok()
+}
+
+/// A child whose own child is in a session of its own, ignores SIGTERM, and says so. Both run on.
+fn with_daemon() -> Command {
+    helper([
+        "leave", "6", "setsid", "ignore", "15", "say", "left", "pause", "pause",
+    ])
+}
+
+/// Spawns it; gives the daemon's pid.
+async fn spawn_with_daemon(trace: &Trace, process: &actix_process::ProcessHandle) -> i32 {
+    trace.output(process, 1, "left\n").await;
+    let pid = trace.until(process, "the daemon's pid", |events| {
+        let text = String::from_utf8(data_of(events, 1)).ok()?;
+        let (pid, _) = text.split_once("held ")?.1.split_once('\n')?;
+        pid.parse().ok()
+    });
+    pid.await
+}
+
+#[test]
+fn a_contained_child_has_a_cgroup_that_is_gone_when_its_end_is_told() {
+    let name = "a_contained_child_has_a_cgroup_that_is_gone_when_its_end_is_told";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        run(async {
+            let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+            let child = || Command::new("cat").arg("/proc/self/cgroup").contained();
+            let as_nobody = child().user("nobody").current_dir("/");
+            let mut lines = Vec::new();
+            for child in [child(), as_nobody, child().contained_by_cgroup()] {
+                let output = child.output().await.unwrap();
+                assert_eq!(ours(), [] as [&Path; 0]);
+                let text = String::from_utf8(output.stdout).unwrap();
+                let line = text.lines().find(|line| line.starts_with("0::/")).unwrap();
+                assert!(line.contains("/actix-process-"), "{text}");
+                lines.push(line.to_owned());
+            }
+            assert_eq!(fs::read_to_string("/proc/self/cgroup").unwrap(), own);
+            lines.dedup();
+            assert_eq!(lines.len(), 3, "{lines:?}");
+        });
+    });
+}
+
+#[test]
+fn containment_tells_what_holds_a_child() {
+    let name = "containment_tells_what_holds_a_child";
+    isolated(name, || {
+        let cgroups = has_cgroups();
+        run(async {
+            let child = || Command::new("true");
+            let strongest = match cgroups {
+                true => Containment::Cgroup,
+                false => Containment::Group,
+            };
+            for (child, right) in [
+                (child(), Containment::Process),
+                (child().process_group(0), Containment::Group),
+                (child().setsid(true), Containment::Group),
+                (child().contained(), strongest),
+                (child().contained().setsid(true), strongest),
+                (child().contained().process_group(0), strongest),
+            ] {
+                let what = format!("{child:?}");
+                let process = child.spawn(NoProtocol).await.unwrap();
+                assert_eq!(process.containment(), right, "{what}");
+                in_time(process.ended()).await.unwrap();
+                assert_eq!(process.containment(), right, "{what}");
+            }
+        });
+    });
+}
+
+#[test]
+fn commands_that_cannot_be_meant_are_invalid() {
+    run(async {
+        let somewhere = || fs::File::open("/").unwrap().into();
+        let child = || Command::new("true");
+        for child in [
+            child().cgroup(somewhere()).contained(),
+            child().cgroup(somewhere()).contained_by_cgroup(),
+            child().process_group(1).contained(),
+        ] {
+            let error = child.spawn(NoProtocol).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Invalid);
+            assert_eq!(error.subject(), "contained");
+        }
+    });
+}
+
+#[test]
+fn what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_last() {
+    let name = "what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_last";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        run(async {
+            for signal in [Signal::KILL, Signal::TERM] {
+                let (trace, protocol) = Trace::start();
+                let child = helper([
+                    "leave", "4", "setsid", "say", "left", "pause", "take", "0", "1",
+                ]);
+                let process = child.contained().spawn(&protocol).await.unwrap();
+                let daemon = spawn_with_daemon(&trace, &process).await;
+                process.write("x").unwrap();
+                in_time(process.exited()).await.unwrap();
+                assert!(!is_gone(daemon));
+                assert_eq!(members(), [daemon]);
+                assert!(process.kill().is_err(), "the child itself has exited");
+                process.signal_group(signal).unwrap();
+                gone(daemon).await;
+                none_left().await;
+                let error = process.signal_group(signal).unwrap_err();
+                assert!(
+                    matches!(error, actix_process::SignalError::Exited),
+                    "{error}"
+                );
+            }
+        });
+    });
+}
+
+#[test]
+fn a_spawn_that_fails_or_is_cancelled_leaves_no_cgroup() {
+    let name = "a_spawn_that_fails_or_is_cancelled_leaves_no_cgroup";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        run(async {
+            let missing = Command::new("/no/such/program").contained();
+            let error = missing.spawn(NoProtocol).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Exec);
+            assert_eq!(ours(), [] as [&Path; 0]);
+
+            let lease = Hung::new();
+            let child = lease.helper(["exit"]).contained();
+            let mut spawning = child.spawn(NoProtocol);
+            let hangs = || (members().len() == 1).then_some(());
+            let hangs = eventually("the child to hang", hangs, || format!("{:?}", members()));
+            tokio::select! {
+                spawned = &mut spawning => panic!("{spawned:?}"),
+                () = hangs => {}
+            }
+            drop(spawning);
+            lease.until_children(0).await;
+            none_left().await;
+        });
+    });
+}
+
+#[test]
+fn many_contained_children_of_a_host_with_many_descriptors_leave_nothing() {
+    let name = "many_contained_children_of_a_host_with_many_descriptors_leave_nothing";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        run(async {
+            Many::open().await;
+            let child = Command::new("true").contained_by_cgroup();
+            let spawned = futures::future::join_all((0..50).map(|_| child.spawn(NoProtocol)));
+            for process in spawned.await {
+                let process = process.unwrap();
+                assert_eq!(process.containment(), Containment::Cgroup);
+                assert!(in_time(process.ended()).await.unwrap().success());
+            }
+            assert_eq!(ours(), [] as [&Path; 0]);
+        });
+    });
+}
+
+#[test]
+fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
+    let name = "a_dead_hosts_empty_cgroups_are_removed_and_no_others";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        let own = own_directory().unwrap();
+        let link = fs::read_link("/proc/self/ns/pid").unwrap();
+        let text = link.to_str().unwrap().to_owned();
+        let namespace = text.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        let make = |namespace: &str, pid: u32, count: u32| {
+            let path = own.join(format!("actix-process-{namespace}-{pid}-12-{count}"));
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        let mut heir = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let (dead_pid, alive) = (dead.id(), std::os::unix::process::parent_id());
+        dead.wait().unwrap();
+
+        let empty = make(&namespace, dead_pid, 0);
+        fs::create_dir(empty.join("below")).unwrap();
+        let full = make(&namespace, dead_pid, 1);
+        fs::write(full.join("cgroup.procs"), heir.id().to_string()).unwrap();
+        let of_the_living = make(&namespace, alive, 2);
+        let of_others = make("1", dead_pid, 3);
+        run(async {
+            Command::new("true").contained().status().await.unwrap();
+        });
+        assert!(!empty.exists());
+        for path in [&full, &of_the_living, &of_others] {
+            assert!(path.exists(), "{path:?}");
+        }
+        heir.kill().unwrap();
+        heir.wait().unwrap();
+        for path in [full, of_the_living, of_others] {
+            fs::remove_dir(path).unwrap();
+        }
+    });
+}
+
+/// Holds that contained children of this process are held by a group, and that none gets a cgroup.
+async fn assert_no_cgroup() {
+    let process = helper(["pause"])
+        .contained()
+        .spawn(NoProtocol)
+        .await
+        .unwrap();
+    assert_eq!(process.containment(), Containment::Group);
+    process.signal_group(Signal::KILL).unwrap();
+    let status = in_time(process.ended()).await.unwrap();
+    assert_eq!(status.signal(), Some(Signal::KILL));
+
+    let insisting = helper(["exit"]).contained_by_cgroup();
+    let error = insisting.spawn(NoProtocol).await.unwrap_err();
+    assert_eq!(
+        (error.step(), error.subject()),
+        (SpawnStep::Limits, "cgroup")
+    );
+    assert!(!error.detail().is_empty(), "{error:?}");
+    assert_eq!(children(), []);
+}
+
+#[test]
+fn an_unprivileged_host_contains_by_a_group() {
+    let name = "an_unprivileged_host_contains_by_a_group";
+    if !may_change_ids() {
+        return;
+    }
+    isolated(name, || {
+        run(async {
+            nix::unistd::setgroups(&[]).unwrap();
+            nix::unistd::setgid(NOBODY.into()).unwrap();
+            nix::unistd::setuid(NOBODY.into()).unwrap();
+            let command = Command::new("/bin/sleep").arg("60").current_dir("/");
+            let process = command.clone().contained().spawn(NoProtocol).await.unwrap();
+            assert_eq!(process.containment(), Containment::Group);
+            process.signal_group(Signal::KILL).unwrap();
+            in_time(process.ended()).await.unwrap();
+            let refused = command.contained_by_cgroup().spawn(NoProtocol).await;
+            let error = refused.unwrap_err();
+            assert_eq!(
+                (error.step(), error.subject()),
+                (SpawnStep::Limits, "cgroup")
+            );
+        });
+    });
+}
+
+#[test]
+fn where_the_cgroups_are_read_only_or_not_mounted_a_group_contains() {
+    let name = "where_the_cgroups_are_read_only_or_not_mounted_a_group_contains";
+    if !common::isolated::is_isolated() && !has_cgroups() {
+        return;
+    }
+    for read_only in [true, false] {
+        let change = |host: &mut std::process::Command| {
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            let lines = mounts.lines().filter(|line| line.contains(" - cgroup2 "));
+            let points: Vec<String> = lines
+                .map(|line| line.split(' ').nth(4).unwrap().to_owned())
+                .collect();
+            let none = None::<&str>;
+            let apart = move || {
+                unshare(CloneFlags::CLONE_NEWNS)?;
+                mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+                for point in &points {
+                    if read_only {
+                        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+                        mount(none, point.as_str(), none, flags, none)?;
+                    } else {
+                        umount2(point.as_str(), MntFlags::MNT_DETACH)?;
+                    }
+                }
+                Ok(())
+            };
+            // SAFETY: system calls over what was prepared.
+            unsafe { host.pre_exec(apart) };
+        };
+        isolated_with(name, change, || run(assert_no_cgroup()));
+    }
+}
