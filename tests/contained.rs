@@ -226,7 +226,12 @@ fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
         if !has_cgroups() {
             return;
         }
-        let own = own_directory().unwrap();
+        // In a cgroup of its own, where no other test's host sweeps.
+        let outside = own_directory().unwrap();
+        let own = outside.join(format!("test-sweep-{}", std::process::id()));
+        let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
+        fs::create_dir(&own).unwrap();
+        go(&own).unwrap();
         let link = fs::read_link("/proc/self/ns/pid").unwrap();
         let text = link.to_str().unwrap().to_owned();
         let namespace = text.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
@@ -258,9 +263,46 @@ fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
         }
         heir.kill().unwrap();
         heir.wait().unwrap();
-        for path in [full, of_the_living, of_others] {
+        go(&outside).unwrap();
+        for path in [full, of_the_living, of_others, own] {
             fs::remove_dir(path).unwrap();
         }
+    });
+}
+
+#[test]
+fn a_host_that_is_moved_to_another_cgroup_finds_its_place_anew() {
+    let name = "a_host_that_is_moved_to_another_cgroup_finds_its_place_anew";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        let first = own_directory().unwrap();
+        let of_threads = first.join(format!("test-of-threads-{}", std::process::id()));
+        let second = first.join(format!("test-{}", std::process::id()));
+        let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
+        for directory in [&of_threads, &second] {
+            fs::create_dir(directory).unwrap();
+        }
+        // No processes can be moved below it.
+        fs::write(of_threads.join("cgroup.type"), "threaded").unwrap();
+        go(&of_threads).unwrap();
+        run(async {
+            assert_no_cgroup().await;
+            // A place that was found is kept while it is there.
+            for (place, gone) in [(&second, None), (&first, Some(&second))] {
+                go(place).unwrap();
+                if let Some(gone) = gone {
+                    fs::remove_dir(gone).unwrap();
+                }
+                let child = Command::new("cat").arg("/proc/self/cgroup");
+                let output = child.contained_by_cgroup().output().await.unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                let moved = text.contains(second.file_name().unwrap().to_str().unwrap());
+                assert_eq!(moved, gone.is_none(), "{text}");
+            }
+        });
+        fs::remove_dir(of_threads).unwrap();
     });
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
 use actix_process::{
-    CloseReason, Collect, CollectError, Command, ExitStatus, Fd, FdMap, FdSink, FdStream,
-    NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
+    CloseReason, Collect, CollectError, Command, Containment, ExitStatus, Fd, FdMap, FdSink,
+    FdStream, NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
     ProcessSupervisor, ProducerCommand, ProducerError, ProducerGuard, ProducerKind, Pty, PtySize,
     ResizeError, Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError,
     ToProducer, WriteError,
@@ -264,7 +264,7 @@ impl Actor for Nobody {
 impl ProcessProtocol for Nobody {}
 
 types! {
-    Bytes CloseReason Collect CollectError Collecting Command Decoded Encoded ExitStatus Fd FdMap FdSink
+    Bytes CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
     ResizeError StreamError ToProducer
     IntoProtocol List NoProtocol OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
@@ -297,7 +297,7 @@ methods! {
         current_dir(""); chdir_as_parent(true); process_group(0); setsid(true); user(""); uid(0);
         gid(0); groups([]); umask(0); rlimit(Resource::Core, 0, 0); nice(0); oom_score_adj(0);
         no_new_privs(true); parent_death_signal(Signal::TERM);
-        cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); stdin(Fd::null()); stdout(Fd::null());
+        cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); ended_timeout(Duration::ZERO); window(0);
         spawn(NoProtocol); output(); status(); read();
@@ -311,7 +311,7 @@ methods! {
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
+        try_status(); containment(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
         register_producer(0, ProducerKind::Pull, nobody());
     }
     Fd as Fd { window(0); is_read(); is_stream(); is_write(); is_terminal(); }
@@ -330,6 +330,7 @@ callbacks! {
 
 variants! {
     CloseReason { ByChild ByParent Aborted Cut Failed Gone }
+    Containment { Process Group Cgroup }
     CollectError { Spawn TimedOut Stderr Gone }
     ExitStatus { Exited Signaled Unknown }
     OnOrphaned { Leave Kill Terminate }

@@ -153,3 +153,123 @@ pub(super) fn members_of(dir: impl AsFd, name: &Path) -> io::Result<BTreeSet<i32
     let text = read(dir, name, "cgroup.procs")?;
     Ok(text.lines().filter_map(|pid| pid.parse().ok()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A new one; none where this process may not make any.
+    fn make() -> Option<Cgroup> {
+        match Cgroup::make() {
+            Ok(cgroup) => Some(cgroup),
+            Err(refusal) => {
+                eprintln!("skipped: {refusal}");
+                None
+            }
+        }
+    }
+
+    fn path(cgroup: &Cgroup) -> PathBuf {
+        PathBuf::from(cgroup.door().1.to_str().unwrap())
+            .parent()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// A process in the cgroup of this directory.
+    fn sleeper(directory: &Path) -> Child {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        fs::write(directory.join("cgroup.procs"), child.id().to_string()).unwrap();
+        child
+    }
+
+    fn died_of(child: &mut Child) -> Option<i32> {
+        child.wait().unwrap().signal()
+    }
+
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_signal_reaches_all_members_and_those_below_and_nobody_else() {
+        let Some(cgroup) = make() else { return };
+        let error = cgroup.signal(Signal::TERM).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "nobody is in it");
+        let below = path(&cgroup).join("below");
+        fs::create_dir(&below).unwrap();
+        let mut members: Vec<Child> = (0..40).map(|_| sleeper(&path(&cgroup))).collect();
+        members.push(sleeper(&below));
+        let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
+        assert!(
+            members
+                .iter()
+                .all(|child| cgroup.has(child.id().cast_signed()))
+        );
+        assert!(!cgroup.has(stranger.id().cast_signed()));
+        cgroup.signal(Signal::TERM).unwrap();
+        for member in &mut members {
+            assert_eq!(died_of(member), Some(libc::SIGTERM));
+        }
+        until("the cgroup to be empty", || !cgroup.is_populated());
+        assert_eq!(stranger.try_wait().unwrap(), None);
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
+
+    #[test]
+    fn without_the_kernels_kill_every_member_is_killed_one_by_one() {
+        let Some(cgroup) = make() else { return };
+        let below = path(&cgroup).join("below");
+        fs::create_dir(&below).unwrap();
+        // One that forks again and again, and one below.
+        let script = "read go; for n in $(seq 3000); do (:) & done; exec sleep 600";
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", script]).stdin(Stdio::piped());
+        let mut forker = shell.spawn().unwrap();
+        fs::write(path(&cgroup).join("cgroup.procs"), forker.id().to_string()).unwrap();
+        drop(forker.stdin.take());
+        let mut stopped = sleeper(&below);
+        cgroup.signal(Signal::STOP).unwrap();
+        cgroup.signal(Signal::CONT).unwrap();
+        cgroup.kill_one_by_one().unwrap();
+        assert_eq!(died_of(&mut stopped), Some(libc::SIGKILL));
+        assert_eq!(died_of(&mut forker), Some(libc::SIGKILL));
+        until("the cgroup to be empty", || !cgroup.is_populated());
+    }
+
+    #[test]
+    fn one_that_is_dropped_goes_with_its_last_member() {
+        let Some(cgroup) = make() else { return };
+        let directory = path(&cgroup);
+        drop(cgroup);
+        assert!(!directory.exists(), "nobody was in it");
+
+        let Some(cgroup) = make() else { return };
+        let directory = path(&cgroup);
+        let below = directory.join("below").join("further");
+        fs::create_dir_all(&below).unwrap();
+        let (mut first, mut last) = (sleeper(&directory), sleeper(&below));
+        let cgroup = Arc::new(cgroup);
+        assert!(!cgroup.retire());
+        for member in [&mut first, &mut last] {
+            assert!(directory.exists());
+            member.kill().unwrap();
+            member.wait().unwrap();
+        }
+        until("the cgroup to be removed", || !directory.exists());
+        assert!(!cgroup.is_populated());
+        let error = cgroup.signal(Signal::KILL).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+    }
+}
