@@ -117,6 +117,23 @@ impl Cell {
         Some(remains.group())
     }
 
+    /// Whether there is a group for [`signal_group`](Self::signal_group).
+    pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.look_for_group(),
+            State::Left(_) => Ok(()),
+            State::Empty => Err(SignalError::Exited),
+        }
+    }
+
+    /// The child has ended: no zombie is held any longer.
+    pub(crate) fn end(&self) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Left(remains) if remains.is_zombie()) {
+            *state = State::Empty;
+        }
+    }
+
     /// Nobody is in the group any more, or nobody will signal it: lets go of it, and reaps a child
     /// that was held for it.
     pub(crate) fn let_go(&self) {

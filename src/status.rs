@@ -33,6 +33,10 @@ pub enum ExitStatus {
         /// What it used.
         rusage: Rusage,
     },
+    /// It lives: only in the result of a deadline that it has outlived
+    /// ([`CollectError::TimedOut`](crate::CollectError::TimedOut)), because it may not be killed or
+    /// cannot die. It is reaped when it does.
+    StillRunning,
     /// It is gone, but somebody else reaped it: a `waitpid(-1)` in this program, or SIGCHLD is
     /// ignored. Its status is lost.
     Unknown,
@@ -96,12 +100,12 @@ impl ExitStatus {
         )
     }
 
-    /// What it used; `None` if the status is unknown.
+    /// What it used; `None` if the status is unknown, or there is none yet.
     #[must_use]
     pub const fn rusage(&self) -> Option<&Rusage> {
         match self {
             Self::Exited { rusage, .. } | Self::Signaled { rusage, .. } => Some(rusage),
-            Self::Unknown => None,
+            Self::StillRunning | Self::Unknown => None,
         }
     }
 
@@ -143,6 +147,7 @@ impl fmt::Display for ExitStatus {
                 }
                 Ok(())
             }
+            Self::StillRunning => f.write_str("still running"),
             Self::Unknown => f.write_str("exit status unknown"),
         }
     }

@@ -8,7 +8,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 
@@ -67,7 +66,16 @@ impl Leader {
 
     /// Signals the group that the child has made, whether or not it is still in there.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        match self.send_to_group(signal.number()) {
+        self.send_to_own_group(signal.number())
+    }
+
+    /// Whether there is such a group.
+    pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        self.send_to_own_group(0)
+    }
+
+    fn send_to_own_group(&self, signal: i32) -> Result<(), SignalError> {
+        match self.send_to_group(signal) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
                 // Somebody else may have reaped it.
                 Err(if sys::signal::is_reaped(self.pidfd()) {
@@ -141,21 +149,11 @@ impl Leader {
 
     /// Whether the kernel finds the group by the pidfd. Asked while the child is unreaped.
     fn is_found_by_pidfd(&self) -> bool {
-        /// It did once.
-        static KNOWN: AtomicBool = AtomicBool::new(false);
-        let Some(pidfd) = self.pidfd() else {
-            return false;
-        };
-        if KNOWN.load(Ordering::Relaxed) {
-            return true;
-        }
-        let found = match sys::signal::send_to_group_by_pidfd(pidfd, 0) {
-            Ok(()) => true,
-            // A refusal says nothing of the call: it may be about the members.
-            Err(error) => !sys::signal::is_refusal(&error),
-        };
-        KNOWN.store(found, Ordering::Relaxed);
-        found
+        let probed = self
+            .pidfd()
+            .map(|pidfd| sys::signal::send_to_group_by_pidfd(pidfd, 0));
+        // A refusal may be about the members or the call: then the zombie is as good.
+        probed.is_some_and(|probed| !probed.is_err_and(|e| sys::signal::is_refusal(&e)))
     }
 }
 
@@ -168,6 +166,11 @@ impl Remains {
     /// Signals whoever is left. [`SignalError::Exited`] if nobody is.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         self.send(signal.number()).map_err(signal_error)
+    }
+
+    /// Whether its own number is held by a zombie, which costs the host a process.
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.hold == Hold::Zombie
     }
 
     fn send(&self, signal: i32) -> io::Result<()> {
