@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use nix::libc;
 
 use crate::error::SignalError;
+use crate::members::Group;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
@@ -104,8 +105,16 @@ impl Cell {
         }
     }
 
-    /// The number of the group that the child has left behind, if anybody may still be in it.
-    pub(crate) fn group_left(&self) -> Option<libc::pid_t> {
+    /// The group of a child that has not exited.
+    pub(crate) fn group(&self) -> Option<Group> {
+        match &*lock(&self.state) {
+            State::Running(leader) => Some(leader.group()),
+            _ => None,
+        }
+    }
+
+    /// The group that the child has left behind, if anybody may still be in it.
+    pub(crate) fn group_left(&self) -> Option<Group> {
         let mut state = lock(&self.state);
         let State::Left(remains) = &*state else {
             return None;
@@ -115,6 +124,23 @@ impl Cell {
             return None;
         }
         Some(remains.group())
+    }
+
+    /// Whether there is a group for [`signal_group`](Self::signal_group).
+    pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.look_for_group(),
+            State::Left(_) => Ok(()),
+            State::Empty => Err(SignalError::Exited),
+        }
+    }
+
+    /// The child has ended: no zombie is held any longer.
+    pub(crate) fn end(&self) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Left(remains) if remains.is_zombie()) {
+            *state = State::Empty;
+        }
     }
 
     /// Nobody is in the group any more, or nobody will signal it: lets go of it, and reaps a child

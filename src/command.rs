@@ -10,7 +10,7 @@ use crate::fds::{Fd, FdMap};
 use crate::limits::{Limit, Resource};
 use crate::pty::Pty;
 use crate::signal::Signal;
-use crate::spec::{Contain, DEFAULT_WINDOW, OnOrphaned, Spec};
+use crate::spec::{Contain, DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
 /// A child to be spawned: [`std::process::Command`]'s names where std has the thing, and more.
 ///
@@ -127,7 +127,12 @@ impl Command {
 
     /// Puts the child into process group `group`; 0 makes a new one that it leads.
     ///
-    /// Without it the child stays in the parent's group, so that a terminal's Ctrl-C reaches it.
+    /// Without it a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
+    /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
+    /// [`Collect::own_group`](crate::Collect::own_group). A child that leads a group is that group to
+    /// all that ends it: [`stop`](crate::ProcessHandle::stop),
+    /// [`terminate_group`](crate::ProcessHandle::terminate_group), [`OnOrphaned`],
+    /// [`Shutdown`](crate::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))
     }
@@ -325,6 +330,30 @@ impl Command {
     /// What happens to the child when its owner is gone. [`OnOrphaned::Kill`] unless set.
     pub fn on_orphaned(self, policy: OnOrphaned) -> Self {
         self.edit(|spec| spec.on_orphaned = policy)
+    }
+
+    /// What becomes of the rest of the process group that the child leads when the child has exited.
+    /// [`OnLeftovers::Leave`] unless set; [`output`](Self::output), [`status`](Self::status) and
+    /// [`read`](Self::read) kill it.
+    ///
+    /// It follows once an escalation that is under way (a timeout, a [`stop`](crate::ProcessHandle::stop))
+    /// is over, which reaches those processes itself. Without a group
+    /// ([`process_group`](Self::process_group), [`setsid`](Self::setsid), [`pty`](Self::pty)) nothing
+    /// follows.
+    pub fn on_leftovers(self, policy: OnLeftovers) -> Self {
+        self.edit(|spec| spec.on_leftovers = Some(policy))
+    }
+
+    /// The same for a helper's default.
+    pub(crate) fn on_leftovers_unless_set(self, policy: OnLeftovers) -> Self {
+        self.edit(|spec| {
+            spec.on_leftovers.get_or_insert(policy);
+        })
+    }
+
+    /// In the parent's group, whatever was said before.
+    pub(crate) fn without_process_group(self) -> Self {
+        self.edit(|spec| spec.process_group = None)
     }
 
     /// Closes what pipes remain open when the child has been dead for `timeout` and its heirs

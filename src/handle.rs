@@ -207,14 +207,19 @@ impl ProcessHandle {
         }
     }
 
-    /// Sends a signal to the process group that the child leads.
+    /// Sends a signal to the process group that the child leads, also when the child has exited and
+    /// others of the group live; never to another group that has got its number. The child may have
+    /// moved to another group since: its old one is meant.
+    ///
+    /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited is within
+    /// reach until the child has [ended](Self::ended): its zombie is kept until then.
     ///
     /// # Errors
     ///
     /// [`SignalError::NotGroupLeader`] if it leads none (see
     /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once it
-    /// was reaped, even if others of the group live: the group's number may be another's. Otherwise
-    /// as [`signal`](Self::signal).
+    /// has exited and nobody of the group is left. Otherwise as [`signal`](Self::signal), if that is so
+    /// of all members.
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         match &self.child.recorder {
             Some(recorder) => recorder.signal_group(signal),
@@ -231,7 +236,8 @@ impl ProcessHandle {
         self.signal(Signal::KILL)
     }
 
-    /// Sends SIGTERM now, and SIGKILL after `grace` if the child is not reaped by then.
+    /// Sends SIGTERM now (and SIGCONT, lest a stopped child does not act on it), and SIGKILL after
+    /// `grace` if the child is not reaped by then. The child alone: others of its group are left.
     ///
     /// # Errors
     ///
@@ -243,8 +249,9 @@ impl ProcessHandle {
         }
     }
 
-    /// The same for the process group that the child leads. Once the child was reaped its group
-    /// is out of reach: members that outlive it are not killed.
+    /// The same for the process group that the child leads, to its last member, whether or not the
+    /// child goes first; and for the child, if it has moved to another group. To learn what came of it,
+    /// [`stop`](Self::stop) the child instead.
     ///
     /// # Errors
     ///

@@ -135,7 +135,7 @@ impl Prepared {
             wishes,
             sources,
             parent_ends,
-            cgroup: cgroup(spec)?,
+            cgroup: Cgroup::of(spec)?,
         })
     }
 
@@ -246,22 +246,6 @@ fn is_refusal(errno: i32) -> bool {
         errno,
         libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EACCES
     )
-}
-
-/// The cgroup that the child shall join; `None` also where the strongest hold is another.
-fn cgroup(spec: &Spec) -> Result<Option<Cgroup>, SpawnError> {
-    let Some(contain) = spec.contain else {
-        let given = spec.cgroup.as_ref();
-        return Ok(given.map(|dir| Cgroup::given(Arc::clone(dir))));
-    };
-    match (Cgroup::make(), contain) {
-        (Ok(cgroup), _) => Ok(Some(cgroup)),
-        (Err(refusal), Contain::Strongest) => {
-            log::debug!("no cgroup for a child, it gets a group: {refusal}");
-            Ok(None)
-        }
-        (Err(refusal), Contain::Cgroup) => Err(refusal.into()),
-    }
 }
 
 fn argv(spec: &Spec) -> Result<Strings, SpawnError> {

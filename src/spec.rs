@@ -27,10 +27,28 @@ use crate::signal::Signal;
 pub enum OnOrphaned {
     /// It is left running, and reaped when it exits.
     Leave,
-    /// It gets SIGKILL at once.
+    /// It gets SIGKILL at once, and so does the process group that it leads.
     #[default]
     Kill,
-    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host.
+    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host; so does
+    /// the process group that it leads, to its last member.
+    Terminate(Duration),
+}
+
+/// What becomes of the rest of a child's process group when the child, its leader, has exited.
+///
+/// A child that leads no group has no rest: what it started is in the group of this program, or in groups
+/// of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnLeftovers {
+    /// Nothing. The default of [`Command::spawn`](crate::Command::spawn).
+    #[default]
+    Leave,
+    /// SIGKILL at once. The default of [`Command::output`](crate::Command::output),
+    /// [`status`](crate::Command::status) and [`read`](crate::Command::read).
+    Kill,
+    /// SIGTERM at once, and SIGKILL to those that are left after this time.
     Terminate(Duration),
 }
 
@@ -75,6 +93,8 @@ pub(crate) struct Spec {
     pub(crate) named: Vec<i32>,
     pub(crate) pty: Option<Pty>,
     pub(crate) on_orphaned: OnOrphaned,
+    /// `None` for the default of whoever spawns.
+    pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) window: usize,
 }
@@ -107,6 +127,7 @@ impl Spec {
             named: Vec::new(),
             pty: None,
             on_orphaned: OnOrphaned::default(),
+            on_leftovers: None,
             ended_timeout: None,
             window: DEFAULT_WINDOW,
         }

@@ -33,6 +33,10 @@ pub enum ExitStatus {
         /// What it used.
         rusage: Rusage,
     },
+    /// It lives: only in the result of a deadline that it has outlived
+    /// ([`CollectError::TimedOut`](crate::CollectError::TimedOut)), because it may not be killed or
+    /// cannot die. It is reaped when it does.
+    StillRunning,
     /// It is gone, but somebody else reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
     /// ignored), and the kernel does not know its status: one before Linux 6.15, or one without
     /// pidfds.
@@ -116,8 +120,8 @@ impl ExitStatus {
         )
     }
 
-    /// What it used; `None` if that is not known: the status is unknown, or somebody else reaped
-    /// the child.
+    /// What it used; `None` if that is not known: the status is unknown, there is none yet, or
+    /// somebody else reaped the child.
     #[must_use]
     pub const fn rusage(&self) -> Option<&Rusage> {
         match self {
@@ -166,6 +170,7 @@ impl fmt::Display for ExitStatus {
                 }
                 Ok(())
             }
+            Self::StillRunning => f.write_str("still running"),
             Self::Unknown => f.write_str("exit status unknown"),
         }
     }

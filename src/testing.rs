@@ -24,7 +24,7 @@ use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::{Direction, Port, Route};
 use crate::recorder::Recorder;
-use crate::spec::OnOrphaned;
+use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 
 pub use crate::recorder::Recorded;
@@ -65,6 +65,7 @@ impl TestProcess {
             outlet: None,
             inbox: Arc::default(),
             on_orphaned: OnOrphaned::Leave,
+            on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
             readers: read.len(),
             recorder: Some(Arc::clone(&recorder)),

@@ -8,12 +8,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 
 use crate::cgroup::Cgroup;
 use crate::error::SignalError;
+use crate::members::Group;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sys;
@@ -72,20 +72,36 @@ impl Leader {
     /// still in there.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         let Some(cgroup) = &self.cgroup else {
-            return self.signal_process_group(signal);
+            return self.send_to_own_group(signal.number());
         };
         match cgroup.signal(signal) {
             Ok(()) => Ok(()),
             // Everybody has left it, or may not be signalled there.
-            Err(error) => match self.signal_process_group(signal) {
+            Err(error) => match self.send_to_own_group(signal.number()) {
                 Err(SignalError::NotGroupLeader) if !is_missing(&error) => Err(signal_error(error)),
                 result => result,
             },
         }
     }
 
-    fn signal_process_group(&self, signal: Signal) -> Result<(), SignalError> {
-        match self.send_to_group(signal.number()) {
+    /// Whether there is such a group.
+    pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        match &self.cgroup {
+            Some(cgroup) if cgroup.is_populated() => Ok(()),
+            _ => self.send_to_own_group(0),
+        }
+    }
+
+    /// Who is in it.
+    pub(crate) fn group(&self) -> Group {
+        Group {
+            number: Some(self.pid),
+            cgroup: self.cgroup.clone(),
+        }
+    }
+
+    fn send_to_own_group(&self, signal: i32) -> Result<(), SignalError> {
+        match self.send_to_group(signal) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
                 // Somebody else may have reaped it.
                 Err(if sys::signal::is_reaped(self.pidfd()) {
@@ -128,7 +144,7 @@ impl Leader {
         }
         if self.cgroup.is_some() {
             // Who has moved out of the cgroup may be in the process group.
-            let _ = self.signal_process_group(signal);
+            let _ = self.send_to_own_group(signal.number());
         }
         let child = self.signal(signal);
         if group.is_ok() { group } else { child }
@@ -175,28 +191,21 @@ impl Leader {
 
     /// Whether the kernel finds the group by the pidfd. Asked while the child is unreaped.
     fn is_found_by_pidfd(&self) -> bool {
-        /// It did once.
-        static KNOWN: AtomicBool = AtomicBool::new(false);
-        let Some(pidfd) = self.pidfd() else {
-            return false;
-        };
-        if KNOWN.load(Ordering::Relaxed) {
-            return true;
-        }
-        let found = match sys::signal::send_to_group_by_pidfd(pidfd, 0) {
-            Ok(()) => true,
-            // A refusal says nothing of the call: it may be about the members.
-            Err(error) => !sys::signal::is_refusal(&error),
-        };
-        KNOWN.store(found, Ordering::Relaxed);
-        found
+        let probed = self
+            .pidfd()
+            .map(|pidfd| sys::signal::send_to_group_by_pidfd(pidfd, 0));
+        // A refusal may be about the members or the call: then the zombie is as good.
+        probed.is_some_and(|probed| !probed.is_err_and(|e| sys::signal::is_refusal(&e)))
     }
 }
 
 impl Remains {
-    /// The number of the group.
-    pub(crate) const fn group(&self) -> libc::pid_t {
-        self.leader.pid
+    /// Who may be left.
+    pub(crate) fn group(&self) -> Group {
+        Group {
+            number: self.hold.map(|_| self.leader.pid),
+            cgroup: self.leader.cgroup.clone(),
+        }
     }
 
     /// Signals whoever is left. [`SignalError::Exited`] if nobody is.
@@ -214,6 +223,11 @@ impl Remains {
             (Err(error), Err(other)) if is_missing(&error) => Err(signal_error(other)),
             (Err(error), Err(_)) => Err(signal_error(error)),
         }
+    }
+
+    /// Whether its own number is held by a zombie, which costs the host a process.
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.hold == Some(Hold::Zombie)
     }
 
     /// To the process group.
@@ -236,7 +250,7 @@ impl Remains {
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        if self.hold == Some(Hold::Zombie) {
+        if self.is_zombie() {
             let _ = sys::wait::try_reap(self.leader.pid, self.leader.pidfd());
         }
     }

@@ -137,6 +137,79 @@ fn commands_that_cannot_be_meant_are_invalid() {
 }
 
 #[test]
+fn a_daemon_of_a_contained_child_dies_with_it_whatever_ends_it() {
+    let name = "a_daemon_of_a_contained_child_dies_with_it_whatever_ends_it";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        run(async {
+            for how in ["signal", "terminate", "orphan", "shutdown"] {
+                let supervisor = ProcessSupervisor::new().start();
+                let (trace, protocol) = Trace::start();
+                let child = with_daemon().contained();
+                let process = supervisor.send(Spawn::new(child, &protocol)).await;
+                let process = process.unwrap().unwrap();
+                let daemon = spawn_with_daemon(&trace, &process).await;
+                assert!(!is_gone(daemon));
+                assert_eq!(members().len(), 2, "{how}");
+                match how {
+                    "signal" => process.signal_group(Signal::KILL).unwrap(),
+                    "terminate" => process.terminate_group(SHORT).unwrap(),
+                    "orphan" => protocol.send(Die::Stop).await.unwrap(),
+                    _ => {
+                        let shutdown = Shutdown { grace: SHORT };
+                        let report = in_time(supervisor.send(shutdown)).await.unwrap();
+                        assert!(report.unreaped.is_empty());
+                    }
+                }
+                in_time(process.exited()).await.unwrap();
+                gone(daemon).await;
+                none_left().await;
+            }
+        });
+    });
+}
+
+#[test]
+fn a_daemon_of_a_contained_helper_dies_with_it() {
+    isolated("a_daemon_of_a_contained_helper_dies_with_it", || {
+        if !has_cgroups() {
+            return;
+        }
+        run(async {
+            // It times out.
+            let collecting = with_daemon().contained().output();
+            let result = in_time(collecting.timeout(20 * SHORT).grace(SHORT).into_future()).await;
+            assert!(result.is_err(), "{result:?}");
+            none_left().await;
+            // It is dropped.
+            let collecting = with_daemon().contained().output().into_future();
+            let both = || (members().len() == 2).then(members);
+            let both = eventually("the child and its daemon", both, || {
+                format!("{:?}", members())
+            });
+            let both = tokio::select! {
+                result = collecting => panic!("{result:?}"),
+                both = both => both,
+            };
+            for pid in both {
+                gone(pid).await;
+            }
+            none_left().await;
+            // It exits, and leaves the daemon.
+            let child = helper([
+                "leave", "4", "setsid", "say", "left", "pause", "take", "0", "1",
+            ]);
+            let output = in_time(child.contained().output().input("x").into_future()).await;
+            output.unwrap();
+            none_left().await;
+            assert_eq!(children(), []);
+        });
+    });
+}
+
+#[test]
 fn what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_last() {
     let name = "what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_last";
     isolated(name, || {

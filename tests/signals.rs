@@ -73,19 +73,14 @@ fn a_child_that_ignores_sigterm_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_stopped_child_is_killed_after_the_grace() {
+fn a_stopped_child_is_continued_to_act_on_sigterm() {
     run(async {
         let (trace, process) = ready(&["say", "ready", "pause"], None).await;
         process.signal(Signal::STOP).unwrap();
-        let pid = process.pid().unwrap();
-        let stopped = || matches!(state_and_parent(pid), Some(('T', _))).then_some(());
-        eventually("the stop", stopped, || {
-            format!("{:?}", state_and_parent(pid))
-        })
-        .await;
-        process.terminate(SHORT).unwrap();
+        until_state(process.pid().unwrap(), "T").await;
+        process.terminate(LONG).unwrap();
         let status = trace.ended(&process).await.status();
-        assert_eq!(status.signal(), Some(Signal::KILL));
+        assert_eq!(status.signal(), Some(Signal::TERM));
     });
 }
 

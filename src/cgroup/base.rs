@@ -31,9 +31,9 @@ pub(super) struct Base {
 
 /// Why this host makes none.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Refusal {
-    pub(crate) why: &'static str,
-    pub(crate) errno: Option<i32>,
+pub(super) struct Refusal {
+    why: &'static str,
+    errno: Option<i32>,
 }
 
 impl Refusal {

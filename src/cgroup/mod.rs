@@ -23,10 +23,11 @@ use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, faccessat};
 
-pub(crate) use base::Refusal;
-use base::{Base, base, forget};
+use base::{Base, Refusal, base, forget};
 use name::Host;
 
+use crate::error::SpawnError;
+use crate::spec::{Contain, Spec};
 use crate::sys;
 
 /// A cgroup in which a child is, or is to be.
@@ -35,7 +36,7 @@ pub(crate) struct Cgroup(Place);
 
 #[derive(Debug)]
 enum Place {
-    /// The caller's.
+    /// The caller's, which is never removed.
     Given(Arc<OwnedFd>),
     Made(Made),
 }
@@ -52,13 +53,24 @@ struct Made {
 }
 
 impl Cgroup {
-    /// The caller's, by its directory. It is never removed.
-    pub(crate) const fn given(dir: Arc<OwnedFd>) -> Self {
-        Self(Place::Given(dir))
+    /// The one that a child of this command shall join; `None` also where the strongest hold is another.
+    pub(crate) fn of(spec: &Spec) -> Result<Option<Self>, SpawnError> {
+        let Some(contain) = spec.contain else {
+            let given = spec.cgroup.as_ref();
+            return Ok(given.map(|dir| Self(Place::Given(Arc::clone(dir)))));
+        };
+        match (Self::make(), contain) {
+            (Ok(cgroup), _) => Ok(Some(cgroup)),
+            (Err(refusal), Contain::Strongest) => {
+                log::debug!("no cgroup for a child, it gets a group: {refusal}");
+                Ok(None)
+            }
+            (Err(refusal), Contain::Cgroup) => Err(refusal.into()),
+        }
     }
 
     /// A new one, where this host may make one.
-    pub(crate) fn make() -> Result<Self, Refusal> {
+    fn make() -> Result<Self, Refusal> {
         let host = Host::this();
         let first = base()?;
         let (base, made) = match first.make(&host) {

@@ -1,20 +1,17 @@
 //! The end of a cgroup of our own: removed when its child is gone if it is empty by then, else by the
 //! janitor as soon as it is.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::uio::pread;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::base::Base;
 use super::signalling::all_groups;
-use super::{Cgroup, Made, Place, is_populated, open_events, says_populated};
+use super::{Cgroup, Made, Place, is_populated, open_events};
 use crate::janitor::{self, Watched};
 
 impl Cgroup {
@@ -105,26 +102,13 @@ impl Watched for Heirs {
         self.events.clone()
     }
 
-    fn wait_until_dead(&self) {
-        let Some(events) = self.events.as_deref() else {
-            return;
-        };
-        while read_again(events).is_ok_and(|text| says_populated(&text)) {
-            let mut wait = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
-            if poll(&mut wait, PollTimeout::NONE).is_err_and(|error| error != Errno::EINTR) {
-                return;
-            }
-        }
+    fn wait_until_dead(&self) {}
+
+    fn is_child(&self) -> bool {
+        false
     }
 
     fn reap(&self) -> bool {
         remove_all(&self.base, &self.name)
     }
-}
-
-/// Reading it arms the poll for the next change.
-fn read_again(events: &OwnedFd) -> io::Result<String> {
-    let mut text = [0; 256];
-    let length = pread(events, &mut text, 0)?;
-    Ok(String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned())
 }

@@ -30,14 +30,19 @@ impl Cgroup {
         self.signal_each(signal, &mut BTreeSet::new()).map(drop)
     }
 
-    /// Whether the process of this number is in it, or below it.
-    pub(crate) fn has(&self, pid: i32) -> bool {
+    /// The processes in it, and below it. 0 stands for those of other pid namespaces.
+    pub(crate) fn members(&self) -> BTreeSet<i32> {
         let (dir, name) = self.place();
         let groups = all_groups(dir, name);
-        let mut members = groups
+        let members = groups
             .iter()
             .filter_map(|group| members_of(dir, group).ok());
-        members.any(|pids| pids.contains(&pid))
+        members.flatten().collect()
+    }
+
+    /// Whether the process of this number is one of them.
+    pub(crate) fn has(&self, pid: i32) -> bool {
+        self.members().contains(&pid)
     }
 
     fn kill(&self) -> io::Result<()> {

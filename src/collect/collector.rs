@@ -7,14 +7,15 @@ use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Messag
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::group::grouped;
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
-use crate::error::{SignalError, SpawnError};
+use crate::error::SpawnError;
 use crate::fds::Fd;
 use crate::handle::ProcessHandle;
+use crate::ladder::Ladder;
 use crate::process_protocol;
 use crate::protocol::ProcessProtocol;
-use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
 
@@ -36,7 +37,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         Some(fd) if fd.is_write() => command.stdin(Fd::null()),
         _ => command,
     };
-    let command = without_streams(command);
+    let command = grouped(without_streams(command), recipe.group);
     let (done, output) = oneshot::channel();
     let timeout = recipe.timeout;
     let running = Running::default();
@@ -109,20 +110,9 @@ impl Drop for KillOnDrop {
 }
 
 fn kill(process: &ProcessHandle) {
-    let _ = or_alone(process.signal_group(Signal::KILL), || process.kill());
+    let _ = process.child().kill_all();
     // Whatever an heir of the child does with the other ends.
     process.cut_connection();
-}
-
-/// Falls back to the child alone where it leads no group.
-fn or_alone(
-    group: Result<(), SignalError>,
-    alone: impl FnOnce() -> Result<(), SignalError>,
-) -> Result<(), SignalError> {
-    match group {
-        Err(SignalError::NotGroupLeader) => alone(),
-        result => result,
-    }
 }
 
 /// The protocol of a child whose output is collected.
@@ -178,13 +168,15 @@ impl ProcessProtocol for Collector {
         self.keep(false, &data);
     }
 
-    fn process_exited(&mut self, process: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
-        if self.timed_out {
-            process.cut_connection();
-        }
-    }
-
     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
+        self.finish(status, ctx);
+    }
+}
+process_protocol!(Collector);
+
+impl Collector {
+    /// Answers, and stops: its timer would keep it.
+    fn finish(&mut self, status: ExitStatus, ctx: &mut Context<Self>) {
         *lock(&self.running) = State::Ended;
         self.output.status = status;
         let output = std::mem::replace(&mut self.output, Output::empty());
@@ -199,11 +191,9 @@ impl ProcessProtocol for Collector {
         if let Some(done) = self.done.take() {
             let _ = done.send(result);
         }
-        // Its timer would keep it.
         ctx.stop();
     }
 }
-process_protocol!(Collector);
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -218,18 +208,44 @@ impl Handler<StartTimer> for Collector {
     fn handle(&mut self, timer: StartTimer, ctx: &mut Self::Context) {
         let StartTimer { process, left } = timer;
         // One child and one timer for each of these actors.
-        ctx.run_later(left, move |collector, _| {
+        ctx.run_later(left, move |collector, ctx| {
             if collector.done.is_none() {
                 return;
             }
-            let grace = collector.recipe.grace;
             collector.timed_out = true;
-            if let Err(SignalError::Exited) =
-                or_alone(process.terminate_group(grace), || process.terminate(grace))
-            {
-                // Dead already: only heirs of its pipes hold up the end.
-                process.cut_connection();
-            }
+            let ladder = Ladder::terminate(collector.recipe.grace);
+            let collector = ctx.address();
+            process.child().escalate(ladder, {
+                let process = process.clone();
+                move |report| {
+                    let exited = report.exited;
+                    collector.do_send(TimeIsUp { process, exited });
+                }
+            });
         });
+    }
+}
+
+/// After a timeout: nothing is left, or it was given up.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TimeIsUp {
+    process: ProcessHandle,
+    exited: bool,
+}
+
+impl Handler<TimeIsUp> for Collector {
+    type Result = ();
+
+    fn handle(&mut self, up: TimeIsUp, ctx: &mut Self::Context) {
+        let TimeIsUp { process, exited } = up;
+        if self.done.is_none() {
+            return;
+        }
+        // Only heirs of its pipes hold up the end now.
+        process.cut_connection();
+        if !exited {
+            self.finish(ExitStatus::StillRunning, ctx);
+        }
     }
 }

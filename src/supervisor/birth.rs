@@ -18,18 +18,18 @@ use super::table::Entry;
 use crate::child::{Child, Origin};
 use crate::containment::Containment;
 use crate::environment::Moment;
-use crate::error::{SignalError, SpawnError, SpawnStep};
+use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::home::Home;
 use crate::id::ProcessId;
 use crate::janitor;
+use crate::ladder::Ladder;
 use crate::lifecycle::Input;
 use crate::moved::Moved;
 use crate::pipe::End;
 use crate::prepare::{ParentEnd, ParentEnds, Prepared};
 use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
-use crate::signal::Signal;
 use crate::spec::Spec;
 use crate::sys;
 use crate::sys::clone::{Born, Stack, Ticket};
@@ -65,6 +65,10 @@ impl Birth {
         let result = stack
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
             .and_then(|stack| {
+                // What may be wanted of it later, when it could not be had, must not be lost.
+                janitor::start().map_err(|error| {
+                    SpawnError::new(SpawnStep::Register, "the janitor thread", error)
+                })?;
                 if ticket.is_cancelled() {
                     return Err(cancelled(&reply.program));
                 }
@@ -86,6 +90,7 @@ impl Birth {
             outlet,
             inbox,
             on_orphaned: spec.on_orphaned,
+            on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
             recorder: None,
@@ -110,7 +115,8 @@ impl Birth {
 }
 
 /// A child that nobody has adopted. Dropped so, it is killed and reaped, and then the answer says
-/// so: whoever asked finds nothing left.
+/// so: whoever asked finds nothing left, unless it cannot be killed, which the answer waits two
+/// seconds for.
 #[derive(Debug)]
 struct Newborn {
     pipes: Vec<Piped>,
@@ -220,20 +226,17 @@ impl Drop for Newborn {
         log::debug!("process {} is given up: {error}", child.id);
         self.pipes.clear();
         let entry = self.entry.take();
-        child.on_reaped(move || {
+        self.ticket.forget();
+        // It may have run for a moment, and have started others.
+        child.escalate(Ladder::new().kill(), move |report| {
             drop(entry);
+            let error = if report.exited {
+                error
+            } else {
+                error.with_detail("and the process cannot be killed: it lives on")
+            };
             reply.answer(Err(error));
         });
-        // It may have run for a moment, and have started others.
-        let _ = child.cell.signal_group(Signal::KILL);
-        if let Err(SignalError::NotPermitted) = child.cell.signal(Signal::KILL) {
-            log::warn!(
-                "process {} may not be killed: {} lives on",
-                child.id,
-                child.program
-            );
-        }
-        self.ticket.forget();
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.
             Some(DeathWatch::Thread(_)) => {}

@@ -43,6 +43,18 @@ pub(crate) fn send_to_group_by_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::
     pidfd_send_signal(pidfd.as_raw_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP)
 }
 
+/// Whether the process of this pidfd has exited, as a whole.
+pub(crate) fn has_exited(pidfd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd {
+        fd: pidfd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one live pollfd; does not wait.
+    let found = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    found == 1 && poll.revents & libc::POLLIN != 0
+}
+
 /// Not in libc yet.
 const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
 

@@ -20,7 +20,8 @@ use crate::process::{Ended, Process};
 use crate::protocol::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
-    CloseReason, Command, FromProcess, OnOrphaned, ProcessEvent, ProcessHandle, janitor, sys,
+    CloseReason, Command, FromProcess, OnLeftovers, OnOrphaned, ProcessEvent, ProcessHandle,
+    janitor, sys,
 };
 
 /// A protocol that keeps what it is told.
@@ -124,6 +125,7 @@ impl Scene {
             outlet,
             inbox,
             on_orphaned: policy,
+            on_leftovers: OnLeftovers::Leave,
             ended_timeout,
             readers: 2,
             recorder: None,
