@@ -48,6 +48,8 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         output: Output::empty(),
         complained: false,
         timed_out: false,
+        time_is_up: false,
+        ended: None,
         done: Some(done),
     });
     let begun = Instant::now();
@@ -122,6 +124,10 @@ struct Collector {
     output: Output,
     complained: bool,
     timed_out: bool,
+    /// After a timeout: nothing is left, or was given up.
+    time_is_up: bool,
+    /// How the child ended, if that was told before.
+    ended: Option<ExitStatus>,
     done: Option<oneshot::Sender<Result<Collected, CollectError>>>,
 }
 
@@ -169,7 +175,12 @@ impl ProcessProtocol for Collector {
     }
 
     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
-        self.finish(status, ctx);
+        if self.timed_out && !self.time_is_up {
+            // Others of its group may be dying yet.
+            self.ended = Some(status);
+        } else {
+            self.finish(status, ctx);
+        }
     }
 }
 process_protocol!(Collector);
@@ -242,10 +253,12 @@ impl Handler<TimeIsUp> for Collector {
         if self.done.is_none() {
             return;
         }
+        self.time_is_up = true;
         // Only heirs of its pipes hold up the end now.
         process.cut_connection();
-        if !exited {
-            self.finish(ExitStatus::StillRunning, ctx);
+        let status = (!exited).then_some(ExitStatus::StillRunning);
+        if let Some(status) = self.ended.or(status) {
+            self.finish(status, ctx);
         }
     }
 }
