@@ -209,14 +209,16 @@ impl ProcessHandle {
 
     /// Sends a signal to the process group that the child leads, also when the child has exited and
     /// others of the group live; never to another group that has got its number. The child may have
-    /// moved to another group since: its old one is meant.
+    /// moved to another group since: its old one is meant. With a cgroup
+    /// ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)) everybody in that
+    /// gets it; where there are no pidfds, signals other than SIGKILL do not.
     ///
     /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited is within
     /// reach until the child has [ended](Self::ended): its zombie is kept until then.
     ///
     /// # Errors
     ///
-    /// [`SignalError::NotGroupLeader`] if it leads none (see
+    /// [`SignalError::NotGroupLeader`] if it leads none and has no cgroup (see
     /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once it
     /// has exited and nobody of the group is left. Otherwise as [`signal`](Self::signal), if that is so
     /// of all members.

@@ -9,6 +9,8 @@ use crate::cgroup::Cgroup;
 use crate::error::{SpawnError, SpawnStep};
 use crate::identity::Identity;
 use crate::spec::Spec;
+use crate::sys::child::Failed;
+use crate::sys::clone::Stillborn;
 use crate::sys::fdplan::FdStep;
 use crate::sys::step::Steps;
 
@@ -55,8 +57,14 @@ impl fmt::Display for Subject {
 const CGROUP: &str = "cgroup";
 
 impl Meanings {
-    /// Whether the step with this index is the one that joins a cgroup.
-    pub(crate) fn is_cgroup(&self, index: usize) -> bool {
+    /// Whether there is no child because it could not join its cgroup.
+    pub(crate) fn is_cgroup(&self, stillborn: &Stillborn) -> bool {
+        let Stillborn::Child { failed, .. } = stillborn else {
+            return false;
+        };
+        let &Failed::Step(index) = failed else {
+            return false;
+        };
         let subject = self.0.get(index).map(|(_, subject)| subject);
         matches!(subject, Some(Subject::Text(text)) if text == CGROUP)
     }

@@ -162,20 +162,14 @@ impl Prepared {
             }
             result = self.clone_once(spec, None, ticket, stack);
         }
-        if spec.contain == Some(Contain::Strongest)
-            && let Err((
-                meanings,
-                Stillborn::Child {
-                    failed: Failed::Step(index),
-                    errno,
-                },
-            )) = &result
-            && meanings.is_cgroup(*index)
+        if let Err((meanings, stillborn)) = &result
+            && meanings.is_cgroup(stillborn)
             && let Some(cgroup) = self.cgroup.take()
         {
-            log::debug!("a child cannot join its cgroup, it gets a group: errno {errno}");
             cgroup.distrust();
-            result = self.clone_once(spec, None, ticket, stack);
+            if spec.contain == Some(Contain::Strongest) {
+                result = self.clone_once(spec, None, ticket, stack);
+            }
         }
         // The child has them.
         self.sources.clear();

@@ -35,9 +35,11 @@ pub enum OnOrphaned {
     Terminate(Duration),
 }
 
-/// What becomes of the rest of a child's process group when the child, its leader, has exited.
+/// What becomes of the rest of a child's group when the child has exited: of its process group, if it
+/// leads one, and of all that is in its cgroup, if it has one ([`contained`](crate::Command::contained),
+/// [`cgroup`](crate::Command::cgroup)).
 ///
-/// A child that leads no group has no rest: what it started is in the group of this program, or in groups
+/// A child with neither has no rest: what it started is in the group of this program, or in groups
 /// of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

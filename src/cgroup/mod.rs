@@ -94,6 +94,7 @@ impl Cgroup {
 
     /// A child could not join it: the next look for a base begins anew.
     pub(crate) fn distrust(&self) {
+        log::debug!("a child cannot join its cgroup");
         if let Place::Made(made) = &self.0 {
             forget(&made.base);
         }

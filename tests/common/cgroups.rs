@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::census::is_gone;
 use super::eventually;
+use super::isolated::skipped;
+use super::told::may_change_ids;
 
 /// The directory of this process's cgroup (version 2), if there is one.
 pub fn own_directory() -> Option<PathBuf> {
@@ -14,6 +16,23 @@ pub fn own_directory() -> Option<PathBuf> {
     let line = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
     let mount = line.split(' ').nth(4).unwrap();
     Some(PathBuf::from(mount).join(own))
+}
+
+/// Whether a contained child gets a cgroup here: where this process may make one, it must.
+pub fn has_cgroups() -> bool {
+    let Some(directory) = own_directory().filter(|_| may_change_ids()) else {
+        return false;
+    };
+    let probe = directory.join(format!(
+        "probe-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
+    if let Err(error) = &made {
+        skipped(&format!("no cgroup can be made: {error}"));
+    }
+    made.is_ok()
 }
 
 /// Those that this process has made, and that are still there.
