@@ -127,7 +127,7 @@ mod tests {
             pid != own
         );
         let stat = stat(pid).unwrap();
-        assert_eq!(stat.leftover.state.is_alphabetic(), true);
+        assert!(stat.leftover.state.is_alphabetic());
         assert!(!stat.gone);
     }
 }

@@ -194,7 +194,11 @@ fn what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_
             return;
         }
         run(async {
-            for signal in [Signal::KILL, Signal::TERM] {
+            let signals = match cfg!(actix_process_force_no_pidfd) {
+                true => &[Signal::KILL][..],
+                false => &[Signal::KILL, Signal::TERM],
+            };
+            for signal in signals.iter().copied() {
                 let (trace, protocol) = Trace::start();
                 let child = helper([
                     "leave", "4", "setsid", "say", "left", "pause", "take", "0", "1",

@@ -68,8 +68,10 @@ impl From<Refusal> for SpawnError {
     }
 }
 
-/// What the last look found, and in which cgroup this host was then.
-static FOUND: Mutex<Option<(String, Result<Arc<Base>, Refusal>)>> = Mutex::new(None);
+/// What a look found, and in which cgroup this host was then.
+type Found = (String, Result<Arc<Base>, Refusal>);
+
+static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 
 /// The base of this host. One that was found is taken as it is, until [`forget`]; none is looked for
 /// again once the host is in another cgroup.

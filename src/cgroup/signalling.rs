@@ -169,12 +169,13 @@ mod tests {
 
     use super::*;
 
-    /// A new one; none where this process may not make any.
+    /// A new one; none where this process may not make any, or has no pidfds.
     fn make() -> Option<Cgroup> {
-        match Cgroup::make() {
-            Ok(cgroup) => Some(cgroup),
-            Err(refusal) => {
-                eprintln!("skipped: {refusal}");
+        let pidfd = sys::signal::open_pidfd(std::process::id().cast_signed());
+        match (Cgroup::make(), pidfd) {
+            (Ok(cgroup), Ok(_)) => Some(cgroup),
+            (cgroup, pidfd) => {
+                eprintln!("skipped: {:?}, {:?}", cgroup.err(), pidfd.err());
                 None
             }
         }
