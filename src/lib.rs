@@ -98,6 +98,13 @@
 //!     deadline what the pipes hold is read and delivered first; time that is paused or waits for
 //!     the protocol never counts; queued writes are dropped; the descriptors that were cut are
 //!     closed with [`CloseReason::Cut`].
+//! 14. A child that leads a process group is that group to whatever ends it, to the last member and
+//!     the last step, also when the child itself goes first:
+//!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
+//!     timeout or drop, [`OnOrphaned`], [`Shutdown`], [`OnLeftovers`]. No signal goes to a process or a
+//!     group that has got an old number.
+//! 15. An escalation is answered 2 seconds after its SIGKILL at the latest, whatever the child does and
+//!     is; what is still alive then is said, and a child is reaped when it dies.
 //!
 //! # Caveats
 //!
@@ -105,6 +112,8 @@
 //!   there is an `ended_timeout`. `ProcessExited` does not wait.
 //! - The environment is inherited, the signal mask and dispositions are not: a child starts with
 //!   an empty mask and every signal at its default.
+//! - A process that has left the child's group (by `setsid`, as daemons do) is out of reach of what is
+//!   done to the group; a [`cgroup`](Command::cgroup) holds it.
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
@@ -122,9 +131,11 @@
 //!
 //! # Platform
 //!
-//! Linux, 64 bits. All of it from kernel 5.9 on; where a kernel or a sandbox has no pidfds, each child is
-//! waited for in a thread of its own; without close_range, a child lists /proc/self/fd. Both are
-//! tested, by the cfgs `actix_process_force_no_pidfd` and `actix_process_force_no_close_range`.
+//! Linux, 64 bits. All of it from kernel 6.9 on; before that the group of a child that has exited is
+//! held by its zombie. Where a kernel or a sandbox has no pidfds, each child is waited for in a thread of
+//! its own; without close_range (5.9), a child lists /proc/self/fd. All are tested, by the cfgs
+//! `actix_process_force_no_group_pidfd`, `actix_process_force_no_pidfd` and
+//! `actix_process_force_no_close_range`.
 //! Tested on x86_64 with glibc.
 
 #![deny(unsafe_code)]
