@@ -1,31 +1,35 @@
 //! The one place where a child is signalled and reaped.
 //!
-//! The handle and the reaper share it. Whoever signals holds the lock and finds the child unreaped;
-//! whoever reaps empties the cell under the same lock. So no signal, not even one to a group,
-//! reaches a pid that has become somebody else's.
+//! The handle and the reaper share it. Whoever signals holds the lock and finds the child unreaped, or
+//! what it has left still held; whoever reaps empties the cell under the same lock. So no signal, not
+//! even one to a group, reaches a pid that has become somebody else's.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use nix::libc;
 
 use crate::error::SignalError;
+use crate::members::Group;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
-use crate::sys;
+use crate::tree::{Death, Extent, Leader, Remains};
 
-/// A child until it is reaped.
+/// A child until it is reaped, and what it leaves until that is gone.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
-    running: Mutex<Option<Running>>,
+    state: Mutex<State>,
 }
 
-#[derive(Debug, Clone)]
-struct Running {
-    pid: libc::pid_t,
-    pidfd: Option<Arc<OwnedFd>>,
+#[derive(Debug, Default)]
+enum State {
+    /// Not born, or nothing is left.
+    #[default]
+    Empty,
+    Running(Leader),
+    /// The child has exited, and that was told.
+    Left(Remains),
 }
 
 /// Whether a reap found the child dead.
@@ -33,88 +37,138 @@ struct Running {
 pub(crate) enum Reap {
     /// It lives.
     Alive,
-    /// This call reaped it.
+    /// This call took note of its death.
     Now(ExitStatus),
-    /// It was reaped before.
+    /// It was before.
     Before,
 }
 
 impl Cell {
     /// Puts a newborn child in.
-    pub(crate) fn fill(&self, pid: libc::pid_t, pidfd: Option<Arc<OwnedFd>>) {
-        *lock(&self.running) = Some(Running { pid, pidfd });
+    pub(crate) fn fill(&self, leader: Leader) {
+        *lock(&self.state) = State::Running(leader);
     }
 
     /// The pid, while it is surely the child's.
     pub(crate) fn pid(&self) -> Option<libc::pid_t> {
-        lock(&self.running).as_ref().map(|running| running.pid)
+        match &*lock(&self.state) {
+            State::Running(leader) => Some(leader.pid),
+            _ => None,
+        }
     }
 
-    /// The pidfd, while there is one.
+    /// The pidfd, until the child has exited.
     pub(crate) fn pidfd(&self) -> Option<Arc<OwnedFd>> {
-        lock(&self.running).as_ref()?.pidfd.clone()
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.pidfd.clone(),
+            _ => None,
+        }
     }
 
     /// Signals the child.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        self.send(|running| {
-            let pidfd = running.pidfd.as_ref().map(|fd| fd.as_fd());
-            sys::signal::send(running.pid, pidfd, signal.number()).map_err(signal_error)
-        })
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.signal(signal),
+            _ => Err(SignalError::Exited),
+        }
     }
 
-    /// Signals the process group that the child leads.
+    /// Signals the process group that the child leads, until its last member is gone.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        self.send(|running| {
-            let pidfd = running.pidfd.as_ref().map(|fd| fd.as_fd());
-            // Somebody else may have reaped it: then the numbers are another's.
-            if sys::signal::is_reaped(pidfd) {
-                return Err(SignalError::Exited);
-            }
-            if !sys::signal::leads_group(running.pid) {
-                return Err(SignalError::NotGroupLeader);
-            }
-            sys::signal::send_to_group(running.pid, signal.number()).map_err(signal_error)
-        })
+        self.send(signal, Leader::signal_group)
+    }
+
+    /// Signals as much of what belongs to the child as `extent` says.
+    pub(crate) fn signal_all(&self, extent: Extent, signal: Signal) -> Result<(), SignalError> {
+        match extent {
+            Extent::Child => self.signal(signal),
+            Extent::Tree => self.send(signal, Leader::signal_tree),
+        }
     }
 
     fn send(
         &self,
-        act: impl FnOnce(&Running) -> Result<(), SignalError>,
+        signal: Signal,
+        to: impl FnOnce(&Leader, Signal) -> Result<(), SignalError>,
     ) -> Result<(), SignalError> {
-        match &*lock(&self.running) {
-            Some(running) => act(running),
-            None => Err(SignalError::Exited),
+        let mut state = lock(&self.state);
+        match &*state {
+            State::Running(leader) => to(leader, signal),
+            State::Left(remains) => {
+                let sent = remains.signal(signal);
+                if let Err(SignalError::Exited) = sent {
+                    *state = State::Empty;
+                }
+                sent
+            }
+            State::Empty => Err(SignalError::Exited),
+        }
+    }
+
+    /// The group of a child that has not exited.
+    pub(crate) fn group(&self) -> Option<Group> {
+        match &*lock(&self.state) {
+            State::Running(leader) => Some(leader.group()),
+            _ => None,
+        }
+    }
+
+    /// The group that the child has left behind, if anybody may still be in it.
+    pub(crate) fn group_left(&self) -> Option<Group> {
+        let mut state = lock(&self.state);
+        let State::Left(remains) = &*state else {
+            return None;
+        };
+        if remains.is_gone() {
+            *state = State::Empty;
+            return None;
+        }
+        Some(remains.group())
+    }
+
+    /// Whether there is a group for [`signal_group`](Self::signal_group).
+    pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.look_for_group(),
+            State::Left(_) => Ok(()),
+            State::Empty => Err(SignalError::Exited),
+        }
+    }
+
+    /// The child has ended: no zombie is held any longer.
+    pub(crate) fn end(&self) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Left(remains) if remains.is_zombie()) {
+            *state = State::Empty;
+        }
+    }
+
+    /// Nobody is in the group any more, or nobody will signal it: lets go of it, and reaps a child
+    /// that was held for it.
+    pub(crate) fn let_go(&self) {
+        let mut state = lock(&self.state);
+        if let State::Left(_) = &*state {
+            *state = State::Empty;
         }
     }
 
     /// Reaps the child if it is dead; never blocks.
     pub(crate) fn try_reap(&self) -> Reap {
-        let mut running = lock(&self.running);
-        let Some(child) = &*running else {
+        let mut state = lock(&self.state);
+        let State::Running(child) = &*state else {
             return Reap::Before;
         };
-        let pidfd = child.pidfd.as_ref().map(|fd| fd.as_fd());
-        match sys::wait::try_reap(child.pid, pidfd) {
+        match child.try_reap() {
             Ok(None) => Reap::Alive,
-            Ok(Some(status)) => {
-                *running = None;
+            Ok(Some(Death { status, remains })) => {
+                *state = remains.map_or(State::Empty, State::Left);
                 Reap::Now(status)
             }
             Err(error) => {
                 log::warn!("cannot tell how process {} ended: {error}", child.pid);
-                *running = None;
+                *state = State::Empty;
                 Reap::Now(ExitStatus::Unknown)
             }
         }
-    }
-}
-
-fn signal_error(error: io::Error) -> SignalError {
-    match error.raw_os_error() {
-        // Somebody else has reaped it.
-        Some(libc::ESRCH) => SignalError::Exited,
-        Some(libc::EPERM) => SignalError::NotPermitted,
-        _ => SignalError::Io(error),
     }
 }

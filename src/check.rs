@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::error::SpawnError;
 use crate::fds::{Fd, Kind};
-use crate::spec::Spec;
+use crate::spec::{Contain, Spec};
 
 /// Refuses what can be refused by the command alone.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
@@ -35,6 +35,15 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
         spec.pty.is_some(),
         "process_group",
         spec.process_group.is_some(),
+    )?;
+    let contained = spec.contain.is_some();
+    excludes("contained", contained, "cgroup", spec.cgroup.is_some())?;
+    // Where there is no cgroup, the child must lead a group of its own.
+    excludes(
+        "contained",
+        spec.contain == Some(Contain::Strongest),
+        "process_group",
+        spec.process_group.is_some_and(|group| group != 0),
     )?;
     excludes("user", spec.user.is_some(), "uid", spec.uid.is_some())?;
     within("nice", spec.nice, -20..=19)?;

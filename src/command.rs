@@ -10,7 +10,7 @@ use crate::fds::{Fd, FdMap};
 use crate::limits::{Limit, Resource};
 use crate::pty::Pty;
 use crate::signal::Signal;
-use crate::spec::{DEFAULT_WINDOW, OnOrphaned, Spec};
+use crate::spec::{Contain, DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
 /// A child to be spawned: [`std::process::Command`]'s names where std has the thing, and more.
 ///
@@ -131,7 +131,12 @@ impl Command {
 
     /// Puts the child into process group `group`; 0 makes a new one that it leads.
     ///
-    /// Without it the child stays in the parent's group, so that a terminal's Ctrl-C reaches it.
+    /// Without it a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
+    /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
+    /// [`Collect::own_group`](crate::Collect::own_group). A child that leads a group is that group to
+    /// all that ends it: [`stop`](crate::ProcessHandle::stop),
+    /// [`terminate_group`](crate::ProcessHandle::terminate_group), [`OnOrphaned`],
+    /// [`Shutdown`](crate::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))
     }
@@ -220,9 +225,47 @@ impl Command {
     /// The cgroup (version 2) that the child joins before its program runs: its directory, open.
     ///
     /// Whatever the child starts is in it as well, also who leaves the child's process group or
-    /// session: 1, written to the file `cgroup.kill` in the directory, kills them all.
+    /// session. All that is in it is taken for the child's: a signal to its
+    /// [group](crate::ProcessHandle::signal_group) goes to everybody there, and the end of a
+    /// [helper](Self::output) kills them. So children that do not belong together need a cgroup each.
+    /// It is not removed. Excludes [`contained`](Self::contained), which makes and removes one.
     pub fn cgroup(self, directory: OwnedFd) -> Self {
         self.edit(|spec| spec.cgroup = Some(Arc::new(directory)))
+    }
+
+    /// Holds the child, and all that it starts, by the strongest means that this host has.
+    ///
+    /// That is a new cgroup (version 2) below the host's own where the host may make one: as root, in a
+    /// container with a cgroup of its own, in a systemd service with `Delegate=yes`. Elsewhere it is a process
+    /// group, which the child leads, as it does anyhow with [`setsid`](Self::setsid) or a
+    /// [`pty`](Self::pty). [`ProcessHandle::containment`](crate::ProcessHandle::containment) tells which, and
+    /// [`Containment`](crate::Containment) what each does not hold.
+    ///
+    /// The cgroup has no limits of its own, and is removed when the child has exited and nobody is left
+    /// in it. If the host is killed before that, the next one in the same cgroup removes it once it is empty.
+    ///
+    /// Excludes [`cgroup`](Self::cgroup), and a [`process_group`](Self::process_group) that another
+    /// process leads.
+    ///
+    /// ```
+    /// use actix_process::{Command, Containment, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let child = Command::new("sleep").arg("60").contained().spawn(NoProtocol).await?;
+    /// assert!(child.containment() >= Containment::Group);
+    /// child.kill()?;
+    /// child.ended().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn contained(self) -> Self {
+        self.edit(|spec| spec.contain = Some(Contain::Strongest))
+    }
+
+    /// As [`contained`](Self::contained), but by a cgroup or not at all: where this host may make none,
+    /// or the child cannot join it, the spawn fails with [`SpawnStep::Limits`](crate::SpawnStep::Limits).
+    /// The later of the two calls counts.
+    pub fn contained_by_cgroup(self) -> Self {
+        self.edit(|spec| spec.contain = Some(Contain::Cgroup))
     }
 
     /// The child's standard input.
@@ -303,6 +346,30 @@ impl Command {
     /// What happens to the child when its owner is gone. [`OnOrphaned::Kill`] unless set.
     pub fn on_orphaned(self, policy: OnOrphaned) -> Self {
         self.edit(|spec| spec.on_orphaned = policy)
+    }
+
+    /// What becomes of the rest of the process group that the child leads when the child has exited.
+    /// [`OnLeftovers::Leave`] unless set; [`output`](Self::output), [`status`](Self::status) and
+    /// [`read`](Self::read) kill it.
+    ///
+    /// It follows once an escalation that is under way (a timeout, a [`stop`](crate::ProcessHandle::stop))
+    /// is over, which reaches those processes itself. Without a group
+    /// ([`process_group`](Self::process_group), [`setsid`](Self::setsid), [`pty`](Self::pty)) nothing
+    /// follows.
+    pub fn on_leftovers(self, policy: OnLeftovers) -> Self {
+        self.edit(|spec| spec.on_leftovers = Some(policy))
+    }
+
+    /// The same for a helper's default.
+    pub(crate) fn on_leftovers_unless_set(self, policy: OnLeftovers) -> Self {
+        self.edit(|spec| {
+            spec.on_leftovers.get_or_insert(policy);
+        })
+    }
+
+    /// In the parent's group, whatever was said before.
+    pub(crate) fn without_process_group(self) -> Self {
+        self.edit(|spec| spec.process_group = None)
     }
 
     /// Closes what pipes remain open when the child has been dead for `timeout` and its heirs

@@ -86,6 +86,13 @@ impl SpawnError {
         }
     }
 
+    pub(crate) fn limits(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Limits,
+            ..Self::invalid(subject, detail)
+        }
+    }
+
     pub(crate) fn register(subject: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             step: SpawnStep::Register,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::child::Child;
+use crate::containment::Containment;
 use crate::error::{Gone, ResizeError, SignalError, WriteError};
 use crate::id::ProcessId;
 use crate::outcome::Phase;
@@ -18,7 +19,7 @@ use crate::winsize::PtySize;
 
 /// A child process: cheap to clone, usable from any thread, and dropping it does nothing.
 ///
-/// A handle that is kept costs no descriptor. Writing, closing, pausing and resuming are messages:
+/// A handle that is kept costs no descriptor, unless others of the child's group outlive the child. Writing, closing, pausing and resuming are messages:
 /// they return at once, and those for one descriptor run in the order in which they were given.
 /// Signals are sent, and a terminal's size is set, by the calling thread, at once: neither waits for what
 /// is queued to be written. After the end commands do nothing, or say so where they can fail.
@@ -86,6 +87,13 @@ impl ProcessHandle {
     #[must_use]
     pub fn program(&self) -> &str {
         &self.child.program
+    }
+
+    /// What holds the child and all that it starts; see
+    /// [`Command::contained`](crate::Command::contained).
+    #[must_use]
+    pub fn containment(&self) -> Containment {
+        self.child.containment
     }
 
     /// Queues bytes for the child's standard input.
@@ -231,14 +239,21 @@ impl ProcessHandle {
         }
     }
 
-    /// Sends a signal to the process group that the child leads.
+    /// Sends a signal to the process group that the child leads, also when the child has exited and
+    /// others of the group live; never to another group that has got its number. The child may have
+    /// moved to another group since: its old one is meant. With a cgroup
+    /// ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)) everybody in that
+    /// gets it; where there are no pidfds, signals other than SIGKILL do not.
+    ///
+    /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited is within
+    /// reach until the child has [ended](Self::ended): its zombie is kept until then.
     ///
     /// # Errors
     ///
-    /// [`SignalError::NotGroupLeader`] if it leads none (see
+    /// [`SignalError::NotGroupLeader`] if it leads none and has no cgroup (see
     /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once it
-    /// was reaped, even if others of the group live: the group's number may be another's. Otherwise
-    /// as [`signal`](Self::signal).
+    /// has exited and nobody of the group is left. Otherwise as [`signal`](Self::signal), if that is so
+    /// of all members.
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         match &self.child.recorder {
             Some(recorder) => recorder.signal_group(signal),
@@ -255,7 +270,8 @@ impl ProcessHandle {
         self.signal(Signal::KILL)
     }
 
-    /// Sends SIGTERM now, and SIGKILL after `grace` if the child is not reaped by then.
+    /// Sends SIGTERM now (and SIGCONT, lest a stopped child does not act on it), and SIGKILL after
+    /// `grace` if the child is not reaped by then. The child alone: others of its group are left.
     ///
     /// # Errors
     ///
@@ -267,8 +283,9 @@ impl ProcessHandle {
         }
     }
 
-    /// The same for the process group that the child leads. Once the child was reaped its group
-    /// is out of reach: members that outlive it are not killed.
+    /// The same for the process group that the child leads, to its last member, whether or not the
+    /// child goes first; and for the child, if it has moved to another group. To learn what came of it,
+    /// [`stop`](Self::stop) the child instead.
     ///
     /// # Errors
     ///

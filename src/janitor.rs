@@ -1,15 +1,16 @@
 //! The process-wide thread for what must outlive every arbiter: escalations of signals at their
-//! deadline, and the reaping of children whose System or supervisor is gone.
+//! deadline, the reaping of children whose System or supervisor is gone, and the watch for the last
+//! members of a group.
 //!
-//! Started on first use, never stopped. One deadline heap, one epoll set; it sleeps until the next
-//! deadline or death.
+//! Started with the first spawn, never stopped. One map of deadlines, one epoll set; it sleeps until the
+//! next deadline or death. What is queued stays queued until it is carried out, or withdrawn.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,32 +20,95 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::sync::lock;
 
-/// A child that shall be reaped.
+/// A process whose death is waited for.
 pub(crate) trait Watched: Send + Sync {
     /// What becomes readable at its death; `None` where there are no pidfds.
     fn pidfd(&self) -> Option<Arc<OwnedFd>>;
     /// Blocks until it is dead, without reaping it. For a thread of its own.
     fn wait_until_dead(&self);
-    /// Reaps it if it is dead; true when there is nothing more to do.
+    /// Whether it can be waited for so: a child of ours can.
+    fn is_child(&self) -> bool;
+    /// Takes note if it is dead (and reaps it, if that is ours to do); true when there is nothing more
+    /// to do.
     fn reap(&self) -> bool;
 }
 
-/// Runs `job` after `delay`, on the janitor's thread: it must be short.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Starts the thread, unless it runs. Once it runs nothing that it is given is dropped.
+pub(crate) fn start() -> io::Result<()> {
+    start_at(&mut lock(&DOOR))
+}
+
+/// Runs `job` after `delay`, on the janitor's thread: it must be short. Dropping what is returned
+/// withdraws it, and nothing is kept of it then.
 ///
-/// The heap is bounded by what callers ask for: one entry a child and call.
-pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) {
+/// The map is bounded by what callers ask for: one entry a child and call.
+#[must_use = "dropped, it is withdrawn"]
+pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) -> Timer {
     let due = Instant::now()
         .checked_add(delay)
         .unwrap_or_else(|| Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600));
-    post(Order::At(Deadline {
-        due,
-        job: Box::new(job),
-    }));
+    let key = (due, next_key());
+    let mut door = lock(&DOOR);
+    let earliest = door.deadlines.keys().next();
+    let wake = earliest.is_none_or(|earliest| key < *earliest);
+    door.deadlines.insert(key, Box::new(job));
+    if wake {
+        ring(door);
+    }
+    Timer { key }
+}
+
+/// Runs `job` at once, on the janitor's thread.
+pub(crate) fn soon(job: impl FnOnce() + Send + 'static) {
+    post(Order::Run(Box::new(job)));
 }
 
 /// Reaps `child` when it dies.
 pub(crate) fn watch(child: Arc<dyn Watched>) {
-    post(Order::Watch(child));
+    post(Order::Watch(next_key(), child));
+}
+
+/// Waits for the death of a process that is nobody's business any more when what is returned drops.
+#[must_use = "dropped, it ends"]
+pub(crate) fn watch_for(process: Arc<dyn Watched>) -> Watch {
+    let key = next_key();
+    post(Order::Watch(key, process));
+    Watch { key }
+}
+
+/// Looks now and then: for what nothing announces.
+#[must_use = "dropped, it ends"]
+pub(crate) fn look_after(process: Arc<dyn Watched>) -> Watch {
+    let key = next_key();
+    post(Order::Look(key, process));
+    Watch { key }
+}
+
+/// A job that waits for its time.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    key: (Instant, u64),
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let job = lock(&DOOR).deadlines.remove(&self.key);
+        drop(job);
+    }
+}
+
+/// A process that is watched.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    key: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        post(Order::Forget(self.key));
+    }
 }
 
 /// Reaps `child` in a thread of its own, which waits for `go` (or its drop) first.
@@ -73,74 +137,46 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<(
 }
 
 enum Order {
-    At(Deadline),
-    Watch(Arc<dyn Watched>),
-}
-
-impl Order {
-    /// Where there is no janitor: no descriptor for its epoll, or a sandbox without it.
-    fn carry_out_in_thread(self) {
-        let started = match self {
-            Self::Watch(child) => watch_in_thread(child, None),
-            Self::At(deadline) => start_thread("actix-process-deadline", move || {
-                thread::sleep(deadline.due.saturating_duration_since(Instant::now()));
-                guarded(deadline.job);
-            }),
-        };
-        if let Err(error) = started {
-            log::warn!("and no thread could be started: {error}");
-        }
-    }
-}
-
-struct Deadline {
-    due: Instant,
-    job: Box<dyn FnOnce() + Send>,
-}
-
-impl PartialEq for Deadline {
-    fn eq(&self, other: &Self) -> bool {
-        self.due == other.due
-    }
-}
-
-impl Eq for Deadline {}
-
-impl PartialOrd for Deadline {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Deadline {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.due.cmp(&other.due)
-    }
+    Run(Job),
+    Watch(u64, Arc<dyn Watched>),
+    Look(u64, Arc<dyn Watched>),
+    Forget(u64),
 }
 
 /// The way to the thread: what it has not taken yet, and the bell once it runs.
 struct Door {
     orders: Vec<Order>,
+    deadlines: BTreeMap<(Instant, u64), Job>,
     bell: Option<Arc<EventFd>>,
 }
 
 static DOOR: Mutex<Door> = Mutex::new(Door {
     orders: Vec::new(),
+    deadlines: BTreeMap::new(),
     bell: None,
 });
+
+fn next_key() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(BELL);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+fn start_at(door: &mut Door) -> io::Result<()> {
+    if door.bell.is_none() {
+        door.bell = Some(Janitor::start()?);
+    }
+    Ok(())
+}
 
 fn post(order: Order) {
     let mut door = lock(&DOOR);
     door.orders.push(order);
-    if door.bell.is_none() {
-        match Janitor::start() {
-            Ok(bell) => door.bell = Some(bell),
-            Err(error) => {
-                log::warn!("cannot start the janitor, its work gets threads of its own: {error}");
-                door.orders.drain(..).for_each(Order::carry_out_in_thread);
-                return;
-            }
-        }
+    ring(door);
+}
+
+fn ring(mut door: std::sync::MutexGuard<'_, Door>) {
+    if let Err(error) = start_at(&mut door) {
+        log::warn!("cannot start the janitor, its work waits: {error}");
     }
     let bell = door.bell.clone();
     drop(door);
@@ -153,11 +189,9 @@ fn post(order: Order) {
 struct Janitor {
     epoll: Epoll,
     bell: Arc<EventFd>,
-    deadlines: BinaryHeap<Reverse<Deadline>>,
-    children: HashMap<u64, (Arc<dyn Watched>, Arc<OwnedFd>)>,
-    last_key: u64,
-    /// Children for whom there was neither an epoll entry nor a thread.
-    unwatched: Vec<Arc<dyn Watched>>,
+    watched: HashMap<u64, (Arc<dyn Watched>, Arc<OwnedFd>)>,
+    /// Those for whom there was neither an epoll entry nor a thread.
+    unwatched: HashMap<u64, Arc<dyn Watched>>,
 }
 
 /// How often to look for what nothing announces; only where everything better was refused.
@@ -167,129 +201,148 @@ const BELL: u64 = 0;
 
 impl Janitor {
     fn start() -> io::Result<Arc<EventFd>> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let bell = Arc::new(EventFd::from_flags(
-            EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
-        )?);
-        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        let (epoll, bell) = Self::set_up()?;
         let janitor = Self {
             epoll,
             bell: Arc::clone(&bell),
-            deadlines: BinaryHeap::new(),
-            children: HashMap::new(),
-            last_key: BELL,
-            unwatched: Vec::new(),
+            watched: HashMap::new(),
+            unwatched: HashMap::new(),
         };
         start_thread("actix-process-janitor", move || janitor.run())?;
         Ok(bell)
     }
 
+    fn set_up() -> io::Result<(Epoll, Arc<EventFd>)> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let bell = Arc::new(EventFd::from_flags(flags)?);
+        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        Ok((epoll, bell))
+    }
+
     fn run(mut self) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
-            let mut timeout = self.run_due();
-            self.unwatched.retain(|child| !reaped(&**child));
-            if !self.unwatched.is_empty() {
-                let soon = EpollTimeout::try_from(LAST_RESORT).unwrap_or(EpollTimeout::ZERO);
-                // NONE sorts before every other.
-                timeout = if timeout.is_some() {
-                    timeout.min(soon)
-                } else {
-                    soon
-                };
-            }
+            self.take_orders();
+            let next = run_due();
+            self.unwatched.retain(|_, process| !reaped(&**process));
+            let soon = (!self.unwatched.is_empty()).then_some(LAST_RESORT);
+            let timeout = next.into_iter().chain(soon).min();
+            let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
+                // Rounded up, so as not to spin through the last millisecond.
+                let millis = i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX);
+                EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::NONE)
+            });
             let count = match self.epoll.wait(&mut events, timeout) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => {
                     // Only a closed or foreign descriptor can do this: somebody closed ours.
-                    log::warn!("the janitor's epoll failed, it stops: {error}");
-                    return self.hand_back();
+                    log::warn!("the janitor's epoll failed: {error}");
+                    self.set_up_again();
+                    0
                 }
             };
             for event in events.iter().take(count) {
                 match event.data() {
-                    BELL => self.take_orders(),
+                    BELL => drop(self.bell.read()),
                     key => self.reap(key),
                 }
             }
         }
     }
 
-    /// Leaves everything to the janitor that the next order starts.
-    fn hand_back(self) {
-        let deadlines = self.deadlines.into_iter().map(|Reverse(d)| Order::At(d));
-        let watched = self.children.into_values().map(|(child, _)| child);
-        let children = watched.chain(self.unwatched).map(Order::Watch);
-        let mut door = lock(&DOOR);
-        door.orders.extend(deadlines.chain(children));
-        door.bell = None;
-    }
-
-    /// Runs the jobs that are due; tells how long to sleep.
-    fn run_due(&mut self) -> EpollTimeout {
-        loop {
-            let now = Instant::now();
-            match self.deadlines.peek() {
-                None => return EpollTimeout::NONE,
-                Some(Reverse(next)) if next.due > now => {
-                    // Rounded up, so as not to spin through the last millisecond.
-                    let millis = (next.due - now).as_millis() + 1;
-                    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-                    return EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::NONE);
-                }
-                Some(_) => {
-                    if let Some(Reverse(deadline)) = self.deadlines.pop() {
-                        guarded(deadline.job);
-                    }
+    /// Until there are descriptors for it, everybody is looked for now and then.
+    fn set_up_again(&mut self) {
+        let watched = self.watched.drain();
+        let watched = watched.map(|(key, (process, _))| (key, process));
+        self.unwatched.extend(watched);
+        match Self::set_up() {
+            Ok((epoll, bell)) => {
+                self.epoll = epoll;
+                self.bell = Arc::clone(&bell);
+                lock(&DOOR).bell = Some(bell);
+                for (key, process) in std::mem::take(&mut self.unwatched) {
+                    self.watch(key, process);
                 }
             }
+            Err(_) => thread::sleep(LAST_RESORT),
         }
     }
 
     fn take_orders(&mut self) {
-        let _ = self.bell.read();
-        let orders = std::mem::take(&mut lock(&DOOR).orders);
-        for order in orders {
-            match order {
-                Order::At(deadline) => self.deadlines.push(Reverse(deadline)),
-                Order::Watch(child) => self.watch(child),
+        loop {
+            let orders = std::mem::take(&mut lock(&DOOR).orders);
+            if orders.is_empty() {
+                return;
+            }
+            for order in orders {
+                match order {
+                    Order::Run(job) => guarded(job),
+                    Order::Watch(key, process) => self.watch(key, process),
+                    Order::Look(key, process) => drop(self.unwatched.insert(key, process)),
+                    Order::Forget(key) => self.forget(key),
+                }
             }
         }
     }
 
-    fn watch(&mut self, child: Arc<dyn Watched>) {
-        if reaped(&*child) {
+    fn watch(&mut self, key: u64, process: Arc<dyn Watched>) {
+        if reaped(&*process) {
             return;
         }
-        if let Some(pidfd) = child.pidfd() {
-            self.last_key += 1;
+        if let Some(pidfd) = process.pidfd() {
             // By edge: a child that is traced is readable before it can be reaped, and tells
             // again when it can.
-            let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, self.last_key);
+            let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, key);
             match self.epoll.add(&*pidfd, event) {
                 Ok(()) => {
-                    self.children.insert(self.last_key, (child, pidfd));
+                    self.watched.insert(key, (process, pidfd));
                     return;
                 }
-                Err(error) => log::warn!("cannot watch a child by epoll: {error}"),
+                Err(error) => log::warn!("cannot watch a process by epoll: {error}"),
             }
         }
-        if let Err(error) = watch_in_thread(Arc::clone(&child), None) {
-            log::warn!("cannot start a thread to reap a child, it is looked for: {error}");
-            self.unwatched.push(child);
+        let waited_for = process.is_child()
+            && watch_in_thread(Arc::clone(&process), None)
+                .inspect_err(|error| log::warn!("cannot start a thread to reap a child: {error}"))
+                .is_ok();
+        if !waited_for {
+            self.unwatched.insert(key, process);
         }
     }
 
     fn reap(&mut self, key: u64) {
-        let Some((child, pidfd)) = self.children.remove(&key) else {
+        let Some((process, pidfd)) = self.watched.remove(&key) else {
             return;
         };
-        if reaped(&*child) {
+        if reaped(&*process) {
             let _ = self.epoll.delete(&*pidfd);
         } else {
-            self.children.insert(key, (child, pidfd));
+            self.watched.insert(key, (process, pidfd));
         }
+    }
+
+    fn forget(&mut self, key: u64) {
+        self.unwatched.remove(&key);
+        if let Some((_, pidfd)) = self.watched.remove(&key) {
+            let _ = self.epoll.delete(&*pidfd);
+        }
+    }
+}
+
+/// Runs the jobs that are due; tells how long to sleep.
+fn run_due() -> Option<Duration> {
+    loop {
+        let mut door = lock(&DOOR);
+        let next = door.deadlines.first_entry()?;
+        let left = next.key().0.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return Some(left);
+        }
+        let job = next.remove();
+        drop(door);
+        guarded(job);
     }
 }
 
@@ -317,16 +370,32 @@ mod tests {
     #[test]
     fn jobs_run_in_the_order_of_their_deadlines_and_survive_a_panic() {
         let (tell, told) = mpsc::channel();
-        for (delay, name) in [(60, "third"), (20, "first"), (40, "second")] {
+        let timers = [(60, "third"), (20, "first"), (40, "second")].map(|(delay, name)| {
             let tell = tell.clone();
             after(Duration::from_millis(delay), move || {
                 let _ = tell.send(name);
                 assert_ne!(name, "second", "a job that panics");
-            });
-        }
+            })
+        });
         let order: Vec<_> = (0..3)
             .map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap())
             .collect();
         assert_eq!(order, ["first", "second", "third"]);
+        drop(timers);
+    }
+
+    #[test]
+    fn a_deadline_that_is_withdrawn_is_forgotten() {
+        let held = Arc::new(());
+        let day = Duration::from_secs(24 * 3600);
+        let timers: Vec<_> = (0..100)
+            .map(|_| {
+                let held = Arc::clone(&held);
+                after(day, move || drop(held))
+            })
+            .collect();
+        assert_eq!(Arc::strong_count(&held), 101);
+        drop(timers);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -103,6 +103,13 @@
 //!     that were cut are closed with [`CloseReason::Cut`]. A protocol that is slow, or keeps its messages,
 //!     is waited for with what it is to get; a [stream](Fd::stream) is not: it takes what its pipe holds
 //!     beyond its window, for whoever comes.
+//! 14. A child that leads a process group is that group to whatever ends it, to the last member and
+//!     the last step, also when the child itself goes first:
+//!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
+//!     timeout or drop, [`OnOrphaned`], [`Shutdown`], [`OnLeftovers`]. No signal goes to a process or a
+//!     group that has got an old number.
+//! 15. An escalation is answered 2 seconds after its SIGKILL at the latest, whatever the child does and
+//!     is; what is still alive then is said, and a child is reaped when it dies.
 //!
 //! # Caveats
 //!
@@ -110,6 +117,8 @@
 //!   there is an `ended_timeout`. `ProcessExited` does not wait.
 //! - The environment is inherited, the signal mask and dispositions are not: a child starts with
 //!   an empty mask and every signal at its default.
+//! - A process that has left the child's group (by `setsid`, as daemons do) is out of reach of what is
+//!   done to the group; a [`cgroup`](Command::cgroup) holds it.
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
@@ -124,14 +133,16 @@
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
-//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away their
-//!   status: it is [`ExitStatus::Unknown`] then.
+//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away what
+//!   they used, and before Linux 6.15 their status as well: it is [`ExitStatus::Unknown`] then.
 //!
 //! # Platform
 //!
-//! Linux, 64 bits. All of it from kernel 5.9 on; where a kernel or a sandbox has no pidfds, each child is
-//! waited for in a thread of its own; without close_range, a child lists /proc/self/fd. Both are
-//! tested, by the cfgs `actix_process_force_no_pidfd` and `actix_process_force_no_close_range`.
+//! Linux, 64 bits. All of it from kernel 6.9 on; before that the group of a child that has exited is
+//! held by its zombie. Where a kernel or a sandbox has no pidfds, each child is waited for in a thread of
+//! its own; without close_range (5.9), a child lists /proc/self/fd. All are tested, by the cfgs
+//! `actix_process_force_no_group_pidfd`, `actix_process_force_no_pidfd` and
+//! `actix_process_force_no_close_range`.
 //! Tested on x86_64 with glibc.
 
 #![deny(unsafe_code)]
@@ -151,11 +162,13 @@ compile_error!("actix-process runs on 64-bit Linux only");
 
 mod backlog;
 mod cell;
+mod cgroup;
 mod check;
 mod child;
 mod clock;
 mod collect;
 mod command;
+mod containment;
 mod credit;
 mod environment;
 mod error;
@@ -170,8 +183,10 @@ mod id;
 mod identity;
 mod inbox;
 mod janitor;
+mod ladder;
 mod lifecycle;
 mod limits;
+mod members;
 mod message;
 mod moved;
 mod opening;
@@ -190,6 +205,7 @@ mod sink;
 mod spawner;
 mod spec;
 mod status;
+mod stop;
 mod stream;
 mod supervisor;
 mod sync;
@@ -197,11 +213,13 @@ mod sync;
 mod sys;
 pub mod testing;
 mod text;
+mod tree;
 mod winsize;
 
 pub use bytes::Bytes;
 pub use collect::{Collect, CollectError, Collecting, Output};
 pub use command::Command;
+pub use containment::Containment;
 pub use error::{
     Gone, ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
 };
@@ -209,15 +227,18 @@ pub use event::{CloseReason, ProcessEvent};
 pub use fds::{Fd, FdMap};
 pub use handle::ProcessHandle;
 pub use id::ProcessId;
+pub use ladder::{Ladder, StoppedBy};
 pub use limits::{Resource, UNLIMITED};
+pub use members::Leftover;
 pub use message::FromProcess;
 pub use producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
 pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
 pub use sink::{Encoded, FdSink};
-pub use spec::OnOrphaned;
+pub use spec::{OnLeftovers, OnOrphaned};
 pub use status::{ExitStatus, Rusage};
+pub use stop::{Stopped, Unkillable};
 pub use stream::{Decoded, FdStream};
 pub use supervisor::{
     List, ProcessInfo, ProcessState, ProcessSupervisor, Shutdown, ShutdownReport, Spawn, Spawning,

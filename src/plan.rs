@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::RawFd;
 
+use crate::cgroup::Cgroup;
 use crate::error::{SpawnError, SpawnStep};
 use crate::identity::Identity;
 use crate::limits;
 use crate::spec::Spec;
+use crate::sys::child::Failed;
+use crate::sys::clone::Stillborn;
 use crate::sys::fdplan::FdStep;
 use crate::sys::step::Steps;
 
@@ -51,7 +54,22 @@ impl fmt::Display for Subject {
     }
 }
 
+/// The subject of the step that joins a cgroup.
+const CGROUP: &str = "cgroup";
+
 impl Meanings {
+    /// Whether there is no child because it could not join its cgroup.
+    pub(crate) fn is_cgroup(&self, stillborn: &Stillborn) -> bool {
+        let Stillborn::Child { failed, .. } = stillborn else {
+            return false;
+        };
+        let &Failed::Step(index) = failed else {
+            return false;
+        };
+        let subject = self.0.get(index).map(|(_, subject)| subject);
+        matches!(subject, Some(Subject::Text(text)) if text == CGROUP)
+    }
+
     /// What the failure of the step with this index means.
     pub(crate) fn error(&self, index: usize, source: std::io::Error) -> SpawnError {
         match self.0.get(index) {
@@ -69,10 +87,11 @@ impl Plan {
         spec: &Spec,
         cwd: Option<CString>,
         identity: &Identity,
+        cgroup: Option<&Cgroup>,
         fds: &[FdStep],
     ) -> Self {
         let mut plan = Self::default();
-        plan.join_groups(spec);
+        plan.join_groups(spec, cgroup);
         for step in fds {
             let subject = Subject::Fd(step.target());
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
@@ -103,16 +122,19 @@ impl Plan {
             .resize_with(self.steps.len(), || (step, subject.clone()));
     }
 
-    fn join_groups(&mut self, spec: &Spec) {
-        if let Some(cgroup) = &spec.cgroup {
-            self.add(SpawnStep::Limits, "cgroup", |steps| {
-                steps.join_cgroup(cgroup.as_fd());
+    fn join_groups(&mut self, spec: &Spec, cgroup: Option<&Cgroup>) {
+        if let Some(cgroup) = cgroup {
+            let (dir, procs) = cgroup.door();
+            self.add(SpawnStep::Limits, CGROUP, |steps| {
+                steps.join_cgroup(dir, procs);
             });
         }
         if spec.setsid || spec.pty.is_some() {
             self.add(SpawnStep::Identity, "session", Steps::set_session);
         }
-        if let Some(group) = spec.process_group {
+        // Who asked for a cgroup and got none is held by a group.
+        let own = spec.contain.is_some() && cgroup.is_none() && !spec.setsid && spec.pty.is_none();
+        if let Some(group) = spec.process_group.or_else(|| own.then_some(0)) {
             let subject = format!("process group {group}");
             self.add(SpawnStep::Identity, subject, |steps| {
                 steps.set_process_group(group);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::libc;
 
+use crate::cgroup::Cgroup;
 use crate::check::check;
 use crate::environment::{self, Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
@@ -16,7 +17,7 @@ use crate::identity::Identity;
 use crate::moved::Moved;
 use crate::opening::{self, Opened, ParentEnds, Source};
 use crate::plan::{Meanings, Plan};
-use crate::spec::Spec;
+use crate::spec::{Contain, Spec};
 use crate::sys;
 use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
@@ -36,6 +37,8 @@ pub(crate) struct Prepared {
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
     parent_ends: ParentEnds,
+    /// What the child joins.
+    cgroup: Option<Cgroup>,
 }
 
 impl Prepared {
@@ -65,6 +68,7 @@ impl Prepared {
             wishes,
             sources,
             parent_ends,
+            cgroup: Cgroup::of(spec)?,
         })
     }
 
@@ -74,7 +78,7 @@ impl Prepared {
         spec: &Spec,
         ticket: &Ticket,
         stack: &mut Stack,
-    ) -> Result<(Born, ParentEnds), SpawnError> {
+    ) -> Result<(Born, ParentEnds, Option<Cgroup>), SpawnError> {
         // The cgroup's directory is in no slot: leaving the table would close it.
         let slots = if spec.cgroup.is_none() {
             slots::load(&self.wishes, |source| !self.owns(source))
@@ -91,10 +95,19 @@ impl Prepared {
             }
             result = self.clone_once(spec, None, ticket, stack);
         }
+        if let Err((meanings, stillborn)) = &result
+            && meanings.is_cgroup(stillborn)
+            && let Some(cgroup) = self.cgroup.take()
+        {
+            cgroup.distrust();
+            if spec.contain == Some(Contain::Strongest) {
+                result = self.clone_once(spec, None, ticket, stack);
+            }
+        }
         // The child has them.
         self.sources.clear();
         match result {
-            Ok(born) => Ok((born, self.parent_ends)),
+            Ok(born) => Ok((born, self.parent_ends, self.cgroup)),
             Err((meanings, stillborn)) => Err(self.error_of(spec, &meanings, stillborn)),
         }
     }
@@ -107,7 +120,13 @@ impl Prepared {
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
         let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
-        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds);
+        let plan = Plan::new(
+            spec,
+            self.cwd.clone(),
+            &self.identity,
+            self.cgroup.as_ref(),
+            &fds,
+        );
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
         let image = Image {

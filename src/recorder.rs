@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::SignalError;
+use crate::ladder::Ladder;
 use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::sync::lock;
@@ -58,6 +59,8 @@ pub enum Recorded {
     Terminate(Duration),
     /// `terminate_group`.
     TerminateGroup(Duration),
+    /// `stop`.
+    Stop(Ladder),
 }
 
 /// The commands so far. Bounded by the test that gives them.
@@ -106,6 +109,10 @@ impl Recorder {
 
     pub(crate) fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
         self.record(Recorded::TerminateGroup(grace))
+    }
+
+    pub(crate) fn stop(&self, ladder: Ladder) {
+        lock(&self.commands).push(Recorded::Stop(ladder));
     }
 
     fn record(&self, command: Recorded) -> Result<(), SignalError> {

@@ -28,11 +28,40 @@ use crate::signal::Signal;
 pub enum OnOrphaned {
     /// It is left running, and reaped when it exits.
     Leave,
-    /// It gets SIGKILL at once.
+    /// It gets SIGKILL at once, and so does the process group that it leads.
     #[default]
     Kill,
-    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host.
+    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host; so does
+    /// the process group that it leads, to its last member.
     Terminate(Duration),
+}
+
+/// What becomes of the rest of a child's group when the child has exited: of its process group, if it
+/// leads one, and of all that is in its cgroup, if it has one ([`contained`](crate::Command::contained),
+/// [`cgroup`](crate::Command::cgroup)).
+///
+/// A child with neither has no rest: what it started is in the group of this program, or in groups
+/// of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnLeftovers {
+    /// Nothing. The default of [`Command::spawn`](crate::Command::spawn).
+    #[default]
+    Leave,
+    /// SIGKILL at once. The default of [`Command::output`](crate::Command::output),
+    /// [`status`](crate::Command::status) and [`read`](crate::Command::read).
+    Kill,
+    /// SIGTERM at once, and SIGKILL to those that are left after this time.
+    Terminate(Duration),
+}
+
+/// What a command asks for that names no cgroup, but wants to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contain {
+    /// The strongest hold that there is.
+    Strongest,
+    /// A cgroup, or no child.
+    Cgroup,
 }
 
 /// See [`Command::DEFAULT_WINDOW`](crate::Command::DEFAULT_WINDOW).
@@ -61,11 +90,14 @@ pub(crate) struct Spec {
     pub(crate) no_new_privs: bool,
     pub(crate) parent_death_signal: Option<Signal>,
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
+    pub(crate) contain: Option<Contain>,
     pub(crate) fds: FdMap,
     /// The numbers that the caller has set; the others are the default's, or the terminal's.
     pub(crate) named: Vec<i32>,
     pub(crate) pty: Option<Pty>,
     pub(crate) on_orphaned: OnOrphaned,
+    /// `None` for the default of whoever spawns.
+    pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) window: usize,
 }
@@ -93,10 +125,12 @@ impl Spec {
             no_new_privs: false,
             parent_death_signal: None,
             cgroup: None,
+            contain: None,
             fds: FdMap::stdio(),
             named: Vec::new(),
             pty: None,
             on_orphaned: OnOrphaned::default(),
+            on_leftovers: None,
             ended_timeout: None,
             window: DEFAULT_WINDOW,
         }

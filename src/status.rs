@@ -33,12 +33,18 @@ pub enum ExitStatus {
         /// What it used.
         rusage: Rusage,
     },
-    /// It is gone, but somebody else reaped it: a `waitpid(-1)` in this program, or SIGCHLD is
-    /// ignored. Its status is lost.
+    /// It lives: only in the result of a deadline that it has outlived
+    /// ([`CollectError::TimedOut`](crate::CollectError::TimedOut)), because it may not be killed or
+    /// cannot die. It is reaped when it does.
+    StillRunning,
+    /// It is gone, but somebody else reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
+    /// ignored), and the kernel does not know its status: one before Linux 6.15, or one without
+    /// pidfds.
     Unknown,
 }
 
-/// The resources that a child and its own reaped children used, as wait4(2) tells them.
+/// The resources that a child and its own reaped children used, as wait4(2) tells them. All of it is
+/// zero where that is not known: whoever else reaped the child was told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Rusage {
@@ -57,6 +63,24 @@ pub struct Rusage {
     pub voluntary_switches: u64,
     /// Context switches because its time was up.
     pub involuntary_switches: u64,
+}
+
+impl Rusage {
+    /// Nothing that ran has used nothing at all.
+    const fn is_known(&self) -> bool {
+        let Self {
+            user_time,
+            system_time,
+            max_rss,
+            minor_faults,
+            major_faults,
+            voluntary_switches,
+            involuntary_switches,
+        } = self;
+        let counts =
+            *max_rss | *minor_faults | *major_faults | *voluntary_switches | *involuntary_switches;
+        counts != 0 || !user_time.is_zero() || !system_time.is_zero()
+    }
 }
 
 impl ExitStatus {
@@ -96,12 +120,15 @@ impl ExitStatus {
         )
     }
 
-    /// What it used; `None` if the status is unknown.
+    /// What it used; `None` if that is not known: the status is unknown, there is none yet, or
+    /// somebody else reaped the child.
     #[must_use]
     pub const fn rusage(&self) -> Option<&Rusage> {
         match self {
-            Self::Exited { rusage, .. } | Self::Signaled { rusage, .. } => Some(rusage),
-            Self::Unknown => None,
+            Self::Exited { rusage, .. } | Self::Signaled { rusage, .. } if rusage.is_known() => {
+                Some(rusage)
+            }
+            _ => None,
         }
     }
 
@@ -143,6 +170,7 @@ impl fmt::Display for ExitStatus {
                 }
                 Ok(())
             }
+            Self::StillRunning => f.write_str("still running"),
             Self::Unknown => f.write_str("exit status unknown"),
         }
     }

@@ -19,11 +19,12 @@
 use std::sync::Arc;
 
 use crate::child::{Child, Origin};
+use crate::containment::Containment;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::{Direction, Port, Route};
 use crate::recorder::Recorder;
-use crate::spec::OnOrphaned;
+use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 
 pub use crate::recorder::Recorded;
@@ -67,9 +68,11 @@ impl TestProcess {
             outlet: None,
             inbox: Arc::default(),
             on_orphaned: OnOrphaned::Leave,
+            on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
             readers: read.len(),
             recorder: Some(Arc::clone(&recorder)),
+            containment: Containment::Process,
         };
         let child = Child::new(origin, written.iter().chain(read).copied());
         let port = |fd: &i32, direction| {

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use actix_process::{Command, NoProtocol, Signal, SpawnStep};
+use actix_process::{Command, Containment, NoProtocol, Signal, SpawnStep};
 use common::census::is_gone;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
@@ -136,10 +136,6 @@ fn whoever_left_the_group_dies_with_the_cgroup() {
     let Some(group) = Cgroup::make("kill") else {
         return;
     };
-    let kill = group.path().join("cgroup.kill");
-    if !kill.exists() {
-        return skipped("the kernel has no cgroup.kill");
-    }
     run(async {
         // The child, which leads a group, and its child, which left that group.
         let child = helper(["leave", "4", "setpgid", "say", "left", "pause", "pause"]);
@@ -155,7 +151,8 @@ fn whoever_left_the_group_dies_with_the_cgroup() {
             })
             .await;
         assert!(!is_gone(heir));
-        fs::write(kill, "1").unwrap();
+        assert_eq!(process.containment(), Containment::Cgroup);
+        process.signal_group(Signal::KILL).unwrap();
         let history = trace.ended(&process).await;
         assert_eq!(history.status().signal(), Some(Signal::KILL));
         let gone = || is_gone(heir).then_some(());

@@ -152,7 +152,8 @@ fn a_timeout_drops_input_that_nobody_reads() {
 fn a_grandchild_that_holds_unread_input_does_not_hold_up_a_timeout() {
     run(async {
         // More than a pipe holds: the rest is queued when the child is dead.
-        let stuck = helper(["hold", "pause"]).output().input(vec![0; 1_000_000]);
+        let stuck = helper(["hold", "pause"]).output().foreground();
+        let stuck = stuck.input(vec![0; 1_000_000]);
         let output = timed_out(stuck, "held ").await;
         kill(Pid::from_raw(heir(&output)), SIGKILL).unwrap();
     });
@@ -163,7 +164,8 @@ fn a_grandchild_that_holds_the_pipes_does_not_hold_up_a_timeout() {
     run(async {
         let child = helper(["hold", "pause"]);
         let begun = Instant::now();
-        let output = timed_out(child.output(), "held ").await;
+        // Not in a group of their own.
+        let output = timed_out(child.output().foreground(), "held ").await;
         assert_eq!(output.status.signal(), Some(Signal::TERM));
         assert!(begun.elapsed() < DEADLINE);
         // Alone, the child was signalled; of those that were tried only this one is known.
@@ -177,7 +179,7 @@ fn a_grandchild_that_holds_the_pipes_does_not_hold_up_a_timeout() {
 fn a_timeout_ends_the_wait_for_the_heirs_of_a_dead_child() {
     run(async {
         let child = helper(["hold", "exit", "3"]);
-        let output = timed_out(child.output(), "held ").await;
+        let output = timed_out(child.output().foreground(), "held ").await;
         assert_eq!(output.status.code(), Some(3));
         kill(Pid::from_raw(heir(&output)), SIGKILL).unwrap();
     });

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
 use actix_process::{
-    CloseReason, Collect, CollectError, Command, ExitStatus, Fd, FdMap, FdSink, FdStream,
-    NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
-    ProcessSupervisor, ProducerCommand, ProducerError, ProducerGuard, ProducerKind, Pty, PtySize,
-    ResizeError, Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError,
-    ToProducer, WriteError,
+    CloseReason, Collect, CollectError, Command, Containment, ExitStatus, Fd, FdMap, FdSink,
+    FdStream, Ladder, NoProtocol, OnLeftovers, OnOrphaned, Output, ProcessEvent, ProcessHandle,
+    ProcessProtocol, ProcessSupervisor, ProducerCommand, ProducerError, ProducerGuard,
+    ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn,
+    SpawnError, SpawnStep, StreamError, ToProducer, WriteError,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -263,12 +263,13 @@ impl Actor for Nobody {
 impl ProcessProtocol for Nobody {}
 
 types! {
-    Bytes CloseReason Collect CollectError Collecting Command Decoded Encoded ExitStatus Fd FdMap FdSink
+    Bytes CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
     ResizeError StreamError ToProducer
-    IntoProtocol List NoProtocol OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
+    IntoProtocol Ladder Leftover List NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessInfo ProcessProtocol ProcessState ProcessSupervisor Protocol Resource Rusage Shutdown
-    ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning WriteError testing
+    ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
+    WriteError testing
     process_protocol
 }
 
@@ -296,21 +297,22 @@ methods! {
         current_dir(""); chdir_as_parent(true); process_group(0); setsid(true); user(""); uid(0);
         gid(0); groups([]); umask(0); rlimit(Resource::Core, 0, 0); nice(0); oom_score_adj(0);
         no_new_privs(true); parent_death_signal(Signal::TERM);
-        cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); stdin(Fd::null()); stdout(Fd::null());
+        cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
-        on_orphaned(OnOrphaned::Kill); ended_timeout(Duration::ZERO); window(0);
+        on_orphaned(OnOrphaned::Kill); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
         spawn(NoProtocol); output(); status(); read();
     }
     Collect as Collect<Output> {
         input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); merge_stderr();
+        own_group(); foreground();
     }
     ProcessHandle as ProcessHandle {
         id(); pid(); spawned_pid(); program(); write(""); write_sequence([""]); write_to_child(0, "");
         close_stdin(); close_stdout(); close_stderr(); close_child_fd(0); lose_connection();
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
-        terminate(Duration::ZERO); terminate_group(Duration::ZERO); pause_producing();
+        terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
+        try_status(); containment(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
         register_producer(0, ProducerKind::Pull, nobody());
     }
     Fd as Fd { window(0); is_read(); is_stream(); is_write(); is_terminal(); }
@@ -329,8 +331,10 @@ callbacks! {
 
 variants! {
     CloseReason { ByChild ByParent Aborted Cut Failed Gone }
+    Containment { Process Group Cgroup }
     CollectError { Spawn TimedOut Stderr Gone }
-    ExitStatus { Exited Signaled Unknown }
+    ExitStatus { Exited Signaled StillRunning Unknown }
+    OnLeftovers { Leave Kill Terminate }
     OnOrphaned { Leave Kill Terminate }
     ProcessEvent {
         ConnectionMade ChildDataReceived ChildConnectionLost ProcessExited ProcessEnded

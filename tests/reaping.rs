@@ -99,9 +99,27 @@ fn a_busy_childs_resources_are_told() {
     });
 }
 
+/// Whether the kernel keeps the status of a child that was reaped, for its pidfd: since Linux 6.15.
+fn kernel_keeps_statuses() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse().ok());
+    let version: (u32, u32) = (numbers.next().unwrap(), numbers.next().unwrap());
+    version >= (6, 15) && !cfg!(actix_process_force_no_pidfd)
+}
+
+/// What a child that somebody else reaped must have ended with, or [`ExitStatus::Unknown`].
+fn assert_true_status(status: ExitStatus, right: ExitStatus) {
+    if kernel_keeps_statuses() {
+        assert_eq!(status, right);
+        assert_eq!(status.rusage(), None, "nobody told us what it used");
+    } else {
+        assert_eq!(status, ExitStatus::Unknown);
+    }
+}
+
 #[test]
-fn a_child_that_somebody_else_reaped_ends_with_an_unknown_status_or_the_true_one() {
-    let name = "a_child_that_somebody_else_reaped_ends_with_an_unknown_status_or_the_true_one";
+fn a_child_that_somebody_else_reaped_ends_with_its_true_status() {
+    let name = "a_child_that_somebody_else_reaped_ends_with_its_true_status";
     isolated(name, || {
         let done = Arc::new(AtomicBool::new(false));
         let thief = std::thread::spawn({
@@ -119,18 +137,32 @@ fn a_child_that_somebody_else_reaped_ends_with_an_unknown_status_or_the_true_one
             }
         });
         run(async {
-            let mut unknown = 0;
-            for _ in 0..50 {
+            let mut not_ours = 0;
+            for round in 0..50 {
                 let (trace, protocol) = Trace::start();
                 let child = helper(["take", "0", "1", "say", "bye", "exit", "7"]);
                 let process = child.spawn(&protocol).await.unwrap();
-                process.write("x").unwrap();
+                let by_signal = round % 2 == 0;
+                if by_signal {
+                    process.signal(Signal::USR1).unwrap();
+                } else {
+                    process.write("x").unwrap();
+                }
                 let history = trace.ended(&process).await;
                 history.assert_rules(&[0, 1, 2]);
-                assert_eq!(history.text(1), "bye\n");
-                match history.status() {
-                    ExitStatus::Unknown => unknown += 1,
-                    status => assert_eq!(status.code(), Some(7)),
+                let status = history.status();
+                if by_signal {
+                    assert_eq!(history.text(1), "");
+                } else {
+                    assert_eq!(history.text(1), "bye\n");
+                }
+                if status.rusage().is_none() {
+                    not_ours += 1;
+                    let right = match by_signal {
+                        true => ExitStatus::from_signal(Signal::USR1),
+                        false => ExitStatus::from_code(7),
+                    };
+                    assert_true_status(status, right);
                 }
                 assert!(matches!(
                     process.signal(Signal::KILL),
@@ -138,15 +170,16 @@ fn a_child_that_somebody_else_reaped_ends_with_an_unknown_status_or_the_true_one
                 ));
             }
             done.store(true, Ordering::SeqCst);
-            assert_eq!(thief.join().unwrap(), unknown);
+            assert_eq!(thief.join().unwrap(), not_ours);
         });
         assert_eq!(children(), []);
     });
 }
 
 #[test]
-fn with_sigchld_ignored_every_child_ends_all_the_same() {
-    isolated("with_sigchld_ignored_every_child_ends_all_the_same", || {
+fn with_sigchld_ignored_every_child_ends_with_its_true_status() {
+    let name = "with_sigchld_ignored_every_child_ends_with_its_true_status";
+    isolated(name, || {
         // SAFETY: no handler, only a disposition, before any thread of ours.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
         run(async {
@@ -158,8 +191,13 @@ fn with_sigchld_ignored_every_child_ends_all_the_same() {
                 history.assert_rules(&[0, 1, 2]);
                 assert_eq!(history.text(1), "bye\n");
                 // The kernel has reaped it by itself.
-                assert_eq!(history.status(), ExitStatus::Unknown);
+                assert_true_status(history.status(), ExitStatus::from_code(7));
                 assert_eq!(process.pid(), None);
+
+                let process = helper(["pause"]).spawn(&protocol).await.unwrap();
+                process.kill().unwrap();
+                let status = trace.ended(&process).await.status();
+                assert_true_status(status, ExitStatus::from_signal(Signal::KILL));
             }
             // A failed spawn does not hang on the child that is gone already.
             let failed = actix_process::Command::new("/no/such/program").spawn(&protocol);

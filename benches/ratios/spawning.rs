@@ -79,6 +79,18 @@ pub(crate) fn benches() -> Vec<Bench> {
             ours: |scale| heavy(scale, time_of(featured(), scale.pick(100, 4))),
             peer: |scale| heavy(scale, time_of(plain(), scale.pick(100, 4))),
         },
+        // 400 children as in spawn_plain, each in a cgroup of its own where this host makes them, against
+        // the same without. (The rate itself is told beside it, and shall stay above 1,000 a second.)
+        Bench {
+            name: "spawn_contained",
+            metrics: vec![
+                Metric::at_least("rate", "children/s", 0.55, 0.80),
+                Metric::at_most("cpu", "s", 1.80, 1.30),
+            ],
+            rounds: USUAL,
+            ours: contained,
+            peer: |scale| Ok(ours(plain(), scale.pick(400, 20))),
+        },
         // 100 children, one after the other, while 16,000 descriptors are open, against std.
         Bench {
             name: "spawn_many_fds",
@@ -104,6 +116,13 @@ fn ours(command: Command, count: usize) -> Side {
         let work = crowd::relay(command.clone(), count, AT_A_TIME);
         rate_and_cpu(count, cost(|| _ = ours.run(work)))
     })
+}
+
+fn contained(scale: Scale) -> Result<Side, Skipped> {
+    let command = plain().contained_by_cgroup();
+    let one = Ours::new().run(async { command.status().await });
+    one.map_err(|error| Skipped(error.to_string()))?;
+    Ok(ours(command, scale.pick(400, 20)))
 }
 
 fn time_of(command: Command, count: usize) -> Side {

@@ -7,6 +7,7 @@ use super::Child;
 use crate::clock::{DrainClock, Ring, RingAfter};
 use crate::janitor;
 use crate::port::{Direction, FdCommand};
+use crate::sync::lock;
 
 impl Child {
     /// A reader holds the clock, or does no longer.
@@ -39,11 +40,22 @@ impl Child {
 
     fn ring_clock_after(self: &Arc<Self>, after: Duration) {
         let child = Arc::downgrade(self);
-        janitor::after(after, move || {
+        let ring = janitor::after(after, move || {
             if let Some(child) = child.upgrade() {
                 child.ring_clock();
             }
         });
+        let before = lock(&self.ring).replace(ring);
+        drop(before);
+        if self.outcome.is_ended() {
+            self.stop_clock();
+        }
+    }
+
+    /// The child has ended: nothing of it is kept until the clock would ring.
+    pub(super) fn stop_clock(&self) {
+        let ring = lock(&self.ring).take();
+        drop(ring);
     }
 
     /// Takes what the pipes hold, then closes them.

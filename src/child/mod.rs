@@ -4,6 +4,8 @@
 //! tells it here, and what follows is sent to the protocol from here, in order.
 
 mod draining;
+mod escalation;
+mod hunt;
 mod orphan;
 
 use std::fmt;
@@ -17,21 +19,25 @@ use tokio::io::unix::AsyncFd;
 
 use crate::cell::{Cell, Reap};
 use crate::clock::DrainClock;
+use crate::containment::Containment;
 use crate::credit::Credit;
 use crate::event::{CloseReason, ProcessEvent};
 use crate::gate::Gate;
 use crate::id::ProcessId;
 use crate::inbox::Inbox;
-use crate::janitor::Watched;
+use crate::janitor::{Timer, Watched};
 use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
 use crate::port::{FdCommand, Port};
 use crate::recorder::Recorder;
-use crate::spec::OnOrphaned;
+use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
 use crate::text::Escaped;
+
+use escalation::Escalation;
+pub(crate) use escalation::Report;
 
 /// The way to a protocol.
 pub(crate) trait Outlet: fmt::Debug + Send + Sync {
@@ -63,15 +69,22 @@ pub(crate) struct Child {
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
     terminal: Mutex<Option<Arc<AsyncFd<OwnedFd>>>>,
+    pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
     orphaned: AtomicBool,
+    on_leftovers: OnLeftovers,
+    /// What it left has followed that.
+    settled: AtomicBool,
+    /// The ways out that are being taken: one for each call.
+    escalations: Mutex<Vec<Arc<Escalation>>>,
+    /// The next ring of the clock.
+    ring: Mutex<Option<Timer>>,
     core: Mutex<Core>,
 }
 
 struct Core {
     life: Lifecycle,
     outlet: Option<Arc<dyn Outlet>>,
-    on_reaped: Option<Hook>,
     on_ended: Option<Hook>,
 }
 
@@ -85,10 +98,12 @@ pub(crate) struct Origin {
     pub(crate) outlet: Option<Arc<dyn Outlet>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) on_orphaned: OnOrphaned,
+    pub(crate) on_leftovers: OnLeftovers,
     pub(crate) ended_timeout: Option<Duration>,
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
     pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) containment: Containment,
 }
 
 impl Child {
@@ -113,12 +128,16 @@ impl Child {
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
+            containment: origin.containment,
             on_orphaned: origin.on_orphaned,
             orphaned: AtomicBool::new(false),
+            on_leftovers: origin.on_leftovers,
+            settled: AtomicBool::new(false),
+            escalations: Mutex::default(),
+            ring: Mutex::default(),
             core: Mutex::new(Core {
                 life: Lifecycle::new(piped),
                 outlet: origin.outlet,
-                on_reaped: None,
                 on_ended: None,
             }),
         })
@@ -171,11 +190,6 @@ impl Child {
         self.release_terminal();
     }
 
-    /// Runs `hook` when the child was reaped, after its event was queued.
-    pub(crate) fn on_reaped(&self, hook: impl FnOnce() + Send + 'static) {
-        lock(&self.core).on_reaped = Some(Box::new(hook));
-    }
-
     /// Runs `hook` when the last event was queued.
     pub(crate) fn on_ended(&self, hook: impl FnOnce() + Send + 'static) {
         lock(&self.core).on_ended = Some(Box::new(hook));
@@ -185,7 +199,7 @@ impl Child {
     pub(crate) fn apply(self: &Arc<Self>, input: Input) {
         let mut protocol_is_gone = false;
         let mut done = None;
-        let mut hooks: [Option<Hook>; 2] = [None, None];
+        let mut hook = None;
         // Whoever is told of the end finds it closed.
         if let Input::Reaped = input {
             self.release_terminal();
@@ -204,7 +218,6 @@ impl Child {
             let Core {
                 life,
                 outlet,
-                on_reaped,
                 on_ended,
             } = &mut *core;
             life.step(input, |output| {
@@ -219,20 +232,20 @@ impl Child {
                         self.outcome.ended();
                         self.inbox.note_end();
                         done = outlet.take();
-                        hooks[1] = on_ended.take();
+                        hook = on_ended.take();
                     }
                     Output::Made | Output::Lost(..) => {}
                 }
             });
-            if life.is_reaped() {
-                hooks[0] = on_reaped.take();
-            }
         }
         drop(done);
         if let Input::Reaped = input {
             self.start_draining();
+            self.tell_escalations_of_death();
         }
-        for hook in hooks.into_iter().flatten() {
+        if let Some(hook) = hook {
+            self.stop_clock();
+            self.settle();
             hook();
         }
         if protocol_is_gone {
@@ -313,6 +326,7 @@ impl Child {
     fn reaped(self: &Arc<Self>, status: ExitStatus) {
         // Before whoever is told asks for it.
         self.outcome.set_status(status);
+        self.settle();
         self.apply(Input::Reaped);
     }
 
@@ -333,6 +347,10 @@ impl Watched for Patient {
         if let Some(pid) = self.0.cell.pid() {
             sys::wait::wait_until_exited(pid);
         }
+    }
+
+    fn is_child(&self) -> bool {
+        true
     }
 
     fn reap(&self) -> bool {

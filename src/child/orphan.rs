@@ -1,4 +1,5 @@
-//! The end of a child by its owner: terminated on demand, or by policy when the owner is gone.
+//! The end of a child by its owner: terminated on demand, or by policy when the owner is gone; and what
+//! becomes of those whom it leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,41 +7,29 @@ use std::time::Duration;
 
 use super::Child;
 use crate::error::SignalError;
-use crate::janitor;
+use crate::ladder::Ladder;
 use crate::port::FdCommand;
 use crate::signal::Signal;
-use crate::spec::OnOrphaned;
+use crate::spec::{OnLeftovers, OnOrphaned};
+use crate::sync::lock;
+use crate::tree::Extent;
 
 impl Child {
     /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then.
     pub(crate) fn terminate(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.cell.signal(Signal::TERM)?;
-        let child = Arc::downgrade(self);
-        janitor::after(grace, move || {
-            // It may be dead, and its arbiter too busy to reap it.
-            if let Some(child) = child.upgrade()
-                && !child.try_reap()
-                && child.cell.signal(Signal::KILL).is_ok()
-            {
-                log::warn!("{child} did not end on SIGTERM and was killed");
-            }
-        });
-        Ok(())
+        self.insist(Extent::Child, grace)
     }
 
-    /// The same for the process group that the child leads. After the child is reaped the group
-    /// is out of reach: its number may be somebody else's.
+    /// The same for the process group that the child leads, to its last member.
     pub(crate) fn terminate_group(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.cell.signal_group(Signal::TERM)?;
-        let child = Arc::downgrade(self);
-        janitor::after(grace, move || {
-            if let Some(child) = child.upgrade()
-                && !child.try_reap()
-            {
-                let _ = child.cell.signal_group(Signal::KILL);
-            }
-        });
-        Ok(())
+        self.cell.look_for_group()?;
+        self.insist(Extent::Tree, grace)
+    }
+
+    /// SIGKILL to all that belongs to the child. Nobody survives it but who may not be signalled, so
+    /// there is nothing to wait for.
+    pub(crate) fn kill_all(&self) -> Result<(), SignalError> {
+        self.cell.signal_all(Extent::Tree, Signal::KILL)
     }
 
     /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
@@ -49,18 +38,23 @@ impl Child {
         if self.outcome.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
             return;
         }
-        if !self.is_reaped_without_lock() {
+        // As far as the cell knows: this may run while the record is locked by this very thread.
+        if self.cell.pid().is_some() || self.cell.group_left().is_some() {
             log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
-            let sent = match self.on_orphaned {
-                OnOrphaned::Leave => Ok(()),
-                OnOrphaned::Kill => self.cell.signal(Signal::KILL),
-                OnOrphaned::Terminate(grace) => self.terminate(grace),
-            };
-            if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
-                log::warn!("{self} lives on: {error}");
+            match self.on_orphaned {
+                OnOrphaned::Leave => {}
+                OnOrphaned::Kill => self.note(self.kill_all()),
+                OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
             }
         }
         self.close_ports_of_orphan();
+    }
+
+    fn note(&self, sent: Result<(), SignalError>) {
+        if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
+            let (id, program) = (self.id, &self.program);
+            log::warn!("process {id} ({program}) lives on: {error}");
+        }
     }
 
     pub(super) fn close_ports_of_orphan(&self) {
@@ -69,8 +63,29 @@ impl Child {
         }
     }
 
-    /// As far as the cell knows: this may run while the record is locked by this very thread.
-    fn is_reaped_without_lock(&self) -> bool {
-        self.cell.pid().is_none()
+    /// The child has exited, or an escalation is over. When there is none left the rest of the group
+    /// follows the policy, once; and nothing is held for a child that has ended.
+    pub(super) fn settle(self: &Arc<Self>) {
+        if self.cell.pid().is_some() || !lock(&self.escalations).is_empty() {
+            return;
+        }
+        if self.on_leftovers != OnLeftovers::Leave
+            && !self.settled.swap(true, Ordering::SeqCst)
+            && self.cell.group_left().is_some()
+        {
+            match self.on_leftovers {
+                OnLeftovers::Leave => {}
+                OnLeftovers::Kill => {
+                    self.note(self.kill_all());
+                    self.cell.let_go();
+                }
+                OnLeftovers::Terminate(grace) => {
+                    return self.escalate(Ladder::terminate(grace), |_| {});
+                }
+            }
+        }
+        if self.outcome.is_ended() {
+            self.cell.end();
+        }
     }
 }

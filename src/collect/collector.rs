@@ -7,15 +7,16 @@ use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Messag
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::group::grouped;
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
-use crate::error::{SignalError, SpawnError};
+use crate::error::SpawnError;
 use crate::fds::{Fd, FdMap};
 use crate::handle::ProcessHandle;
+use crate::ladder::Ladder;
 use crate::process_protocol;
 use crate::protocol::ProcessProtocol;
 use crate::pty::Pty;
-use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
 
@@ -35,7 +36,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     let end_of_input = pty.and_then(Pty::end_of_input);
     let fds = fds_for(command.fd_map(), &recipe);
     let (stdout, stderr) = (fds.original(1), fds.original(2));
-    let command = command.fds(fds);
+    let command = grouped(command.fds(fds), recipe.group);
     let (done, output) = oneshot::channel();
     let timeout = recipe.timeout;
     let running = Running::default();
@@ -49,6 +50,8 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         output: Output::empty(),
         complained: false,
         timed_out: false,
+        time_is_up: false,
+        ended: None,
         done: Some(done),
     });
     let begun = Instant::now();
@@ -121,20 +124,9 @@ impl Drop for KillOnDrop {
 }
 
 fn kill(process: &ProcessHandle) {
-    let _ = or_alone(process.signal_group(Signal::KILL), || process.kill());
+    let _ = process.child().kill_all();
     // Whatever an heir of the child does with the other ends.
     process.cut_connection();
-}
-
-/// Falls back to the child alone where it leads no group.
-fn or_alone(
-    group: Result<(), SignalError>,
-    alone: impl FnOnce() -> Result<(), SignalError>,
-) -> Result<(), SignalError> {
-    match group {
-        Err(SignalError::NotGroupLeader) => alone(),
-        result => result,
-    }
 }
 
 /// The protocol of a child whose output is collected.
@@ -149,6 +141,10 @@ struct Collector {
     output: Output,
     complained: bool,
     timed_out: bool,
+    /// After a timeout: nothing is left, or was given up.
+    time_is_up: bool,
+    /// How the child ended, if that was told before.
+    ended: Option<ExitStatus>,
     done: Option<oneshot::Sender<Result<Collected, CollectError>>>,
 }
 
@@ -204,13 +200,20 @@ impl ProcessProtocol for Collector {
         }
     }
 
-    fn process_exited(&mut self, process: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
-        if self.timed_out {
-            process.cut_connection();
+    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
+        if self.timed_out && !self.time_is_up {
+            // Others of its group may be dying yet.
+            self.ended = Some(status);
+        } else {
+            self.finish(status, ctx);
         }
     }
+}
+process_protocol!(Collector);
 
-    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
+impl Collector {
+    /// Answers, and stops: its timer would keep it.
+    fn finish(&mut self, status: ExitStatus, ctx: &mut Context<Self>) {
         *lock(&self.running) = State::Ended;
         self.output.status = status;
         let output = std::mem::replace(&mut self.output, Output::empty());
@@ -225,11 +228,9 @@ impl ProcessProtocol for Collector {
         if let Some(done) = self.done.take() {
             let _ = done.send(result);
         }
-        // Its timer would keep it.
         ctx.stop();
     }
 }
-process_protocol!(Collector);
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -244,18 +245,46 @@ impl Handler<StartTimer> for Collector {
     fn handle(&mut self, timer: StartTimer, ctx: &mut Self::Context) {
         let StartTimer { process, left } = timer;
         // One child and one timer for each of these actors.
-        ctx.run_later(left, move |collector, _| {
+        ctx.run_later(left, move |collector, ctx| {
             if collector.done.is_none() {
                 return;
             }
-            let grace = collector.recipe.grace;
             collector.timed_out = true;
-            if let Err(SignalError::Exited) =
-                or_alone(process.terminate_group(grace), || process.terminate(grace))
-            {
-                // Dead already: only heirs of its pipes hold up the end.
-                process.cut_connection();
-            }
+            let ladder = Ladder::terminate(collector.recipe.grace);
+            let collector = ctx.address();
+            process.child().escalate(ladder, {
+                let process = process.clone();
+                move |report| {
+                    let exited = report.exited;
+                    collector.do_send(TimeIsUp { process, exited });
+                }
+            });
         });
+    }
+}
+
+/// After a timeout: nothing is left, or it was given up.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TimeIsUp {
+    process: ProcessHandle,
+    exited: bool,
+}
+
+impl Handler<TimeIsUp> for Collector {
+    type Result = ();
+
+    fn handle(&mut self, up: TimeIsUp, ctx: &mut Self::Context) {
+        let TimeIsUp { process, exited } = up;
+        if self.done.is_none() {
+            return;
+        }
+        self.time_is_up = true;
+        // Only heirs of its pipes hold up the end now.
+        process.cut_connection();
+        let status = (!exited).then_some(ExitStatus::StillRunning);
+        if let Some(status) = self.ended.or(status) {
+            self.finish(status, ctx);
+        }
     }
 }

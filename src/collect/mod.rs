@@ -2,6 +2,7 @@
 //! `getProcessValue`.
 
 mod collector;
+mod group;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -18,6 +19,7 @@ use crate::status::ExitStatus;
 use crate::text::Escaped;
 
 use collector::{Collected, collect};
+use group::Group;
 
 /// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,7 +53,8 @@ pub enum CollectError {
     /// There was no child.
     Spawn(SpawnError),
     /// The time was up, and the child was terminated, if it had not exited by itself. If it hung
-    /// in its exec, nothing was collected and the status is unknown.
+    /// in its exec, nothing was collected and the status is unknown. If it could not be killed, the
+    /// status is [`ExitStatus::StillRunning`].
     TimedOut(Box<Output>),
     /// It wrote to its standard error, which [`Command::read`] does not allow. The error's text ends
     /// with what it wrote, with what does not print escaped.
@@ -146,6 +149,15 @@ impl From<SpawnError> for CollectError {
 ///
 /// Dropping the future kills the child, and it is reaped.
 ///
+/// The child runs in a process group of its own, so that a timeout and a drop reach all that it has
+/// started, and what it leaves there when it exits is killed
+/// ([`on_leftovers`](Command::on_leftovers)). Not so while this program is in the foreground of its
+/// terminal: there the child stays in this program's group, may ask for a password on `/dev/tty`, and
+/// gets Ctrl-C with everybody else; a timeout and a drop reach the child alone then. What the command
+/// itself says ([`process_group`](Command::process_group), [`setsid`](Command::setsid),
+/// [`pty`](Command::pty)) goes before; [`own_group`](Self::own_group) and
+/// [`foreground`](Self::foreground) go before that.
+///
 /// ```
 /// use actix_process::Command;
 /// use std::time::Duration;
@@ -175,6 +187,7 @@ struct Recipe {
     grace: Duration,
     limit: usize,
     merge: bool,
+    group: Group,
 }
 
 /// Of the input only how much it is.
@@ -264,6 +277,7 @@ impl<T> Collect<T> {
                 grace: Duration::from_secs(5),
                 limit: usize::MAX,
                 merge: false,
+                group: Group::Fitting,
             },
             finish,
         }
@@ -276,9 +290,13 @@ impl<T> Collect<T> {
         self
     }
 
-    /// Terminates the child after `timeout`: SIGTERM, [`grace`](Self::grace), SIGKILL; to its
-    /// process group if it leads one. The result is then [`CollectError::TimedOut`], with what was
-    /// collected until the child's death; heirs of its pipes are not waited for.
+    /// Terminates the child after `timeout`: SIGTERM, [`grace`](Self::grace), SIGKILL; it, and the
+    /// process group that it leads, to its last member. The result is then [`CollectError::TimedOut`],
+    /// with what was collected until they were gone; other heirs of its pipes are not waited for.
+    ///
+    /// It comes no later than 2 seconds after the SIGKILL, whatever the child does and is. One that
+    /// may not be killed (sudo, say) or cannot die is [`ExitStatus::StillRunning`] then. It is reaped
+    /// when it dies.
     ///
     /// The time is that of the whole result. It runs out also for a child that has exited, if an heir
     /// still holds its pipes: `TimedOut` then, with the child's own status. With
@@ -291,6 +309,21 @@ impl<T> Collect<T> {
     /// How long the child has from SIGTERM to SIGKILL after a timeout; 5 seconds unless set.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.recipe.grace = grace;
+        self
+    }
+
+    /// Runs the child in a process group of its own, also in the foreground of a terminal. There it can
+    /// neither read from the terminal (SIGTTIN stops it) nor get its Ctrl-C.
+    pub const fn own_group(mut self) -> Self {
+        self.recipe.group = Group::Own;
+        self
+    }
+
+    /// Runs the child in this program's process group, also without a terminal: a timeout and a drop
+    /// reach the child alone, and what it leaves is left. Without effect on a session or a terminal of
+    /// its own.
+    pub const fn foreground(mut self) -> Self {
+        self.recipe.group = Group::Ours;
         self
     }
 

@@ -16,12 +16,14 @@ use super::reap::DeathWatch;
 use super::request::Reply;
 use super::table::Entry;
 use crate::child::{Child, Origin};
+use crate::containment::Containment;
 use crate::environment::Moment;
-use crate::error::{SignalError, SpawnError, SpawnStep};
+use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::home::Home;
 use crate::id::ProcessId;
 use crate::janitor;
+use crate::ladder::Ladder;
 use crate::lifecycle::Input;
 use crate::moved::Moved;
 use crate::opening::{ParentEnd, ParentEnds};
@@ -29,10 +31,10 @@ use crate::pipe::End;
 use crate::prepare::Prepared;
 use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
-use crate::signal::Signal;
 use crate::spec::Spec;
 use crate::sys;
 use crate::sys::clone::{Born, Stack, Ticket};
+use crate::tree::Leader;
 
 /// A spawn on its way to a spawner thread.
 pub(super) struct Birth {
@@ -64,12 +66,16 @@ impl Birth {
         let result = stack
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
             .and_then(|stack| {
+                // What may be wanted of it later, when it could not be had, must not be lost.
+                janitor::start().map_err(|error| {
+                    SpawnError::new(SpawnStep::Register, "the janitor thread", error)
+                })?;
                 if ticket.is_cancelled() {
                     return Err(cancelled(&reply.program));
                 }
                 Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
             });
-        let (born, ends) = match result {
+        let (born, ends, cgroup) = match result {
             Ok(born) => born,
             Err(error) => {
                 log::debug!("{error}");
@@ -86,13 +92,22 @@ impl Birth {
             outlet,
             inbox,
             on_orphaned: spec.on_orphaned,
+            on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
             readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
             recorder: None,
+            containment: Containment::of(&spec, cgroup.is_some()),
         };
         let piped = ends.purposes().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
-        let mut newborn = Newborn::new(child, born, ticket, entry, reply);
+        let Born { pid, pidfd } = born;
+        log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
+        child.cell.fill(Leader {
+            pid,
+            pidfd,
+            cgroup: cgroup.map(Arc::new),
+        });
+        let mut newborn = Newborn::new(child, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);
             return;
@@ -102,7 +117,8 @@ impl Birth {
 }
 
 /// A child that nobody has adopted. Dropped so, it is killed and reaped, and then the answer says
-/// so: whoever asked finds nothing left.
+/// so: whoever asked finds nothing left, unless it cannot be killed, which the answer waits two
+/// seconds for.
 #[derive(Debug)]
 struct Newborn {
     pipes: Vec<Piped>,
@@ -115,10 +131,7 @@ struct Newborn {
 }
 
 impl Newborn {
-    fn new(child: Arc<Child>, born: Born, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
-        let Born { pid, pidfd } = born;
-        log::debug!("{child} is born");
-        child.cell.fill(pid, pidfd);
+    fn new(child: Arc<Child>, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
         Self {
             pipes: Vec::new(),
             watch: None,
@@ -216,16 +229,17 @@ impl Drop for Newborn {
         log::debug!("{child} is given up: {error}");
         self.pipes.clear();
         let entry = self.entry.take();
-        child.on_reaped(move || {
+        self.ticket.forget();
+        // It may have run for a moment, and have started others.
+        child.escalate(Ladder::new().kill(), move |report| {
             drop(entry);
+            let error = if report.exited {
+                error
+            } else {
+                error.with_detail("and the process cannot be killed: it lives on")
+            };
             reply.answer(Err(error));
         });
-        // It may have run for a moment, and have started others.
-        let _ = child.cell.signal_group(Signal::KILL);
-        if let Err(SignalError::NotPermitted) = child.cell.signal(Signal::KILL) {
-            log::warn!("{child} may not be killed: it lives on");
-        }
-        self.ticket.forget();
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.
             Some(DeathWatch::Thread(_)) => {}

@@ -21,6 +21,8 @@ use tokio::sync::oneshot;
 
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
+use crate::ladder::LINGER;
+use crate::members::Leftover;
 
 use sentinel::Sentinel;
 use table::Table;
@@ -148,10 +150,11 @@ impl Handler<List> for ProcessSupervisor {
 }
 
 /// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all
-/// children get SIGTERM, then SIGKILL after `grace`.
+/// children get SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead.
 ///
-/// Answers when all are reaped, or two seconds after the SIGKILL with those that are not: a
-/// process in an uninterruptible system call does not die before that returns.
+/// Answers when all are reaped and nobody is left of their groups, or two seconds after the SIGKILL with
+/// those that are: a process in an uninterruptible system call does not die before that returns, and one
+/// of another user may not be killed.
 ///
 /// It is final. After the shutdown of [`ProcessSupervisor::current`], every
 /// [`Command::spawn`](crate::Command::spawn) of its System fails with [`SpawnStep::Register`](crate::SpawnStep::Register).
@@ -170,10 +173,9 @@ pub struct ShutdownReport {
     /// Children that were not reaped in time. A spawn that was in flight and cannot be killed in its
     /// exec is waited for as well, but is no child yet and not listed.
     pub unreaped: Vec<ProcessInfo>,
+    /// Who else is left of the children's process groups.
+    pub leftovers: Vec<Leftover>,
 }
-
-/// How long a child may take to die of SIGKILL before a shutdown is answered without it.
-const LINGER: Duration = Duration::from_secs(2);
 
 impl Handler<Shutdown> for ProcessSupervisor {
     type Result = ResponseFuture<ShutdownReport>;
@@ -184,8 +186,11 @@ impl Handler<Shutdown> for ProcessSupervisor {
         Box::pin(async move {
             let deadline = shutdown.grace.saturating_add(LINGER);
             let _ = tokio::time::timeout(deadline, table.drained()).await;
+            // Each is bounded by the same time.
+            let leftovers = table.stopped().await;
             ShutdownReport {
                 unreaped: table.unreaped_infos(),
+                leftovers,
             }
         })
     }

@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 use super::ProcessSupervisor;
 use crate::child::Child;
 use crate::id::ProcessId;
+use crate::ladder::Ladder;
+use crate::members::Leftover;
 use crate::sync::lock;
 use crate::sys::clone::Ticket;
 
@@ -60,6 +62,9 @@ struct Inner {
     children: BTreeMap<ProcessId, Arc<Child>>,
     /// Keeps the supervisor alive while there is anything in the table, unless somebody else does.
     supervisor: Option<Addr<ProcessSupervisor>>,
+    /// Children on their way out by a shutdown, and who of their groups was left.
+    stopping: usize,
+    leftovers: Vec<Leftover>,
     /// To be stopped when the supervisor is gone and the table empty.
     arbiter: Option<ArbiterHandle>,
 }
@@ -136,14 +141,37 @@ impl Table {
         self.landed.notify_waiters();
     }
 
-    /// Refuses spawns from now on, kills those in flight, terminates the children.
-    pub(super) fn shut_down(&self, grace: Duration) {
+    /// Refuses spawns from now on, kills those in flight, terminates the children and their groups.
+    pub(super) fn shut_down(self: &Arc<Self>, grace: Duration) {
         let (tickets, children) = self.close(Phase::ShuttingDown);
         for ticket in tickets {
             ticket.cancel();
         }
+        lock(&self.inner).stopping += children.len();
         for child in children {
-            let _ = child.terminate(grace);
+            let table = Arc::clone(self);
+            child.escalate(Ladder::terminate(grace), move |report| {
+                let mut inner = lock(&table.inner);
+                inner.stopping -= 1;
+                inner.leftovers.extend(report.leftovers);
+                drop(inner);
+                table.landed.notify_waiters();
+            });
+        }
+    }
+
+    /// Resolves when every child that a shutdown has found is gone, or was given up; gives who is left
+    /// of their groups.
+    pub(super) async fn stopped(&self) -> Vec<Leftover> {
+        loop {
+            let landed = self.landed.notified();
+            {
+                let mut inner = lock(&self.inner);
+                if inner.stopping == 0 {
+                    return std::mem::take(&mut inner.leftovers);
+                }
+            }
+            landed.await;
         }
     }
 

@@ -10,6 +10,7 @@ mod close_others;
 mod dumpable;
 pub(crate) mod fdplan;
 pub(crate) mod io;
+mod pidfd_info;
 pub(crate) mod signal;
 pub(crate) mod slots;
 pub(crate) mod step;

@@ -3,7 +3,7 @@
 use std::ffi::c_long;
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -23,9 +23,44 @@ pub(crate) fn send(pid: libc::pid_t, pidfd: Option<BorrowedFd<'_>>, signal: i32)
     }
 }
 
-/// Sends `signal` to the process group that the unreaped child `pid` leads.
+/// Sends `signal` to the process group whose number is that of the unreaped child `pid`. While the
+/// child is unreaped no other process and no other group can have the number. ESRCH: there is none.
 pub(crate) fn send_to_group(pid: libc::pid_t, signal: i32) -> io::Result<()> {
+    // 0 and -1 would mean others.
+    if pid <= 1 {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
     kill(-pid, signal)
+}
+
+/// Sends `signal` to the process group that the process of this pidfd made, also when it was reaped:
+/// the kernel finds the members by the pidfd, not by a number. From Linux 6.9 on. ESRCH: no process
+/// is in it.
+pub(crate) fn send_to_group_by_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    if cfg!(actix_process_force_no_group_pidfd) {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    pidfd_send_signal(pidfd.as_raw_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+/// Whether the process of this pidfd has exited, as a whole.
+pub(crate) fn has_exited(pidfd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd {
+        fd: pidfd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one live pollfd; does not wait.
+    let found = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    found == 1 && poll.revents & libc::POLLIN != 0
+}
+
+/// Not in libc yet.
+const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
+
+/// Sends `signal` to the process of this pidfd, whosever child it is; never by its number.
+pub(crate) fn send_to_any(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    send_by_pidfd(pidfd.as_raw_fd(), signal)
 }
 
 /// Whether a child was reaped by somebody else, as far as its pidfd tells.
@@ -36,7 +71,7 @@ pub(crate) fn is_reaped(pidfd: Option<BorrowedFd<'_>>) -> bool {
     })
 }
 
-/// Whether the unreaped child `pid` leads a process group.
+/// Whether the unreaped child `pid` is in the process group that it made.
 pub(crate) fn leads_group(pid: libc::pid_t) -> bool {
     // SAFETY: integers only.
     unsafe { libc::getpgid(pid) == pid }
@@ -52,6 +87,10 @@ pub(super) fn kill_unreaped(id: i32, by_pidfd: bool) -> io::Result<()> {
 }
 
 fn send_by_pidfd(pidfd: i32, signal: i32) -> io::Result<()> {
+    pidfd_send_signal(pidfd, signal, 0)
+}
+
+fn pidfd_send_signal(pidfd: i32, signal: i32, flags: c_long) -> io::Result<()> {
     // SAFETY: integers and a null siginfo; a number that is no pidfd is refused by the kernel.
     cvt(unsafe {
         libc::syscall(
@@ -59,10 +98,22 @@ fn send_by_pidfd(pidfd: i32, signal: i32) -> io::Result<()> {
             pidfd as c_long,
             signal as c_long,
             std::ptr::null::<libc::siginfo_t>(),
-            0 as c_long,
+            flags,
         )
     })
     .map(drop)
+}
+
+/// A descriptor that becomes readable when the process `pid` has exited, as a whole.
+pub(crate) fn open_pidfd(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    if cfg!(actix_process_force_no_pidfd) {
+        return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+    }
+    // SAFETY: integers only.
+    let fd = cvt(unsafe { libc::syscall(libc::SYS_pidfd_open, pid as c_long, 0 as c_long) })?;
+    // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    Ok(super::io::above_stdio(pidfd))
 }
 
 fn kill(pid: libc::pid_t, signal: i32) -> io::Result<()> {
@@ -70,8 +121,13 @@ fn kill(pid: libc::pid_t, signal: i32) -> io::Result<()> {
     cvt(unsafe { libc::kill(pid, signal) }.into()).map(drop)
 }
 
-fn is_refusal(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+/// Whether a kernel or a sandbox may mean that it does not do this call: the same answers as for a
+/// clone with a pidfd.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EPERM | libc::ENOSYS | libc::EACCES)
+    )
 }
 
 /// Whether a SIGPIPE would do nothing to this process.

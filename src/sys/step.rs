@@ -3,7 +3,7 @@
 //! The parent prepares the steps, with all they point to; the child has nothing left to decide.
 
 use std::ffi::{CString, c_int, c_long};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::RawFd;
 
 use nix::libc;
 
@@ -132,11 +132,11 @@ impl Steps {
         });
     }
 
-    /// Joins the cgroup whose directory is open as `dir` until the exec.
-    pub(crate) fn join_cgroup(&mut self, dir: BorrowedFd<'_>) {
+    /// Joins a cgroup by its `procs`, a path from the directory that is open as `dir` until the exec.
+    pub(crate) fn join_cgroup(&mut self, dir: RawFd, procs: CString) {
         self.steps.push(Step::WriteFile {
-            dir: dir.as_raw_fd(),
-            path: c"cgroup.procs".to_owned(),
+            dir,
+            path: procs,
             text: c"0".to_owned(),
         });
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::cvt;
+use super::{cvt, pidfd_info};
 use crate::signal::Signal;
 use crate::status::{ExitStatus, Rusage};
 
 /// Reaps the child if it has exited. `Ok(None)`: it has not.
 ///
-/// A child that somebody else reaped (a `waitpid(-1)`, or SIGCHLD ignored) is
-/// [`ExitStatus::Unknown`].
+/// Of a child that somebody else reaped (a `waitpid(-1)`, or SIGCHLD ignored) the kernel may know how
+/// it ended; else it is [`ExitStatus::Unknown`].
 pub(crate) fn try_reap(
     pid: libc::pid_t,
     pidfd: Option<BorrowedFd<'_>>,
@@ -31,10 +31,38 @@ pub(crate) fn try_reap(
         None => waitid(libc::P_PID, pid, libc::WNOHANG),
     };
     match result {
-        Err(e) if e.raw_os_error() == Some(libc::ECHILD) => Ok(Some(ExitStatus::Unknown)),
+        Err(e) if is_taken(&e) => Ok(Some(status_of_taken(pidfd))),
         // A sandbox that knows only the older call.
-        Err(_) => wait4(pid, libc::WNOHANG),
+        Err(_) => match wait4(pid, libc::WNOHANG) {
+            Err(e) if is_taken(&e) => Ok(Some(status_of_taken(pidfd))),
+            result => result,
+        },
         result => result,
+    }
+}
+
+/// Whether it is no child of ours any more.
+fn is_taken(error: &Error) -> bool {
+    error.raw_os_error() == Some(libc::ECHILD)
+}
+
+fn status_of_taken(pidfd: Option<BorrowedFd<'_>>) -> ExitStatus {
+    let told = pidfd.and_then(pidfd_info::exit_status);
+    // What it used went with whoever reaped it.
+    told.and_then(|status| decode(status, Rusage::default()).ok())
+        .unwrap_or(ExitStatus::Unknown)
+}
+
+/// How the child ended, if it has exited; it stays unreaped.
+pub(crate) fn peek(
+    pid: libc::pid_t,
+    pidfd: Option<BorrowedFd<'_>>,
+) -> io::Result<Option<ExitStatus>> {
+    let options = libc::WNOHANG | libc::WNOWAIT;
+    match pidfd.map(|fd| waitid(libc::P_PIDFD, fd.as_raw_fd(), options)) {
+        None => waitid(libc::P_PID, pid, options),
+        Some(Err(e)) if e.raw_os_error() == Some(libc::EINVAL) => waitid(libc::P_PID, pid, options),
+        Some(result) => result,
     }
 }
 
@@ -46,8 +74,7 @@ pub(crate) fn wait_until_exited(pid: libc::pid_t) {
 /// Blocks until the child has exited, reaps it and forgets its status.
 pub(super) fn wait_and_forget(pid: libc::pid_t) {
     // ECHILD: somebody else has reaped it, and the pid may be another child's by now.
-    let refused = |error: Error| error.raw_os_error() != Some(libc::ECHILD);
-    if waitid(libc::P_PID, pid, 0).is_err_and(refused) {
+    if waitid(libc::P_PID, pid, 0).is_err_and(|error| !is_taken(&error)) {
         let _ = wait4(pid, 0);
     }
 }
@@ -92,21 +119,25 @@ fn wait4(pid: libc::pid_t, options: i32) -> io::Result<Option<ExitStatus>> {
         cvt(unsafe { libc::wait4(pid, &raw mut status, options, usage.as_mut_ptr()) }.into());
     match found {
         Ok(0) => return Ok(None),
-        Err(e) if e.raw_os_error() == Some(libc::ECHILD) => return Ok(Some(ExitStatus::Unknown)),
         Err(e) => return Err(e),
         Ok(_) => {}
     }
     // SAFETY: all-zero bytes are valid, and the kernel wrote the rest.
-    let rusage = rusage(&unsafe { usage.assume_init() });
+    let usage = unsafe { usage.assume_init() };
+    decode(status, rusage(&usage)).map(Some)
+}
+
+/// What a wait status says, in waitpid(2)'s encoding.
+fn decode(status: i32, rusage: Rusage) -> io::Result<ExitStatus> {
     if libc::WIFEXITED(status) {
-        status_of(libc::CLD_EXITED, libc::WEXITSTATUS(status), rusage).map(Some)
+        status_of(libc::CLD_EXITED, libc::WEXITSTATUS(status), rusage)
     } else {
         let code = if libc::WCOREDUMP(status) {
             libc::CLD_DUMPED
         } else {
             libc::CLD_KILLED
         };
-        status_of(code, libc::WTERMSIG(status), rusage).map(Some)
+        status_of(code, libc::WTERMSIG(status), rusage)
     }
 }
 

@@ -12,6 +12,7 @@ use std::process::{self, Stdio};
 use actix_process::Command;
 use nix::libc;
 use nix::sys::signal::SigSet;
+use nix::unistd::{Pid, getpgid, setpgid};
 
 use super::patterns::write_packets;
 use super::tty;
@@ -43,6 +44,7 @@ pub use super::patterns::{counted, digest, pattern};
 /// | `ignore SIGNAL`, `raise SIGNAL` | by number |
 /// | `block SIGNAL`, `await SIGNAL` | by number; the second waits for a blocked one, says `got SIGNAL` |
 /// | `setpgid`, `setsid` | makes a process group, or a session, of its own |
+/// | `rejoin` | joins its parent's process group |
 /// | `session FD`, `size FD`, `modes FD` | tells 1 what [`tty`](super::tty) has for this terminal |
 /// | `hold` | leaves a grandchild that holds all its descriptors until killed; says `held PID` |
 /// | `hold-until FD` | leaves one that holds them until FD ends, then says `heir done` and exits |
@@ -203,10 +205,8 @@ fn run(actions: &[String]) {
             "ignore" => drop(unsafe { libc::signal(number(next()), libc::SIG_IGN) }),
             // SAFETY: an integer.
             "raise" => drop(unsafe { libc::raise(number(next())) }),
-            "setpgid" => {
-                nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))
-                    .unwrap()
-            }
+            "setpgid" => setpgid(Pid::this(), Pid::this()).unwrap(),
+            "rejoin" => setpgid(Pid::this(), getpgid(Some(Pid::parent())).unwrap()).unwrap(),
             "setsid" => drop(nix::unistd::setsid().unwrap()),
             "block" => signal_set(next()).thread_block().unwrap(),
             "await" => {
@@ -270,7 +270,7 @@ fn run(actions: &[String]) {
             "pause" => loop {
                 std::thread::park();
             },
-            "exit" => process::exit(number(next())),
+            "exit" => process::exit(actions.next().map_or(0, number)),
             other => panic!("no action is named {other}"),
         }
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "no test file uses all of it")]
 
 pub mod census;
+pub mod cgroups;
 pub mod example;
 pub mod files;
 pub mod helper;

@@ -10,6 +10,7 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use crate::child::{Child, Origin};
+use crate::containment::Containment;
 use crate::credit::Window;
 use crate::id::ProcessId;
 use crate::lifecycle::Input;
@@ -17,8 +18,10 @@ use crate::pipe::{End, PipeReader, PipeWriter, Target};
 use crate::port::{Direction, FdCommand, Port, Route};
 use crate::process::{Ended, Process};
 use crate::protocol::IntoProtocol;
+use crate::tree::Leader;
 use crate::{
-    CloseReason, Command, FromProcess, OnOrphaned, ProcessEvent, ProcessHandle, janitor, sys,
+    CloseReason, Command, FromProcess, OnLeftovers, OnOrphaned, ProcessEvent, ProcessHandle,
+    janitor, sys,
 };
 
 /// A protocol that keeps what it is told.
@@ -123,14 +126,18 @@ impl Scene {
             outlet,
             inbox,
             on_orphaned: policy,
+            on_leftovers: OnLeftovers::Leave,
             ended_timeout,
             readers: 2,
             recorder: None,
+            containment: Containment::Process,
         };
         let child = Child::new(origin, [0, 1, 2]);
-        child
-            .cell
-            .fill(i32::try_from(std_child.id()).unwrap(), None);
+        child.cell.fill(Leader {
+            pid: i32::try_from(std_child.id()).unwrap(),
+            pidfd: None,
+            cgroup: None,
+        });
 
         let [input, output, errors] = ends.map(|end| {
             sys::io::set_nonblocking(end.as_fd()).unwrap();

@@ -1,0 +1,273 @@
+//! A child on its way out: takes the steps of a ladder until all that belongs to it is gone.
+//!
+//! The first step is taken by the calling thread, the others on the janitor's. The record tells of the
+//! child's death; the other members of its group are found in /proc then, and their deaths awaited.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::Child;
+use super::hunt;
+use crate::error::SignalError;
+use crate::janitor::{self, Timer, Watch};
+use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
+use crate::members::Leftover;
+use crate::port::FdCommand;
+use crate::signal::Signal;
+use crate::sync::lock;
+use crate::tree::Extent;
+
+/// How an escalation ended.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The child has exited.
+    pub(crate) exited: bool,
+    pub(crate) by: StoppedBy,
+    /// Who else is alive.
+    pub(crate) leftovers: Vec<Leftover>,
+    pub(crate) took: Duration,
+}
+
+/// One way out that is being taken. It holds the child's record until it has ended, which it does in a
+/// bounded time, and is held by the record and its own timer.
+pub(crate) struct Escalation {
+    pub(super) child: Arc<Child>,
+    extent: Extent,
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    climb: Climb,
+    timer: Option<Timer>,
+    /// Members whose deaths are awaited.
+    watches: Vec<Watch>,
+    on_done: Option<Box<dyn FnOnce(Report) + Send>>,
+}
+
+impl Child {
+    /// Takes the steps of `ladder`, the first one now; never blocks. `on_done` is told how it ended.
+    pub(crate) fn escalate(
+        self: &Arc<Self>,
+        ladder: Ladder,
+        on_done: impl FnOnce(Report) + Send + 'static,
+    ) {
+        let _ = self.begin(Extent::Tree, ladder, on_done);
+    }
+
+    /// SIGTERM now, SIGKILL after `grace`; nothing more if the SIGTERM fails.
+    pub(super) fn insist(
+        self: &Arc<Self>,
+        extent: Extent,
+        grace: Duration,
+    ) -> Result<(), SignalError> {
+        let (escalation, sent) = self.begin(extent, Ladder::terminate(grace), |_| {});
+        if sent.is_err() {
+            lock(&escalation.state).on_done = None;
+            let _ = escalation.feed(Input::GivenUp);
+        }
+        sent
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        extent: Extent,
+        ladder: Ladder,
+        on_done: impl FnOnce(Report) + Send + 'static,
+    ) -> (Arc<Escalation>, Result<(), SignalError>) {
+        let escalation = Arc::new(Escalation {
+            child: Arc::clone(self),
+            extent,
+            begun: Instant::now(),
+            state: Mutex::new(State {
+                climb: Climb::new(ladder),
+                timer: None,
+                watches: Vec::new(),
+                on_done: Some(Box::new(on_done)),
+            }),
+        });
+        // Before anything is done, lest the death that it brings about is missed.
+        lock(&self.escalations).push(Arc::clone(&escalation));
+        let sent = if escalation.is_gone() {
+            let _ = escalation.feed(Input::Gone);
+            Err(SignalError::Exited)
+        } else {
+            escalation.feed(Input::Begin)
+        };
+        // The child may have been dead before, and have left others.
+        if sent.is_ok() && self.cell.pid().is_none() {
+            escalation.leader_died();
+        }
+        (escalation, sent)
+    }
+
+    /// The child's death was noted.
+    pub(super) fn tell_escalations_of_death(&self) {
+        let escalations = lock(&self.escalations).clone();
+        for escalation in escalations {
+            escalation.leader_died();
+        }
+    }
+}
+
+impl Escalation {
+    /// Whether nothing is left, as far as it can be told without looking around.
+    fn is_gone(&self) -> bool {
+        self.child.cell.pid().is_none()
+            && (self.extent == Extent::Child || self.child.cell.group_left().is_none())
+    }
+
+    /// Takes in what happened, and does what follows. Gives what came of a signal, if one was sent.
+    pub(super) fn feed(self: &Arc<Self>, mut input: Input) -> Result<(), SignalError> {
+        loop {
+            let output = lock(&self.state).climb.step(input);
+            match output {
+                Output::Nothing => return Ok(()),
+                Output::Finish { gone, by } => {
+                    self.finish(gone, by);
+                    return Ok(());
+                }
+                Output::Take(step) => {
+                    let (taken, result) = self.take(step);
+                    if taken {
+                        self.give_time(step);
+                        return result;
+                    }
+                    input = Input::LeftOut(step);
+                }
+            }
+        }
+    }
+
+    /// Takes a step; tells whether there was a way to. The lock is not held: whoever is told may call
+    /// back.
+    fn take(&self, step: usize) -> (bool, Result<(), SignalError>) {
+        let act = match lock(&self.state).climb.get(step) {
+            Some(step) => step.act.clone(),
+            None => return (false, Ok(())),
+        };
+        let input = self.child.port(0);
+        match act {
+            Act::Eof => {
+                let open = input.filter(|port| !port.is_closed());
+                match open {
+                    Some(port) if port.is_terminal() => {
+                        let typed = port.write(FdCommand::Write("\x04".into()));
+                        (typed.is_ok(), Ok(()))
+                    }
+                    Some(port) => {
+                        port.close(FdCommand::Close);
+                        (true, Ok(()))
+                    }
+                    None => (false, Ok(())),
+                }
+            }
+            Act::Say(bytes) => {
+                let said = input.is_some_and(|port| port.write(FdCommand::Write(bytes)).is_ok());
+                (said, Ok(()))
+            }
+            Act::Signal(signal) => (true, self.signal(step, signal)),
+        }
+    }
+
+    fn signal(&self, step: usize, signal: Signal) -> Result<(), SignalError> {
+        let cell = &self.child.cell;
+        let sent = cell.signal_all(self.extent, signal);
+        if sent.is_ok() && Act::wants_continue(signal) {
+            // A stopped process acts on nothing but SIGKILL before it is continued.
+            let _ = cell.signal_all(self.extent, Signal::CONT);
+        }
+        let (id, program) = (self.child.id, &self.child.program);
+        match &sent {
+            Ok(()) if signal == Signal::KILL && step > 0 => {
+                log::warn!("process {id} ({program}) did not end in time and was killed");
+            }
+            Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) => {
+                log::warn!("process {id} ({program}) lives on: {error}");
+            }
+            _ => {}
+        }
+        sent
+    }
+
+    /// The step was taken: the next one follows when its time is over.
+    fn give_time(self: &Arc<Self>, step: usize) {
+        let mut state = lock(&self.state);
+        state.climb.step(Input::Taken(step));
+        let wait = match state.climb.get(step) {
+            // The end may have come in between.
+            Some(taken) if state.climb.is_at(step) => taken.wait,
+            _ => return,
+        };
+        let this = Arc::clone(self);
+        let before = state.timer.replace(janitor::after(wait, move || {
+            // It may be dead, and its arbiter too busy to reap it.
+            this.child.try_reap();
+            if this.is_gone() {
+                let _ = this.feed(Input::Gone);
+            } else {
+                let _ = this.feed(Input::Elapsed(step));
+            }
+        }));
+        drop(state);
+        drop(before);
+    }
+
+    fn leader_died(self: &Arc<Self>) {
+        if self.is_gone() {
+            let _ = self.feed(Input::Gone);
+        } else {
+            // The look around takes long.
+            let this = Arc::clone(self);
+            janitor::soon(move || hunt::look_around(&this));
+        }
+    }
+
+    /// Waits for these deaths, in place of others.
+    pub(super) fn await_deaths(&self, watches: Vec<Watch>) {
+        let mut state = lock(&self.state);
+        // Over already: they end with this call.
+        let before = if state.on_done.is_some() {
+            std::mem::replace(&mut state.watches, watches)
+        } else {
+            watches
+        };
+        drop(state);
+        drop(before);
+    }
+
+    fn finish(self: &Arc<Self>, gone: bool, by: StoppedBy) {
+        let (timer, watches, on_done) = {
+            let mut state = lock(&self.state);
+            let watches = std::mem::take(&mut state.watches);
+            (state.timer.take(), watches, state.on_done.take())
+        };
+        drop((timer, watches));
+        let child = &self.child;
+        let exited = child.cell.pid().is_none();
+        let group = if exited {
+            child.cell.group_left()
+        } else {
+            child.cell.group()
+        };
+        let leftovers = match group {
+            Some(group) if !gone && on_done.is_some() && self.extent == Extent::Tree => group
+                .members()
+                .unwrap_or_else(|_| vec![Leftover::unlisted()]),
+            _ => Vec::new(),
+        };
+        lock(&child.escalations).retain(|other| !Arc::ptr_eq(other, self));
+        if gone && self.extent == Extent::Tree {
+            child.cell.let_go();
+        }
+        child.settle();
+        if let Some(on_done) = on_done {
+            on_done(Report {
+                exited,
+                by,
+                leftovers,
+                took: self.begun.elapsed(),
+            });
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The steps by which a child is stopped, and the order in which they are taken. Plain data: no clock,
+//! no signal is sent here.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::signal::Signal;
+
+/// How long a child may take to die of SIGKILL before it is given up.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// How a child is stopped: steps that are taken one after the other, each with the time that the child
+/// has until the next one. For [`ProcessHandle::stop`](crate::ProcessHandle::stop).
+///
+/// Signals go to all that belongs to the child: the process group that it leads, if it leads one, and
+/// the child in any case. A signal other than SIGKILL is followed by SIGCONT (unless it is one that
+/// stops or continues): a stopped process would not act on it before it is continued.
+///
+/// ```
+/// use actix_process::{Command, Ladder, NoProtocol, StoppedBy};
+/// use std::time::Duration;
+///
+/// # actix::System::new().block_on(async {
+/// let cat = Command::new("cat").spawn(NoProtocol).await?;
+/// let second = Duration::from_secs(1);
+/// let stopped = cat.stop(Ladder::eof(5 * second).term(5 * second).kill()).await?;
+/// assert_eq!(stopped.by, StoppedBy::Eof);
+/// assert!(stopped.status.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use = "a ladder does nothing until a child is stopped by it"]
+pub struct Ladder {
+    steps: Vec<Step>,
+}
+
+/// What is done, and how long the child has then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) act: Act,
+    pub(crate) wait: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Act {
+    Eof,
+    Say(Bytes),
+    Signal(Signal),
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eof => f.write_str("Eof"),
+            Self::Say(bytes) => write!(f, "Say({} bytes)", bytes.len()),
+            Self::Signal(signal) => write!(f, "Signal({signal})"),
+        }
+    }
+}
+
+/// What made a child stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoppedBy {
+    /// Nothing: it was gone before the first step.
+    Itself,
+    /// Its input was closed.
+    Eof,
+    /// It was told by its input.
+    Said,
+    /// The last signal that was sent.
+    Signal(Signal),
+}
+
+impl Ladder {
+    /// Without a step yet. A child that does not end by itself is waited for no moment.
+    pub const fn new() -> Self {
+        Self { steps: Vec::new() }
+    }
+
+    /// Closes the child's standard input, and gives it `wait`: the usual first step.
+    pub fn eof(wait: Duration) -> Self {
+        Self::new().then_eof(wait)
+    }
+
+    /// Closes the child's standard input, as [`close_stdin`](crate::ProcessHandle::close_stdin) does:
+    /// what was queued is written first, but the next step does not wait for that. On a terminal
+    /// Ctrl-D (`\x04`) is typed. Left out where the input is no pipe of ours or was closed by the child.
+    pub fn then_eof(self, wait: Duration) -> Self {
+        self.then(Act::Eof, wait)
+    }
+
+    /// Writes `bytes` to the child's standard input. Left out where that is refused, as
+    /// [`write`](crate::ProcessHandle::write) would be.
+    pub fn say(self, bytes: impl Into<Bytes>, wait: Duration) -> Self {
+        self.then(Act::Say(bytes.into()), wait)
+    }
+
+    /// Sends a signal.
+    pub fn signal(self, signal: Signal, wait: Duration) -> Self {
+        self.then(Act::Signal(signal), wait)
+    }
+
+    /// Sends SIGTERM.
+    pub fn term(self, wait: Duration) -> Self {
+        self.signal(Signal::TERM, wait)
+    }
+
+    /// Sends SIGKILL. What is there 2 seconds later is given up.
+    pub fn kill(self) -> Self {
+        self.signal(Signal::KILL, LINGER)
+    }
+
+    /// SIGTERM, `grace`, SIGKILL.
+    pub(crate) fn terminate(grace: Duration) -> Self {
+        Self::new().term(grace).kill()
+    }
+
+    fn then(mut self, act: Act, wait: Duration) -> Self {
+        self.steps.push(Step { act, wait });
+        self
+    }
+}
+
+impl Act {
+    const fn as_reason(&self) -> StoppedBy {
+        match self {
+            Self::Eof => StoppedBy::Eof,
+            Self::Say(_) => StoppedBy::Said,
+            Self::Signal(signal) => StoppedBy::Signal(*signal),
+        }
+    }
+
+    /// Whether a stopped process needs SIGCONT to act on it.
+    pub(crate) fn wants_continue(signal: Signal) -> bool {
+        let without = [
+            Signal::KILL,
+            Signal::CONT,
+            Signal::STOP,
+            Signal::TSTP,
+            Signal::TTIN,
+            Signal::TTOU,
+        ];
+        !without.contains(&signal)
+    }
+}
+
+/// A ladder that is being climbed.
+#[derive(Debug)]
+pub(crate) struct Climb {
+    steps: Vec<Step>,
+    at: At,
+    by: StoppedBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Ground,
+    Step(usize),
+    Off,
+}
+
+/// Something that happened. Each may come at any time, any number of times, in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    Begin,
+    /// This step could be taken.
+    Taken(usize),
+    /// There was no way to take this step.
+    LeftOut(usize),
+    /// The time of this step is over.
+    Elapsed(usize),
+    /// Nothing is left of what is to be stopped.
+    Gone,
+    /// Nobody wants it any more.
+    GivenUp,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Nothing,
+    /// Take this step.
+    Take(usize),
+    /// The end, told once.
+    Finish {
+        gone: bool,
+        by: StoppedBy,
+    },
+}
+
+impl Climb {
+    pub(crate) fn new(ladder: Ladder) -> Self {
+        Self {
+            steps: ladder.steps,
+            at: At::Ground,
+            by: StoppedBy::Itself,
+        }
+    }
+
+    pub(crate) fn get(&self, step: usize) -> Option<&Step> {
+        self.steps.get(step)
+    }
+
+    /// Whether this step is the one that time is being given for.
+    pub(crate) fn is_at(&self, step: usize) -> bool {
+        self.at == At::Step(step)
+    }
+
+    pub(crate) fn step(&mut self, input: Input) -> Output {
+        match (self.at, input) {
+            (At::Off, _) => Output::Nothing,
+            (_, Input::Gone) => self.finish(true),
+            (_, Input::GivenUp) => self.finish(false),
+            (At::Ground, Input::Begin) => self.take(0),
+            (At::Step(now), Input::Taken(step)) if now == step => {
+                if let Some(step) = self.steps.get(step) {
+                    self.by = step.act.as_reason();
+                }
+                Output::Nothing
+            }
+            (At::Step(now), Input::LeftOut(step) | Input::Elapsed(step)) if now == step => {
+                self.take(now + 1)
+            }
+            _ => Output::Nothing,
+        }
+    }
+
+    fn take(&mut self, step: usize) -> Output {
+        if step >= self.steps.len() {
+            return self.finish(false);
+        }
+        self.at = At::Step(step);
+        Output::Take(step)
+    }
+
+    fn finish(&mut self, gone: bool) -> Output {
+        self.at = At::Off;
+        let by = self.by;
+        Output::Finish { gone, by }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    /// Holds what the machine is answerable for against one sequence of inputs.
+    fn check(steps: usize, inputs: &[Input], outputs: &[Output]) {
+        let taken = outputs.iter().filter_map(|output| match output {
+            Output::Take(step) => Some(*step),
+            _ => None,
+        });
+        let taken: Vec<_> = taken.collect();
+        // Each once, in order, from the first on.
+        assert_eq!(taken, (0..taken.len()).collect::<Vec<_>>(), "{inputs:?}");
+        let finish = |output: &&Output| matches!(output, Output::Finish { .. });
+        let ends: Vec<_> = outputs.iter().filter(finish).collect();
+        assert!(ends.len() <= 1, "{inputs:?}: {outputs:?}");
+        let gone = inputs.contains(&Input::Gone);
+        let given_up = inputs.contains(&Input::GivenUp);
+        match ends.first() {
+            Some(Output::Finish { gone: true, .. }) => assert!(gone, "{inputs:?}"),
+            Some(_) => assert!(given_up || taken.len() == steps, "{inputs:?}"),
+            None => assert!(!gone && !given_up, "{inputs:?}"),
+        }
+        // Nothing is done after the end.
+        if let Some(end) = outputs.iter().position(|output| finish(&output)) {
+            assert!(outputs[end + 1..].iter().all(|o| *o == Output::Nothing));
+        }
+    }
+
+    fn explore(ladder: &Ladder, alphabet: &[Input], inputs: &mut Vec<Input>, left: usize) {
+        let mut climb = Climb::new(ladder.clone());
+        let outputs: Vec<_> = inputs.iter().map(|input| climb.step(*input)).collect();
+        check(ladder.steps.len(), inputs, &outputs);
+        if left > 0 {
+            for input in alphabet {
+                inputs.push(*input);
+                explore(ladder, alphabet, inputs, left - 1);
+                inputs.pop();
+            }
+        }
+    }
+
+    #[test]
+    fn every_order_of_inputs_takes_each_step_once_and_ends_once() {
+        let ladders = [
+            Ladder::new(),
+            Ladder::new().kill(),
+            Ladder::eof(NOW).term(NOW).kill(),
+        ];
+        for ladder in ladders {
+            let mut alphabet = vec![Input::Begin, Input::Gone, Input::GivenUp];
+            for step in 0..ladder.steps.len() {
+                alphabet.push(Input::Taken(step));
+                alphabet.push(Input::LeftOut(step));
+                alphabet.push(Input::Elapsed(step));
+            }
+            explore(&ladder, &alphabet, &mut Vec::new(), 5);
+        }
+    }
+
+    #[test]
+    fn the_last_step_that_was_taken_is_the_reason() {
+        let ladder = Ladder::eof(NOW).say("x", NOW).term(NOW).kill();
+        let mut climb = Climb::new(ladder);
+        for input in [
+            Input::Begin,
+            Input::Taken(0),
+            Input::Elapsed(0),
+            Input::LeftOut(1),
+            Input::Taken(2),
+            Input::Elapsed(0),
+        ] {
+            climb.step(input);
+        }
+        let by = StoppedBy::Signal(Signal::TERM);
+        assert_eq!(climb.step(Input::Gone), Output::Finish { gone: true, by });
+    }
+
+    #[test]
+    fn what_is_said_is_not_shown() {
+        let ladder = Ladder::new().say("secret", NOW);
+        assert!(!format!("{ladder:?}").contains("secret"));
+    }
+}

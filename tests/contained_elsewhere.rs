@@ -1,0 +1,174 @@
+//! Contained children where a cgroup cannot be had, is somewhere else than it was, or cannot be joined.
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use actix_process::{Command, Containment, NoProtocol, Signal, SpawnStep};
+use common::census::children;
+use common::cgroups::{has_cgroups, own_directory};
+use common::helper::helper;
+use common::isolated::{is_isolated, isolated, isolated_with};
+use common::told::may_change_ids;
+use common::{in_time, run};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+const NOBODY: u32 = 65534;
+
+#[test]
+fn a_host_that_is_moved_to_another_cgroup_finds_its_place_anew() {
+    let name = "a_host_that_is_moved_to_another_cgroup_finds_its_place_anew";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        let first = own_directory().unwrap();
+        let of_threads = first.join(format!("test-of-threads-{}", std::process::id()));
+        let second = first.join(format!("test-{}", std::process::id()));
+        let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
+        for directory in [&of_threads, &second] {
+            fs::create_dir(directory).unwrap();
+        }
+        // No processes can be moved below it.
+        fs::write(of_threads.join("cgroup.type"), "threaded").unwrap();
+        go(&of_threads).unwrap();
+        run(async {
+            assert_no_cgroup().await;
+            // A place that was found is kept while it is there.
+            for (place, gone) in [(&second, None), (&first, Some(&second))] {
+                go(place).unwrap();
+                if let Some(gone) = gone {
+                    fs::remove_dir(gone).unwrap();
+                }
+                let child = Command::new("cat").arg("/proc/self/cgroup");
+                let output = child.contained_by_cgroup().output().await.unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                let moved = text.contains(second.file_name().unwrap().to_str().unwrap());
+                assert_eq!(moved, gone.is_none(), "{text}");
+            }
+        });
+        fs::remove_dir(of_threads).unwrap();
+    });
+}
+
+/// Holds that contained children of this process are held by a group, and that none gets a cgroup.
+async fn assert_no_cgroup() {
+    let process = helper(["pause"])
+        .contained()
+        .spawn(NoProtocol)
+        .await
+        .unwrap();
+    assert_eq!(process.containment(), Containment::Group);
+    process.signal_group(Signal::KILL).unwrap();
+    let status = in_time(process.ended()).await.unwrap();
+    assert_eq!(status.signal(), Some(Signal::KILL));
+
+    let insisting = helper(["exit"]).contained_by_cgroup();
+    let error = insisting.spawn(NoProtocol).await.unwrap_err();
+    assert_eq!(
+        (error.step(), error.subject()),
+        (SpawnStep::Limits, "cgroup")
+    );
+    assert!(!error.detail().is_empty(), "{error:?}");
+    assert_eq!(children(), []);
+}
+
+#[test]
+fn an_unprivileged_host_contains_by_a_group() {
+    let name = "an_unprivileged_host_contains_by_a_group";
+    if !may_change_ids() {
+        return;
+    }
+    isolated(name, || {
+        run(async {
+            nix::unistd::setgroups(&[]).unwrap();
+            nix::unistd::setgid(NOBODY.into()).unwrap();
+            nix::unistd::setuid(NOBODY.into()).unwrap();
+            let command = Command::new("/bin/sleep").arg("60").current_dir("/");
+            let process = command.clone().contained().spawn(NoProtocol).await.unwrap();
+            assert_eq!(process.containment(), Containment::Group);
+            process.signal_group(Signal::KILL).unwrap();
+            in_time(process.ended()).await.unwrap();
+            let refused = command.contained_by_cgroup().spawn(NoProtocol).await;
+            let error = refused.unwrap_err();
+            assert_eq!(
+                (error.step(), error.subject()),
+                (SpawnStep::Limits, "cgroup")
+            );
+        });
+    });
+}
+
+#[test]
+fn a_child_that_cannot_join_its_cgroup_is_held_by_a_group() {
+    let name = "a_child_that_cannot_join_its_cgroup_is_held_by_a_group";
+    if !is_isolated() && !has_cgroups() {
+        return;
+    }
+    let change = |host: &mut std::process::Command| {
+        // SAFETY: two system calls.
+        unsafe { host.pre_exec(with_mounts_of_its_own) };
+    };
+    isolated_with(name, change, || {
+        run(async {
+            let insisting = || helper(["exit"]).contained_by_cgroup();
+            insisting().status().await.unwrap();
+            // What was found is still open, but there is no path to it.
+            for point in mount_points() {
+                umount2(point.as_str(), MntFlags::MNT_DETACH).unwrap();
+            }
+            let error = insisting().spawn(NoProtocol).await.unwrap_err();
+            let what = (error.step(), error.subject(), error.errno());
+            assert_eq!(what, (SpawnStep::Limits, "cgroup", Some(nix::libc::ENOENT)));
+            assert_no_cgroup().await;
+        });
+    });
+}
+
+/// Where cgroups of version 2 are mounted.
+fn mount_points() -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let lines = mounts.lines().filter(|line| line.contains(" - cgroup2 "));
+    lines
+        .map(|line| line.split(' ').nth(4).unwrap().to_owned())
+        .collect()
+}
+
+fn with_mounts_of_its_own() -> std::io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    Ok(())
+}
+
+#[test]
+fn where_the_cgroups_are_read_only_or_not_mounted_a_group_contains() {
+    let name = "where_the_cgroups_are_read_only_or_not_mounted_a_group_contains";
+    if !is_isolated() && !has_cgroups() {
+        return;
+    }
+    for read_only in [true, false] {
+        let change = |host: &mut std::process::Command| {
+            let points = mount_points();
+            let none = None::<&str>;
+            let apart = move || {
+                with_mounts_of_its_own()?;
+                for point in &points {
+                    if read_only {
+                        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+                        mount(none, point.as_str(), none, flags, none)?;
+                    } else {
+                        umount2(point.as_str(), MntFlags::MNT_DETACH)?;
+                    }
+                }
+                Ok(())
+            };
+            // SAFETY: system calls over what was prepared.
+            unsafe { host.pre_exec(apart) };
+        };
+        isolated_with(name, change, || run(assert_no_cgroup()));
+    }
+}
