@@ -103,8 +103,10 @@
 //!
 //! - A grandchild can hold a pipe long after the child is gone: `ProcessEnded` waits for it, unless
 //!   there is an `ended_timeout`. `ProcessExited` does not wait.
-//! - The environment is inherited, the signal mask and dispositions are not: a child starts with
-//!   an empty mask and every signal at its default.
+//! - The environment is inherited, the signal mask and handlers are not: a child starts with an empty
+//!   mask. What this program ignores, the child ignores, unless it has [`IgnoredSignals::Reset`]:
+//!   so a tree under `nohup` outlives its terminal. SIGPIPE and SIGCHLD are always at their default.
+//! - A change of the uid takes all capabilities but those of [`Command::ambient`].
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
@@ -143,6 +145,7 @@ compile_error!("actix-process runs on Linux only");
 compile_error!("actix-process runs on 64-bit Linux only");
 
 mod backlog;
+mod capability;
 mod cell;
 mod check;
 mod child;
@@ -190,6 +193,7 @@ pub mod testing;
 mod winsize;
 
 pub use bytes::Bytes;
+pub use capability::Capability;
 pub use collect::{Collect, CollectError, Collecting, Output};
 pub use command::Command;
 pub use error::{
@@ -204,7 +208,7 @@ pub use message::FromProcess;
 pub use producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
 pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use pty::{Pty, PtySize};
-pub use signal::{ParseSignalError, Signal};
+pub use signal::{IgnoredSignals, ParseSignalError, Signal};
 pub use sink::{Encoded, FdSink};
 pub use spec::OnOrphaned;
 pub use status::{ExitStatus, Rusage};

@@ -15,14 +15,15 @@ use crate::explain;
 use crate::fds::{Fd, Kind};
 use crate::identity::Identity;
 use crate::moved::Moved;
-use crate::plan::{Meanings, Plan};
+use crate::plan::{CGROUP, Meanings, Plan};
 use crate::process::Purpose;
 use crate::pty::Pty;
+use crate::signal::IgnoredSignals;
 use crate::spec::Spec;
 use crate::sys;
-use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
 use crate::sys::fdplan::{self, Wish};
+use crate::sys::handshake::Failed;
 use crate::sys::slots::{self, Loaded};
 use crate::sys::strings::{HoldsNul, Strings};
 use crate::sys::tty::PtyEnds;
@@ -36,6 +37,8 @@ pub(crate) struct Prepared {
     cwd: Option<CString>,
     identity: Identity,
     wishes: Vec<Wish>,
+    /// Which of them is the cgroup's file, until it is joined.
+    cgroup: Option<RawFd>,
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
     parent_ends: ParentEnds,
@@ -123,6 +126,18 @@ impl Prepared {
             sources.push(source);
             parent_ends.pipes.extend(parent_end);
         }
+        let cgroup = match &spec.cgroup {
+            Some(directory) => {
+                let procs = sys::io::open_cgroup(directory.as_fd())
+                    .map_err(|error| SpawnError::new(SpawnStep::Limits, CGROUP, error))?;
+                let target = unused(&wishes);
+                let source = procs.as_raw_fd();
+                wishes.push(Wish { target, source });
+                sources.push(Source::Owned(procs));
+                Some(target)
+            }
+            None => None,
+        };
         Ok(Self {
             candidates,
             argv,
@@ -130,6 +145,7 @@ impl Prepared {
             cwd,
             identity,
             wishes,
+            cgroup,
             sources,
             parent_ends,
         })
@@ -142,12 +158,7 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds), SpawnError> {
-        // The cgroup's directory is in no slot: leaving the table would close it.
-        let slots = if spec.cgroup.is_none() {
-            slots::load(&self.wishes, |source| !self.owns(source))
-        } else {
-            None
-        };
+        let slots = slots::load(&self.wishes, |source| !self.owns(source));
         let mut result = self.clone_once(spec, slots.as_ref(), ticket, stack);
         drop(slots);
         if let Err((_, Stillborn::Child { failed, errno })) = &result
@@ -174,7 +185,7 @@ impl Prepared {
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
         let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
-        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds);
+        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.cgroup);
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
         let image = Image {
@@ -184,6 +195,7 @@ impl Prepared {
             steps: plan.steps,
             changes_ids: self.identity.changes_ids(),
             kept,
+            keep_ignored: matches!(spec.ignored_signals, IgnoredSignals::Inherit),
             unshare_from: slots.map(Loaded::end),
         };
         sys::clone::spawn(&image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
@@ -221,6 +233,12 @@ fn is_refusal(errno: i32) -> bool {
         errno,
         libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EACCES
     )
+}
+
+/// The lowest number above 2 that the child shall not have.
+fn unused(wishes: &[Wish]) -> RawFd {
+    let is_free = |number: &RawFd| wishes.iter().all(|wish| wish.target != *number);
+    (3..).find(is_free).unwrap_or(RawFd::MAX)
 }
 
 fn argv(spec: &Spec) -> Result<Strings, SpawnError> {

@@ -185,49 +185,59 @@ fn epoll_ctl_refused_from_the_start_leaves_no_child() {
 }
 
 #[test]
-fn no_option_makes_a_copy_of_the_parents_memory() {
-    isolated("no_option_makes_a_copy_of_the_parents_memory", || {
+fn no_option_but_other_ids_makes_a_copy_of_the_parents_memory() {
+    isolated(
+        "no_option_but_other_ids_makes_a_copy_of_the_parents_memory",
+        || {
+            run(async {
+                start_all_threads().await;
+                refuse(Call::NoFlag(libc::SYS_clone, libc::CLONE_VM), libc::EPERM);
+                // SAFETY: the fork is refused, so there is no child.
+                let forked = unsafe { nix::unistd::fork() };
+                assert_eq!(forked.err(), Some(nix::errno::Errno::EPERM));
+
+                let child = Command::new("/bin/cat")
+                    .current_dir("/")
+                    .env("PATH", "/bin")
+                    .setsid(true)
+                    .umask(0o77)
+                    .nice(5)
+                    .rlimit(Resource::Core, 0, 0)
+                    .oom_score_adj(100)
+                    .no_new_privs(true)
+                    .parent_death_signal(Signal::KILL)
+                    .fd(5, Fd::null());
+                let output = child.output().input("through").await.unwrap();
+                assert!(output.status.success(), "{output:?}");
+                assert_eq!(output.stdout, b"through");
+
+                // What excludes one of those.
+                let others = [
+                    Command::new("/bin/true").process_group(0),
+                    Command::new("/bin/true").pty(PtySize::new(24, 80)),
+                    Command::new("/bin/true")
+                        .chdir_as_parent(true)
+                        .current_dir("/"),
+                ];
+                for child in others {
+                    assert!(child.output().await.unwrap().status.success());
+                }
+                let no_cgroup = std::fs::File::open("/").unwrap();
+                let child = Command::new("/bin/true").cgroup(no_cgroup.into());
+                let error = child.spawn(actix_process::NoProtocol).await.unwrap_err();
+                assert_eq!(error.step(), SpawnStep::Limits);
+            });
+        },
+    );
+}
+
+#[test]
+fn no_memory_for_a_copy_is_the_step_clone() {
+    isolated("no_memory_for_a_copy_is_the_step_clone", || {
         run(async {
-            start_all_threads().await;
-            refuse(Call::NoFlag(libc::SYS_clone, libc::CLONE_VM), libc::EPERM);
-            // SAFETY: the fork is refused, so there is no child.
-            let forked = unsafe { nix::unistd::fork() };
-            assert_eq!(forked.err(), Some(nix::errno::Errno::EPERM));
-
-            let mut child = Command::new("/bin/cat")
-                .current_dir("/")
-                .env("PATH", "/bin")
-                .setsid(true)
-                .umask(0o77)
-                .nice(5)
-                .rlimit(Resource::Core, 0, 0)
-                .oom_score_adj(100)
-                .no_new_privs(true)
-                .parent_death_signal(Signal::KILL)
-                .fd(5, Fd::null());
-            if nix::unistd::geteuid().is_root() {
-                child = child.user("nobody");
-            }
-            let output = child.output().input("through").await.unwrap();
-            assert!(output.status.success(), "{output:?}");
-            assert_eq!(output.stdout, b"through");
-
-            // What excludes one of those.
-            let others = [
-                Command::new("/bin/true").process_group(0),
-                Command::new("/bin/true").pty(PtySize::new(24, 80)),
-                Command::new("/bin/true")
-                    .chdir_as_parent(true)
-                    .current_dir("/"),
-            ];
-            for child in others {
-                assert!(child.output().await.unwrap().status.success());
-            }
-            // It is cloned, and only then finds that this is none.
-            let no_cgroup = std::fs::File::open("/").unwrap();
-            let child = Command::new("/bin/true").cgroup(no_cgroup.into());
-            let error = child.spawn(actix_process::NoProtocol).await.unwrap_err();
-            assert_eq!(error.step(), SpawnStep::Limits);
+            let forks = Call::NoFlag(libc::SYS_clone, libc::CLONE_VM);
+            let failed = (SpawnStep::Clone, libc::ENOMEM);
+            assert_fails(helper(["pause"]).uid(0).gid(0), forks, failed).await;
         });
     });
 }

@@ -26,6 +26,14 @@ pub(crate) fn open_null() -> io::Result<OwnedFd> {
     Ok(above_stdio(null))
 }
 
+/// The file of a cgroup's directory by which a process joins. Where it is something else, the open
+/// does not wait.
+pub(crate) fn open_cgroup(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let procs = nix::fcntl::openat(directory, "cgroup.procs", flags, Mode::empty())?;
+    Ok(above_stdio(procs))
+}
+
 /// Moves a descriptor that landed on 0, 1 or 2 (the parent has one of them closed) out of the way,
 /// if there is room: the parent's own `println!` must not write into a child's pipe.
 pub(crate) fn above_stdio(fd: OwnedFd) -> OwnedFd {

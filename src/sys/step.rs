@@ -2,12 +2,14 @@
 //!
 //! The parent prepares the steps, with all they point to; the child has nothing left to decide.
 
-use std::ffi::{CString, c_int, c_long};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ffi::{CString, c_long};
+use std::os::fd::RawFd;
 
 use nix::libc;
 
+use super::caps::{self, CapSets};
 use super::fdplan::FdStep;
+use crate::capability::Capability;
 use crate::limits::{Limit, Resource};
 use crate::signal::Signal;
 
@@ -18,15 +20,14 @@ pub(super) enum Step {
     Call { number: c_long, args: [c_long; 5] },
     /// Closes every descriptor that the map does not name.
     CloseOthers,
-    /// Writes to a file of the kernel's, relative to a directory.
-    WriteFile {
-        dir: c_int,
-        path: CString,
-        text: CString,
-    },
+    /// Writes to a file of the kernel's.
+    WriteFile { path: CString, text: CString },
     /// Fails if the parent is gone already.
     CheckParent,
 }
+
+/// The kernel's -1 for an id that stays.
+const AS_IT_IS: c_long = -1;
 
 /// Steps, and the memory that they point to.
 #[derive(Debug, Default)]
@@ -42,6 +43,7 @@ pub(crate) struct Steps {
 enum Owned {
     Text(CString),
     Groups(Box<[libc::gid_t]>),
+    Caps(Box<caps::Raw>),
     Limit(Box<libc::rlimit64>),
 }
 
@@ -126,20 +128,17 @@ impl Steps {
 
     pub(crate) fn write_oom_score_adj(&mut self, adjustment: i32) {
         self.steps.push(Step::WriteFile {
-            dir: libc::AT_FDCWD,
             path: c"/proc/self/oom_score_adj".to_owned(),
             // A number holds no NUL.
             text: CString::new(adjustment.to_string()).unwrap_or_default(),
         });
     }
 
-    /// Joins the cgroup whose directory is open as `dir` until the exec.
-    pub(crate) fn join_cgroup(&mut self, dir: BorrowedFd<'_>) {
-        self.steps.push(Step::WriteFile {
-            dir: dir.as_raw_fd(),
-            path: c"cgroup.procs".to_owned(),
-            text: c"0".to_owned(),
-        });
+    /// Joins the cgroup whose `cgroup.procs` is open as `fd`, which is closed then.
+    pub(crate) fn join_cgroup(&mut self, fd: RawFd) {
+        let (text, length) = (c"0".as_ptr() as c_long, 1);
+        self.call(libc::SYS_write, &[fd.into(), text, length]);
+        self.call(libc::SYS_close, &[fd.into()]);
     }
 
     pub(crate) fn set_groups(&mut self, groups: &[libc::gid_t]) {
@@ -149,14 +148,53 @@ impl Steps {
         self.call(libc::SYS_setgroups, &[count, address]);
     }
 
+    /// The real and the effective gid: [`settle_ids`](Self::settle_ids) does the rest.
     pub(crate) fn set_gid(&mut self, gid: libc::gid_t) {
         let gid = gid.into();
-        self.call(libc::SYS_setresgid, &[gid, gid, gid]);
+        self.call(libc::SYS_setresgid, &[gid, gid, AS_IT_IS]);
     }
 
+    /// The real and the effective uid. As long as the saved one is another, no process of this user
+    /// may trace the child.
     pub(crate) fn set_uid(&mut self, uid: libc::uid_t) {
         let uid = uid.into();
-        self.call(libc::SYS_setresuid, &[uid, uid, uid]);
+        self.call(libc::SYS_setresuid, &[uid, uid, AS_IT_IS]);
+    }
+
+    /// Closes the child's memory, which must not be the parent's, to tracers and core dumps until the
+    /// exec; then the saved ids follow. The kernel closes it by itself unless fs.suid_dumpable is set.
+    pub(crate) fn settle_ids(&mut self, uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) {
+        self.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 0]);
+        let saved = |id: u32| [AS_IT_IS, AS_IT_IS, id.into()];
+        if let Some(uid) = uid {
+            self.call(libc::SYS_setresuid, &saved(uid));
+        }
+        if let Some(gid) = gid {
+            self.call(libc::SYS_setresgid, &saved(gid));
+        }
+    }
+
+    /// Whether the permitted capabilities outlive a change from root to another user.
+    pub(crate) fn set_keep_capabilities(&mut self, keep: bool) {
+        self.call(
+            libc::SYS_prctl,
+            &[libc::PR_SET_KEEPCAPS.into(), keep.into()],
+        );
+    }
+
+    /// Ambient capabilities that are not in these permitted and inheritable sets go, too.
+    pub(crate) fn set_capabilities(&mut self, sets: CapSets) {
+        let raw = Box::new(sets.raw());
+        let header = raw.as_ptr();
+        let data = header.wrapping_add(caps::DATA);
+        self.owned.push(Owned::Caps(raw));
+        self.call(libc::SYS_capset, &[header as c_long, data as c_long]);
+    }
+
+    pub(crate) fn raise_ambient(&mut self, capability: Capability) {
+        let (ambient, raise) = (libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE);
+        let number = capability.number().into();
+        self.call(libc::SYS_prctl, &[ambient.into(), raise.into(), number]);
     }
 
     pub(crate) fn set_no_new_privs(&mut self) {
