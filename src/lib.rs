@@ -176,6 +176,7 @@ mod port;
 mod prepare;
 mod process;
 mod producer;
+mod program;
 mod protocol;
 mod pty;
 mod recorder;

@@ -19,6 +19,8 @@ pub(crate) const CGROUP: &str = "cgroup";
 pub(crate) struct Plan {
     pub(crate) steps: Steps,
     pub(crate) meanings: Meanings,
+    /// The first step that changes the ids, or comes after it.
+    pub(crate) identity: usize,
 }
 
 /// For each step of the child which step of the spawn it is, and on what.
@@ -101,6 +103,7 @@ impl Plan {
         };
         plan.change_dir(spec, before);
         plan.join_cgroup(cgroup);
+        plan.identity = plan.steps.len();
         plan.take_identity(spec, identity);
         plan.change_dir(spec, after);
         plan.tie_to_parent(spec);

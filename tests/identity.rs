@@ -128,6 +128,44 @@ fn the_parents_ids_and_dumpable_flag_are_untouched() {
     });
 }
 
+#[test]
+fn a_child_of_another_user_has_its_descriptors_and_no_others() {
+    if !may_change_ids() {
+        return;
+    }
+    run(async {
+        let child = Command::new("/bin/ls").arg("/proc/self/fd");
+        let child = child.uid(NOBODY).gid(NOBODY).current_dir("/");
+        // Its own descriptor of the listing is one more.
+        assert_eq!(child.clone().read().await.unwrap().stdout, b"0\n1\n2\n3\n");
+        let more = child.fd(3, Fd::null()).fd(5, Fd::null());
+        let output = more.output().await.unwrap();
+        assert_eq!(output.stdout, b"0\n1\n2\n3\n4\n5\n");
+    });
+}
+
+#[test]
+fn arguments_and_environment_reach_a_child_of_another_user() {
+    if !may_change_ids() {
+        return;
+    }
+    run(async {
+        let long = "x".repeat(50_000);
+        let child = Command::new("sh").args(["-c", "printf '%s,' \"$0\" \"$@\" \"$TEXT\"; id -u"]);
+        let child = child
+            .args(["zero", "", "a b", &long])
+            .env("TEXT", "of the environment");
+        let child = child.uid(NOBODY).gid(NOBODY).current_dir("/");
+        let output = child.output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text, format!("zero,,a b,{long},of the environment,65534\n"));
+        // A PATH that is longer than a trampoline has room for.
+        let path = format!("{}/usr/bin:/bin", "/no/such:".repeat(6000));
+        let output = child.env("PATH", path).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    });
+}
+
 /// Whether this process is dumpable, as the kernel has it.
 fn dumpable() -> bool {
     nix::sys::prctl::get_dumpable().unwrap()

@@ -16,6 +16,7 @@ use nix::libc;
 use super::close_others::{close_others, close_range};
 use super::handshake::{Failed, Handshake};
 use super::step::Step;
+use super::trampoline::Trampoline;
 
 /// Everything that the child needs, prepared by the parent and alive until the exec.
 pub(super) struct Orders<'a> {
@@ -35,6 +36,8 @@ pub(super) struct Orders<'a> {
     /// Who must be the parent still, if a parent-death signal is to come.
     pub(super) parent: libc::pid_t,
     pub(super) handshake: &'a Handshake,
+    /// What does the rest, and the number of its file.
+    pub(super) trampoline: Option<(&'a Trampoline, RawFd)>,
 }
 
 /// The kernel's signal set is 64 bits on every architecture that Rust's std supports but MIPS.
@@ -78,6 +81,9 @@ fn run(orders: &Orders<'_>) -> (Failed, c_int) {
         return (Failed::Cancelled, libc::ECANCELED);
     }
     reset_signals(orders.keep_ignored);
+    if let Some((trampoline, file)) = orders.trampoline {
+        return (Failed::Trampoline, go_on(trampoline, file, orders));
+    }
     // Last, so that no handler of the parent can run here: they are all default by now.
     open_signal_mask();
     (Failed::Exec, exec(orders))
@@ -86,7 +92,7 @@ fn run(orders: &Orders<'_>) -> (Failed, c_int) {
 /// Returns an errno or 0.
 fn run_step(step: &Step, orders: &Orders<'_>) -> c_int {
     match step {
-        Step::Call { number, args } => {
+        Step::Call { number, args, .. } => {
             let [a, b, c, d, e] = *args;
             // SAFETY: whoever made the step answers for its arguments: integers, or pointers to
             // memory that the image keeps alive.
@@ -178,6 +184,25 @@ fn set_disposition(signal: c_long, action: &Action) -> Action {
     before
 }
 
+/// Executes the trampoline, with all signals blocked; returns the errno.
+fn go_on(trampoline: &Trampoline, file: RawFd, orders: &Orders<'_>) -> c_int {
+    // SAFETY: no arguments.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
+    trampoline.board(pid as u32);
+    // SAFETY: an empty path, NULL-terminated arrays of the parent's, integers.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file as c_long,
+            c"".as_ptr(),
+            orders.argv,
+            orders.envp,
+            libc::AT_EMPTY_PATH as c_long,
+        )
+    };
+    errno()
+}
+
 fn open_signal_mask() {
     let empty = 0_u64;
     // SAFETY: reads 8 bytes from a live local.
@@ -214,7 +239,7 @@ fn exec(orders: &Orders<'_>) -> c_int {
 }
 
 /// How much it tells that this candidate was none; `None` ends the search.
-fn telling(errno: c_int) -> Option<u8> {
+pub(super) fn telling(errno: c_int) -> Option<u8> {
     match errno {
         // The directory is none.
         libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP => Some(0),
@@ -232,8 +257,8 @@ fn telling(errno: c_int) -> Option<u8> {
 }
 
 /// So often, all candidates together, a file that is being written is tried again: for 32 ms.
-const MOST_WAITS: u32 = 7;
-const FIRST_WAIT: c_long = 250_000;
+pub(super) const MOST_WAITS: u32 = 7;
+pub(super) const FIRST_WAIT: c_long = 250_000;
 
 /// Execs; returns the errno. A program that was just written may be busy for a moment only: a child
 /// that is between its clone and exec at the same time has a copy of the writer's descriptor.

@@ -19,6 +19,7 @@ use super::step::Steps;
 use super::strings::Strings;
 use super::ticket::Target;
 pub(crate) use super::ticket::{Born, Ticket};
+use super::trampoline::{Course, Trampoline};
 use super::{cvt, signal, wait};
 
 /// Why there is no child.
@@ -39,6 +40,9 @@ pub(crate) struct Image<'a> {
     pub(crate) steps: Steps,
     /// Whether a step changes the ids: the child must not share the parent's memory then.
     pub(crate) changes_ids: bool,
+    /// Does that, if the child cannot be forked cheaply: from which step on, and its file's number in
+    /// the child.
+    pub(crate) trampoline: Option<(&'a mut Trampoline, usize, RawFd)>,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
     /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
@@ -111,7 +115,7 @@ impl Drop for Stack {
 /// Must run on a thread that lives as long as the process: a parent-death signal follows the
 /// thread that cloned.
 pub(crate) fn spawn(
-    image: &Image<'_>,
+    image: &mut Image<'_>,
     ticket: &Ticket,
     stack: &mut Stack,
 ) -> Result<Born, Stillborn> {
@@ -119,24 +123,47 @@ pub(crate) fn spawn(
     let argv = image.argv.pointers();
     let envp = image.envp.pointers();
     let handshake = Arc::clone(&stack.handshake);
+    let parent = if image.steps.compare_parent() {
+        std::process::id() as libc::pid_t
+    } else {
+        0
+    };
+    let mut steps = image.steps.as_slice();
+    let mut trampoline = None;
+    if let Some((program, from, file)) = &mut image.trampoline {
+        let course = Course {
+            steps: &image.steps,
+            from: *from,
+            candidates: image.candidates,
+            parent,
+            file: *file,
+        };
+        if program.prepare(&course) {
+            steps = steps.get(..*from).unwrap_or(steps);
+            trampoline = Some((&**program, *file));
+        } else {
+            return Err(Stillborn::Child {
+                failed: Failed::Trampoline,
+                errno: libc::E2BIG,
+            });
+        }
+    }
     let orders = Orders {
         candidates: candidates.as_ptr(),
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
-        steps: image.steps.as_slice(),
-        parent: if image.steps.compare_parent() {
-            std::process::id() as libc::pid_t
-        } else {
-            0
-        },
+        steps,
+        parent,
         kept: &image.kept,
         keep_ignored: image.keep_ignored,
         unshare_from: image.unshare_from,
         handshake: &handshake,
+        trampoline,
     };
+    let copies_memory = image.changes_ids && trampoline.is_none();
     let mut clone = |with_pidfd| {
         ticket.take_off(&handshake, with_pidfd);
-        clone_child(&orders, image.changes_ids, ticket, stack, with_pidfd)
+        clone_child(&orders, copies_memory, ticket, stack, with_pidfd)
     };
     let born = if cfg!(actix_process_force_no_pidfd) {
         clone(false)
@@ -150,7 +177,9 @@ pub(crate) fn spawn(
     }
     .map_err(Stillborn::Clone)?;
 
-    match handshake.failure() {
+    let failure = handshake.failure();
+    let landed = || trampoline.and_then(|(trampoline, _)| trampoline.landed(born.pid));
+    match failure.or_else(landed) {
         None => Ok(born),
         Some((failed, errno)) => {
             // It is exiting already, so this wait is short.

@@ -16,6 +16,8 @@ pub(crate) enum Failed {
     Unshare,
     /// The spawn was cancelled before the exec.
     Cancelled,
+    /// The program that would have changed the ids could not be executed. Nothing else was done.
+    Trampoline,
     /// None of the candidates could be executed.
     Exec,
 }
@@ -24,21 +26,24 @@ impl Failed {
     const EXEC: u32 = u32::MAX;
     const CANCEL: u32 = u32::MAX - 1;
     const UNSHARE: u32 = u32::MAX - 2;
+    const TRAMPOLINE: u32 = u32::MAX - 3;
 
-    fn from_code(code: u32) -> Option<Self> {
+    pub(super) fn from_code(code: u32) -> Option<Self> {
         match code {
             0 => None,
             Self::EXEC => Some(Self::Exec),
             Self::CANCEL => Some(Self::Cancelled),
             Self::UNSHARE => Some(Self::Unshare),
+            Self::TRAMPOLINE => Some(Self::Trampoline),
             number => Some(Self::Step(number as usize - 1)),
         }
     }
 
-    fn code(self) -> u32 {
+    pub(super) fn code(self) -> u32 {
         match self {
             Self::Step(index) => (index as u32).wrapping_add(1),
             Self::Unshare => Self::UNSHARE,
+            Self::Trampoline => Self::TRAMPOLINE,
             Self::Cancelled => Self::CANCEL,
             Self::Exec => Self::EXEC,
         }

@@ -16,6 +16,7 @@ pub(crate) mod slots;
 pub(crate) mod step;
 pub(crate) mod strings;
 pub(crate) mod ticket;
+pub(crate) mod trampoline;
 pub(crate) mod tty;
 pub(crate) mod wait;
 

@@ -4,6 +4,7 @@
 
 use std::ffi::{CString, c_long};
 use std::os::fd::RawFd;
+use std::ptr;
 
 use nix::libc;
 
@@ -17,7 +18,12 @@ use crate::signal::Signal;
 #[derive(Debug)]
 pub(super) enum Step {
     /// A raw system call; -1 is its failure.
-    Call { number: c_long, args: [c_long; 5] },
+    Call {
+        number: c_long,
+        args: [c_long; 5],
+        /// Bit n: argument n points into what the steps own.
+        pointers: u8,
+    },
     /// Closes every descriptor that the map does not name.
     CloseOthers,
     /// Writes to a file of the kernel's.
@@ -38,13 +44,37 @@ pub(crate) struct Steps {
 }
 
 /// Memory that a call points to, on the heap, so that it does not move.
-#[expect(dead_code, reason = "held for the addresses in the calls")]
 #[derive(Debug)]
 enum Owned {
     Text(CString),
     Groups(Box<[libc::gid_t]>),
     Caps(Box<caps::Raw>),
     Limit(Box<libc::rlimit64>),
+}
+
+impl Owned {
+    /// The rest of it from an address in it on.
+    fn at(&self, address: c_long) -> Option<&[u8]> {
+        let (begin, length) = match self {
+            Self::Text(text) => (text.as_ptr().cast(), text.as_bytes_with_nul().len()),
+            Self::Groups(groups) => (groups.as_ptr().cast(), size_of_val(&**groups)),
+            Self::Caps(caps) => (caps.as_ptr().cast(), size_of_val(&**caps)),
+            Self::Limit(limit) => (ptr::from_ref(&**limit).cast::<u8>(), size_of_val(&**limit)),
+        };
+        // SAFETY: the bytes of a live value without padding.
+        let bytes = unsafe { std::slice::from_raw_parts(begin, length) };
+        bytes.get((address as usize).checked_sub(begin.addr())?..)
+    }
+}
+
+/// A step as a call: by its arguments, or by the memory that an argument points to.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) number: c_long,
+    pub(super) args: [c_long; 5],
+    pub(super) memory: [Option<&'a [u8]>; 5],
+    /// It must answer the parent's pid.
+    pub(super) checks_parent: bool,
 }
 
 impl Steps {
@@ -68,7 +98,54 @@ impl Steps {
         for (slot, arg) in all.iter_mut().zip(args) {
             *slot = *arg;
         }
-        self.steps.push(Step::Call { number, args: all });
+        self.steps.push(Step::Call {
+            number,
+            args: all,
+            pointers: 0,
+        });
+    }
+
+    /// The last call's arguments that are pointers, a bit each.
+    fn with_pointers(&mut self, mask: u8) {
+        if let Some(Step::Call { pointers, .. }) = self.steps.last_mut() {
+            *pointers = mask;
+        }
+    }
+
+    /// The steps from `first` on, for the trampoline. `None` if one is more than a call.
+    pub(super) fn calls(&self, first: usize) -> Option<Vec<Call<'_>>> {
+        let steps = self.steps.iter().skip(first);
+        steps.map(|step| self.call_of(step)).collect()
+    }
+
+    fn call_of(&self, step: &Step) -> Option<Call<'_>> {
+        match step {
+            Step::Call {
+                number,
+                args,
+                pointers,
+            } => {
+                let mut memory = [None; 5];
+                for (index, (place, arg)) in memory.iter_mut().zip(args).enumerate() {
+                    if pointers & 1 << index != 0 {
+                        *place = Some(self.owned.iter().find_map(|owned| owned.at(*arg))?);
+                    }
+                }
+                Some(Call {
+                    number: *number,
+                    args: *args,
+                    memory,
+                    checks_parent: false,
+                })
+            }
+            Step::CheckParent => Some(Call {
+                number: libc::SYS_getppid,
+                args: [0; 5],
+                memory: [None; 5],
+                checks_parent: true,
+            }),
+            Step::CloseOthers | Step::WriteFile { .. } => None,
+        }
     }
 
     pub(crate) fn set_session(&mut self) {
@@ -102,6 +179,7 @@ impl Steps {
         let address = dir.as_ptr() as c_long;
         self.owned.push(Owned::Text(dir));
         self.call(libc::SYS_chdir, &[address]);
+        self.with_pointers(0b1);
     }
 
     pub(crate) fn set_umask(&mut self, mask: u32) {
@@ -121,7 +199,7 @@ impl Steps {
             rlim_cur: limit.soft,
             rlim_max: limit.hard,
         });
-        let address = std::ptr::from_ref(&*limit) as c_long;
+        let address = ptr::from_ref(&*limit) as c_long;
         self.owned.push(Owned::Limit(limit));
         self.call(libc::SYS_prlimit64, &[0, resource.number().into(), address]);
     }
@@ -146,6 +224,7 @@ impl Steps {
         let (count, address) = (groups.len() as c_long, groups.as_ptr() as c_long);
         self.owned.push(Owned::Groups(groups));
         self.call(libc::SYS_setgroups, &[count, address]);
+        self.with_pointers(0b10);
     }
 
     /// The real and the effective gid: [`settle_ids`](Self::settle_ids) does the rest.
@@ -189,6 +268,7 @@ impl Steps {
         let data = header.wrapping_add(caps::DATA);
         self.owned.push(Owned::Caps(raw));
         self.call(libc::SYS_capset, &[header as c_long, data as c_long]);
+        self.with_pointers(0b11);
     }
 
     pub(crate) fn raise_ambient(&mut self, capability: Capability) {
