@@ -15,14 +15,16 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_process::{Command, NoProtocol};
 use common::copy_of_this_program;
+use common::fuse::HangingDir;
 use common::hung::Hung;
-use common::isolated::isolated_with;
+use common::isolated::{isolated_with, skipped};
+use common::refuse::{Call, refuse};
 use common::told::may_change_ids;
 use nix::libc;
 
 const NOBODY: u32 = 65534;
 /// How many children there are, unless this variable says otherwise.
-const SPAWNS: usize = 2_000;
+const SPAWNS: usize = 1_000;
 const SPAWNS_VARIABLE: &str = "ACTIX_PROCESS_ATTACK_SPAWNS";
 /// Marks an attacker; tells it what to look for.
 const ATTACK: &str = "ACTIX_PROCESS_ATTACK";
@@ -33,10 +35,26 @@ const ATTACKERS: usize = 2;
 
 #[test]
 fn no_process_of_the_childs_user_reads_the_hosts_memory() {
+    attacked(
+        "no_process_of_the_childs_user_reads_the_hosts_memory",
+        || (),
+    );
+}
+
+#[test]
+fn no_process_of_a_forked_childs_user_reads_the_hosts_memory() {
+    // Without memfds a child that changes its ids has a copy of the memory.
+    attacked(
+        "no_process_of_a_forked_childs_user_reads_the_hosts_memory",
+        || refuse(Call::Any(libc::SYS_memfd_create), libc::ENOSYS),
+    );
+}
+
+/// Runs the attack as the test `name`, after `begin`.
+fn attacked(name: &str, begin: impl FnOnce()) {
     if !may_change_ids() {
         return;
     }
-    let name = "no_process_of_the_childs_user_reads_the_hosts_memory";
     isolated_with(
         name,
         |host| {
@@ -44,12 +62,17 @@ fn no_process_of_the_childs_user_reads_the_hosts_memory() {
         },
         || {
             let spawns = std::env::var(SPAWNS_VARIABLE).ok();
-            attacked(spawns.map_or(SPAWNS, |number| number.parse().unwrap()));
+            begin();
+            let dir = HangingDir::mount();
+            if dir.is_none() {
+                skipped("no directory that hangs");
+            }
+            attack(spawns.map_or(SPAWNS, |number| number.parse().unwrap()), dir);
         },
     );
 }
 
-fn attacked(spawns: usize) {
+fn attack(spawns: usize, hanging_dir: Option<HangingDir>) {
     let mut secret = Box::new([0_u8; 32]);
     File::open("/dev/urandom")
         .unwrap()
@@ -86,7 +109,17 @@ fn attacked(spawns: usize) {
         let hanging = hanging.spawn(NoProtocol);
         actix_rt::spawn(async move { drop(hanging.await) });
         let others: Vec<u32> = attackers.iter().chain([&busy]).map(|a| a.0.id()).collect();
-        hung.until_child_beside(&others).await;
+        let first = hung.until_child_beside(&others).await;
+        if let Some(dir) = &hanging_dir {
+            let child = Command::new("/bin/true")
+                .uid(NOBODY)
+                .gid(NOBODY)
+                .env_clear();
+            let hanging = child.current_dir(dir.path()).spawn(NoProtocol);
+            actix_rt::spawn(async move { drop(hanging.await) });
+            let others: Vec<u32> = others.iter().copied().chain([first as u32]).collect();
+            hung.until_child_beside(&others).await;
+        }
         let arbiters: Vec<Arbiter> = (0..ARBITERS).map(|_| Arbiter::new()).collect();
         let done = arbiters.iter().map(|arbiter| {
             let (tell, told) = tokio::sync::oneshot::channel();
@@ -102,6 +135,7 @@ fn attacked(spawns: usize) {
             told
         });
         futures::future::try_join_all(done).await.unwrap();
+        drop(hanging_dir);
     });
     let took = begun.elapsed();
     drop(busy);
