@@ -85,7 +85,7 @@ impl Identity {
 
 /// The capability sets to be set after the change to `uid`; `None` to leave all as it is.
 fn capabilities(spec: &Spec, uid: Option<u32>) -> Result<Option<CapSets>, SpawnError> {
-    let wanted = spec.ambient.iter().fold(0, |set, c| set | c.bit());
+    let wanted = ambient_set(spec);
     let changes = uid.filter(|uid| !is_ours(*uid));
     if changes.is_none() && wanted == 0 {
         return Ok(None);
@@ -116,6 +116,11 @@ fn capabilities(spec: &Spec, uid: Option<u32>) -> Result<Option<CapSets>, SpawnE
             inheritable: wanted,
         },
     }))
+}
+
+/// The capabilities that the command names, a bit each.
+pub(crate) fn ambient_set(spec: &Spec) -> u64 {
+    spec.ambient.iter().fold(0, |set, c| set | c.bit())
 }
 
 /// Whether all of this process's uids are this one.

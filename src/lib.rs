@@ -126,7 +126,9 @@
 //!
 //! Linux, 64 bits. All of it from kernel 5.9 on; where a kernel or a sandbox has no pidfds, each child is
 //! waited for in a thread of its own; without close_range, a child lists /proc/self/fd. Both are
-//! tested, by the cfgs `actix_process_force_no_pidfd` and `actix_process_force_no_close_range`.
+//! tested, by the cfgs `actix_process_force_no_pidfd` and `actix_process_force_no_close_range`. A child
+//! with another uid or gid is forked, at the cost of a copy of the page tables, unless this program is
+//! root on x86_64 and may execute a memfd (`actix_process_force_no_trampoline`).
 //! Tested on x86_64 with glibc.
 
 #![deny(unsafe_code)]

@@ -12,7 +12,7 @@ use crate::environment::{Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain;
 use crate::fds::{Fd, Kind};
-use crate::identity::Identity;
+use crate::identity::{Identity, ambient_set};
 use crate::moved::Moved;
 use crate::plan::{CGROUP, Meanings, Plan};
 use crate::process::Purpose;
@@ -160,7 +160,7 @@ impl Prepared {
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds), SpawnError> {
         let trampoline = if self.identity.changes_ids() {
-            Trampoline::new()
+            Trampoline::new(ambient_set(spec))
         } else {
             None
         };

@@ -10,7 +10,7 @@
 mod code;
 mod image;
 
-use std::ffi::c_long;
+use std::ffi::{c_long, c_ulong};
 use std::io::{self, Error};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
@@ -67,12 +67,12 @@ impl Trampoline {
     /// Of the file. Most of it is never touched.
     const LENGTH: usize = 64 * PAGE;
 
-    /// With its file; `None` where a child must be forked.
-    pub(crate) fn new() -> Option<(Self, OwnedFd)> {
+    /// With its file; `None` where a child must be forked. It needs these capabilities, a bit each.
+    pub(crate) fn new(needed: u64) -> Option<(Self, OwnedFd)> {
         if !cfg!(target_arch = "x86_64")
             || cfg!(actix_process_force_no_trampoline)
             || REFUSED.load(Ordering::Relaxed)
-            || !exec_keeps_privilege()
+            || !exec_keeps_privilege(needed)
             || !may_write_files()
         {
             return None;
@@ -194,18 +194,23 @@ fn memfd(flags: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Whether a program that this thread executes may change its ids as the thread itself may: root's
-/// may, unless a bit says that root is nothing special.
-fn exec_keeps_privilege() -> bool {
-    let is_root = nix::unistd::getresuid().is_ok_and(|ids| {
-        [ids.real, ids.effective, ids.saved] == [nix::unistd::Uid::from_raw(0); 3]
-    });
+/// Whether a program that this thread executes may change its ids as the thread itself may, and has
+/// these capabilities then: root's has, unless a bit says that root is nothing special, or the bounding
+/// set lacks them.
+fn exec_keeps_privilege(needed: u64) -> bool {
+    let root = nix::unistd::Uid::from_raw(0);
+    let is_root =
+        nix::unistd::getresuid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [root; 3]);
     // SAFETY: integers only.
     let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS) };
-    let needed = Capability::SETUID.bit() | Capability::SETGID.bit();
+    let ids = Capability::SETUID.bit() | Capability::SETGID.bit();
+    let mut wanted = (0..64).filter(|n| (needed | ids) & 1 << n != 0);
+    // SAFETY: integers only.
+    let is_bounded = |n: c_ulong| unsafe { libc::prctl(libc::PR_CAPBSET_READ, n) } != 1;
     is_root
         && bits & SECBIT_NOROOT == 0
-        && CapSets::of_this_thread().is_ok_and(|sets| sets.effective & needed == needed)
+        && CapSets::of_this_thread().is_ok_and(|sets| sets.effective & ids == ids)
+        && !wanted.any(is_bounded)
 }
 
 const SECBIT_NOROOT: i32 = 1;
