@@ -53,8 +53,8 @@ impl HangingDir {
 /// Answers the kernel's first request, which all others wait for.
 fn greet(device: &mut File) -> Option<()> {
     let mut request = vec![0; 64 * 1024];
-    device.read(&mut request).ok()?;
-    let unique = &request[8..16];
+    let length = device.read(&mut request).ok()?;
+    let unique = request[..length].get(8..16)?;
     // Version 7.31, no options, writes of a page: 16 bytes of header and 64 of body.
     let mut answer = vec![0; 80];
     answer[0] = 80;
