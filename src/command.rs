@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capability::Capability;
 use crate::fds::{Fd, FdMap};
 use crate::limits::{Limit, Resource};
 use crate::pty::Pty;
-use crate::signal::Signal;
+use crate::signal::{IgnoredSignals, Signal};
 use crate::spec::{Contain, DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
 /// A child to be spawned: [`std::process::Command`]'s names where std has the thing, and more.
@@ -180,6 +181,22 @@ impl Command {
         self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
     }
 
+    /// The capabilities that the program has whatever its [`uid`](Self::uid), and hands on to what it
+    /// executes (its ambient set). Each must be one that this process has.
+    ///
+    /// Without it a change of the uid takes all capabilities away, also where this process is not
+    /// root and has them as ambient ones itself; only a program that runs as root has root's.
+    ///
+    /// ```
+    /// use actix_process::{Capability, Command};
+    ///
+    /// let server = Command::new("server").user("www-data").ambient([Capability::NET_BIND_SERVICE]);
+    /// # drop(server);
+    /// ```
+    pub fn ambient(self, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        self.edit(|spec| spec.ambient = capabilities.into_iter().collect())
+    }
+
     /// Whether the change to [`current_dir`](Self::current_dir) is made with the parent's ids, not
     /// yet the child's own: for a directory that the child's user may not enter.
     pub fn chdir_as_parent(self, as_parent: bool) -> Self {
@@ -220,6 +237,11 @@ impl Command {
     /// clears it.
     pub fn parent_death_signal(self, signal: Signal) -> Self {
         self.edit(|spec| spec.parent_death_signal = Some(signal))
+    }
+
+    /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set.
+    pub fn ignored_signals(self, policy: IgnoredSignals) -> Self {
+        self.edit(|spec| spec.ignored_signals = policy)
     }
 
     /// The cgroup (version 2) that the child joins before its program runs: its directory, open.

@@ -9,6 +9,7 @@ use nix::unistd::{
 
 use crate::error::{SpawnError, SpawnStep};
 use crate::spec::Spec;
+use crate::sys::caps::CapSets;
 
 /// The ids that a child takes on; `None` for what it keeps of the parent's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) struct Identity {
     pub(crate) groups_may_stay: bool,
     /// Of the user that was asked for by name.
     pub(crate) account: Option<Account>,
+    /// What capabilities remain: those of the old user do not.
+    pub(crate) capabilities: Option<CapSets>,
 }
 
 /// What the environment of a user's programs says of the user.
@@ -63,7 +66,10 @@ impl Identity {
     pub(crate) fn resolve(spec: &Spec) -> Result<Self, SpawnError> {
         let asked = spec.user.is_some() || spec.uid.is_some() || spec.gid.is_some();
         if !asked && spec.groups.is_none() {
-            return Ok(Self::default());
+            return Ok(Self {
+                capabilities: capabilities(spec, None)?,
+                ..Self::default()
+            });
         }
         let user = if asked { user_of(spec)? } else { None };
         let uid = match &spec.user {
@@ -85,6 +91,7 @@ impl Identity {
             Some(groups) => Some(groups.clone()),
             None => Some(groups_of(user.as_ref(), gid)?),
         };
+        let capabilities = capabilities(spec, uid)?;
         let named = user.filter(|_| spec.user.is_some());
         let identity = Self {
             uid,
@@ -92,6 +99,7 @@ impl Identity {
             groups,
             groups_may_stay: false,
             account: named.as_ref().map(Account::of),
+            capabilities,
         };
         Ok(identity.without_what_is_so_already())
     }
@@ -122,10 +130,57 @@ impl Identity {
         self
     }
 
-    /// Whether the change makes the kernel take the parent for one that may not be dumped.
+    /// Whether processes of another user could look at the child before its exec. It has its memory
+    /// for itself then: what it did to the flag that keeps them off would be done to the parent.
     pub(crate) const fn changes_ids(&self) -> bool {
         self.uid.is_some() || self.gid.is_some()
     }
+}
+
+/// The capability sets to be set after the change to `uid`; `None` to leave all as it is.
+fn capabilities(spec: &Spec, uid: Option<u32>) -> Result<Option<CapSets>, SpawnError> {
+    let wanted = ambient_set(spec);
+    let changes = uid.filter(|uid| !is_ours(*uid));
+    if changes.is_none() && wanted == 0 {
+        return Ok(None);
+    }
+    let ours = CapSets::of_this_thread()
+        .map_err(|error| SpawnError::new(SpawnStep::Identity, "capabilities", error))?;
+    if let Some(lacking) = spec.ambient.iter().find(|c| c.bit() & ours.permitted == 0) {
+        let subject = format!("ambient {lacking}");
+        return Err(SpawnError::identity(
+            subject,
+            "this process does not have it",
+        ));
+    }
+    Ok(Some(match changes {
+        None => CapSets {
+            inheritable: ours.inheritable | wanted,
+            ..ours
+        },
+        // Root's program gets root's by its exec; up to it the child may need them.
+        Some(0) => CapSets {
+            effective: ours.permitted,
+            permitted: ours.permitted,
+            inheritable: wanted,
+        },
+        Some(_) => CapSets {
+            effective: wanted,
+            permitted: wanted,
+            inheritable: wanted,
+        },
+    }))
+}
+
+/// The capabilities that the command names, a bit each.
+pub(crate) fn ambient_set(spec: &Spec) -> u64 {
+    spec.ambient.iter().fold(0, |set, c| set | c.bit())
+}
+
+/// Whether all of this process's uids are this one.
+fn is_ours(uid: u32) -> bool {
+    let ours = getresuid().map(|ids| [ids.real, ids.effective, ids.saved]);
+    ours.is_ok_and(|ours| ours == [Uid::from_raw(uid); 3])
 }
 
 fn user_of(spec: &Spec) -> Result<Option<User>, SpawnError> {

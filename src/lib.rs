@@ -115,10 +115,12 @@
 //!
 //! - A grandchild can hold a pipe long after the child is gone: `ProcessEnded` waits for it, unless
 //!   there is an `ended_timeout`. `ProcessExited` does not wait.
-//! - The environment is inherited, the signal mask and dispositions are not: a child starts with
-//!   an empty mask and every signal at its default.
+//! - The environment is inherited, the signal mask and handlers are not: a child starts with an empty
+//!   mask. What this program ignores, the child ignores, unless it has [`IgnoredSignals::Reset`]:
+//!   so a tree under `nohup` outlives its terminal. SIGPIPE and SIGCHLD are always at their default.
 //! - A process that has left the child's group (by `setsid`, as daemons do) is out of reach of what is
 //!   done to the group; a [`cgroup`](Command::cgroup) holds it.
+//! - A change of the uid takes all capabilities but those of [`Command::ambient`].
 //! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
 //!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
 //!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
@@ -142,7 +144,9 @@
 //! held by its zombie. Where a kernel or a sandbox has no pidfds, each child is waited for in a thread of
 //! its own; without close_range (5.9), a child lists /proc/self/fd. All are tested, by the cfgs
 //! `actix_process_force_no_group_pidfd`, `actix_process_force_no_pidfd` and
-//! `actix_process_force_no_close_range`.
+//! `actix_process_force_no_close_range`. A child
+//! with another uid or gid is forked, at the cost of a copy of the page tables, unless this program is
+//! root on x86_64 and may execute a memfd (`actix_process_force_no_trampoline`).
 //! Tested on x86_64 with glibc.
 
 #![deny(unsafe_code)]
@@ -161,6 +165,7 @@ compile_error!("actix-process runs on Linux only");
 compile_error!("actix-process runs on 64-bit Linux only");
 
 mod backlog;
+mod capability;
 mod cell;
 mod cgroup;
 mod check;
@@ -197,6 +202,7 @@ mod port;
 mod prepare;
 mod process;
 mod producer;
+mod program;
 mod protocol;
 mod pty;
 mod recorder;
@@ -217,6 +223,7 @@ mod tree;
 mod winsize;
 
 pub use bytes::Bytes;
+pub use capability::Capability;
 pub use collect::{Collect, CollectError, Collecting, Output};
 pub use command::Command;
 pub use containment::Containment;
@@ -234,7 +241,7 @@ pub use message::FromProcess;
 pub use producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
 pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use pty::{Pty, PtySize};
-pub use signal::{ParseSignalError, Signal};
+pub use signal::{IgnoredSignals, ParseSignalError, Signal};
 pub use sink::{Encoded, FdSink};
 pub use spec::{OnLeftovers, OnOrphaned};
 pub use status::{ExitStatus, Rusage};

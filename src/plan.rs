@@ -5,21 +5,25 @@ use std::ffi::CString;
 use std::fmt;
 use std::os::fd::RawFd;
 
-use crate::cgroup::Cgroup;
 use crate::error::{SpawnError, SpawnStep};
 use crate::identity::Identity;
 use crate::limits;
 use crate::spec::Spec;
-use crate::sys::child::Failed;
 use crate::sys::clone::Stillborn;
 use crate::sys::fdplan::FdStep;
+use crate::sys::handshake::Failed;
 use crate::sys::step::Steps;
+
+/// The subject of an error about the cgroup.
+pub(crate) const CGROUP: &str = "cgroup";
 
 /// Steps, and what the failure of each means.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) steps: Steps,
     pub(crate) meanings: Meanings,
+    /// The first step that changes the ids, or comes after it.
+    pub(crate) identity: usize,
 }
 
 /// For each step of the child which step of the spawn it is, and on what.
@@ -54,9 +58,6 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The subject of the step that joins a cgroup.
-const CGROUP: &str = "cgroup";
-
 impl Meanings {
     /// Whether there is no child because it could not join its cgroup.
     pub(crate) fn is_cgroup(&self, stillborn: &Stillborn) -> bool {
@@ -80,23 +81,25 @@ impl Meanings {
 }
 
 impl Plan {
-    /// The order is this: the groups; the descriptors; the limits, which would limit the
-    /// descriptors' steps; the ids, which give up the privilege for the limits. A chdir, which may
-    /// hang, comes after everything else was closed.
+    /// The order is this: the descriptors, first, since a copy of the parent's keeps files busy and
+    /// pipes open; the groups; the limits, which would limit the descriptors' steps; the ids, which
+    /// give up the privilege for the limits. A chdir, which may hang, comes after everything else was
+    /// closed. The cgroup comes as late as may be: a child that shares the parent's memory is killed
+    /// together with it if memory runs out in the cgroup.
     pub(crate) fn new(
         spec: &Spec,
         cwd: Option<CString>,
         identity: &Identity,
-        cgroup: Option<&Cgroup>,
         fds: &[FdStep],
+        cgroup: Option<RawFd>,
     ) -> Self {
         let mut plan = Self::default();
-        plan.join_groups(spec, cgroup);
         for step in fds {
             let subject = Subject::Fd(step.target());
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
         }
         plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
+        plan.join_groups(spec, cgroup.is_some());
         if spec.pty.is_some() {
             let subject = "the controlling terminal";
             plan.add(SpawnStep::Pty, subject, Steps::set_controlling_terminal);
@@ -107,10 +110,19 @@ impl Plan {
         } else {
             (None, cwd)
         };
+        // With other ids it may not join any more; it does not share the memory then.
+        let (cgroup, cgroup_last) = if identity.changes_ids() {
+            (cgroup, None)
+        } else {
+            (None, cgroup)
+        };
         plan.change_dir(spec, before);
+        plan.join_cgroup(cgroup);
+        plan.identity = plan.steps.len();
         plan.take_identity(spec, identity);
         plan.change_dir(spec, after);
         plan.tie_to_parent(spec);
+        plan.join_cgroup(cgroup_last);
         plan
     }
 
@@ -122,23 +134,23 @@ impl Plan {
             .resize_with(self.steps.len(), || (step, subject.clone()));
     }
 
-    fn join_groups(&mut self, spec: &Spec, cgroup: Option<&Cgroup>) {
-        if let Some(cgroup) = cgroup {
-            let (dir, procs) = cgroup.door();
-            self.add(SpawnStep::Limits, CGROUP, |steps| {
-                steps.join_cgroup(dir, procs);
-            });
-        }
+    fn join_groups(&mut self, spec: &Spec, in_cgroup: bool) {
         if spec.setsid || spec.pty.is_some() {
             self.add(SpawnStep::Identity, "session", Steps::set_session);
         }
         // Who asked for a cgroup and got none is held by a group.
-        let own = spec.contain.is_some() && cgroup.is_none() && !spec.setsid && spec.pty.is_none();
+        let own = spec.contain.is_some() && !in_cgroup && !spec.setsid && spec.pty.is_none();
         if let Some(group) = spec.process_group.or_else(|| own.then_some(0)) {
             let subject = format!("process group {group}");
             self.add(SpawnStep::Identity, subject, |steps| {
                 steps.set_process_group(group);
             });
+        }
+    }
+
+    fn join_cgroup(&mut self, procs: Option<RawFd>) {
+        if let Some(procs) = procs {
+            self.add(SpawnStep::Limits, CGROUP, |steps| steps.join_cgroup(procs));
         }
     }
 
@@ -188,6 +200,10 @@ impl Plan {
                 steps.set_groups(groups, may_stay);
             });
         }
+        let keeps = identity.uid.is_some() && !spec.ambient.is_empty();
+        if keeps {
+            self.keep_capabilities(true);
+        }
         if let Some(gid) = identity.gid {
             self.add(SpawnStep::Identity, format!("gid {gid}"), |steps| {
                 steps.set_gid(gid);
@@ -200,6 +216,31 @@ impl Plan {
             };
             self.add(SpawnStep::Identity, subject, |steps| steps.set_uid(uid));
         }
+        if identity.changes_ids() {
+            self.add(SpawnStep::Identity, "the saved ids", |steps| {
+                steps.settle_ids(identity.uid, identity.gid);
+            });
+        }
+        if let Some(sets) = identity.capabilities {
+            self.add(SpawnStep::Identity, "capabilities", |steps| {
+                steps.set_capabilities(sets);
+            });
+        }
+        for capability in &spec.ambient {
+            let subject = format!("ambient {capability}");
+            self.add(SpawnStep::Identity, subject, |steps| {
+                steps.raise_ambient(*capability);
+            });
+        }
+        if keeps {
+            self.keep_capabilities(false);
+        }
+    }
+
+    fn keep_capabilities(&mut self, keep: bool) {
+        self.add(SpawnStep::Identity, "capabilities", |steps| {
+            steps.set_keep_capabilities(keep);
+        });
     }
 
     fn tie_to_parent(&mut self, spec: &Spec) {

@@ -1,9 +1,8 @@
 //! From a command to what the kernel wants: everything is checked, looked up and opened before there
 //! is a child. Runs on a spawner thread, since a look-up may block.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use nix::libc;
@@ -13,17 +12,20 @@ use crate::check::check;
 use crate::environment::{self, Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain::{self, Explanation};
-use crate::identity::Identity;
+use crate::identity::{Identity, ambient_set};
 use crate::moved::Moved;
 use crate::opening::{self, Opened, ParentEnds, Source};
-use crate::plan::{Meanings, Plan};
+use crate::plan::{CGROUP, Meanings, Plan};
+use crate::program::{argv, c_string, candidates};
+use crate::signal::IgnoredSignals;
 use crate::spec::{Contain, Spec};
 use crate::sys;
-use crate::sys::child::Failed;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
 use crate::sys::fdplan::{self, Wish};
+use crate::sys::handshake::Failed;
 use crate::sys::slots::{self, Loaded};
-use crate::sys::strings::{HoldsNul, Strings};
+use crate::sys::strings::Strings;
+use crate::sys::trampoline::{self, Trampoline};
 
 /// A command that is ready to be cloned.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Prepared {
     cwd: Option<CString>,
     identity: Identity,
     wishes: Vec<Wish>,
+    /// Which of them is the cgroup's file, until it is joined.
+    procs: Option<RawFd>,
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
     parent_ends: ParentEnds,
@@ -55,10 +59,24 @@ impl Prepared {
             None => None,
         };
         let Opened {
-            wishes,
-            sources,
+            mut wishes,
+            mut sources,
             parent_ends,
         } = Opened::new(spec, moved, identity.uid)?;
+        let cgroup = Cgroup::of(spec)?;
+        let procs = match &cgroup {
+            Some(cgroup) => {
+                let procs = cgroup
+                    .open_procs()
+                    .map_err(|error| SpawnError::new(SpawnStep::Limits, CGROUP, error))?;
+                let target = unused(&wishes);
+                let source = procs.as_raw_fd();
+                wishes.push(Wish { target, source });
+                sources.push(Source::Owned(procs));
+                Some(target)
+            }
+            None => None,
+        };
         Ok(Self {
             candidates,
             argv,
@@ -66,9 +84,10 @@ impl Prepared {
             cwd,
             identity,
             wishes,
+            procs,
             sources,
             parent_ends,
-            cgroup: Cgroup::of(spec)?,
+            cgroup,
         })
     }
 
@@ -79,21 +98,29 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds, Option<Cgroup>), SpawnError> {
-        // The cgroup's directory is in no slot: leaving the table would close it.
-        let slots = if spec.cgroup.is_none() {
-            slots::load(&self.wishes, |source| !self.owns(source))
+        let own_wishes = self.wishes.len();
+        let trampoline = if self.identity.changes_ids() {
+            Trampoline::new(ambient_set(spec))
         } else {
             None
         };
-        let mut result = self.clone_once(spec, slots.as_ref(), ticket, stack);
-        drop(slots);
-        if let Err((_, Stillborn::Child { failed, errno })) = &result
-            && *failed == Failed::Unshare
+        let program = trampoline.map(|(program, file)| {
+            let (target, source) = (unused(&self.wishes), file.as_raw_fd());
+            self.wishes.push(Wish { target, source });
+            self.sources.push(Source::Owned(file));
+            (program, target)
+        });
+        let by_trampoline = program.is_some();
+        let mut result = self.attempt(spec, program, ticket, stack);
+        if by_trampoline
+            && let Err((_, Stillborn::Child { failed, errno })) = &result
+            && *failed == Failed::Trampoline
         {
             if is_refusal(*errno) {
-                slots::refuse();
+                trampoline::refuse();
             }
-            result = self.clone_once(spec, None, ticket, stack);
+            self.wishes.pop();
+            result = self.attempt(spec, None, ticket, stack);
         }
         if let Err((meanings, stillborn)) = &result
             && meanings.is_cgroup(stillborn)
@@ -101,7 +128,10 @@ impl Prepared {
         {
             cgroup.distrust();
             if spec.contain == Some(Contain::Strongest) {
-                result = self.clone_once(spec, None, ticket, stack);
+                self.wishes.truncate(own_wishes);
+                let procs = self.procs.take();
+                self.wishes.retain(|wish| Some(wish.target) != procs);
+                result = self.attempt(spec, None, ticket, stack);
             }
         }
         // The child has them.
@@ -112,33 +142,55 @@ impl Prepared {
         }
     }
 
+    /// By reserved slots, if that may be.
+    fn attempt(
+        &mut self,
+        spec: &Spec,
+        trampoline: Option<(Trampoline, RawFd)>,
+        ticket: &Ticket,
+        stack: &mut Stack,
+    ) -> Result<Born, (Meanings, Stillborn)> {
+        let mut trampoline = trampoline;
+        let slots = slots::load(&self.wishes, |source| !self.owns(source));
+        let mut result = self.clone_once(spec, slots.as_ref(), &mut trampoline, ticket, stack);
+        drop(slots);
+        if let Err((_, Stillborn::Child { failed, errno })) = &result
+            && *failed == Failed::Unshare
+        {
+            if is_refusal(*errno) {
+                slots::refuse();
+            }
+            result = self.clone_once(spec, None, &mut trampoline, ticket, stack);
+        }
+        result
+    }
+
     fn clone_once(
         &mut self,
         spec: &Spec,
         slots: Option<&Loaded>,
+        trampoline: &mut Option<(Trampoline, RawFd)>,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
         let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
-        let plan = Plan::new(
-            spec,
-            self.cwd.clone(),
-            &self.identity,
-            self.cgroup.as_ref(),
-            &fds,
-        );
+        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.procs);
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
-        let image = Image {
+        let trampoline = trampoline.as_mut();
+        let trampoline = trampoline.map(|(program, file)| (program, plan.identity, *file));
+        let mut image = Image {
             candidates: &self.candidates,
             argv: &self.argv,
             envp: self.environment.strings(),
             steps: plan.steps,
             changes_ids: self.identity.changes_ids(),
+            trampoline,
             kept,
+            keep_ignored: matches!(spec.ignored_signals, IgnoredSignals::Inherit),
             unshare_from: slots.map(Loaded::end),
         };
-        sys::clone::spawn(&image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
+        sys::clone::spawn(&mut image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
     }
 
     /// Whether `source` is closed in the parent after the spawn, and not the host's to use further.
@@ -156,6 +208,7 @@ impl Prepared {
         let source = std::io::Error::from_raw_os_error(errno);
         match failed {
             Failed::Step(index) => plan.error(index, source),
+            Failed::Trampoline => SpawnError::new(SpawnStep::Clone, program, source),
             Failed::Unshare => SpawnError::new(SpawnStep::Fds, "the descriptor table", source),
             Failed::Cancelled => SpawnError::register(program, "the spawn was cancelled"),
             Failed::Exec => {
@@ -175,42 +228,8 @@ fn is_refusal(errno: i32) -> bool {
     )
 }
 
-fn argv(spec: &Spec) -> Result<Strings, SpawnError> {
-    let arg0 = spec.arg0.as_ref().unwrap_or(&spec.program);
-    let args = std::iter::once(arg0).chain(&spec.args);
-    let length = args.clone().map(|arg| arg.len() + 1).sum();
-    let mut argv = Strings::with_capacity(spec.args.len() + 1, length);
-    for (index, arg) in args.enumerate() {
-        argv.push(&[arg.as_bytes()])
-            .map_err(|HoldsNul| holds_nul(format!("argument {index}")))?;
-    }
-    Ok(argv)
-}
-
-fn c_string(text: &OsStr, what: &str) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes()).map_err(|_| holds_nul(what))
-}
-
-fn holds_nul(what: impl Into<String>) -> SpawnError {
-    SpawnError::invalid(what, "holds a NUL")
-}
-
-/// The paths to exec in turn. An empty entry of PATH is the current directory, of the child.
-fn candidates(program: &OsStr, path: &OsStr) -> Result<Strings, SpawnError> {
-    let what = |HoldsNul| holds_nul("the program");
-    let program = program.as_bytes();
-    if program.is_empty() {
-        return Err(SpawnError::invalid("the program", "is empty"));
-    }
-    if program.contains(&b'/') {
-        let mut candidates = Strings::with_capacity(1, program.len() + 1);
-        candidates.push(&[program]).map_err(what)?;
-        return Ok(candidates);
-    }
-    let mut candidates = Strings::default();
-    for dir in path.as_bytes().split(|byte| *byte == b':') {
-        let dir = if dir.is_empty() { b"." } else { dir };
-        candidates.push(&[dir, b"/", program]).map_err(what)?;
-    }
-    Ok(candidates)
+/// The lowest number above 2 that the child shall not have.
+fn unused(wishes: &[Wish]) -> RawFd {
+    let is_free = |number: &RawFd| wishes.iter().all(|wish| wish.target != *number);
+    (3..).find(is_free).unwrap_or(RawFd::MAX)
 }

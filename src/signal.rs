@@ -90,6 +90,22 @@ impl Signal {
     }
 }
 
+/// What becomes in a child of the signals that this program ignores when it spawns.
+///
+/// A handler is never inherited: its signal is at its default in the child. So are SIGPIPE, which
+/// Rust ignores in every program, and SIGCHLD, whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum IgnoredSignals {
+    /// The child ignores them too, as after any exec. So what is started under `nohup`, or in the
+    /// background of a shell without job control, and its children, outlive the hangup or Ctrl-C
+    /// that they shall not see.
+    #[default]
+    Inherit,
+    /// Every signal is at its default.
+    Reset,
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {

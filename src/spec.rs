@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capability::Capability;
 use crate::fds::{Fd, FdMap};
 use crate::limits::{Limit, Resource};
 use crate::moved::Moved;
 use crate::pty::Pty;
-use crate::signal::Signal;
+use crate::signal::{IgnoredSignals, Signal};
 
 /// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
@@ -83,12 +84,14 @@ pub(crate) struct Spec {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) groups: Option<Vec<u32>>,
+    pub(crate) ambient: Vec<Capability>,
     pub(crate) umask: Option<u32>,
     pub(crate) limits: BTreeMap<Resource, Limit>,
     pub(crate) nice: Option<i32>,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) no_new_privs: bool,
     pub(crate) parent_death_signal: Option<Signal>,
+    pub(crate) ignored_signals: IgnoredSignals,
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
     pub(crate) contain: Option<Contain>,
     pub(crate) fds: FdMap,
@@ -118,12 +121,14 @@ impl Spec {
             uid: None,
             gid: None,
             groups: None,
+            ambient: Vec::new(),
             umask: None,
             limits: BTreeMap::new(),
             nice: None,
             oom_score_adj: None,
             no_new_privs: false,
             parent_death_signal: None,
+            ignored_signals: IgnoredSignals::default(),
             cgroup: None,
             contain: None,
             fds: FdMap::stdio(),

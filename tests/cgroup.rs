@@ -12,7 +12,7 @@ use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::many::{MANY, Many};
 use common::told::may_change_ids;
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, history};
 use common::{eventually, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
@@ -88,6 +88,9 @@ fn a_child_is_in_its_cgroup_from_the_start() {
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(text.lines().any(|l| l == line), "{text}");
         }
+        // The descriptor by which it joined is not the program's.
+        let text = history(&helper(["fds"]).cgroup(group.open())).await.text(1);
+        assert_eq!(text.lines().count(), 3, "{text}");
         let ours = fs::read_to_string("/proc/self/cgroup").unwrap();
         assert!(!ours.contains(&group.name), "{ours}");
         group.remove().await;

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use actix_process::{Command, Containment, NoProtocol, Signal, SpawnStep};
+use actix_process::{Command, Containment, NoProtocol, Signal, SpawnError, SpawnStep};
 use common::census::children;
 use common::cgroups::{has_cgroups, own_directory};
 use common::helper::helper;
@@ -102,29 +102,57 @@ fn an_unprivileged_host_contains_by_a_group() {
     });
 }
 
+/// What becomes of this child where cgroups can be made, but only threads can be put into them.
+fn spawned_where_it_cannot_join(child: &Command) -> Option<Result<Containment, SpawnError>> {
+    if !has_cgroups() {
+        return None;
+    }
+    let outside = own_directory().unwrap();
+    let place = outside.join(format!("test-{}", std::process::id()));
+    let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
+    let hold = |command: Command| async move {
+        let process = command.spawn(NoProtocol).await?;
+        let status = in_time(process.ended()).await.unwrap();
+        assert!(status.success(), "{status}");
+        Ok(process.containment())
+    };
+    run(async {
+        let insisting = || helper(["exit"]).contained_by_cgroup();
+        fs::create_dir(&place).unwrap();
+        go(&place).unwrap();
+        assert_eq!(hold(insisting()).await.unwrap(), Containment::Cgroup);
+        go(&outside).unwrap();
+        fs::write(place.join("cgroup.type"), "threaded").unwrap();
+        let held = hold(child.clone()).await;
+        // The next one goes where this process is now.
+        assert_eq!(hold(insisting()).await.unwrap(), Containment::Cgroup);
+        fs::remove_dir(&place).unwrap();
+        Some(held)
+    })
+}
+
 #[test]
 fn a_child_that_cannot_join_its_cgroup_is_held_by_a_group() {
     let name = "a_child_that_cannot_join_its_cgroup_is_held_by_a_group";
-    if !is_isolated() && !has_cgroups() {
-        return;
-    }
-    let change = |host: &mut std::process::Command| {
-        // SAFETY: two system calls.
-        unsafe { host.pre_exec(with_mounts_of_its_own) };
-    };
-    isolated_with(name, change, || {
-        run(async {
-            let insisting = || helper(["exit"]).contained_by_cgroup();
-            insisting().status().await.unwrap();
-            // What was found is still open, but there is no path to it.
-            for point in mount_points() {
-                umount2(point.as_str(), MntFlags::MNT_DETACH).unwrap();
-            }
-            let error = insisting().spawn(NoProtocol).await.unwrap_err();
+    isolated(name, || {
+        let held = spawned_where_it_cannot_join(&helper(["exit"]).contained());
+        if let Some(held) = held {
+            assert_eq!(held.unwrap(), Containment::Group);
+        }
+    });
+}
+
+#[test]
+fn a_child_that_must_be_in_a_cgroup_and_cannot_join_it_is_refused() {
+    let name = "a_child_that_must_be_in_a_cgroup_and_cannot_join_it_is_refused";
+    isolated(name, || {
+        let held = spawned_where_it_cannot_join(&helper(["exit"]).contained_by_cgroup());
+        if let Some(held) = held {
+            let error = held.unwrap_err();
             let what = (error.step(), error.subject(), error.errno());
-            assert_eq!(what, (SpawnStep::Limits, "cgroup", Some(nix::libc::ENOENT)));
-            assert_no_cgroup().await;
-        });
+            let right = Some(nix::libc::EOPNOTSUPP);
+            assert_eq!(what, (SpawnStep::Limits, "cgroup", right));
+        }
     });
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_process::{Command, Fd, FdMap, NoProtocol, Resource, Signal, SpawnStep};
 use common::census::is_gone;
 use common::helper::helper;
+use common::hung::Hung;
 use common::isolated::isolated;
 use common::told::{may_change_ids, status, told};
 use common::trace::{Trace, data_of};
@@ -123,6 +124,119 @@ fn the_parents_ids_and_dumpable_flag_are_untouched() {
             }
             assert_eq!(ids(&me()), before);
             assert_eq!(nix::sys::prctl::get_dumpable(), Ok(true));
+        });
+    });
+}
+
+#[test]
+fn a_child_of_another_user_has_its_descriptors_and_no_others() {
+    if !may_change_ids() {
+        return;
+    }
+    run(async {
+        let child = Command::new("/bin/ls").arg("/proc/self/fd");
+        let child = child.uid(NOBODY).gid(NOBODY).current_dir("/");
+        // Its own descriptor of the listing is one more.
+        assert_eq!(child.clone().read().await.unwrap().stdout, b"0\n1\n2\n3\n");
+        let more = child.fd(3, Fd::null()).fd(5, Fd::null());
+        let output = more.output().await.unwrap();
+        assert_eq!(output.stdout, b"0\n1\n2\n3\n4\n5\n");
+    });
+}
+
+#[test]
+fn arguments_and_environment_reach_a_child_of_another_user() {
+    if !may_change_ids() {
+        return;
+    }
+    run(async {
+        let long = "x".repeat(50_000);
+        let child = Command::new("sh").args(["-c", "printf '%s,' \"$0\" \"$@\" \"$TEXT\"; id -u"]);
+        let child = child
+            .args(["zero", "", "a b", &long])
+            .env("TEXT", "of the environment");
+        let child = child.uid(NOBODY).gid(NOBODY).current_dir("/");
+        let output = child.output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text, format!("zero,,a b,{long},of the environment,65534\n"));
+        // A PATH that is longer than a trampoline has room for.
+        let path = format!("{}/usr/bin:/bin", "/no/such:".repeat(6000));
+        let output = child.env("PATH", path).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    });
+}
+
+/// Whether this process is dumpable, as the kernel has it.
+fn dumpable() -> bool {
+    nix::sys::prctl::get_dumpable().unwrap()
+}
+
+#[test]
+fn the_hosts_dumpable_flag_is_its_own_while_a_child_changes_its_ids() {
+    if !may_change_ids() {
+        return;
+    }
+    let test = "the_hosts_dumpable_flag_is_its_own_while_a_child_changes_its_ids";
+    isolated(test, || {
+        run(async {
+            let mut hung = Hung::new();
+            let child = || {
+                hung.helper(["exit", "0"])
+                    .uid(NOBODY)
+                    .gid(NOBODY)
+                    .current_dir("/")
+            };
+            let spawning = actix_rt::spawn(child().status().into_future());
+            let pid = hung.until_child_beside(&[]).await;
+            until_uid(pid, NOBODY).await;
+            assert!(dumpable(), "a child has changed its host's flag");
+            // Another one comes and goes meanwhile.
+            let other = status().uid(NOBODY).gid(NOBODY).current_dir("/");
+            assert_eq!(told(other.clone(), "Uid:").await, "65534 65534 65534 65534");
+            assert!(dumpable());
+            nix::sys::prctl::set_dumpable(false).unwrap();
+            assert_eq!(told(other, "Uid:").await, "65534 65534 65534 65534");
+            assert!(!dumpable(), "a child has undone what the host did");
+            hung.release();
+            assert!(spawning.await.unwrap().unwrap().success());
+            assert!(!dumpable(), "a child has undone what the host did");
+        });
+    });
+}
+
+/// Waits until a process has taken on this uid.
+async fn until_uid(pid: i32, uid: u32) {
+    let status = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n");
+    let changed = || status().contains(&line).then_some(());
+    eventually("the change of the uid", changed, status).await;
+}
+
+#[test]
+fn a_child_that_hangs_with_other_ids_leaves_no_core() {
+    if !may_change_ids() {
+        return;
+    }
+    isolated("a_child_that_hangs_with_other_ids_leaves_no_core", || {
+        run(async {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
+            let hung = Hung::new();
+            for signal in [Signal::QUIT, Signal::XCPU, Signal::SEGV, Signal::ABRT] {
+                let child = hung.helper(["exit", "0"]).uid(NOBODY).gid(NOBODY);
+                let unlimited = actix_process::UNLIMITED;
+                let child = child.rlimit(Resource::Core, unlimited, unlimited);
+                let child = child.current_dir(dir.path());
+                let spawning = actix_rt::spawn(child.status().into_future());
+                let pid = hung.until_child_beside(&[]).await;
+                until_uid(pid, NOBODY).await;
+                // SAFETY: integers; the child is not reaped yet.
+                unsafe { nix::libc::kill(pid, signal.number()) };
+                let status = spawning.await.unwrap().unwrap();
+                assert!(!status.success() && !status.core_dumped(), "{status}");
+                let left = std::fs::read_dir(dir.path()).unwrap().count();
+                assert_eq!(left, 0, "a core file");
+            }
         });
     });
 }

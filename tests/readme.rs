@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
 use actix_process::{
-    CloseReason, Collect, CollectError, Command, Containment, ExitStatus, Fd, FdMap, FdSink,
-    FdStream, Ladder, NoProtocol, OnLeftovers, OnOrphaned, Output, ProcessEvent, ProcessHandle,
-    ProcessProtocol, ProcessSupervisor, ProducerCommand, ProducerError, ProducerGuard,
-    ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn,
-    SpawnError, SpawnStep, StreamError, ToProducer, WriteError,
+    Capability, CloseReason, Collect, CollectError, Command, Containment, ExitStatus, Fd, FdMap,
+    FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers, OnOrphaned, Output,
+    ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, ProducerCommand,
+    ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage,
+    Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError, ToProducer, WriteError,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -263,10 +263,10 @@ impl Actor for Nobody {
 impl ProcessProtocol for Nobody {}
 
 types! {
-    Bytes CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
+    Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
     ResizeError StreamError ToProducer
-    IntoProtocol Ladder Leftover List NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
+    IgnoredSignals IntoProtocol Ladder Leftover List NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessInfo ProcessProtocol ProcessState ProcessSupervisor Protocol Resource Rusage Shutdown
     ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
     WriteError testing
@@ -274,6 +274,7 @@ types! {
 }
 
 functions! {
+    Capability { new(0); }
     Command { new(""); }
     Fd {
         read(); stream(); write(); inherit(0); null(); pipe(); same_as(0);
@@ -295,8 +296,8 @@ methods! {
     Command as Command {
         arg(""); args([""]); arg0(""); env("", ""); envs([("", "")]); env_remove(""); env_clear();
         current_dir(""); chdir_as_parent(true); process_group(0); setsid(true); user(""); uid(0);
-        gid(0); groups([]); umask(0); rlimit(Resource::Core, 0, 0); nice(0); oom_score_adj(0);
-        no_new_privs(true); parent_death_signal(Signal::TERM);
+        gid(0); groups([]); ambient([]); umask(0); rlimit(Resource::Core, 0, 0); nice(0); oom_score_adj(0);
+        no_new_privs(true); parent_death_signal(Signal::TERM); ignored_signals(IgnoredSignals::Reset);
         cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
@@ -334,6 +335,7 @@ variants! {
     Containment { Process Group Cgroup }
     CollectError { Spawn TimedOut Stderr Gone }
     ExitStatus { Exited Signaled StillRunning Unknown }
+    IgnoredSignals { Inherit Reset }
     OnLeftovers { Leave Kill Terminate }
     OnOrphaned { Leave Kill Terminate }
     ProcessEvent {

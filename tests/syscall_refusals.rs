@@ -5,11 +5,12 @@ mod common;
 
 use std::time::Duration;
 
-use actix_process::{Command, ExitStatus, Fd, PtySize, Resource, Signal, SpawnStep};
+use actix_process::{Command, ExitStatus, Fd, NoProtocol, PtySize, Resource, Signal, SpawnStep};
 use common::census::{Census, children, threads};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::refuse::{Call, assert_fails, refuse};
+use common::told::{may_change_ids, status, told};
 use common::trace::{Trace, history};
 use common::{eventually, in_time, run, start_all_threads};
 use futures::FutureExt;
@@ -184,6 +185,13 @@ fn epoll_ctl_refused_from_the_start_leaves_no_child() {
     });
 }
 
+/// Whether a change of ids needs no copy of the memory here.
+fn has_trampoline() -> bool {
+    cfg!(target_arch = "x86_64")
+        && !cfg!(actix_process_force_no_trampoline)
+        && nix::unistd::geteuid().is_root()
+}
+
 #[test]
 fn no_option_makes_a_copy_of_the_parents_memory() {
     isolated("no_option_makes_a_copy_of_the_parents_memory", || {
@@ -205,7 +213,7 @@ fn no_option_makes_a_copy_of_the_parents_memory() {
                 .no_new_privs(true)
                 .parent_death_signal(Signal::KILL)
                 .fd(5, Fd::null());
-            if nix::unistd::geteuid().is_root() {
+            if has_trampoline() {
                 child = child.user("nobody");
             }
             let output = child.output().input("through").await.unwrap();
@@ -223,13 +231,71 @@ fn no_option_makes_a_copy_of_the_parents_memory() {
             for child in others {
                 assert!(child.output().await.unwrap().status.success());
             }
-            // It is cloned, and only then finds that this is none.
             let no_cgroup = std::fs::File::open("/").unwrap();
             let child = Command::new("/bin/true").cgroup(no_cgroup.into());
-            let error = child.spawn(actix_process::NoProtocol).await.unwrap_err();
+            let error = child.spawn(NoProtocol).await.unwrap_err();
             assert_eq!(error.step(), SpawnStep::Limits);
         });
     });
+}
+
+#[test]
+fn no_memory_for_a_copy_is_the_step_clone() {
+    isolated("no_memory_for_a_copy_is_the_step_clone", || {
+        run(async {
+            start_all_threads().await;
+            refuse(Call::Any(libc::SYS_memfd_create), libc::ENOSYS);
+            let forks = Call::NoFlag(libc::SYS_clone, libc::CLONE_VM);
+            let failed = (SpawnStep::Clone, libc::ENOMEM);
+            assert_fails(helper(["pause"]).uid(0).gid(0), forks, failed).await;
+        });
+    });
+}
+
+/// Refuses a call and holds that a child takes on other ids all the same, and tells what fails.
+fn ids_change_without(refused: Call, errno: i32) {
+    if !may_change_ids() {
+        return;
+    }
+    run(async {
+        let before = start_all_threads().await;
+        refuse(refused, errno);
+        for _ in 0..2 {
+            let child = || status().uid(65534).gid(65534).current_dir("/");
+            assert_eq!(told(child(), "Uid:").await, "65534 65534 65534 65534");
+            let error = child().current_dir("/no/such").spawn(NoProtocol).await;
+            assert_eq!(error.unwrap_err().step(), SpawnStep::Cwd);
+            let missing = Command::new("/no/such").uid(65534).gid(65534);
+            let error = missing.spawn(NoProtocol).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Exec, "{error}");
+        }
+        before.assert_restored_but_spawners().await;
+    });
+}
+
+#[test]
+fn ids_change_where_no_memfd_can_be_made() {
+    isolated("ids_change_where_no_memfd_can_be_made", || {
+        ids_change_without(Call::Any(libc::SYS_memfd_create), libc::ENOSYS);
+    });
+}
+
+#[test]
+fn ids_change_where_no_memfd_can_be_executed() {
+    isolated("ids_change_where_no_memfd_can_be_executed", || {
+        ids_change_without(Call::Any(libc::SYS_execveat), libc::EACCES);
+    });
+}
+
+#[test]
+fn ids_change_where_the_trampoline_may_not_do_what_it_must() {
+    isolated(
+        "ids_change_where_the_trampoline_may_not_do_what_it_must",
+        || {
+            // glibc registers a list for each thread that it starts.
+            ids_change_without(Call::Any(libc::SYS_set_robust_list), libc::EPERM);
+        },
+    );
 }
 
 /// Refuses a call and holds that everything works without it.

@@ -8,10 +8,10 @@ mod name;
 mod removal;
 mod signalling;
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use std::sync::atomic::AtomicBool;
 
 use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag};
-use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, faccessat};
 
@@ -100,18 +99,13 @@ impl Cgroup {
         }
     }
 
-    /// The file to which a process that joins writes, and the directory that it is relative to. A
-    /// cgroup of our own needs no descriptor there.
-    pub(crate) fn door(&self) -> (RawFd, CString) {
-        match &self.0 {
-            Place::Given(dir) => (dir.as_raw_fd(), c"cgroup.procs".to_owned()),
-            Place::Made(Made { base, name, .. }) => {
-                let path = base.path.join(name).join("cgroup.procs");
-                // A path that the kernel told holds no NUL.
-                let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-                (libc::AT_FDCWD, path)
-            }
-        }
+    /// The file by which a process joins it.
+    pub(crate) fn open_procs(&self) -> io::Result<OwnedFd> {
+        let (dir, name) = self.place();
+        // What the caller gave may be no cgroup at all.
+        let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let procs = open(dir, name, "cgroup.procs", flags)?;
+        Ok(sys::io::above_stdio(procs.into()))
     }
 
     /// Its directory: an open one, and the path from there; empty for the same.

@@ -167,6 +167,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
+    use super::super::Place;
     use super::*;
 
     /// A new one; none where this process may not make any, or has no pidfds.
@@ -182,10 +183,10 @@ mod tests {
     }
 
     fn path(cgroup: &Cgroup) -> PathBuf {
-        PathBuf::from(cgroup.door().1.to_str().unwrap())
-            .parent()
-            .unwrap()
-            .to_owned()
+        match &cgroup.0 {
+            Place::Made(made) => made.base.path.join(&made.name),
+            Place::Given(_) => unreachable!("it was made"),
+        }
     }
 
     /// A process in the cgroup of this directory.

@@ -10,51 +10,13 @@
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
 
 use nix::libc;
 
 use super::close_others::{close_others, close_range};
+use super::handshake::{Failed, Handshake};
 use super::step::Step;
-
-/// Where the child writes what failed, in memory that both sides see.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    /// 1 and up: a step failed; 0: none did.
-    failed: AtomicU32,
-    errno: AtomicI32,
-}
-
-/// What failed in the child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// The step with this index.
-    Step(usize),
-    /// Leaving the parent's descriptor table. Nothing else was done.
-    Unshare,
-    /// The spawn was cancelled before the exec.
-    Cancelled,
-    /// None of the candidates could be executed.
-    Exec,
-}
-
-impl Report {
-    /// What failed, and its errno.
-    pub(crate) fn failure(&self) -> Option<(Failed, i32)> {
-        let failed = match self.failed.load(Ordering::Acquire) {
-            0 => return None,
-            EXEC => Failed::Exec,
-            CANCEL => Failed::Cancelled,
-            UNSHARE => Failed::Unshare,
-            index => Failed::Step(index as usize - 1),
-        };
-        Some((failed, self.errno.load(Ordering::Acquire)))
-    }
-}
-
-const EXEC: u32 = u32::MAX;
-const CANCEL: u32 = u32::MAX - 1;
-const UNSHARE: u32 = u32::MAX - 2;
+use super::trampoline::Trampoline;
 
 /// Everything that the child needs, prepared by the parent and alive until the exec.
 pub(super) struct Orders<'a> {
@@ -69,15 +31,14 @@ pub(super) struct Orders<'a> {
     pub(super) argv: *const *const c_char,
     /// NULL-terminated.
     pub(super) envp: *const *const c_char,
+    /// Whether the child ignores what the parent does, but SIGPIPE and SIGCHLD.
+    pub(super) keep_ignored: bool,
     /// Who must be the parent still, if a parent-death signal is to come.
     pub(super) parent: libc::pid_t,
-    /// Set to [`CANCELLED`] by whoever no longer wants this child.
-    pub(super) ticket: &'a AtomicU8,
-    pub(super) report: &'a Report,
+    pub(super) handshake: &'a Handshake,
+    /// What does the rest, and the number of its file.
+    pub(super) trampoline: Option<(&'a Trampoline, RawFd)>,
 }
-
-/// The value of `Orders::ticket` that stops the child before its exec.
-pub(crate) const CANCELLED: u8 = 2;
 
 /// The kernel's signal set is 64 bits on every architecture that Rust's std supports but MIPS.
 pub(super) const KERNEL_SIGSET_BYTES: usize = 8;
@@ -88,8 +49,7 @@ pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
     // thread's call (CLONE_VFORK), and nothing writes to it but through its atomics.
     let orders = unsafe { &*orders.cast::<Orders<'_>>() };
     let (failed, errno) = run(orders);
-    orders.report.errno.store(errno, Ordering::Release);
-    orders.report.failed.store(failed, Ordering::Release);
+    orders.handshake.fail(failed, errno);
     loop {
         // SAFETY: ends this thread group, which is the child alone (no CLONE_THREAD).
         unsafe { libc::syscall(libc::SYS_exit_group, 127 as c_long) };
@@ -97,39 +57,60 @@ pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
 }
 
 /// Runs the orders; comes back only with what failed.
-fn run(orders: &Orders<'_>) -> (u32, c_int) {
+fn run(orders: &Orders<'_>) -> (Failed, c_int) {
+    if !orders.handshake.begin() {
+        return (Failed::Cancelled, libc::ECANCELED);
+    }
     if let Some(end) = orders.unshare_from
         && !close_range(end.into(), c_int::MAX.into(), libc::CLOSE_RANGE_UNSHARE)
     {
-        return (UNSHARE, errno());
+        return (Failed::Unshare, errno());
     }
-    reset_signals();
-    let mut number = 1_u32;
+    // The one signal that may come through to here: it has no handler of the parent's now.
+    set_disposition(libc::SIGCHLD.into(), &DEFAULT);
+    let mut index = 0_usize;
     for step in orders.steps {
         let errno = run_step(step, orders);
         if errno != 0 {
-            return (number, errno);
+            return (Failed::Step(index), errno);
         }
-        number = number.wrapping_add(1);
+        index = index.wrapping_add(1);
     }
-    if orders.ticket.load(Ordering::SeqCst) == CANCELLED {
-        return (CANCEL, libc::ECANCELED);
+    // Where no signal gets through to a child that hung.
+    if orders.handshake.is_cancelled() {
+        return (Failed::Cancelled, libc::ECANCELED);
+    }
+    reset_signals(orders.keep_ignored);
+    if let Some((trampoline, file)) = orders.trampoline {
+        return (Failed::Trampoline, go_on(trampoline, file, orders));
     }
     // Last, so that no handler of the parent can run here: they are all default by now.
     open_signal_mask();
-    (EXEC, exec(orders))
+    (Failed::Exec, exec(orders))
 }
 
 /// Returns an errno or 0.
 fn run_step(step: &Step, orders: &Orders<'_>) -> c_int {
     match step {
-        Step::Call { number, args } => call(*number, *args),
-        Step::CallIfAllowed { number, args } => match call(*number, *args) {
-            libc::EPERM => 0,
-            errno => errno,
-        },
+        Step::Call {
+            number,
+            args,
+            optional,
+            ..
+        } => {
+            let [a, b, c, d, e] = *args;
+            // SAFETY: whoever made the step answers for its arguments: integers, or pointers to
+            // memory that the image keeps alive.
+            let result = unsafe { libc::syscall(*number, a, b, c, d, e) };
+            let errno = if result == -1 { errno() } else { 0 };
+            if *optional && errno == libc::EPERM {
+                0
+            } else {
+                errno
+            }
+        }
         Step::CloseOthers => close_others(orders.kept),
-        Step::WriteFile { dir, path, text } => write_file(*dir, path.as_ptr(), text.as_bytes()),
+        Step::WriteFile { path, text } => write_file(path.as_ptr(), text.as_bytes()),
         Step::CheckParent => {
             // SAFETY: no arguments.
             let parent = unsafe { libc::syscall(libc::SYS_getppid) };
@@ -143,19 +124,12 @@ fn run_step(step: &Step, orders: &Orders<'_>) -> c_int {
     }
 }
 
-fn call(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> c_int {
-    // SAFETY: whoever made the step answers for its arguments: integers, or pointers to memory that
-    // the image keeps alive.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
-    if result == -1 { errno() } else { 0 }
-}
-
-fn write_file(dir: c_int, path: *const c_char, text: &[u8]) -> c_int {
+fn write_file(path: *const c_char, text: &[u8]) -> c_int {
     // SAFETY: a NUL-terminated path of the image's; integers.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_openat,
-            dir,
+            libc::AT_FDCWD,
             path,
             libc::O_WRONLY | libc::O_CLOEXEC,
             0 as c_long,
@@ -172,27 +146,71 @@ fn write_file(dir: c_int, path: *const c_char, text: &[u8]) -> c_int {
     failed
 }
 
-/// Every disposition to default, 32 and 33 included, which libc's wrappers refuse to touch.
+/// A sigaction of the kernel's, which is 32 bytes in the widest layout. Zeroes are SIG_DFL, no flags
+/// and an empty mask in every one.
+type Action = [u64; 8];
+const DEFAULT: Action = [0; 8];
+
+/// Every disposition to default, 32 and 33 included, which libc's wrappers refuse to touch; or back to
+/// ignored, if that is to stay.
 ///
 /// The table is the child's own (no CLONE_SIGHAND). KILL and STOP answer EINVAL: ignored.
-fn reset_signals() {
-    // Zeroes are SIG_DFL, no flags, empty mask in every layout of the kernel's sigaction; the
-    // widest has 32 bytes.
-    let default = [0_u64; 8];
+fn reset_signals(keep_ignored: bool) {
     let mut signal: c_long = 1;
     while signal <= 64 {
-        // SAFETY: the pointer is to readable memory larger than any kernel_sigaction.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                default.as_ptr(),
-                std::ptr::null::<c_void>(),
-                KERNEL_SIGSET_BYTES,
-            )
-        };
+        let before = set_disposition(signal, &DEFAULT);
+        let always_default = signal == libc::SIGPIPE.into() || signal == libc::SIGCHLD.into();
+        if keep_ignored && !always_default && is_ignored(&before) {
+            set_disposition(signal, &before);
+        }
         signal = signal.wrapping_add(1);
     }
+}
+
+/// The handler comes first in the kernel's layout, but on MIPS, where flags of 32 bits do.
+fn is_ignored(action: &Action) -> bool {
+    let [first, second, ..] = *action;
+    let handler = if cfg!(target_arch = "mips64") {
+        second
+    } else {
+        first
+    };
+    handler == libc::SIG_IGN as u64
+}
+
+/// Gives what was set before.
+fn set_disposition(signal: c_long, action: &Action) -> Action {
+    let mut before = DEFAULT;
+    // SAFETY: reads and writes at most one kernel_sigaction each, which is smaller than these.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
+            before.as_mut_ptr(),
+            KERNEL_SIGSET_BYTES,
+        )
+    };
+    before
+}
+
+/// Executes the trampoline, with all signals blocked; returns the errno.
+fn go_on(trampoline: &Trampoline, file: RawFd, orders: &Orders<'_>) -> c_int {
+    // SAFETY: no arguments.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
+    trampoline.board(pid as u32);
+    // SAFETY: an empty path, NULL-terminated arrays of the parent's, integers.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file as c_long,
+            c"".as_ptr(),
+            orders.argv,
+            orders.envp,
+            libc::AT_EMPTY_PATH as c_long,
+        )
+    };
+    errno()
 }
 
 fn open_signal_mask() {
@@ -209,28 +227,70 @@ fn open_signal_mask() {
     };
 }
 
-/// Execs the candidates in turn by posix_spawnp's rules; returns the errno to report.
+/// Execs the candidates in turn by posix_spawnp's rules; returns the errno that tells most.
 fn exec(orders: &Orders<'_>) -> c_int {
-    let mut refused = false;
-    let mut last = libc::ENOENT;
+    let mut best = (0, libc::ENOENT);
+    let mut waits = 0;
     let mut next = orders.candidates;
     loop {
         // SAFETY: the list ends with a null, where the loop stops.
         let candidate = unsafe { next.read() };
         if candidate.is_null() {
-            break;
+            return best.1;
         }
         next = next.wrapping_add(1);
-        // SAFETY: NUL-terminated path and NULL-terminated arrays of the parent's.
-        unsafe { libc::syscall(libc::SYS_execve, candidate, orders.argv, orders.envp) };
-        last = errno();
-        match last {
-            libc::EACCES => refused = true,
-            libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {}
-            _ => return last,
+        let errno = exec_one(candidate, orders, &mut waits);
+        match telling(errno) {
+            Some(rank) if rank >= best.0 => best = (rank, errno),
+            Some(_) => {}
+            None => return errno,
         }
     }
-    if refused { libc::EACCES } else { last }
+}
+
+/// How much it tells that this candidate was none; `None` ends the search.
+pub(super) fn telling(errno: c_int) -> Option<u8> {
+    match errno {
+        // The directory is none.
+        libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP => Some(0),
+        libc::ENOENT => Some(1),
+        // It may be there, where nobody can look.
+        libc::ENODEV
+        | libc::ESTALE
+        | libc::ETIMEDOUT
+        | libc::ENOTCONN
+        | libc::EIO
+        | libc::EHOSTDOWN => Some(2),
+        libc::EACCES => Some(3),
+        _ => None,
+    }
+}
+
+/// So often, all candidates together, a file that is being written is tried again: for 32 ms.
+pub(super) const MOST_WAITS: u32 = 7;
+pub(super) const FIRST_WAIT: c_long = 250_000;
+
+/// Execs; returns the errno. A program that was just written may be busy for a moment only: a child
+/// that is between its clone and exec at the same time has a copy of the writer's descriptor.
+fn exec_one(candidate: *const c_char, orders: &Orders<'_>, waits: &mut u32) -> c_int {
+    loop {
+        // SAFETY: NUL-terminated path and NULL-terminated arrays of the parent's.
+        unsafe { libc::syscall(libc::SYS_execve, candidate, orders.argv, orders.envp) };
+        let errno = errno();
+        if errno != libc::ETXTBSY || *waits == MOST_WAITS {
+            return errno;
+        }
+        let wait: [c_long; 2] = [0, FIRST_WAIT.wrapping_shl(*waits)];
+        // SAFETY: reads a timespec of two words.
+        unsafe {
+            libc::syscall(
+                libc::SYS_nanosleep,
+                wait.as_ptr(),
+                std::ptr::null::<c_void>(),
+            )
+        };
+        *waits = waits.wrapping_add(1);
+    }
 }
 
 pub(super) fn errno() -> c_int {

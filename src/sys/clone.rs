@@ -2,30 +2,25 @@
 //!
 //! The parent's page tables are not copied, so a spawn costs the same whatever the parent's size.
 //! The calling thread is suspended until the child's exec or exit; [`super::child`] says what may
-//! run in between.
+//! run in between. A child that changes its ids is cloned without CLONE_VM: it has a copy of the
+//! memory, which the kernel closes to everybody but privileged processes.
 
 use std::ffi::c_void;
 use std::io::{self, Error};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use nix::libc;
 
-use super::child::{CANCELLED, Failed, KERNEL_SIGSET_BYTES, Orders, Report, child_main};
-use super::dumpable;
+use super::child::{KERNEL_SIGSET_BYTES, Orders, child_main};
+use super::handshake::{Failed, Handshake};
 use super::step::Steps;
 use super::strings::Strings;
+use super::ticket::Target;
+pub(crate) use super::ticket::{Born, Ticket};
+use super::trampoline::{Course, Trampoline};
 use super::{cvt, signal, wait};
-
-/// A child that has exec'd (or was killed while it did).
-#[derive(Debug, Clone)]
-pub(crate) struct Born {
-    pub(crate) pid: libc::pid_t,
-    /// `None` where the kernel or a sandbox refuses pidfds.
-    pub(crate) pidfd: Option<Arc<OwnedFd>>,
-}
 
 /// Why there is no child.
 #[derive(Debug)]
@@ -43,99 +38,27 @@ pub(crate) struct Image<'a> {
     pub(crate) argv: &'a Strings,
     pub(crate) envp: &'a Strings,
     pub(crate) steps: Steps,
-    /// Whether a step changes the ids.
+    /// Whether a step changes the ids: the child must not share the parent's memory then.
     pub(crate) changes_ids: bool,
+    /// Does that, if the child cannot be forked cheaply: from which step on, and its file's number in
+    /// the child.
+    pub(crate) trampoline: Option<(&'a mut Trampoline, usize, RawFd)>,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
     /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
     /// this number. See [`super::slots`].
+    /// Whether the child ignores what the parent does.
+    pub(crate) keep_ignored: bool,
     pub(crate) unshare_from: Option<RawFd>,
 }
 
-/// One spawn, seen by whoever wants it and by the thread that does it: wanted, committed, or
-/// cancelled, and while the clone runs, whom to kill.
-#[derive(Debug, Default)]
-pub(crate) struct Ticket {
-    state: AtomicU8,
-    target: Mutex<Option<Target>>,
-}
-
-/// Whom a cancel kills.
-#[derive(Debug)]
-enum Target {
-    /// The clone runs.
-    InFlight(Arc<InFlight>),
-    /// It came back; the child is not reaped before [`Ticket::forget`].
-    Born(Born),
-}
-
-/// The kernel stores the child's pidfd (or pid) here before the child runs.
-#[derive(Debug)]
-struct InFlight {
-    id: AtomicI32,
-    by_pidfd: bool,
-}
-
-const WANTED: u8 = 0;
-const COMMITTED: u8 = 1;
-
-impl Ticket {
-    /// Decides for the child to live. False if it was cancelled before.
-    pub(crate) fn commit(&self) -> bool {
-        let decided =
-            self.state
-                .compare_exchange(WANTED, COMMITTED, Ordering::SeqCst, Ordering::SeqCst);
-        if decided.is_ok() {
-            self.forget();
-        }
-        decided.is_ok()
-    }
-
-    /// The child is about to be reaped: nobody signals it through the ticket any more.
-    pub(crate) fn forget(&self) {
-        let target = self.lock().take();
-        drop(target);
-    }
-
-    /// Decides against the child, unless it is committed, and kills it if it is there already: by
-    /// the time that anybody else gets to it, this process may have ended.
-    pub(crate) fn cancel(&self) {
-        let decided =
-            self.state
-                .compare_exchange(WANTED, CANCELLED, Ordering::SeqCst, Ordering::SeqCst);
-        if decided.is_err() {
-            return;
-        }
-        match &*self.lock() {
-            // A child whose id is not stored yet has not run yet: it will see the state itself.
-            Some(Target::InFlight(child)) => {
-                let id = child.id.load(Ordering::SeqCst);
-                if id >= 0 {
-                    let _ = signal::kill_unreaped(id, child.by_pidfd);
-                }
-            }
-            Some(Target::Born(Born { pid, pidfd })) => {
-                let pidfd = pidfd.as_ref().map(|fd| fd.as_fd());
-                let _ = signal::send(*pid, pidfd, libc::SIGKILL);
-            }
-            None => {}
-        }
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == CANCELLED
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Target>> {
-        self.target.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A stack for children, with a guard page below. One per spawner thread.
+/// A stack for children, with a guard page below, and what they tell. One per spawner thread; never
+/// used by two processes (after a fork of the host), which would hear each other's children.
 #[derive(Debug)]
 pub(crate) struct Stack {
     base: *mut c_void,
     length: usize,
+    handshake: Arc<Handshake>,
 }
 
 // SAFETY: plain memory; only its owner uses it.
@@ -148,6 +71,7 @@ impl Stack {
         // SAFETY: no memory involved.
         let page = cvt(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
         let length = Self::USABLE + page;
+        let handshake = Arc::new(Handshake::new()?);
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -162,7 +86,11 @@ impl Stack {
         if base == libc::MAP_FAILED {
             return Err(Error::last_os_error());
         }
-        let stack = Self { base, length };
+        let stack = Self {
+            base,
+            length,
+            handshake,
+        };
         // SAFETY: the lowest page of the mapping just made.
         cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
         Ok(stack)
@@ -187,44 +115,71 @@ impl Drop for Stack {
 /// Must run on a thread that lives as long as the process: a parent-death signal follows the
 /// thread that cloned.
 pub(crate) fn spawn(
-    image: &Image<'_>,
+    image: &mut Image<'_>,
     ticket: &Ticket,
     stack: &mut Stack,
 ) -> Result<Born, Stillborn> {
     let candidates = image.candidates.pointers();
     let argv = image.argv.pointers();
     let envp = image.envp.pointers();
-    let report = Report::default();
+    let handshake = Arc::clone(&stack.handshake);
+    let parent = if image.steps.compare_parent() {
+        std::process::id() as libc::pid_t
+    } else {
+        0
+    };
+    let mut steps = image.steps.as_slice();
+    let mut trampoline = None;
+    if let Some((program, from, file)) = &mut image.trampoline {
+        let course = Course {
+            steps: &image.steps,
+            from: *from,
+            candidates: image.candidates,
+            parent,
+            file: *file,
+        };
+        if program.prepare(&course) {
+            steps = steps.get(..*from).unwrap_or(steps);
+            trampoline = Some((&**program, *file));
+        } else {
+            return Err(Stillborn::Child {
+                failed: Failed::Trampoline,
+                errno: libc::E2BIG,
+            });
+        }
+    }
     let orders = Orders {
         candidates: candidates.as_ptr(),
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
-        steps: image.steps.as_slice(),
-        parent: if image.steps.compare_parent() {
-            std::process::id() as libc::pid_t
-        } else {
-            0
-        },
+        steps,
+        parent,
         kept: &image.kept,
+        keep_ignored: image.keep_ignored,
         unshare_from: image.unshare_from,
-        ticket: &ticket.state,
-        report: &report,
+        handshake: &handshake,
+        trampoline,
     };
-
-    let _dumpable = image.changes_ids.then(dumpable::Keep::new);
+    let copies_memory = image.changes_ids && trampoline.is_none();
+    let mut clone = |with_pidfd| {
+        ticket.take_off(&handshake, with_pidfd);
+        clone_child(&orders, copies_memory, ticket, stack, with_pidfd)
+    };
     let born = if cfg!(actix_process_force_no_pidfd) {
-        clone_child(&orders, ticket, stack, false)
+        clone(false)
     } else {
-        match clone_child(&orders, ticket, stack, true) {
+        match clone(true) {
             // EINVAL: the flag is unknown or combined otherwise; a sandbox answers what it likes.
             // What is truly short (memory, processes, descriptors) stays an error.
-            Err(refused) if is_refusal(&refused) => clone_child(&orders, ticket, stack, false),
+            Err(refused) if is_refusal(&refused) => clone(false),
             result => result,
         }
     }
     .map_err(Stillborn::Clone)?;
 
-    match report.failure() {
+    let failure = handshake.failure();
+    let landed = || trampoline.and_then(|(trampoline, _)| trampoline.landed(born.pid));
+    match failure.or_else(landed) {
         None => Ok(born),
         Some((failed, errno)) => {
             // It is exiting already, so this wait is short.
@@ -244,22 +199,17 @@ fn is_refusal(error: &Error) -> bool {
 
 fn clone_child(
     orders: &Orders<'_>,
+    copies_memory: bool,
     ticket: &Ticket,
     stack: &mut Stack,
     with_pidfd: bool,
 ) -> io::Result<Born> {
-    let in_flight = Arc::new(InFlight {
-        id: AtomicI32::new(-1),
-        by_pidfd: with_pidfd,
-    });
-    let id = in_flight.id.as_ptr();
-    *ticket.lock() = Some(Target::InFlight(Arc::clone(&in_flight)));
     let store_id = if with_pidfd {
         libc::CLONE_PIDFD
     } else {
         libc::CLONE_PARENT_SETTID
     };
-
+    let share_memory = if copies_memory { 0 } else { libc::CLONE_VM };
     let share_files = if orders.unshare_from.is_some() {
         libc::CLONE_FILES
     } else {
@@ -268,26 +218,26 @@ fn clone_child(
 
     let mask = block_all_signals();
     // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
-    // ours, large enough and not in use; `orders` and `id` (in `in_flight`) outlive the
-    // call, which returns only when the child has left our memory (CLONE_VFORK).
+    // ours, large enough and not in use; `orders` and the place for the id outlive the call, which
+    // returns only when the child has left our memory, or its copy of it (CLONE_VFORK).
     let pid = unsafe {
         libc::clone(
             child_main,
             stack.top(),
-            libc::CLONE_VM | libc::CLONE_VFORK | share_files | store_id | libc::SIGCHLD,
+            share_memory | libc::CLONE_VFORK | share_files | store_id | libc::SIGCHLD,
             ptr::from_ref(orders).cast_mut().cast::<c_void>(),
-            id,
+            orders.handshake.id_place(),
         )
     };
     let result = cvt(pid.into());
     restore_signals(mask);
 
-    // In one step under the lock: whoever cancels finds the id or the child, never a gap.
-    let mut target = ticket.lock();
+    // In one step under the lock: whoever cancels finds the child running or back, never a gap.
+    let mut target = ticket.target();
     *target = None;
-    let stored = in_flight.id.load(Ordering::SeqCst);
     result?;
-    let pidfd = (with_pidfd && stored >= 0).then(|| {
+    let stored = orders.handshake.id().filter(|_| with_pidfd);
+    let pidfd = stored.map(|stored| {
         // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(stored) };
         Arc::new(super::io::above_stdio(pidfd))

@@ -4,17 +4,20 @@
 //! `BorrowedFd`, failures as `io::Error`. What a child runs between clone and exec is in
 //! [`child`], how it is cloned in [`clone`], which descriptors it gets in [`fdplan`].
 
+pub(crate) mod caps;
 pub(crate) mod child;
 pub(crate) mod clone;
 mod close_others;
-mod dumpable;
 pub(crate) mod fdplan;
+pub(crate) mod handshake;
 pub(crate) mod io;
 mod pidfd_info;
 pub(crate) mod signal;
 pub(crate) mod slots;
 pub(crate) mod step;
 pub(crate) mod strings;
+pub(crate) mod ticket;
+pub(crate) mod trampoline;
 pub(crate) mod tty;
 pub(crate) mod wait;
 

@@ -71,6 +71,12 @@ pub(crate) fn wait_until_exited(pid: libc::pid_t) {
     let _ = waitid(libc::P_PID, pid, libc::WNOWAIT);
 }
 
+/// Whether the child has exited, reaped or not; leaves it as it is.
+pub(super) fn has_exited(pid: libc::pid_t) -> bool {
+    let options = libc::WNOWAIT | libc::WNOHANG;
+    !matches!(waitid(libc::P_PID, pid, options), Ok(None))
+}
+
 /// Blocks until the child has exited, reaps it and forgets its status.
 pub(super) fn wait_and_forget(pid: libc::pid_t) {
     // ECHILD: somebody else has reaped it, and the pid may be another child's by now.

@@ -1,6 +1,7 @@
 //! A program whose exec hangs: another process holds a write lease on its file.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -21,6 +22,8 @@ pub struct Hung {
 impl Hung {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        // Any user may try.
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let program = dir.path().join("hung");
         copy_of_this_program(&program);
         // Not from the copy: one's own text cannot be leased.
@@ -61,6 +64,15 @@ impl Hung {
             || format!("{:?}", self.children()),
         )
         .await
+    }
+
+    /// Waits until there is a child besides `others`; gives its pid.
+    pub async fn until_child_beside(&self, others: &[u32]) -> i32 {
+        let found = || {
+            let mut pids = self.children().into_iter();
+            pids.find(|pid| !others.contains(&pid.unsigned_abs()))
+        };
+        eventually("a child", found, || format!("{:?}", self.children())).await
     }
 
     /// Lets the execs go on.

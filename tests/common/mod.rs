@@ -7,6 +7,7 @@ pub mod census;
 pub mod cgroups;
 pub mod example;
 pub mod files;
+pub mod fuse;
 pub mod helper;
 pub mod hoarder;
 pub mod host;

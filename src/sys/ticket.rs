@@ -1,0 +1,164 @@
+//! One spawn, seen by whoever wants it and by the thread that does it: wanted, committed, or
+//! cancelled, and while the clone runs, whom to kill.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use nix::libc;
+
+use super::handshake::Handshake;
+use super::signal;
+use crate::sync::lock;
+
+/// A child that has exec'd (or was killed while it did).
+#[derive(Debug, Clone)]
+pub(crate) struct Born {
+    pub(crate) pid: libc::pid_t,
+    /// `None` where the kernel or a sandbox refuses pidfds.
+    pub(crate) pidfd: Option<Arc<OwnedFd>>,
+}
+
+/// Wanted until it is committed or cancelled, whichever comes first.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket {
+    state: AtomicU8,
+    target: Mutex<Option<Target>>,
+}
+
+/// Whom a cancel kills.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// The clone runs.
+    InFlight {
+        handshake: Arc<Handshake>,
+        by_pidfd: bool,
+    },
+    /// It came back; the child is not reaped before [`Ticket::forget`].
+    Born(Born),
+}
+
+const WANTED: u8 = 0;
+const COMMITTED: u8 = 1;
+const CANCELLED: u8 = 2;
+
+impl Ticket {
+    /// Decides for the child to live. False if it was cancelled before.
+    pub(crate) fn commit(&self) -> bool {
+        let decided = self.decide(COMMITTED);
+        if decided {
+            self.forget();
+        }
+        decided
+    }
+
+    /// The child is about to be reaped: nobody signals it through the ticket any more.
+    pub(crate) fn forget(&self) {
+        let target = self.target().take();
+        drop(target);
+    }
+
+    /// Decides against the child, unless it is committed, and kills it if it is there already: by
+    /// the time that anybody else gets to it, this process may have ended.
+    pub(crate) fn cancel(&self) {
+        if !self.decide(CANCELLED) {
+            return;
+        }
+        match &*self.target() {
+            Some(Target::InFlight {
+                handshake,
+                by_pidfd,
+            }) => {
+                if let Some(id) = handshake.cancel() {
+                    let _ = signal::kill_unreaped(id, *by_pidfd);
+                }
+            }
+            Some(Target::Born(Born { pid, pidfd })) => {
+                let pidfd = pidfd.as_ref().map(|fd| fd.as_fd());
+                let _ = signal::send(*pid, pidfd, libc::SIGKILL);
+            }
+            None => {}
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CANCELLED
+    }
+
+    /// A clone is about to be made, which uses `handshake`.
+    pub(super) fn take_off(&self, handshake: &Arc<Handshake>, by_pidfd: bool) {
+        handshake.clear();
+        *self.target() = Some(Target::InFlight {
+            handshake: Arc::clone(handshake),
+            by_pidfd,
+        });
+        // Who cancelled before has found nobody to tell.
+        if self.is_cancelled() {
+            let _ = handshake.cancel();
+        }
+    }
+
+    /// Whom a cancel finds, to be replaced in one step: there is always either the one or the other.
+    pub(super) fn target(&self) -> MutexGuard<'_, Option<Target>> {
+        lock(&self.target)
+    }
+
+    fn decide(&self, state: u8) -> bool {
+        let decided =
+            self.state
+                .compare_exchange(WANTED, state, Ordering::SeqCst, Ordering::SeqCst);
+        decided.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command};
+
+    /// A process of somebody else's whose number the kernel has stored for our clone.
+    fn stranger_with(handshake: &Handshake) -> Child {
+        let stranger = Command::new("sleep").arg("60").spawn().unwrap();
+        // SAFETY: the place is in the handshake's page; no clone runs.
+        unsafe { handshake.id_place().write(stranger.id() as i32) };
+        stranger
+    }
+
+    /// Whether it has got a SIGKILL; else it gets a SIGTERM, which comes too late then.
+    fn is_killed(mut child: Child) -> bool {
+        // SAFETY: integers; the child is not reaped yet.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        child.wait().unwrap().signal() == Some(libc::SIGKILL)
+    }
+
+    #[test]
+    fn a_cancel_before_the_child_runs_signals_nobody_and_stops_the_child() {
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        ticket.take_off(&handshake, false);
+        // The clone will fail after this, and the number be a stranger's.
+        let stranger = stranger_with(&handshake);
+        ticket.cancel();
+        assert!(!is_killed(stranger));
+        assert!(!handshake.begin());
+    }
+
+    #[test]
+    fn a_cancel_of_a_child_that_runs_kills_it() {
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        ticket.take_off(&handshake, false);
+        let child = stranger_with(&handshake);
+        assert!(handshake.begin());
+        ticket.cancel();
+        assert!(is_killed(child));
+    }
+
+    #[test]
+    fn a_cancel_before_the_clone_stops_the_child() {
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        ticket.cancel();
+        ticket.take_off(&handshake, true);
+        assert!(!handshake.begin());
+        assert!(!ticket.commit());
+    }
+}
