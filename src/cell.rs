@@ -47,11 +47,17 @@ impl Cell {
 
     /// The pid, while it is surely the child's.
     pub(crate) fn pid(&self) -> Option<libc::pid_t> {
+        if sys::copy::is_copy() {
+            return None;
+        }
         lock(&self.running).as_ref().map(|running| running.pid)
     }
 
     /// The pidfd, while there is one.
     pub(crate) fn pidfd(&self) -> Option<Arc<OwnedFd>> {
+        if sys::copy::is_copy() {
+            return None;
+        }
         lock(&self.running).as_ref()?.pidfd.clone()
     }
 
@@ -82,6 +88,10 @@ impl Cell {
         &self,
         act: impl FnOnce(&Running) -> Result<(), SignalError>,
     ) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            let whose = "it is a child of the process that this one was forked from";
+            return Err(SignalError::Io(io::Error::other(whose)));
+        }
         match &*lock(&self.running) {
             Some(running) => act(running),
             None => Err(SignalError::Exited),
@@ -90,6 +100,9 @@ impl Cell {
 
     /// Reaps the child if it is dead; never blocks.
     pub(crate) fn try_reap(&self) -> Reap {
+        if sys::copy::is_copy() {
+            return Reap::Before;
+        }
         let mut running = lock(&self.running);
         let Some(child) = &*running else {
             return Reap::Before;

@@ -18,6 +18,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::sync::lock;
+use crate::sys;
 
 /// A child that shall be reaped.
 pub(crate) trait Watched: Send + Sync {
@@ -130,6 +131,10 @@ static DOOR: Mutex<Door> = Mutex::new(Door {
 });
 
 fn post(order: Order) {
+    // The thread is the parent's, and its bell would ring there.
+    if sys::copy::is_copy() {
+        return;
+    }
     let mut door = lock(&DOOR);
     door.orders.push(order);
     if door.bell.is_none() {

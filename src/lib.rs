@@ -115,6 +115,13 @@
 //!   copied. A child that puts its own memory into the pipe (`vmsplice`) must not reuse it because
 //!   the pipe has room again. A [`window`](Command::window) below 1 MiB leaves that pipe as it is.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
+//! - A child has the directory, umask, ids, scheduling, namespaces and confinement of the thread that
+//!   asked for it. A thread under `no_new_privs` makes a thread for each spawn, and one with a
+//!   descriptor table of its own spawns nothing.
+//! - After a `fork()` the copy spawns nothing, if its parent had spawned before; it reaches none of
+//!   the parent's children. A daemon forks first.
+//! - As PID 1 of a container the host gets the orphans of others to reap. They are not ours, and
+//!   stay zombies: run it under an init (`docker run --init`, `tini`).
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
 //! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away their
@@ -206,6 +213,7 @@ pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
 pub use sink::{Encoded, FdSink};
+pub use spawner::set_max_spawner_threads;
 pub use spec::OnOrphaned;
 pub use status::{ExitStatus, Rusage};
 pub use stream::{Decoded, FdStream};

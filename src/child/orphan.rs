@@ -10,6 +10,7 @@ use crate::janitor;
 use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::spec::OnOrphaned;
+use crate::sys;
 
 impl Child {
     /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then.
@@ -50,6 +51,9 @@ impl Child {
     /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
     /// the pipes.
     pub(crate) fn orphan(self: &Arc<Self>, why: &str) {
+        if sys::copy::is_copy() {
+            return;
+        }
         if self.outcome.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
             return;
         }

@@ -14,21 +14,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
 use crate::child::Child;
 use crate::event::CloseReason;
 use crate::lifecycle::Input;
 use crate::sys;
+use crate::sys::io::Registered;
 
 /// The parent's end of a descriptor, registered with the arbiter's runtime.
 #[derive(Debug)]
 pub(crate) enum End {
-    Pipe(AsyncFd<OwnedFd>),
+    Pipe(Registered<OwnedFd>),
     /// A terminal's master: the reader and the writer share it, and the child's record keeps it
     /// until the child is reaped.
-    Terminal(Arc<AsyncFd<OwnedFd>>),
+    Terminal(Arc<Registered<OwnedFd>>),
 }
 
 impl End {
@@ -64,9 +64,9 @@ impl End {
 }
 
 impl Deref for End {
-    type Target = AsyncFd<OwnedFd>;
+    type Target = Registered<OwnedFd>;
 
-    fn deref(&self) -> &AsyncFd<OwnedFd> {
+    fn deref(&self) -> &Registered<OwnedFd> {
         match self {
             Self::Pipe(end) => end,
             Self::Terminal(end) => end,

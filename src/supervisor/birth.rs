@@ -29,9 +29,10 @@ use crate::prepare::{ParentEnd, ParentEnds, Prepared};
 use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
 use crate::signal::Signal;
+use crate::spawner::Desk;
 use crate::spec::Spec;
 use crate::sys;
-use crate::sys::clone::{Born, Stack, Ticket};
+use crate::sys::clone::{Born, Ticket};
 
 /// A spawn on its way to a spawner thread.
 pub(super) struct Birth {
@@ -47,8 +48,8 @@ pub(super) struct Birth {
 }
 
 impl Birth {
-    /// Runs on a spawner thread; may block. Without a thread there is no stack.
-    pub(super) fn run(self, stack: io::Result<&mut Stack>) {
+    /// Runs on a spawner thread; may block. Without a thread there is no desk.
+    pub(super) fn run(self, desk: io::Result<Desk<'_>>) {
         let Self {
             id,
             spec,
@@ -60,12 +61,15 @@ impl Birth {
             entry,
             reply,
         } = self;
-        let result = stack
+        let mut tie = None;
+        let result = desk
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
-            .and_then(|stack| {
+            .and_then(|Desk { stack, ties }| {
                 if ticket.is_cancelled() {
                     return Err(cancelled(&reply.program));
                 }
+                // The signal follows the thread that clones.
+                tie = spec.parent_death_signal.map(|_| ties.tie());
                 Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
             });
         let (born, ends) = match result {
@@ -90,6 +94,7 @@ impl Birth {
         };
         let piped = ends.purposes().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
+        child.keep_thread(tie);
         let mut newborn = Newborn::new(child, born, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::default;
 use super::table::Table;
+use crate::sys;
 
 #[derive(Debug)]
 pub(super) struct Sentinel {
@@ -41,9 +42,13 @@ impl Sentinel {
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         self.table.lose("its System is gone");
+        // Its address holds what is left of a runtime, with two descriptors.
+        default::forget(self.system, &self.table);
         if !self.relieved {
-            default::forget(self.system);
             self.table.stop_arbiter();
         }
     }

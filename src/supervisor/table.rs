@@ -13,6 +13,7 @@ use super::ProcessSupervisor;
 use crate::child::Child;
 use crate::id::ProcessId;
 use crate::sync::lock;
+use crate::sys;
 use crate::sys::clone::Ticket;
 
 /// A child as [`List`](super::List) shows it.
@@ -135,6 +136,9 @@ impl Table {
 
     /// Refuses spawns from now on, kills those in flight, terminates the children.
     pub(super) fn shut_down(&self, grace: Duration) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let (tickets, children) = self.close(Phase::ShuttingDown);
         for ticket in tickets {
             ticket.cancel();
@@ -147,6 +151,9 @@ impl Table {
     /// The supervisor, or its System, is gone: every child follows its policy. Synchronous, from
     /// any thread, any number of times.
     pub(super) fn lose(&self, why: &str) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let (tickets, children) = self.close(Phase::Lost);
         for ticket in tickets {
             ticket.cancel();
@@ -155,6 +162,11 @@ impl Table {
             child.orphan(why);
         }
         self.settle(lock(&self.inner));
+    }
+
+    /// Whether its supervisor, or its System, is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        lock(&self.inner).phase == Phase::Lost
     }
 
     /// The System is gone, and with it whoever would stop the supervisor's own arbiter.
@@ -253,6 +265,9 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let mut inner = lock(&self.table.inner);
         inner.in_flight.remove(&self.id);
         self.table.settle(inner);

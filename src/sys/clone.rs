@@ -17,7 +17,7 @@ use super::child::{CANCELLED, Failed, KERNEL_SIGSET_BYTES, Orders, Report, child
 use super::dumpable;
 use super::step::Steps;
 use super::strings::Strings;
-use super::{cvt, signal, wait};
+use super::{copy, cvt, signal, wait};
 
 /// A child that has exec'd (or was killed while it did).
 #[derive(Debug, Clone)]
@@ -93,6 +93,9 @@ impl Ticket {
 
     /// The child is about to be reaped: nobody signals it through the ticket any more.
     pub(crate) fn forget(&self) {
+        if copy::is_copy() {
+            return;
+        }
         let target = self.lock().take();
         drop(target);
     }
@@ -100,6 +103,9 @@ impl Ticket {
     /// Decides against the child, unless it is committed, and kills it if it is there already: by
     /// the time that anybody else gets to it, this process may have ended.
     pub(crate) fn cancel(&self) {
+        if copy::is_copy() {
+            return;
+        }
         let decided =
             self.state
                 .compare_exchange(WANTED, CANCELLED, Ordering::SeqCst, Ordering::SeqCst);

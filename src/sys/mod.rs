@@ -7,6 +7,7 @@
 pub(crate) mod child;
 pub(crate) mod clone;
 mod close_others;
+pub(crate) mod copy;
 mod dumpable;
 pub(crate) mod fdplan;
 pub(crate) mod io;
@@ -14,6 +15,7 @@ pub(crate) mod signal;
 pub(crate) mod slots;
 pub(crate) mod step;
 pub(crate) mod strings;
+pub(crate) mod thread_state;
 pub(crate) mod tty;
 pub(crate) mod wait;
 
