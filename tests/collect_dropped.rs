@@ -187,7 +187,7 @@ fn spawns_and_helpers_are_pending_for_ever_after_their_results() {
         let mut helped = helper(["say", "hi"]).output().into_future();
         assert_eq!((&mut helped).await.unwrap().stdout, b"hi\n");
         assert!((&mut helped).now_or_never().is_none());
-        let mut refused = actix_process::Command::new("").output().into_future();
+        let mut refused = Command::new("").output().into_future();
         assert!((&mut refused).await.is_err());
         assert!((&mut refused).now_or_never().is_none());
         let mut spawned = helper(["say", "hi"]).spawn(actix_process::NoProtocol);
