@@ -25,7 +25,7 @@ impl Sentinel {
     /// System is gone already: the table is closed then.
     pub(super) fn post(system: &System, table: Arc<Table>) -> Option<oneshot::Sender<()>> {
         let sentinel = Self {
-            table,
+            table: Arc::clone(&table),
             system: system.id(),
             relieved: false,
         };
@@ -36,7 +36,12 @@ impl Sentinel {
             let _ = relieved.await;
             sentinel.relieved = true;
         });
-        posted.then_some(relieve)
+        // What is sent while the arbiter closes may stay unseen in its queue.
+        let watches = posted && system.arbiter().alive();
+        if !watches {
+            table.lose("its System is gone");
+        }
+        watches.then_some(relieve)
     }
 }
 
