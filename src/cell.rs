@@ -14,6 +14,7 @@ use crate::members::Group;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
+use crate::sys;
 use crate::tree::{Death, Extent, Leader, Remains};
 
 /// A child until it is reaped, and what it leaves until that is gone.
@@ -51,6 +52,9 @@ impl Cell {
 
     /// The pid, while it is surely the child's.
     pub(crate) fn pid(&self) -> Option<libc::pid_t> {
+        if sys::copy::is_copy() {
+            return None;
+        }
         match &*lock(&self.state) {
             State::Running(leader) => Some(leader.pid),
             _ => None,
@@ -59,6 +63,9 @@ impl Cell {
 
     /// The pidfd, until the child has exited.
     pub(crate) fn pidfd(&self) -> Option<Arc<OwnedFd>> {
+        if sys::copy::is_copy() {
+            return None;
+        }
         match &*lock(&self.state) {
             State::Running(leader) => leader.pidfd.clone(),
             _ => None,
@@ -67,6 +74,9 @@ impl Cell {
 
     /// Signals the child.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
         match &*lock(&self.state) {
             State::Running(leader) => leader.signal(signal),
             _ => Err(SignalError::Exited),
@@ -91,6 +101,9 @@ impl Cell {
         signal: Signal,
         to: impl FnOnce(&Leader, Signal) -> Result<(), SignalError>,
     ) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
         let mut state = lock(&self.state);
         match &*state {
             State::Running(leader) => to(leader, signal),
@@ -107,6 +120,9 @@ impl Cell {
 
     /// The group of a child that has not exited.
     pub(crate) fn group(&self) -> Option<Group> {
+        if sys::copy::is_copy() {
+            return None;
+        }
         match &*lock(&self.state) {
             State::Running(leader) => Some(leader.group()),
             _ => None,
@@ -115,6 +131,9 @@ impl Cell {
 
     /// The group that the child has left behind, if anybody may still be in it.
     pub(crate) fn group_left(&self) -> Option<Group> {
+        if sys::copy::is_copy() {
+            return None;
+        }
         let mut state = lock(&self.state);
         let State::Left(remains) = &*state else {
             return None;
@@ -128,6 +147,9 @@ impl Cell {
 
     /// Whether there is a group for [`signal_group`](Self::signal_group).
     pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
         match &*lock(&self.state) {
             State::Running(leader) => leader.look_for_group(),
             State::Left(_) => Ok(()),
@@ -154,6 +176,9 @@ impl Cell {
 
     /// Reaps the child if it is dead; never blocks.
     pub(crate) fn try_reap(&self) -> Reap {
+        if sys::copy::is_copy() {
+            return Reap::Before;
+        }
         let mut state = lock(&self.state);
         let State::Running(child) = &*state else {
             return Reap::Before;
@@ -171,4 +196,10 @@ impl Cell {
             }
         }
     }
+}
+
+/// In a copy of the process, by fork.
+fn of_another() -> SignalError {
+    let whose = "it is a child of the process that this one was forked from";
+    SignalError::Io(std::io::Error::other(whose))
 }

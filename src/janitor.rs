@@ -19,6 +19,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::sync::lock;
+use crate::sys;
 
 /// A process whose death is waited for.
 pub(crate) trait Watched: Send + Sync {
@@ -169,6 +170,10 @@ fn start_at(door: &mut Door) -> io::Result<()> {
 }
 
 fn post(order: Order) {
+    // The thread is the parent's, and its bell would ring there.
+    if sys::copy::is_copy() {
+        return;
+    }
     let mut door = lock(&DOOR);
     door.orders.push(order);
     ring(door);

@@ -133,6 +133,13 @@
 //! - A child that makes its output a packet pipe (`O_DIRECT`) does so before it writes: of packets that
 //!   wait behind other bytes the kernel gives a reader only as much as it has room for.
 //! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
+//! - A child has the directory, umask, ids, scheduling, namespaces and confinement of the thread that
+//!   asked for it. A thread under `no_new_privs` makes a thread for each spawn, and one with a
+//!   descriptor table of its own spawns nothing.
+//! - After a `fork()` the copy spawns nothing, if its parent had spawned before; it reaches none of
+//!   the parent's children. A daemon forks first.
+//! - As PID 1 of a container the host gets the orphans of others to reap. They are not ours, and
+//!   stay zombies: run it under an init (`docker run --init`, `tini`).
 //! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
 //!   `"unshare"`, `"taskset"`, with the program as its argument.
 //! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away what
@@ -243,6 +250,7 @@ pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use pty::{Pty, PtySize};
 pub use signal::{IgnoredSignals, ParseSignalError, Signal};
 pub use sink::{Encoded, FdSink};
+pub use spawner::set_max_spawner_threads;
 pub use spec::{OnLeftovers, OnOrphaned};
 pub use status::{ExitStatus, Rusage};
 pub use stop::{Stopped, Unkillable};

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
-use tokio::io::unix::AsyncFd;
 
 use crate::backlog::{Backlog, ProducerKind, SinkId, Tell};
 use crate::error::{ProducerError, ResizeError, WriteError};
 use crate::feed::Feed;
 use crate::sync::lock;
 use crate::sys;
+use crate::sys::io::Registered;
 use crate::winsize::PtySize;
 
 /// What the actor of a descriptor is told. No `Debug`: it carries what is written.
@@ -76,7 +76,7 @@ pub(crate) struct Port {
     /// One half of a terminal, which cannot be closed without the other.
     terminal: bool,
     /// Its master, for as long as somebody has it open.
-    master: Weak<AsyncFd<OwnedFd>>,
+    master: Weak<Registered<OwnedFd>>,
     /// Shut while the descriptor is paused, and for good when it is to be closed: stops a reader at
     /// once, on whatever thread it is in the middle of its reads. A command waits until it looks into
     /// its mailbox.
@@ -125,7 +125,7 @@ impl Port {
     }
 
     /// With the terminal's master.
-    pub(crate) fn of_master(mut self, master: Weak<AsyncFd<OwnedFd>>) -> Self {
+    pub(crate) fn of_master(mut self, master: Weak<Registered<OwnedFd>>) -> Self {
         self.master = master;
         self
     }

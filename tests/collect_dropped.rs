@@ -14,6 +14,7 @@ use common::census::{Census, children, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::{DEADLINE, eventually, run, start_all_threads};
+use futures::FutureExt;
 use futures::future::{Either, select};
 use nix::sys::signal::{SIGKILL, kill};
 use nix::unistd::Pid;
@@ -177,5 +178,21 @@ fn a_stopped_arbiter_is_told() {
         };
         let (result, ()) = futures::future::join(collecting, stopping).await;
         assert!(matches!(result, Err(CollectError::Gone)), "{result:?}");
+    });
+}
+
+#[test]
+fn spawns_and_helpers_are_pending_for_ever_after_their_results() {
+    run(async {
+        let mut helped = helper(["say", "hi"]).output().into_future();
+        assert_eq!((&mut helped).await.unwrap().stdout, b"hi\n");
+        assert!((&mut helped).now_or_never().is_none());
+        let mut refused = Command::new("").output().into_future();
+        assert!((&mut refused).await.is_err());
+        assert!((&mut refused).now_or_never().is_none());
+        let mut spawned = helper(["say", "hi"]).spawn(actix_process::NoProtocol);
+        let process = (&mut spawned).await.unwrap();
+        assert!((&mut spawned).now_or_never().is_none());
+        assert!(process.ended().await.unwrap().success());
     });
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use actix::System;
 use actix_process::{Command, NoProtocol};
-use common::census::children;
+use common::census::{Census, children, threads};
 use common::isolated::isolated;
-use common::{DEADLINE, in_time};
+use common::{DEADLINE, eventually, in_time, start_all_threads};
 use futures::FutureExt;
 use futures::future::join_all;
 
@@ -57,6 +57,79 @@ fn a_runtime_of_several_threads_adopts_hundreds_of_children_at_once() {
                     in_time(process.ended()).await.unwrap();
                 }
             });
+        },
+    );
+}
+
+/// Waits until the process has no more descriptors than at `before`.
+fn assert_restored(before: &Census) {
+    // On a runtime that has a timer only, and so no descriptor.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().build().unwrap();
+    runtime.block_on(eventually(
+        "the descriptors to be as before",
+        || (Census::take().fds == before.fds).then_some(()),
+        || format!("{:#?}, before {before:#?}", Census::take()),
+    ));
+}
+
+/// What the process keeps for good is there, the janitor's as well, and nothing of a System.
+fn quiet() -> Census {
+    System::new().block_on(start_all_threads());
+    let begun = Instant::now();
+    loop {
+        // A thread closes what it has before it is gone.
+        if !threads().iter().any(|name| name.contains("actix-rt")) {
+            return Census::take();
+        }
+        assert!(begun.elapsed() < DEADLINE, "{:?}", threads());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_system_that_is_gone_leaves_no_descriptor() {
+    isolated("a_system_that_is_gone_leaves_no_descriptor", || {
+        let before = quiet();
+        for stop in [true, false].into_iter().cycle().take(20) {
+            let system = System::new();
+            system.block_on(async {
+                spawn_one().await;
+                if stop {
+                    System::current().stop();
+                }
+            });
+            if stop {
+                system.run().unwrap();
+            } else {
+                drop(system);
+            }
+            assert_restored(&before);
+        }
+    });
+}
+
+#[test]
+fn a_system_that_ends_amid_its_first_spawn_leaves_no_descriptor() {
+    isolated(
+        "a_system_that_ends_amid_its_first_spawn_leaves_no_descriptor",
+        || {
+            let before = quiet();
+            for round in 0..200 {
+                let system = System::new();
+                let arbiter = system.block_on(async { actix::Arbiter::new() });
+                let (tell, told) = std::sync::mpsc::channel();
+                arbiter.spawn(async move {
+                    tell.send(()).unwrap();
+                    let _ = Command::new("true").spawn(NoProtocol).await;
+                });
+                told.recv().unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(round % 20 * 20));
+                arbiter.stop();
+                drop(system);
+                arbiter.join().unwrap();
+                assert_restored(&before);
+            }
         },
     );
 }

@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::io::unix::AsyncFd;
 
 use crate::cell::{Cell, Reap};
 use crate::clock::DrainClock;
@@ -30,10 +29,12 @@ use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
 use crate::port::{FdCommand, Port};
 use crate::recorder::Recorder;
+use crate::spawner::Tie;
 use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
+use crate::sys::io::Registered;
 use crate::text::Escaped;
 
 use escalation::Escalation;
@@ -68,7 +69,9 @@ pub(crate) struct Child {
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
-    terminal: Mutex<Option<Arc<AsyncFd<OwnedFd>>>>,
+    terminal: Mutex<Option<Arc<Registered<OwnedFd>>>>,
+    /// Keeps the thread whose end would kill the child, until it is reaped.
+    tie: Mutex<Option<Tie>>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
     orphaned: AtomicBool,
@@ -128,6 +131,7 @@ impl Child {
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
+            tie: Mutex::default(),
             containment: origin.containment,
             on_orphaned: origin.on_orphaned,
             orphaned: AtomicBool::new(false),
@@ -162,8 +166,13 @@ impl Child {
     }
 
     /// Keeps a terminal's master open until the child is reaped or this side hangs up.
-    pub(crate) fn keep_terminal(&self, master: Arc<AsyncFd<OwnedFd>>) {
+    pub(crate) fn keep_terminal(&self, master: Arc<Registered<OwnedFd>>) {
         *lock(&self.terminal) = Some(master);
+    }
+
+    /// Keeps the thread that cloned the child until it is reaped.
+    pub(crate) fn keep_thread(&self, tie: Option<Tie>) {
+        *lock(&self.tie) = tie;
     }
 
     fn release_terminal(&self) {
@@ -197,12 +206,17 @@ impl Child {
 
     /// Takes in what happened and queues the events that follow.
     pub(crate) fn apply(self: &Arc<Self>, input: Input) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let mut protocol_is_gone = false;
         let mut done = None;
         let mut hook = None;
         // Whoever is told of the end finds it closed.
         if let Input::Reaped = input {
             self.release_terminal();
+            let tie = lock(&self.tie).take();
+            drop(tie);
         }
         // Producers are told before the protocol.
         if let Input::Closed(fd, reason) = input

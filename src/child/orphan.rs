@@ -12,6 +12,7 @@ use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::sync::lock;
+use crate::sys;
 use crate::tree::Extent;
 
 impl Child {
@@ -35,6 +36,9 @@ impl Child {
     /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
     /// the pipes.
     pub(crate) fn orphan(self: &Arc<Self>, why: &str) {
+        if sys::copy::is_copy() {
+            return;
+        }
         if self.outcome.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
             return;
         }

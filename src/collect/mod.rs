@@ -7,7 +7,7 @@ mod group;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -350,24 +350,33 @@ impl<T: 'static> IntoFuture for Collect<T> {
 
     fn into_future(self) -> Collecting<T> {
         Collecting {
-            future: Box::pin(
-                async move { (self.finish)(collect(self.command, self.recipe).await?) },
-            ),
+            future: Some(Box::pin(async move {
+                (self.finish)(collect(self.command, self.recipe).await?)
+            })),
         }
     }
 }
 
-/// The future of a [`Collect`]. Dropping it kills the child.
+/// The future of a [`Collect`]. Dropping it kills the child. Polled after its result it is pending
+/// for ever.
 #[must_use = "nothing runs unless it is awaited"]
 pub struct Collecting<T> {
-    future: Pin<Box<dyn Future<Output = Result<T, CollectError>> + Send>>,
+    /// Until it has given its result.
+    future: Option<Running<T>>,
 }
+
+type Running<T> = Pin<Box<dyn Future<Output = Result<T, CollectError>> + Send>>;
 
 impl<T> Future for Collecting<T> {
     type Output = Result<T, CollectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.future.as_mut().poll(cx)
+        let Some(future) = &mut self.future else {
+            return Poll::Pending;
+        };
+        let result = ready!(future.as_mut().poll(cx));
+        self.future = None;
+        Poll::Ready(result)
     }
 }
 

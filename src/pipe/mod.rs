@@ -16,13 +16,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
 use crate::child::Child;
 use crate::event::CloseReason;
 use crate::lifecycle::Input;
 use crate::sys;
+use crate::sys::io::Registered;
 
 /// No terminal holds more than this, so a cut that has read it has taken what was there. (The
 /// kernel's TTYB_DEFAULT_MEM_LIMIT is 640 KiB.)
@@ -31,10 +31,10 @@ const MOST_IN_TERMINAL: usize = 1024 * 1024;
 /// The parent's end of a descriptor, registered with the arbiter's runtime.
 #[derive(Debug)]
 pub(crate) enum End {
-    Pipe(AsyncFd<OwnedFd>),
+    Pipe(Registered<OwnedFd>),
     /// A terminal's master: the reader and the writer share it, and the child's record keeps it
     /// until the child is reaped.
-    Terminal(Arc<AsyncFd<OwnedFd>>),
+    Terminal(Arc<Registered<OwnedFd>>),
 }
 
 impl End {
@@ -43,7 +43,7 @@ impl End {
     }
 
     /// A terminal's master, without keeping it open.
-    pub(crate) fn master(&self) -> Weak<AsyncFd<OwnedFd>> {
+    pub(crate) fn master(&self) -> Weak<Registered<OwnedFd>> {
         match self {
             Self::Pipe(_) => Weak::new(),
             Self::Terminal(master) => Arc::downgrade(master),
@@ -87,9 +87,9 @@ impl End {
 }
 
 impl Deref for End {
-    type Target = AsyncFd<OwnedFd>;
+    type Target = Registered<OwnedFd>;
 
-    fn deref(&self) -> &AsyncFd<OwnedFd> {
+    fn deref(&self) -> &Registered<OwnedFd> {
         match self {
             Self::Pipe(end) => end,
             Self::Terminal(end) => end,

@@ -31,9 +31,10 @@ use crate::pipe::End;
 use crate::prepare::Prepared;
 use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
+use crate::spawner::Desk;
 use crate::spec::Spec;
 use crate::sys;
-use crate::sys::clone::{Born, Stack, Ticket};
+use crate::sys::clone::{Born, Ticket};
 use crate::tree::Leader;
 
 /// A spawn on its way to a spawner thread.
@@ -50,8 +51,8 @@ pub(super) struct Birth {
 }
 
 impl Birth {
-    /// Runs on a spawner thread; may block. Without a thread there is no stack.
-    pub(super) fn run(self, stack: io::Result<&mut Stack>) {
+    /// Runs on a spawner thread; may block. Without a thread there is no desk.
+    pub(super) fn run(self, desk: io::Result<Desk<'_>>) {
         let Self {
             id,
             spec,
@@ -63,9 +64,10 @@ impl Birth {
             entry,
             reply,
         } = self;
-        let result = stack
+        let mut tie = None;
+        let result = desk
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
-            .and_then(|stack| {
+            .and_then(|Desk { stack, ties }| {
                 // What may be wanted of it later, when it could not be had, must not be lost.
                 janitor::start().map_err(|error| {
                     SpawnError::new(SpawnStep::Register, "the janitor thread", error)
@@ -73,6 +75,8 @@ impl Birth {
                 if ticket.is_cancelled() {
                     return Err(cancelled(&reply.program));
                 }
+                // The signal follows the thread that clones.
+                tie = spec.parent_death_signal.map(|_| ties.tie());
                 Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
             });
         let (born, ends, cgroup) = match result {
@@ -101,12 +105,13 @@ impl Birth {
         let piped = ends.purposes().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
         let Born { pid, pidfd } = born;
-        log::debug!("process {} ({}) is pid {pid}", child.id, child.program);
+        log::debug!("{child} is born");
         child.cell.fill(Leader {
             pid,
             pidfd,
             cgroup: cgroup.map(Arc::new),
         });
+        child.keep_thread(tie);
         let mut newborn = Newborn::new(child, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);

@@ -11,7 +11,9 @@ use super::ProcessSupervisor;
 use super::sentinel::Sentinel;
 use super::table::Table;
 use crate::error::{SpawnError, SpawnStep};
+use crate::spawner;
 use crate::sync::lock;
+use crate::sys;
 
 /// One for each System that ever asked and is not gone.
 static DEFAULTS: LazyLock<Mutex<HashMap<usize, Default>>> = LazyLock::new(Mutex::default);
@@ -25,6 +27,12 @@ pub(super) struct Default {
 
 /// What is wanted of the System's own supervisor.
 pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError> {
+    if sys::copy::is_copy() {
+        return Err(SpawnError::register(
+            "the default supervisor",
+            spawner::COPY,
+        ));
+    }
     let system = System::try_current()
         .ok_or_else(|| SpawnError::register("the default supervisor", "there is no System"))?;
     if !system.arbiter().alive() {
@@ -40,6 +48,11 @@ pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError
         // Another thread was faster.
         arbiter.stop();
         return Ok(wanted(found));
+    }
+    if new.table.is_lost() {
+        // The sentinel has been here.
+        arbiter.stop();
+        return Err(has_stopped());
     }
     defaults.retain(|_, default| default.supervisor.connected());
     let found = wanted(&new);
@@ -78,8 +91,15 @@ fn has_stopped() -> SpawnError {
     SpawnError::register("the default supervisor", "the System has stopped")
 }
 
-/// The System is gone.
-pub(super) fn forget(system: usize) {
-    let supervisor = lock(&DEFAULTS).remove(&system);
-    drop(supervisor);
+/// The supervisor with this table is dead, or its System is gone.
+pub(super) fn forget(system: usize, table: &Arc<Table>) {
+    let mut defaults = lock(&DEFAULTS);
+    let is_it = |default: &Default| Arc::ptr_eq(&default.table, table);
+    let dead = if defaults.get(&system).is_some_and(is_it) {
+        defaults.remove(&system)
+    } else {
+        None
+    };
+    drop(defaults);
+    drop(dead);
 }

@@ -5,17 +5,16 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::io::unix::AsyncFd;
-
 use crate::child::Child;
 use crate::janitor;
 use crate::sync::lock;
+use crate::sys::io::Registered;
 
 /// How a child's death will be noticed.
 #[derive(Debug)]
 pub(super) enum DeathWatch {
     /// The pidfd becomes readable; it is registered with the asking arbiter's driver.
-    Pidfd(AsyncFd<Arc<OwnedFd>>),
+    Pidfd(Registered<Arc<OwnedFd>>),
     /// A thread waits in wait(2), once it is told to go.
     Thread(mpsc::Sender<()>),
 }
@@ -47,13 +46,13 @@ struct Reaping {
 struct Wait {
     /// Out while somebody looks at it, and for good when there is nothing more to wait for. It holds
     /// the [`Reaping`] as its waker until then.
-    pidfd: Option<AsyncFd<Arc<OwnedFd>>>,
+    pidfd: Option<Registered<Arc<OwnedFd>>>,
     /// Called while somebody looked.
     called: bool,
 }
 
 impl Reaping {
-    fn start(child: &Arc<Child>, pidfd: AsyncFd<Arc<OwnedFd>>) {
+    fn start(child: &Arc<Child>, pidfd: Registered<Arc<OwnedFd>>) {
         let reaping = Arc::new(Self {
             child: Arc::clone(child),
             wait: Mutex::new(Wait {

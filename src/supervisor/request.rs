@@ -15,8 +15,9 @@ use crate::handle::ProcessHandle;
 use crate::home::Home;
 use crate::id::ProcessId;
 use crate::protocol::{IntoProtocol, Protocol};
-use crate::spawner;
+use crate::spawner::{self, Place};
 use crate::spec::Spec;
+use crate::sys;
 use crate::sys::clone::Ticket;
 use crate::text::Escaped;
 
@@ -31,6 +32,8 @@ pub struct Spawn {
     spec: Arc<Spec>,
     protocol: Protocol,
     home: Option<Home>,
+    /// As the asking thread is; `None` for whoever submits.
+    place: Option<Place>,
     pub(super) ticket: Arc<Ticket>,
 }
 
@@ -41,14 +44,15 @@ impl Spawn {
     /// A spawn of `command` whose events go to `protocol`.
     #[must_use]
     pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
-        Self::of(&command, protocol)
+        Self::of(&command, protocol, Some(Place::for_this_thread()))
     }
 
-    pub(super) fn of(command: &Command, protocol: impl IntoProtocol) -> Self {
+    pub(super) fn of(command: &Command, protocol: impl IntoProtocol, place: Option<Place>) -> Self {
         Self {
             spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
             home: Home::current(),
+            place,
             ticket: Arc::default(),
         }
     }
@@ -65,18 +69,23 @@ impl Spawn {
             spec,
             protocol,
             home,
+            place,
             ticket,
         } = self;
         // By this spawn, whatever becomes of it.
         let moved = spec.take_moved();
         let program = spec.program_name();
         let reply = Reply::new(program, Arc::clone(&ticket), to);
+        if sys::copy::is_copy() {
+            return reply.refuse(spawner::COPY);
+        }
         let Some(home) = home.or_else(Home::current) else {
             return reply.refuse("there is no arbiter");
         };
         if !protocol.is_alive() {
             return reply.refuse("the protocol actor is gone");
         }
+        let place = place.unwrap_or_else(Place::for_this_thread);
         let id = ProcessId::next();
         let entry = match table.begin(id, &ticket, supervisor) {
             Ok(entry) => entry,
@@ -93,7 +102,7 @@ impl Spawn {
             entry,
             reply,
         };
-        spawner::submit(Box::new(move |stack| birth.run(stack)));
+        place.submit(Box::new(move |desk| birth.run(desk)));
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::default;
 use super::table::Table;
+use crate::sys;
 
 #[derive(Debug)]
 pub(super) struct Sentinel {
@@ -24,7 +25,7 @@ impl Sentinel {
     /// System is gone already: the table is closed then.
     pub(super) fn post(system: &System, table: Arc<Table>) -> Option<oneshot::Sender<()>> {
         let sentinel = Self {
-            table,
+            table: Arc::clone(&table),
             system: system.id(),
             relieved: false,
         };
@@ -35,15 +36,24 @@ impl Sentinel {
             let _ = relieved.await;
             sentinel.relieved = true;
         });
-        posted.then_some(relieve)
+        // What is sent while the arbiter closes may stay unseen in its queue.
+        let watches = posted && system.arbiter().alive();
+        if !watches {
+            table.lose("its System is gone");
+        }
+        watches.then_some(relieve)
     }
 }
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         self.table.lose("its System is gone");
+        // Its address holds what is left of a runtime, with two descriptors.
+        default::forget(self.system, &self.table);
         if !self.relieved {
-            default::forget(self.system);
             self.table.stop_arbiter();
         }
     }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use actix::System;
 use tokio::sync::oneshot;
 
 use super::{Spawn, default};
@@ -14,6 +15,7 @@ use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::protocol::IntoProtocol;
+use crate::spawner::Place;
 use crate::sys::clone::Ticket;
 
 impl Command {
@@ -29,6 +31,17 @@ impl Command {
     /// gives the handle. Take the handle from
     /// [`connection_made`](crate::ProcessProtocol::connection_made), which comes first, and use the result for its
     /// error only, as below.
+    ///
+    /// The child has the state that Linux keeps for each thread (`no_new_privs`, capabilities, seccomp,
+    /// Landlock, ids, scheduling, directory, umask, namespaces) of the thread where this was called.
+    ///
+    /// An exec may hang, in a dead network file system for example. It holds up nothing but its own spawn, see
+    /// [`set_max_spawner_threads`](crate::set_max_spawner_threads), and calls of libc's `setuid`,
+    /// `setgid` and the like: they wait for all threads of the process, the one that waits for this exec
+    /// among them.
+    ///
+    /// A System's first spawn needs 11 free descriptors: seven for three pipes and a pidfd, and four for
+    /// the supervisor's runtime.
     ///
     /// Blocking an arbiter's thread on the future of a spawn that was asked there deadlocks.
     ///
@@ -69,12 +82,18 @@ impl Command {
     /// # Errors
     ///
     /// The future gives a [`SpawnError`] that names the step. Nothing is left of the attempt then.
+    /// Among the steps: [`Clone`](crate::SpawnStep::Clone) also if there can be no thread like the
+    /// asking one, or no further one; [`Register`](crate::SpawnStep::Register) in a copy, by fork, of a
+    /// process that has spawned.
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
-        Spawning::new(Spawn::of(self, protocol))
+        // Without a System it fails, mostly, and shall leave no thread.
+        let place = System::is_registered().then(Place::for_this_thread);
+        Spawning::new(Spawn::of(self, protocol, place))
     }
 }
 
-/// The future of [`Command::spawn`]. Dropping it cancels a spawn that is not committed.
+/// The future of [`Command::spawn`]. Dropping it cancels a spawn that is not committed. Polled after
+/// its result it is pending for ever.
 #[must_use = "a spawn does nothing unless it is awaited"]
 pub struct Spawning {
     state: State,

@@ -15,6 +15,7 @@ use crate::id::ProcessId;
 use crate::ladder::Ladder;
 use crate::members::Leftover;
 use crate::sync::lock;
+use crate::sys;
 use crate::sys::clone::Ticket;
 
 /// A child as [`List`](super::List) shows it.
@@ -143,6 +144,9 @@ impl Table {
 
     /// Refuses spawns from now on, kills those in flight, terminates the children and their groups.
     pub(super) fn shut_down(self: &Arc<Self>, grace: Duration) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let (tickets, children) = self.close(Phase::ShuttingDown);
         for ticket in tickets {
             ticket.cancel();
@@ -178,6 +182,9 @@ impl Table {
     /// The supervisor, or its System, is gone: every child follows its policy. Synchronous, from
     /// any thread, any number of times.
     pub(super) fn lose(&self, why: &str) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let (tickets, children) = self.close(Phase::Lost);
         for ticket in tickets {
             ticket.cancel();
@@ -186,6 +193,11 @@ impl Table {
             child.orphan(why);
         }
         self.settle(lock(&self.inner));
+    }
+
+    /// Whether its supervisor, or its System, is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        lock(&self.inner).phase == Phase::Lost
     }
 
     /// The System is gone, and with it whoever would stop the supervisor's own arbiter.
@@ -285,6 +297,9 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let mut inner = lock(&self.table.inner);
         inner.in_flight.remove(&self.id);
         self.table.settle(inner);

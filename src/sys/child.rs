@@ -156,10 +156,13 @@ const DEFAULT: Action = [0; 8];
 ///
 /// The table is the child's own (no CLONE_SIGHAND). KILL and STOP answer EINVAL: ignored.
 fn reset_signals(keep_ignored: bool) {
+    const SIGPIPE: c_long = libc::SIGPIPE as c_long;
+    const SIGCHLD: c_long = libc::SIGCHLD as c_long;
     let mut signal: c_long = 1;
     while signal <= 64 {
         let before = set_disposition(signal, &DEFAULT);
-        let always_default = signal == libc::SIGPIPE.into() || signal == libc::SIGCHLD.into();
+        // Who starts a program by posix_spawn may have left libc's own two ignored.
+        let always_default = matches!(signal, SIGPIPE | SIGCHLD | 32 | 33);
         if keep_ignored && !always_default && is_ignored(&before) {
             set_disposition(signal, &before);
         }

@@ -1,8 +1,11 @@
 //! Descriptors: making pipes, reading, writing, and readiness.
 
 use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -12,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
-use super::cvt;
+use super::{copy, cvt};
 
 /// A pipe, both ends close-on-exec from birth: (read, write).
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -146,17 +149,68 @@ pub(crate) fn write_front<'a>(
 /// # Errors
 ///
 /// The driver's, or "no I/O driver" for a runtime that was built without one or is gone.
-pub(crate) fn register<T: AsFd + AsRawFd>(
+pub(crate) fn register<T: AsFd + Registrable>(
     fd: T,
     interest: Interest,
     runtime: &Handle,
-) -> io::Result<AsyncFd<T>> {
+) -> io::Result<Registered<T>> {
     let _inside = runtime.enter();
     // tokio panics where the runtime has no I/O driver; a spawner thread must not die of it.
     catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `T: AsFd` owns or borrows an open descriptor for as long as it lives, and the
         // `AsyncFd` keeps the value, which is reached only through a shared reference.
-        unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
+        unsafe { AsyncFd::register_with_interest(fd, interest) }
+            .map(|fd| Registered(ManuallyDrop::new(fd)))
+            .map_err(io::Error::from)
     }))
     .unwrap_or_else(|_| Err(io::Error::other("the runtime has no I/O driver")))
+}
+
+/// A descriptor that is registered with a runtime's I/O driver until it drops.
+///
+/// In a copy of the process, by fork, the drop leaves the registration: the epoll instance is the
+/// parent's as well.
+#[derive(Debug)]
+pub(crate) struct Registered<T: Registrable>(ManuallyDrop<AsyncFd<T>>);
+
+/// What can be registered.
+pub(crate) trait Registrable: AsRawFd {
+    /// Closes the copy's own number of it, unless others have it.
+    fn close_in_copy(&self) {}
+}
+
+impl Registrable for Arc<OwnedFd> {}
+
+impl Registrable for OwnedFd {
+    fn close_in_copy(&self) {
+        // SAFETY: called once, by the drop of its only owner, which never drops it otherwise.
+        unsafe { libc::close(self.as_raw_fd()) };
+    }
+}
+
+impl<T: Registrable> Registered<T> {
+    /// Takes it from the driver.
+    pub(crate) fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again.
+        unsafe { ManuallyDrop::take(&mut this.0) }.into_inner()
+    }
+}
+
+impl<T: Registrable> Deref for Registered<T> {
+    type Target = AsyncFd<T>;
+
+    fn deref(&self) -> &AsyncFd<T> {
+        &self.0
+    }
+}
+
+impl<T: Registrable> Drop for Registered<T> {
+    fn drop(&mut self) {
+        if copy::is_copy() {
+            return self.get_ref().close_in_copy();
+        }
+        // SAFETY: once, and nothing uses it afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
+    }
 }

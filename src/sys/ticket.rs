@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use nix::libc;
 
 use super::handshake::Handshake;
-use super::signal;
+use super::{copy, signal};
 use crate::sync::lock;
 
 /// A child that has exec'd (or was killed while it did).
@@ -54,6 +54,9 @@ impl Ticket {
 
     /// The child is about to be reaped: nobody signals it through the ticket any more.
     pub(crate) fn forget(&self) {
+        if copy::is_copy() {
+            return;
+        }
         let target = self.target().take();
         drop(target);
     }
@@ -61,7 +64,7 @@ impl Ticket {
     /// Decides against the child, unless it is committed, and kills it if it is there already: by
     /// the time that anybody else gets to it, this process may have ended.
     pub(crate) fn cancel(&self) {
-        if !self.decide(CANCELLED) {
+        if copy::is_copy() || !self.decide(CANCELLED) {
             return;
         }
         match &*self.target() {

@@ -1,0 +1,169 @@
+//! The spawner threads of the host process: everything about a spawn that may block runs there.
+//!
+//! Linux keeps much for each thread that a child takes over from the one that clones it: credentials,
+//! confinement, scheduling, namespaces. A child shall have the state of the thread that asked for it.
+//! So each [`Pool`] of threads was made by a thread that was like whoever it clones for; a thread that
+//! is like none makes a pool, and one whose state cannot be read a thread for each spawn. All are
+//! made by the asking thread, or by a thread that it made: a thread starts as its maker is.
+
+mod own;
+mod pool;
+mod ties;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::sync::lock;
+use crate::sys;
+use crate::sys::clone::Stack;
+use crate::sys::thread_state::{self, Asker, State};
+
+use own::Own;
+use pool::{Pool, Seat};
+pub(crate) use ties::{Tie, Ties};
+
+/// A spawn, given what its clone needs, or the reason why there is no thread for it.
+pub(crate) type Job = Box<dyn FnOnce(io::Result<Desk<'_>>) + Send>;
+
+/// What a spawner thread has for the spawn that it does.
+pub(crate) struct Desk<'a> {
+    pub(crate) stack: &'a mut Stack,
+    pub(crate) ties: &'a Arc<Ties>,
+}
+
+/// So many pools are kept. A program whose threads differ more makes threads for single spawns.
+const MOST_POOLS: usize = 16;
+
+/// At most so many threads, unless the program says otherwise.
+const USUAL_LIMIT: usize = 1024;
+/// A pool is two threads.
+const LEAST_LIMIT: usize = 2;
+
+static LIMIT: AtomicUsize = AtomicUsize::new(USUAL_LIMIT);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The last used is the last.
+static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
+
+/// Sets how many spawner threads this process may have: at least 2, and 1,024 unless set.
+///
+/// A spawn whose exec hangs, in a dead network file system for example, holds one of them for as
+/// long as it hangs; other spawns go on by other threads. With none left, a spawn that would have to
+/// wait for a hung one fails with [`SpawnStep::Clone`](crate::SpawnStep::Clone). Threads that exist
+/// stay.
+///
+/// Two or three are all that spawns need which do not hang. A thread that asks for spawns and is
+/// under `no_new_privs`, or otherwise confined, needs one for each spawn on its way, and so
+/// does each of its children that has a [`parent_death_signal`](crate::Command::parent_death_signal),
+/// until it is dead.
+pub fn set_max_spawner_threads(count: usize) {
+    LIMIT.store(count.max(LEAST_LIMIT), Ordering::Relaxed);
+}
+
+/// Where a spawn will be done: by threads that are like the one which asked.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Pool(Seat),
+    Own(Own),
+    Nowhere(io::Error),
+}
+
+impl Place {
+    /// The place for what the calling thread asks for.
+    pub(crate) fn for_this_thread() -> Self {
+        if sys::copy::is_copy() {
+            // No lock: its holder may be a thread of the parent's.
+            return Self::Nowhere(io::Error::other(COPY));
+        }
+        sys::copy::settle();
+        let found = match thread_state::of_this_thread() {
+            Asker::Like(state) => pool_of(state),
+            Asker::Confined => Own::start().map(Self::Own),
+            Asker::TableOfItsOwn => Err(io::Error::other(
+                "the asking thread has left the descriptor table of the process",
+            )),
+        };
+        found.unwrap_or_else(Self::Nowhere)
+    }
+
+    /// Queues `job`; where there is no thread it runs here, with the error.
+    pub(crate) fn submit(self, job: Job) {
+        match self {
+            Self::Pool(seat) => seat.submit(job),
+            Self::Own(own) => own.submit(job),
+            Self::Nowhere(error) => job(Err(error)),
+        }
+    }
+}
+
+/// Why a copy of the process spawns nothing.
+pub(crate) const COPY: &str = "this process is a copy, by fork, of the one that spawned before";
+
+/// A place in the pool whose threads are like the calling one, which makes it if there is none.
+fn pool_of(state: State) -> io::Result<Place> {
+    let mut pools = lock(&POOLS);
+    if let Some(index) = pools.iter().position(|pool| pool.is_like_us(&state)) {
+        let pool = pools.remove(index);
+        let seat = pool.seat();
+        pools.push(pool);
+        return Ok(Place::Pool(seat));
+    }
+    if pools.len() >= MOST_POOLS {
+        let Some(unused) = pools.iter().position(|pool| pool.is_unused()) else {
+            drop(pools);
+            return Own::start().map(Place::Own);
+        };
+        pools.remove(unused).retire();
+    }
+    let pool = Pool::start(state)?;
+    let seat = pool.seat();
+    pools.push(pool);
+    Ok(Place::Pool(seat))
+}
+
+/// The threads of `pool` are no longer like the one that made it.
+fn forget(pool: &Pool) {
+    lock(&POOLS).retain(|other| !std::ptr::eq(&**other, pool));
+    pool.retire();
+}
+
+/// A thread's share of the limit.
+struct Permit(());
+
+impl Permit {
+    fn take() -> io::Result<Self> {
+        let limit = LIMIT.load(Ordering::Relaxed);
+        let more = |count| (count < limit).then_some(count + 1);
+        match COUNT.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more) {
+            Ok(_) => Ok(Self(())),
+            Err(count) => Err(io::Error::other(format!(
+                "there are {count} spawner threads, and no more may be"
+            ))),
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Starts a thread that is like the calling one.
+fn start_thread(run: impl FnOnce(Permit) + Send + 'static) -> io::Result<()> {
+    let permit = Permit::take()?;
+    thread::Builder::new()
+        .name("actix-process-spawner".to_owned())
+        .stack_size(512 * 1024)
+        .spawn(move || run(permit))
+        .map(drop)
+}
+
+impl fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}

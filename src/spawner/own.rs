@@ -1,0 +1,47 @@
+//! A thread for one spawn, made by the thread that asks: for a state that cannot be read.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+
+use super::{Desk, Job, Ties, start_thread};
+use crate::sys::clone::Stack;
+
+/// The way to the thread. Without a job it ends when this drops.
+pub(crate) struct Own(mpsc::Sender<Job>);
+
+impl Own {
+    pub(super) fn start() -> io::Result<Self> {
+        let mut stack = Stack::new()?;
+        let (to, jobs) = mpsc::channel::<Job>();
+        start_thread(move |_permit| {
+            let Ok(job) = jobs.recv() else {
+                return;
+            };
+            let ties = Arc::<Ties>::default();
+            let desk = Desk {
+                stack: &mut stack,
+                ties: &ties,
+            };
+            if catch_unwind(AssertUnwindSafe(|| job(Ok(desk)))).is_err() {
+                log::warn!("a spawn panicked");
+            }
+            drop(stack);
+            ties.wait();
+        })?;
+        Ok(Self(to))
+    }
+
+    pub(super) fn submit(self, job: Job) {
+        if let Err(mpsc::SendError(job)) = self.0.send(job) {
+            job(Err(io::Error::other("it has ended")));
+        }
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,390 @@
+//! What Linux keeps for each thread and a child takes over, read for the calling thread.
+//!
+//! A child gets the state of the thread that clones it. Two threads of equal [`State`] may clone for
+//! each other. What can change only by a privilege that the thread has given up for good is read
+//! once for it: capabilities never come back without an exec.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_int, c_long};
+use std::io::Error;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::libc;
+
+/// What the calling thread is like, as far as it can be read.
+#[derive(Debug)]
+pub(crate) enum Asker {
+    /// Like every thread with an equal state.
+    Like(State),
+    /// It may be confined in ways that cannot be read: only a thread that it makes is surely like it.
+    Confined,
+    /// It has left the descriptor table of the process: no number of ours means anything there.
+    TableOfItsOwn,
+}
+
+/// The state of a thread. Descriptors, directory, root and umask are in none: see [`shares_fs`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    credentials: Credentials,
+    others: Vec<u64>,
+}
+
+/// Capabilities and ids: what libc's setuid and the like change for all threads at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Credentials {
+    /// Effective, permitted, inheritable.
+    capabilities: [u64; 3],
+    /// Real, effective, saved; users before groups.
+    ids: [u32; 6],
+}
+
+impl State {
+    /// Whether the calling thread has these capabilities and ids. Directly before a clone: somebody
+    /// may have changed them for all threads since the state was read.
+    pub(crate) fn has_our_credentials(&self) -> bool {
+        self.credentials == Credentials::ours()
+    }
+}
+
+const CAP_SETPCAP: u64 = 1 << 8;
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
+/// What is read once for a thread.
+#[derive(Default)]
+struct Memo {
+    /// The namespaces that are not looked at for each spawn.
+    namespaces: Option<Vec<u64>>,
+    /// What needs a privilege that the thread does not have, and never gets again.
+    fixed: Option<Vec<u64>>,
+}
+
+thread_local! {
+    static MEMO: RefCell<Memo> = RefCell::default();
+    static NUMBER: u64 = {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+/// The calling thread.
+pub(crate) fn of_this_thread() -> Asker {
+    // SAFETY: no arguments.
+    let process = unsafe { libc::getpid() };
+    let shares_table = match kcmp(process, this_thread(), KCMP_FILES) {
+        0 => true,
+        // Nobody can tell: a sandbox, or a kernel without the call. `shares_fs` could not either.
+        refused if refused < 0 => return Asker::Confined,
+        _ => is_zombie(process),
+    };
+    if !shares_table {
+        return Asker::TableOfItsOwn;
+    }
+    if prctl(libc::PR_GET_NO_NEW_PRIVS, 0) != 0 {
+        // It may have added seccomp filters and Landlock domains at any time.
+        return Asker::Confined;
+    }
+    let credentials = Credentials::ours();
+    let [_, permitted, inheritable] = credentials.capabilities;
+    let filtered = prctl(libc::PR_GET_SECCOMP, 0) != 0;
+    if filtered && permitted & CAP_SYS_ADMIN != 0 {
+        return Asker::Confined;
+    }
+    let mut others = Vec::with_capacity(96);
+    // Filters cannot be compared, but this thread has lost the means to add one: what it makes is
+    // like it, now and later.
+    others.push(if filtered {
+        NUMBER.try_with(|number| *number).unwrap_or(u64::MAX)
+    } else {
+        0
+    });
+    read_what_anybody_can_change(&mut others);
+    others.push(ambient(inheritable));
+    let may_change_all = permitted & (CAP_SYS_ADMIN | CAP_SETPCAP) != 0;
+    let known = MEMO.try_with(|memo| {
+        let mut memo = memo.borrow_mut();
+        others.extend(memo.namespaces.get_or_insert_with(other_namespaces).iter());
+        if may_change_all {
+            others.extend(privileged());
+        } else {
+            others.extend(memo.fixed.get_or_insert_with(privileged).iter());
+        }
+    });
+    if known.is_err() {
+        // The thread is ending.
+        return Asker::Confined;
+    }
+    Asker::Like(State {
+        credentials,
+        others,
+    })
+}
+
+/// Whether thread `other` of this process has the directory, root and umask of the calling one, and
+/// so its mount namespace.
+pub(crate) fn shares_fs(other: libc::pid_t) -> bool {
+    kcmp(this_thread(), other, KCMP_FS) == 0
+}
+
+/// The kernel's number of the calling thread.
+pub(crate) fn this_thread() -> libc::pid_t {
+    // SAFETY: no arguments.
+    unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
+}
+
+impl Credentials {
+    fn ours() -> Self {
+        let header = [0x2008_0522_u32, 0]; // Version 3, this thread.
+        let mut halves = [[0_u32; 3]; 2];
+        let [
+            [user, effective_user, saved_user],
+            [group, effective_group, saved_group],
+        ] = &mut [[0_u32; 3]; 2];
+        // SAFETY: the kernel reads the header, and writes two times three numbers, and three and
+        // three, into live locals.
+        unsafe {
+            libc::syscall(libc::SYS_capget, header.as_ptr(), halves.as_mut_ptr());
+            libc::syscall(
+                libc::SYS_getresuid,
+                &raw mut *user,
+                &raw mut *effective_user,
+                &raw mut *saved_user,
+            );
+            libc::syscall(
+                libc::SYS_getresgid,
+                &raw mut *group,
+                &raw mut *effective_group,
+                &raw mut *saved_group,
+            );
+        }
+        let [low, high] = halves;
+        let mut capabilities = [0; 3];
+        for (whole, (low, high)) in capabilities.iter_mut().zip(low.into_iter().zip(high)) {
+            *whole = u64::from(low) | u64::from(high) << 32;
+        }
+        Self {
+            capabilities,
+            ids: [
+                *user,
+                *effective_user,
+                *saved_user,
+                *group,
+                *effective_group,
+                *saved_group,
+            ],
+        }
+    }
+}
+
+/// A raw system call's result, or its errno negated: which call is refused is a part of the state.
+fn call(number: c_long, args: [c_long; 5]) -> i64 {
+    let [a, b, c, d, e] = args;
+    // SAFETY: whoever calls answers for the arguments: integers, or pointers to live memory that is
+    // large enough for what the call writes.
+    match unsafe { libc::syscall(number, a, b, c, d, e) } {
+        -1 => -i64::from(Error::last_os_error().raw_os_error().unwrap_or(1)),
+        result => result,
+    }
+}
+
+fn prctl(option: c_int, argument: c_long) -> i64 {
+    call(libc::SYS_prctl, [option.into(), argument, 0, 0, 0])
+}
+
+const KCMP_VM: c_long = 1;
+const KCMP_FILES: c_long = 2;
+const KCMP_FS: c_long = 3;
+
+fn kcmp(one: libc::pid_t, other: libc::pid_t, what: c_long) -> i64 {
+    call(libc::SYS_kcmp, [one.into(), other.into(), what, 0, 0])
+}
+
+/// The main thread may have ended before the others: it shares nothing then.
+fn is_zombie(main_thread: libc::pid_t) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{main_thread}/stat"));
+    stat.is_ok_and(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('Z'))
+    })
+}
+
+const SPEC_L1D_FLUSH: c_int = 2;
+
+fn read_what_anybody_can_change(state: &mut Vec<u64>) {
+    let mut note = |value: i64| state.push(value as u64);
+    note(prctl(libc::PR_GET_SECUREBITS, 0));
+    note(prctl(libc::PR_GET_TIMERSLACK, 0));
+    note(prctl(libc::PR_MCE_KILL_GET, 0));
+    for kind in [
+        libc::PR_SPEC_STORE_BYPASS as c_int,
+        libc::PR_SPEC_INDIRECT_BRANCH as c_int,
+        SPEC_L1D_FLUSH,
+    ] {
+        note(prctl(libc::PR_GET_SPECULATION_CTRL, kind.into()));
+    }
+    let mut tsc: c_int = 0;
+    note(prctl(libc::PR_GET_TSC, &raw mut tsc as c_long));
+    note(tsc.into());
+    note(call(libc::SYS_personality, [0xffff_ffff, 0, 0, 0, 0]));
+    note(call(libc::SYS_ioprio_get, [1, 0, 0, 0, 0]));
+    // An id that none is: only asks.
+    note(call(libc::SYS_setfsuid, [-1, 0, 0, 0, 0]));
+    note(call(libc::SYS_setfsgid, [-1, 0, 0, 0, 0]));
+    // Policy, nice value, real-time priority, deadline, utilisation clamps.
+    let mut scheduling = [0_u64; 7];
+    let size = size_of_val(&scheduling) as c_long;
+    let address = scheduling.as_mut_ptr() as c_long;
+    note(call(libc::SYS_sched_getattr, [0, address, size, 0, 0]));
+    state.extend(scheduling);
+    read_processors(state);
+    read_memory_policy(state);
+    read_groups(state);
+    read_labels(state);
+}
+
+fn read_processors(state: &mut Vec<u64>) {
+    // 8,192 processors, the most that a kernel is built for.
+    let mut processors = [0_u64; 128];
+    let (size, address) = (size_of_val(&processors), processors.as_mut_ptr());
+    let args = [0, size as c_long, address as c_long, 0, 0];
+    let bytes = call(libc::SYS_sched_getaffinity, args);
+    state.push(bytes as u64);
+    let words = usize::try_from(bytes).unwrap_or(0).div_ceil(8);
+    state.extend(processors.iter().take(words));
+}
+
+fn read_memory_policy(state: &mut Vec<u64>) {
+    let mut mode: c_int = 0;
+    let mut nodes = [0_u64; 16];
+    let args = [
+        &raw mut mode as c_long,
+        nodes.as_mut_ptr() as c_long,
+        1024,
+        0,
+        0,
+    ];
+    state.push(call(libc::SYS_get_mempolicy, args) as u64);
+    state.push(mode as u64);
+    if mode != 0 {
+        state.extend(nodes);
+    }
+}
+
+fn read_groups(state: &mut Vec<u64>) {
+    let mut groups = [0_u32; 64];
+    let args = [64, groups.as_mut_ptr() as c_long, 0, 0, 0];
+    let count = call(libc::SYS_getgroups, args);
+    state.push(count as u64);
+    if let Ok(count) = usize::try_from(count) {
+        state.extend(groups.iter().take(count).map(|group| u64::from(*group)));
+    } else if let Ok(groups) = nix::unistd::getgroups() {
+        state.extend(groups.iter().map(|group| u64::from(group.as_raw())));
+    }
+}
+
+/// The labels of security modules, now and at the next exec, where Linux (from 6.8 on) tells them.
+fn read_labels(state: &mut Vec<u64>) {
+    const SYS_LSM_GET_SELF_ATTR: c_long = 459;
+    const CURRENT_AND_AT_EXEC: [c_long; 2] = [100, 101];
+    static NONE: OnceLock<()> = OnceLock::new();
+    if NONE.get().is_some() {
+        return;
+    }
+    for attribute in CURRENT_AND_AT_EXEC {
+        let mut labels = [0_u64; 512];
+        let mut size = size_of_val(&labels) as u32;
+        let address = labels.as_mut_ptr() as c_long;
+        let args = [attribute, address, &raw mut size as c_long, 0, 0];
+        let count = call(SYS_LSM_GET_SELF_ATTR, args);
+        // The modules are settled when the kernel starts.
+        if attribute == 100
+            && [libc::ENOSYS, libc::EOPNOTSUPP]
+                .map(|e| -i64::from(e))
+                .contains(&count)
+        {
+            let _ = NONE.set(());
+            return;
+        }
+        state.push(count as u64);
+        if count > 0 {
+            state.extend(labels.iter().take((size as usize).div_ceil(8)));
+        }
+    }
+}
+
+/// What only a privileged thread can change: its bounding set, Landlock without `no_new_privs`, and
+/// the namespaces that matter most for what a child may do.
+fn privileged() -> Vec<u64> {
+    let mut bounding = 0_u64;
+    for capability in 0..64 {
+        match prctl(libc::PR_CAPBSET_READ, capability) {
+            1 => bounding |= 1 << capability,
+            0 => {}
+            // Past the last that this kernel knows.
+            _ => break,
+        }
+    }
+    let mut state = vec![bounding, landlocked()];
+    read_namespace(&mut state, c"/proc/thread-self/ns/net");
+    read_namespace(&mut state, c"/proc/thread-self/ns/pid_for_children");
+    state
+}
+
+/// Those that a thread hardly changes after its first spawn, and which take too long to read for each.
+/// That of mounts is compared by [`shares_fs`]; that of users no thread of several can change.
+fn other_namespaces() -> Vec<u64> {
+    let mut state = Vec::new();
+    for path in [
+        c"/proc/thread-self/ns/uts",
+        c"/proc/thread-self/ns/ipc",
+        c"/proc/thread-self/ns/cgroup",
+        c"/proc/thread-self/ns/time_for_children",
+    ] {
+        read_namespace(&mut state, path);
+    }
+    state
+}
+
+fn read_namespace(state: &mut Vec<u64>, path: &CStr) {
+    let mut name = [0_u64; 5];
+    let (address, size) = (name.as_mut_ptr() as c_long, size_of_val(&name) as c_long);
+    let args = [
+        libc::AT_FDCWD.into(),
+        path.as_ptr() as c_long,
+        address,
+        size,
+        0,
+    ];
+    // Without /proc nobody can be told apart.
+    state.push(call(libc::SYS_readlinkat, args) as u64);
+    state.extend(name);
+}
+
+/// The ambient capabilities, which are inheritable ones.
+fn ambient(inheritable: u64) -> u64 {
+    let mut ambient = 0;
+    for capability in (0..64).filter(|capability| inheritable & 1 << capability != 0) {
+        let is_set = libc::PR_CAP_AMBIENT_IS_SET as c_long;
+        let args = [libc::PR_CAP_AMBIENT.into(), is_set, capability, 0, 0];
+        if call(libc::SYS_prctl, args) == 1 {
+            ambient |= 1 << capability;
+        }
+    }
+    ambient
+}
+
+/// Whether a Landlock domain is seen. It cannot be read, but who is in one may not look at a process
+/// outside of it: at our parent, where we may do that otherwise.
+fn landlocked() -> u64 {
+    static EXISTS: OnceLock<bool> = OnceLock::new();
+    let exists = EXISTS.get_or_init(|| {
+        const VERSION: c_long = 1;
+        call(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0]) > 0
+    });
+    if !exists {
+        return 0;
+    }
+    // SAFETY: no arguments.
+    let parent = unsafe { libc::getppid() };
+    kcmp(parent, parent, KCMP_VM) as u64
+}
