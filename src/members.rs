@@ -1,5 +1,6 @@
 //! Who is in a process group, as /proc tells.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 
@@ -37,18 +38,24 @@ struct Stat {
 
 /// All living processes of a group but its leader; what has exited and waits to be reaped is not one.
 pub(crate) fn of_group(group: libc::pid_t) -> io::Result<Vec<Leftover>> {
-    let mut members = Vec::new();
+    Ok(of_groups(&[group])?.remove(&group).unwrap_or_default())
+}
+
+/// The same for several groups, by one look at all processes.
+pub(crate) fn of_groups(groups: &[libc::pid_t]) -> io::Result<HashMap<libc::pid_t, Vec<Leftover>>> {
+    let groups: HashSet<_> = groups.iter().copied().collect();
+    let mut members = HashMap::<_, Vec<_>>::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        if pid != group
-            && let Some(stat) = stat(pid)
-            && stat.group == group
+        if let Some(stat) = stat(pid)
+            && stat.group != pid
+            && groups.contains(&stat.group)
             && !stat.gone
         {
-            members.push(stat.leftover);
+            members.entry(stat.group).or_default().push(stat.leftover);
         }
     }
     Ok(members)
@@ -97,7 +104,7 @@ mod tests {
             pid != own
         );
         let stat = stat(pid).unwrap();
-        assert_eq!(stat.leftover.state.is_alphabetic(), true);
+        assert!(stat.leftover.state.is_alphabetic());
         assert!(!stat.gone);
     }
 }

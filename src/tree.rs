@@ -129,16 +129,17 @@ impl Leader {
             let remains = (!remains.is_gone()).then_some(remains);
             return Ok(Some(Death { status, remains }));
         }
-        // A sandbox that refuses to look without reaping gives up the group with the child.
-        if let Ok(Some(status)) = sys::wait::peek(self.pid, self.pidfd())
-            && status != ExitStatus::Unknown
-            && has_members(sys::signal::send_to_group(self.pid, 0))
-        {
-            let remains = Some(Remains {
-                leader: self.clone(),
-                hold: Hold::Zombie,
-            });
-            return Ok(Some(Death { status, remains }));
+        match sys::wait::peek(self.pid, self.pidfd()) {
+            Ok(None) => return Ok(None),
+            Ok(Some(status)) if has_members(sys::signal::send_to_group(self.pid, 0)) => {
+                let remains = Some(Remains {
+                    leader: self.clone(),
+                    hold: Hold::Zombie,
+                });
+                return Ok(Some(Death { status, remains }));
+            }
+            // A sandbox that refuses to look without reaping gives up the group with the child.
+            _ => {}
         }
         let status = sys::wait::try_reap(self.pid, self.pidfd())?;
         Ok(status.map(|status| Death {
@@ -175,7 +176,11 @@ impl Remains {
 
     fn send(&self, signal: i32) -> io::Result<()> {
         match (self.hold, self.leader.pidfd()) {
-            (Hold::Zombie, _) => sys::signal::send_to_group(self.leader.pid, signal),
+            // Somebody else may have reaped it: then the number is another's.
+            (Hold::Zombie, pidfd) => match sys::wait::peek(self.leader.pid, pidfd) {
+                Ok(Some(_)) => sys::signal::send_to_group(self.leader.pid, signal),
+                _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            },
             (Hold::Pidfd, Some(pidfd)) => sys::signal::send_to_group_by_pidfd(pidfd, signal),
             (Hold::Pidfd, None) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         }

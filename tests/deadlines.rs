@@ -177,12 +177,13 @@ fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
                     in_time(process.ended()).await.unwrap();
                 }
             };
-            round(100).await;
+            // As large: threads and the allocator take their share once.
+            round(800).await;
             let before = memory();
-            round(1500).await;
+            round(800).await;
             let grown = memory().saturating_sub(before);
-            // They were kept until the day was over, some 700 bytes a child.
-            assert!(grown < 512 * 1024, "{grown} bytes more");
+            // They were kept until the day was over, some 800 bytes a child.
+            assert!(grown < 384 * 1024, "{grown} bytes more");
         });
     });
 }

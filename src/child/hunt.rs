@@ -1,25 +1,77 @@
 //! The last members of a child's group: found in /proc when the child itself is dead, and awaited.
 //! Runs on the janitor's thread.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::escalation::Escalation;
-use crate::janitor::{self, Watch, Watched};
+use crate::janitor::{self, LAST_RESORT, Watch, Watched};
 use crate::ladder::Input;
 use crate::members;
+use crate::sync::lock;
 use crate::sys;
 
 /// So many deaths are awaited at the same time; then another look shows who is left.
 const AT_ONCE: usize = 64;
 
-/// Whether any member is left; if so, waits for their deaths, or looks now and then where it cannot.
-pub(super) fn look_around(escalation: &Arc<Escalation>) {
-    let Some(living) = living(escalation) else {
-        return over(escalation);
+/// Those who want a look around: at a shutdown they are many, and one look does for all. Bounded by
+/// the escalations that there are.
+static WANTED: Mutex<Vec<Arc<Escalation>>> = Mutex::new(Vec::new());
+
+/// Looks around for the members that this one's child has left, soon.
+pub(super) fn look_around(escalation: Arc<Escalation>) {
+    let mut wanted = lock(&WANTED);
+    let first = wanted.is_empty();
+    wanted.push(escalation);
+    drop(wanted);
+    if first {
+        janitor::soon(look_for_all);
+    }
+}
+
+fn look_for_all() {
+    let mut all = std::mem::take(&mut *lock(&WANTED));
+    // A process that is made while its maker dies can be missed by one look.
+    for _ in 0..2 {
+        let mut groups = Vec::new();
+        all.retain(|escalation| {
+            if escalation.is_over() {
+                return false;
+            }
+            let left = escalation.child.cell.group_left();
+            if left.is_none() {
+                over(escalation);
+            }
+            groups.extend(left);
+            left.is_some()
+        });
+        if all.is_empty() {
+            return;
+        }
+        // Where /proc cannot be read they are there, and that is all there is to know.
+        let listed = members::of_groups(&groups).ok();
+        all.retain(|escalation| !follow(escalation, listed.as_ref()));
+    }
+    all.iter().for_each(over);
+}
+
+/// Waits for the deaths of those who live, or looks again later where it cannot; false if nobody does.
+fn follow(
+    escalation: &Arc<Escalation>,
+    listed: Option<&HashMap<i32, Vec<members::Leftover>>>,
+) -> bool {
+    let Some(group) = escalation.child.cell.group_left() else {
+        return false;
     };
-    let (group, pids) = living;
+    let pids: Vec<_> = match listed {
+        Some(listed) => match listed.get(&group) {
+            Some(living) => living.iter().filter_map(|member| member.pid).collect(),
+            None => return false,
+        },
+        None => Vec::new(),
+    };
     let pidfds: Vec<_> = pids
         .into_iter()
         .take(AT_ONCE)
@@ -29,32 +81,17 @@ pub(super) fn look_around(escalation: &Arc<Escalation>) {
             members::is_in_group(pid, group).then(|| Arc::new(pidfd))
         })
         .collect();
-    let watches = if pidfds.is_empty() {
-        vec![janitor::look_after(Arc::new(Look(Arc::downgrade(
-            escalation,
-        ))))]
-    } else {
-        await_all(escalation, pidfds)
-    };
-    escalation.await_deaths(watches);
-}
-
-/// The group and its living members. A process that is made while its maker dies can be missed by one
-/// look, so where the kernel still knows of somebody there are two.
-fn living(escalation: &Arc<Escalation>) -> Option<(i32, Vec<i32>)> {
-    for _ in 0..2 {
-        let group = escalation.child.cell.group_left()?;
-        match members::of_group(group) {
-            Ok(living) if living.is_empty() => {}
-            Ok(living) => {
-                let pids = living.into_iter().filter_map(|member| member.pid);
-                return Some((group, pids.collect()));
+    if pidfds.is_empty() {
+        let this = Arc::downgrade(escalation);
+        escalation.look_again(janitor::after(LAST_RESORT, move || {
+            if let Some(escalation) = this.upgrade() {
+                look_around(escalation);
             }
-            // They are there, and that is all there is to know.
-            Err(_) => return Some((group, Vec::new())),
-        }
+        }));
+    } else {
+        escalation.await_deaths(await_all(escalation, pidfds));
     }
-    None
+    true
 }
 
 fn over(escalation: &Arc<Escalation>) {
@@ -99,34 +136,8 @@ impl Watched for Member {
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Some(escalation) = self.escalation.upgrade()
         {
-            janitor::soon(move || look_around(&escalation));
+            look_around(escalation);
         }
         true
-    }
-}
-
-/// Looked for now and then: there are no pidfds.
-struct Look(Weak<Escalation>);
-
-impl Watched for Look {
-    fn pidfd(&self) -> Option<Arc<OwnedFd>> {
-        None
-    }
-
-    fn wait_until_dead(&self) {}
-
-    fn is_child(&self) -> bool {
-        false
-    }
-
-    fn reap(&self) -> bool {
-        let Some(escalation) = self.0.upgrade() else {
-            return true;
-        };
-        let gone = living(&escalation).is_none();
-        if gone {
-            over(&escalation);
-        }
-        gone
     }
 }
