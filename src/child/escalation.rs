@@ -98,7 +98,7 @@ impl Child {
             escalation.feed(Input::Begin)
         };
         // The child may have been dead before, and have left others.
-        if sent.is_ok() && self.cell.pid().is_none() {
+        if self.cell.pid().is_none() {
             escalation.leader_died();
         }
         (escalation, sent)
