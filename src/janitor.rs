@@ -79,14 +79,6 @@ pub(crate) fn watch_for(process: Arc<dyn Watched>) -> Watch {
     Watch { key }
 }
 
-/// Looks now and then: for what nothing announces.
-#[must_use = "dropped, it ends"]
-pub(crate) fn look_after(process: Arc<dyn Watched>) -> Watch {
-    let key = next_key();
-    post(Order::Look(key, process));
-    Watch { key }
-}
-
 /// A job that waits for its time.
 #[derive(Debug)]
 pub(crate) struct Timer {
@@ -140,7 +132,6 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<(
 enum Order {
     Run(Job),
     Watch(u64, Arc<dyn Watched>),
-    Look(u64, Arc<dyn Watched>),
     Forget(u64),
 }
 
@@ -200,7 +191,7 @@ struct Janitor {
 }
 
 /// How often to look for what nothing announces; only where everything better was refused.
-const LAST_RESORT: Duration = Duration::from_millis(50);
+pub(crate) const LAST_RESORT: Duration = Duration::from_millis(50);
 
 const BELL: u64 = 0;
 
@@ -285,7 +276,6 @@ impl Janitor {
                 match order {
                     Order::Run(job) => guarded(job),
                     Order::Watch(key, process) => self.watch(key, process),
-                    Order::Look(key, process) => drop(self.unwatched.insert(key, process)),
                     Order::Forget(key) => self.forget(key),
                 }
             }

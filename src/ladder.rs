@@ -87,7 +87,7 @@ impl Ladder {
 
     /// Closes the child's standard input, as [`close_stdin`](crate::ProcessHandle::close_stdin) does:
     /// what was queued is written first, but the next step does not wait for that. On a terminal
-    /// Ctrl-D (`\x04`) is typed. Left out where the input is no pipe of ours or was closed by the child.
+    /// Ctrl-D (`\x04`) is typed. Left out where the input is no pipe of ours.
     pub fn then_eof(self, wait: Duration) -> Self {
         self.then(Act::Eof, wait)
     }
@@ -153,6 +153,8 @@ pub(crate) struct Climb {
     steps: Vec<Step>,
     at: At,
     by: StoppedBy,
+    /// Without the step that is being taken.
+    by_before: StoppedBy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +168,6 @@ enum At {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Input {
     Begin,
-    /// This step could be taken.
-    Taken(usize),
     /// There was no way to take this step.
     LeftOut(usize),
     /// The time of this step is over.
@@ -197,11 +197,16 @@ impl Climb {
             steps: ladder.steps,
             at: At::Ground,
             by: StoppedBy::Itself,
+            by_before: StoppedBy::Itself,
         }
     }
 
     pub(crate) fn get(&self, step: usize) -> Option<&Step> {
         self.steps.get(step)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.at == At::Off
     }
 
     /// Whether this step is the one that time is being given for.
@@ -215,24 +220,23 @@ impl Climb {
             (_, Input::Gone) => self.finish(true),
             (_, Input::GivenUp) => self.finish(false),
             (At::Ground, Input::Begin) => self.take(0),
-            (At::Step(now), Input::Taken(step)) if now == step => {
-                if let Some(step) = self.steps.get(step) {
-                    self.by = step.act.as_reason();
-                }
-                Output::Nothing
-            }
-            (At::Step(now), Input::LeftOut(step) | Input::Elapsed(step)) if now == step => {
+            (At::Step(now), Input::LeftOut(step)) if now == step => {
+                self.by = self.by_before;
                 self.take(now + 1)
             }
+            (At::Step(now), Input::Elapsed(step)) if now == step => self.take(now + 1),
             _ => Output::Nothing,
         }
     }
 
     fn take(&mut self, step: usize) -> Output {
-        if step >= self.steps.len() {
+        let Some(next) = self.steps.get(step) else {
             return self.finish(false);
-        }
+        };
         self.at = At::Step(step);
+        // Now: the death that it brings about may be told before it returns.
+        self.by_before = self.by;
+        self.by = next.act.as_reason();
         Output::Take(step)
     }
 
@@ -297,7 +301,6 @@ mod tests {
         for ladder in ladders {
             let mut alphabet = vec![Input::Begin, Input::Gone, Input::GivenUp];
             for step in 0..ladder.steps.len() {
-                alphabet.push(Input::Taken(step));
                 alphabet.push(Input::LeftOut(step));
                 alphabet.push(Input::Elapsed(step));
             }
@@ -311,16 +314,25 @@ mod tests {
         let mut climb = Climb::new(ladder);
         for input in [
             Input::Begin,
-            Input::Taken(0),
             Input::Elapsed(0),
             Input::LeftOut(1),
-            Input::Taken(2),
+            // Late.
             Input::Elapsed(0),
         ] {
             climb.step(input);
         }
+        // It dies of the signal before whoever sends it goes on.
         let by = StoppedBy::Signal(Signal::TERM);
         assert_eq!(climb.step(Input::Gone), Output::Finish { gone: true, by });
+
+        let mut climb = Climb::new(Ladder::eof(NOW).say("x", NOW));
+        for input in [Input::Begin, Input::Elapsed(0), Input::LeftOut(1)] {
+            let output = climb.step(input);
+            if let Output::Finish { by, .. } = output {
+                assert_eq!(by, StoppedBy::Eof);
+            }
+        }
+        assert!(climb.is_over());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Who is in the group of a child, as /proc tells.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -50,27 +51,8 @@ pub(crate) struct Group {
 impl Group {
     /// All its living processes but the leader; what has exited and waits to be reaped is not one.
     pub(crate) fn members(&self) -> io::Result<Vec<Leftover>> {
-        let in_cgroup = self.cgroup.as_ref().map(|cgroup| cgroup.members());
-        let in_cgroup = in_cgroup.unwrap_or_default();
-        let mut members = Vec::new();
-        for entry in fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            if Some(pid) != self.number
-                && let Some(stat) = stat(pid)
-                && (Some(stat.group) == self.number || in_cgroup.contains(&pid))
-                && !stat.gone
-            {
-                members.push(stat.leftover);
-            }
-        }
-        // The kernel's number for whoever is in a pid namespace that cannot be seen from here.
-        if in_cgroup.contains(&0) {
-            members.push(Leftover::unlisted());
-        }
-        Ok(members)
+        let mut members = of_groups(std::slice::from_ref(self))?;
+        Ok(members.pop().unwrap_or_default())
     }
 
     /// Whether the living process `pid` is one of them.
@@ -79,6 +61,42 @@ impl Group {
         let cgroup = self.cgroup.as_ref();
         in_process_group || cgroup.is_some_and(|cgroup| cgroup.has(pid))
     }
+}
+
+/// The same for several groups, by one look at all processes; in the order of `groups`.
+pub(crate) fn of_groups(groups: &[Group]) -> io::Result<Vec<Vec<Leftover>>> {
+    let mut members = vec![Vec::new(); groups.len()];
+    let mut by_number = HashMap::new();
+    let mut by_cgroup = HashMap::new();
+    for (index, group) in groups.iter().enumerate() {
+        by_number.extend(group.number.map(|number| (number, index)));
+        if let Some(cgroup) = &group.cgroup {
+            by_cgroup.extend(cgroup.members().into_iter().map(|pid| (pid, index)));
+        }
+    }
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Some(stat) = stat(pid).filter(|stat| !stat.gone) else {
+            continue;
+        };
+        let of_its = by_number.get(&stat.group).or_else(|| by_cgroup.get(&pid));
+        if let Some(index) = of_its
+            && groups
+                .get(*index)
+                .is_some_and(|group| group.number != Some(pid))
+            && let Some(members) = members.get_mut(*index)
+        {
+            members.push(stat.leftover);
+        }
+    }
+    // The kernel's number for whoever is in a pid namespace that cannot be seen from here.
+    if let Some(members) = by_cgroup.get(&0).and_then(|index| members.get_mut(*index)) {
+        members.push(Leftover::unlisted());
+    }
+    Ok(members)
 }
 
 fn is_in_group(pid: libc::pid_t, group: libc::pid_t) -> bool {

@@ -142,11 +142,6 @@ impl Port {
         self.terminal
     }
 
-    /// Whether it is closed.
-    pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.state).route.is_none()
-    }
-
     /// Whether its reader must not read now.
     pub(crate) fn is_shut(&self) -> bool {
         self.shut.load(Ordering::SeqCst)

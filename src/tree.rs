@@ -178,12 +178,13 @@ impl Leader {
                 .is_some_and(|pidfd| has_members(sys::signal::send_to_group_by_pidfd(pidfd, 0)));
             return Ok(Some((status, has_members.then_some(Hold::Pidfd))));
         }
-        // A sandbox that refuses to look without reaping gives up the group with the child.
-        if let Ok(Some(status)) = sys::wait::peek(self.pid, self.pidfd())
-            && status != ExitStatus::Unknown
-            && has_members(sys::signal::send_to_group(self.pid, 0))
-        {
-            return Ok(Some((status, Some(Hold::Zombie))));
+        match sys::wait::peek(self.pid, self.pidfd()) {
+            Ok(None) => return Ok(None),
+            Ok(Some(status)) if has_members(sys::signal::send_to_group(self.pid, 0)) => {
+                return Ok(Some((status, Some(Hold::Zombie))));
+            }
+            // A sandbox that refuses to look without reaping gives up the group with the child.
+            _ => {}
         }
         let status = sys::wait::try_reap(self.pid, self.pidfd())?;
         Ok(status.map(|status| (status, None)))
@@ -233,7 +234,11 @@ impl Remains {
     /// To the process group.
     fn send(&self, signal: i32) -> io::Result<()> {
         match (self.hold, self.leader.pidfd()) {
-            (Some(Hold::Zombie), _) => sys::signal::send_to_group(self.leader.pid, signal),
+            // Somebody else may have reaped it: then the number is another's.
+            (Some(Hold::Zombie), pidfd) => match sys::wait::peek(self.leader.pid, pidfd) {
+                Ok(Some(_)) => sys::signal::send_to_group(self.leader.pid, signal),
+                _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            },
             (Some(Hold::Pidfd), Some(pidfd)) => sys::signal::send_to_group_by_pidfd(pidfd, signal),
             (Some(Hold::Pidfd), None) | (None, _) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         }

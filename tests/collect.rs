@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use actix::prelude::*;
-use actix_process::{CollectError, Command, Fd, Output, PtySize, Signal, SpawnStep};
+use actix_process::{CollectError, Command, Fd, OnLeftovers, Output, PtySize, Signal, SpawnStep};
 use common::helper::{helper, pattern};
 use common::run;
 use futures::future::join_all;
@@ -258,10 +258,10 @@ fn output_limit_holds_for_standard_error_and_for_both_merged() {
 }
 
 #[test]
-fn heirs_of_the_pipes_are_waited_for() {
+fn heirs_of_the_pipes_that_are_left_are_waited_for() {
     run(async {
         // The child exits at once; its heir lives until the input's end, and speaks last.
-        let child = helper(["hold-until", "0", "exit", "1"]);
+        let child = helper(["hold-until", "0", "exit", "1"]).on_leftovers(OnLeftovers::Leave);
         let output = child.output().input("x").await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains("heir done"), "{text}");

@@ -11,7 +11,7 @@ use actix_process::{
     CollectError, Command, ExitStatus, List, NoProtocol, ProcessSupervisor, Shutdown, Spawn,
     SpawnStep,
 };
-use common::census::{Census, children, open_fds};
+use common::census::{Census, children};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
@@ -177,34 +177,31 @@ fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
                     in_time(process.ended()).await.unwrap();
                 }
             };
-            round(100).await;
+            // As large: threads and the allocator take their share once.
+            round(800).await;
             let before = memory();
-            round(1500).await;
+            round(800).await;
             let grown = memory().saturating_sub(before);
-            // They were kept until the day was over, some 700 bytes a child.
-            assert!(grown < 512 * 1024, "{grown} bytes more");
+            // They were kept until the day was over, some 800 bytes a child.
+            assert!(grown < 384 * 1024, "{grown} bytes more");
         });
     });
 }
 
 #[test]
-fn what_is_asked_for_at_the_limits_is_done_when_they_are_gone() {
-    let name = "what_is_asked_for_at_the_limits_is_done_when_they_are_gone";
+fn what_is_asked_for_at_the_limits_is_done() {
+    let name = "what_is_asked_for_at_the_limits_is_done";
     isolated(name, || {
         run(async {
             let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "15", "say", "ready", "pause"]);
             let process = child.spawn(&protocol).await.unwrap();
             trace.output(&process, 1, "ready").await;
-            // Neither a descriptor nor a thread can be had.
-            let most = open_fds().keys().max().unwrap() + 1;
-            let (files, _) = set_soft_limit(libc::RLIMIT_NOFILE, u64::try_from(most).unwrap());
-            let (memory, _) = set_soft_limit(libc::RLIMIT_AS, 1);
-            let asked = process.terminate(SHORT);
-            std::thread::sleep(3 * SHORT);
-            set_soft_limit(libc::RLIMIT_AS, memory);
-            set_soft_limit(libc::RLIMIT_NOFILE, files);
-            asked.unwrap();
+            // Neither a thread nor a descriptor can be had.
+            common::refuse::refuse(common::refuse::Call::Any(libc::SYS_clone3), libc::EAGAIN);
+            set_soft_limit(libc::RLIMIT_NOFILE, 3);
+            std::thread::Builder::new().spawn(|| {}).unwrap_err();
+            process.terminate(SHORT).unwrap();
             let status = trace.ended(&process).await.status();
             assert_eq!(status.signal(), Some(actix_process::Signal::KILL));
         });

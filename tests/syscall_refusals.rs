@@ -398,6 +398,14 @@ fn a_sandbox_may_refuse_pidfd_send_signal() {
 }
 
 #[test]
+fn pidfd_send_signal_may_be_refused_with_any_errno_that_a_clone_may() {
+    let name = "pidfd_send_signal_may_be_refused_with_any_errno_that_a_clone_may";
+    isolated(name, || {
+        works_without(Call::Any(libc::SYS_pidfd_send_signal), libc::EACCES);
+    });
+}
+
+#[test]
 fn without_waitid_no_zombie_is_left() {
     isolated("without_waitid_no_zombie_is_left", || {
         run(async {

@@ -12,7 +12,7 @@ use crate::error::SignalError;
 use crate::janitor::{self, Timer, Watch};
 use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
 use crate::members::Leftover;
-use crate::port::FdCommand;
+use crate::port::{Direction, FdCommand};
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::tree::Extent;
@@ -42,6 +42,8 @@ struct State {
     timer: Option<Timer>,
     /// Members whose deaths are awaited.
     watches: Vec<Watch>,
+    /// The next look, where they cannot be.
+    look: Option<Timer>,
     on_done: Option<Box<dyn FnOnce(Report) + Send>>,
 }
 
@@ -83,6 +85,7 @@ impl Child {
                 climb: Climb::new(ladder),
                 timer: None,
                 watches: Vec::new(),
+                look: None,
                 on_done: Some(Box::new(on_done)),
             }),
         });
@@ -95,7 +98,7 @@ impl Child {
             escalation.feed(Input::Begin)
         };
         // The child may have been dead before, and have left others.
-        if sent.is_ok() && self.cell.pid().is_none() {
+        if self.cell.pid().is_none() {
             escalation.leader_died();
         }
         (escalation, sent)
@@ -148,20 +151,17 @@ impl Escalation {
         };
         let input = self.child.port(0);
         match act {
-            Act::Eof => {
-                let open = input.filter(|port| !port.is_closed());
-                match open {
-                    Some(port) if port.is_terminal() => {
-                        let typed = port.write(FdCommand::Write("\x04".into()));
-                        (typed.is_ok(), Ok(()))
-                    }
-                    Some(port) => {
-                        port.close(FdCommand::Close);
-                        (true, Ok(()))
-                    }
-                    None => (false, Ok(())),
+            Act::Eof => match input.filter(|port| port.direction() == Direction::Write) {
+                Some(port) if port.is_terminal() => {
+                    let typed = port.write(FdCommand::Write("\x04".into()));
+                    (typed.is_ok(), Ok(()))
                 }
-            }
+                Some(port) => {
+                    port.close(FdCommand::Close);
+                    (true, Ok(()))
+                }
+                None => (false, Ok(())),
+            },
             Act::Say(bytes) => {
                 let said = input.is_some_and(|port| port.write(FdCommand::Write(bytes)).is_ok());
                 (said, Ok(()))
@@ -193,7 +193,6 @@ impl Escalation {
     /// The step was taken: the next one follows when its time is over.
     fn give_time(self: &Arc<Self>, step: usize) {
         let mut state = lock(&self.state);
-        state.climb.step(Input::Taken(step));
         let wait = match state.climb.get(step) {
             // The end may have come in between.
             Some(taken) if state.climb.is_at(step) => taken.wait,
@@ -217,32 +216,48 @@ impl Escalation {
         if self.is_gone() {
             let _ = self.feed(Input::Gone);
         } else {
-            // The look around takes long.
-            let this = Arc::clone(self);
-            janitor::soon(move || hunt::look_around(&this));
+            hunt::look_around(Arc::clone(self));
         }
+    }
+
+    /// Whether nothing will follow any more.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.state).climb.is_over()
     }
 
     /// Waits for these deaths, in place of others.
     pub(super) fn await_deaths(&self, watches: Vec<Watch>) {
         let mut state = lock(&self.state);
         // Over already: they end with this call.
-        let before = if state.on_done.is_some() {
-            std::mem::replace(&mut state.watches, watches)
-        } else {
+        let before = if state.climb.is_over() {
             watches
+        } else {
+            std::mem::replace(&mut state.watches, watches)
+        };
+        drop(state);
+        drop(before);
+    }
+
+    /// Looks again then.
+    pub(super) fn look_again(&self, look: Timer) {
+        let mut state = lock(&self.state);
+        let before = if state.climb.is_over() {
+            Some(look)
+        } else {
+            state.look.replace(look)
         };
         drop(state);
         drop(before);
     }
 
     fn finish(self: &Arc<Self>, gone: bool, by: StoppedBy) {
-        let (timer, watches, on_done) = {
+        let (timers, watches, on_done) = {
             let mut state = lock(&self.state);
             let watches = std::mem::take(&mut state.watches);
-            (state.timer.take(), watches, state.on_done.take())
+            let timers = (state.timer.take(), state.look.take());
+            (timers, watches, state.on_done.take())
         };
-        drop((timer, watches));
+        drop((timers, watches));
         let child = &self.child;
         let exited = child.cell.pid().is_none();
         let group = if exited {

@@ -3,25 +3,79 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::escalation::Escalation;
-use crate::janitor::{self, Watch, Watched};
+use crate::janitor::{self, LAST_RESORT, Watch, Watched};
 use crate::ladder::Input;
-use crate::members::Group;
+use crate::members::{self, Leftover};
+use crate::sync::lock;
 use crate::sys;
 
 /// So many deaths are awaited at the same time; then another look shows who is left.
 const AT_ONCE: usize = 64;
 
-/// Whether any member is left; if so, waits for their deaths, or looks now and then where it cannot.
-pub(super) fn look_around(escalation: &Arc<Escalation>) {
-    let Some(living) = living(escalation) else {
-        return over(escalation);
+/// Those who want a look around: at a shutdown they are many, and one look does for all. Bounded by
+/// the escalations that there are.
+static WANTED: Mutex<Vec<Arc<Escalation>>> = Mutex::new(Vec::new());
+
+/// Looks around for the members that this one's child has left, soon.
+pub(super) fn look_around(escalation: Arc<Escalation>) {
+    let mut wanted = lock(&WANTED);
+    let first = wanted.is_empty();
+    wanted.push(escalation);
+    drop(wanted);
+    if first {
+        janitor::soon(look_for_all);
+    }
+}
+
+fn look_for_all() {
+    let mut all = std::mem::take(&mut *lock(&WANTED));
+    // A process that is made while its maker dies can be missed by one look.
+    for _ in 0..2 {
+        let mut groups = Vec::new();
+        all.retain(|escalation| {
+            if escalation.is_over() {
+                return false;
+            }
+            match escalation.child.cell.group_left() {
+                Some(group) => groups.push(group),
+                None => {
+                    over(escalation);
+                    return false;
+                }
+            }
+            true
+        });
+        if all.is_empty() {
+            return;
+        }
+        // Where /proc cannot be read they are there, and that is all there is to know.
+        let listed = members::of_groups(&groups).ok();
+        let mut index = 0;
+        all.retain(|escalation| {
+            let living = listed
+                .as_ref()
+                .map(|listed| listed.get(index).map(Vec::as_slice));
+            index += 1;
+            !follow(escalation, living.map(Option::unwrap_or_default))
+        });
+    }
+    all.iter().for_each(over);
+}
+
+/// Waits for the deaths of those who live, or looks again later where it cannot; false if nobody does.
+fn follow(escalation: &Arc<Escalation>, living: Option<&[Leftover]>) -> bool {
+    let Some(group) = escalation.child.cell.group_left() else {
+        return false;
     };
-    let (group, pids) = living;
+    if living.is_some_and(<[_]>::is_empty) {
+        return false;
+    }
+    let pids = living.unwrap_or_default().iter();
     let pidfds: Vec<_> = pids
-        .into_iter()
+        .filter_map(|member| member.pid)
         .take(AT_ONCE)
         .filter_map(|pid| {
             let pidfd = sys::signal::open_pidfd(pid).ok()?;
@@ -29,32 +83,17 @@ pub(super) fn look_around(escalation: &Arc<Escalation>) {
             group.has(pid).then(|| Arc::new(pidfd))
         })
         .collect();
-    let watches = if pidfds.is_empty() {
-        vec![janitor::look_after(Arc::new(Look(Arc::downgrade(
-            escalation,
-        ))))]
-    } else {
-        await_all(escalation, pidfds)
-    };
-    escalation.await_deaths(watches);
-}
-
-/// The group and its living members. A process that is made while its maker dies can be missed by one
-/// look, so where the kernel still knows of somebody there are two.
-fn living(escalation: &Arc<Escalation>) -> Option<(Group, Vec<i32>)> {
-    for _ in 0..2 {
-        let group = escalation.child.cell.group_left()?;
-        match group.members() {
-            Ok(living) if living.is_empty() => {}
-            Ok(living) => {
-                let pids = living.into_iter().filter_map(|member| member.pid);
-                return Some((group, pids.collect()));
+    if pidfds.is_empty() {
+        let this = Arc::downgrade(escalation);
+        escalation.look_again(janitor::after(LAST_RESORT, move || {
+            if let Some(escalation) = this.upgrade() {
+                look_around(escalation);
             }
-            // They are there, and that is all there is to know.
-            Err(_) => return Some((group, Vec::new())),
-        }
+        }));
+    } else {
+        escalation.await_deaths(await_all(escalation, pidfds));
     }
-    None
+    true
 }
 
 fn over(escalation: &Arc<Escalation>) {
@@ -99,34 +138,8 @@ impl Watched for Member {
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Some(escalation) = self.escalation.upgrade()
         {
-            janitor::soon(move || look_around(&escalation));
+            look_around(escalation);
         }
         true
-    }
-}
-
-/// Looked for now and then: there are no pidfds.
-struct Look(Weak<Escalation>);
-
-impl Watched for Look {
-    fn pidfd(&self) -> Option<Arc<OwnedFd>> {
-        None
-    }
-
-    fn wait_until_dead(&self) {}
-
-    fn is_child(&self) -> bool {
-        false
-    }
-
-    fn reap(&self) -> bool {
-        let Some(escalation) = self.0.upgrade() else {
-            return true;
-        };
-        let gone = living(&escalation).is_none();
-        if gone {
-            over(&escalation);
-        }
-        gone
     }
 }
