@@ -18,7 +18,6 @@ use crate::plan::{CGROUP, Meanings, Plan};
 use crate::process::Purpose;
 use crate::program::{argv, c_string, candidates};
 use crate::pty::Pty;
-use crate::signal::IgnoredSignals;
 use crate::spec::Spec;
 use crate::sys;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
@@ -235,7 +234,7 @@ impl Prepared {
             changes_ids: self.identity.changes_ids(),
             trampoline,
             kept,
-            keep_ignored: matches!(spec.ignored_signals, IgnoredSignals::Inherit),
+            keep_ignored: spec.keeps_ignored(),
             unshare_from: slots.map(Loaded::end),
         };
         sys::clone::spawn(&mut image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
