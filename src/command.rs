@@ -239,9 +239,10 @@ impl Command {
         self.edit(|spec| spec.parent_death_signal = Some(signal))
     }
 
-    /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set.
+    /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
+    /// [`IgnoredSignals::Reset`] on a [`pty`](Self::pty), whose Ctrl-C is the child's own.
     pub fn ignored_signals(self, policy: IgnoredSignals) -> Self {
-        self.edit(|spec| spec.ignored_signals = policy)
+        self.edit(|spec| spec.ignored_signals = Some(policy))
     }
 
     /// The cgroup (version 2) that the child joins before its program runs: its directory, open.

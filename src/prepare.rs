@@ -17,7 +17,6 @@ use crate::moved::Moved;
 use crate::opening::{self, Opened, ParentEnds, Source};
 use crate::plan::{CGROUP, Meanings, Plan};
 use crate::program::{argv, c_string, candidates};
-use crate::signal::IgnoredSignals;
 use crate::spec::{Contain, Spec};
 use crate::sys;
 use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
@@ -187,7 +186,7 @@ impl Prepared {
             changes_ids: self.identity.changes_ids(),
             trampoline,
             kept,
-            keep_ignored: matches!(spec.ignored_signals, IgnoredSignals::Inherit),
+            keep_ignored: spec.keeps_ignored(),
             unshare_from: slots.map(Loaded::end),
         };
         sys::clone::spawn(&mut image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))

@@ -91,7 +91,8 @@ pub(crate) struct Spec {
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) no_new_privs: bool,
     pub(crate) parent_death_signal: Option<Signal>,
-    pub(crate) ignored_signals: IgnoredSignals,
+    /// `None`: by whether there is a terminal.
+    pub(crate) ignored_signals: Option<IgnoredSignals>,
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
     pub(crate) contain: Option<Contain>,
     pub(crate) fds: FdMap,
@@ -128,7 +129,7 @@ impl Spec {
             oom_score_adj: None,
             no_new_privs: false,
             parent_death_signal: None,
-            ignored_signals: IgnoredSignals::default(),
+            ignored_signals: None,
             cgroup: None,
             contain: None,
             fds: FdMap::stdio(),
@@ -147,6 +148,15 @@ impl Spec {
             for n in (0..=2).filter(|n| !self.named.contains(n)) {
                 self.fds.set(n, Fd::terminal());
             }
+        }
+    }
+
+    /// Whether the child ignores what this program ignores. On a terminal of its own it does not: what
+    /// shields it from another terminal would make it deaf to its own Ctrl-C.
+    pub(crate) fn keeps_ignored(&self) -> bool {
+        match self.ignored_signals {
+            Some(policy) => policy == IgnoredSignals::Inherit,
+            None => self.pty.is_none(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_process::{ExitStatus, NoProtocol, ProcessHandle, Signal};
+use actix_process::{ExitStatus, IgnoredSignals, NoProtocol, ProcessHandle, Signal};
 use common::census::{Census, children, has_watch, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
@@ -43,6 +43,8 @@ fn a_death_by_any_signal_is_told_with_its_number() {
             for number in (1..=64).filter(|number| !harmless.contains(number)) {
                 let (trace, protocol) = Trace::start();
                 let child = helper(["say", "ready", "pause"]);
+                // Whoever started this test may ignore some.
+                let child = child.ignored_signals(IgnoredSignals::Reset);
                 let process = child.spawn(&protocol).await.unwrap();
                 trace.output(&process, 1, "ready").await;
                 let signal = Signal::new(number).unwrap();
