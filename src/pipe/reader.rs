@@ -1,8 +1,9 @@
 //! The actor that reads one descriptor of a child and forwards what comes.
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -125,11 +126,14 @@ impl PipeReader {
             }
             bytes_left = bytes_left.saturating_sub(read.count);
             if bytes_left == 0 {
-                break;
+                // Others on this arbiter first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
-        // Others on this arbiter first.
-        cx.waker().wake_by_ref();
+        // Of many small messages a protocol makes much work: its arbiter's driver, and so its timers, come
+        // first.
+        let _ = pin!(tokio::task::yield_now()).poll(cx);
         Poll::Pending
     }
 
