@@ -93,7 +93,7 @@ impl Signal {
 /// What becomes in a child of the signals that this program ignores when it spawns.
 ///
 /// A handler is never inherited: its signal is at its default in the child. So are SIGPIPE, which
-/// Rust ignores in every program, and SIGCHLD, whatever this says.
+/// Rust ignores in every program, SIGCHLD, and 32 and 33, which are libc's own, whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum IgnoredSignals {

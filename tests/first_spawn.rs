@@ -11,7 +11,7 @@ use common::isolated::isolated;
 use nix::libc;
 
 /// As documented at `Command::spawn`.
-const NEEDED: usize = 11;
+const NEEDED: usize = 13;
 
 /// The errno of a process's first spawn with so many descriptors free.
 fn first_spawn_with(free: usize) -> Option<i32> {

@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, ThreadId};
 
 use crate::sync::lock;
 use crate::sys;
@@ -69,6 +69,16 @@ pub(crate) enum Place {
     Pool(Seat),
     Own(Own),
     Nowhere(io::Error),
+    /// There is no pool yet: it is made when the spawn is submitted.
+    Later(Later),
+}
+
+/// The thread that asked.
+#[derive(Debug)]
+pub(crate) struct Later {
+    thread: ThreadId,
+    number: i32,
+    state: State,
 }
 
 impl Place {
@@ -89,12 +99,45 @@ impl Place {
         found.unwrap_or_else(Self::Nowhere)
     }
 
+    /// The same for a spawn that may never be submitted: no pool is made for it.
+    pub(crate) fn promised() -> Self {
+        if !sys::copy::is_copy()
+            && let Asker::Like(state) = thread_state::of_this_thread()
+            && !lock(&POOLS).iter().any(|pool| pool.is_like_us(&state))
+        {
+            return Self::Later(Later {
+                thread: thread::current().id(),
+                number: thread_state::this_thread(),
+                state,
+            });
+        }
+        Self::for_this_thread()
+    }
+
     /// Queues `job`; where there is no thread it runs here, with the error.
     pub(crate) fn submit(self, job: Job) {
         match self {
             Self::Pool(seat) => seat.submit(job),
             Self::Own(own) => own.submit(job),
             Self::Nowhere(error) => job(Err(error)),
+            Self::Later(later) => later.place().submit(job),
+        }
+    }
+}
+
+impl Later {
+    /// Of the thread that asked, if this is that one, or one like it.
+    fn place(self) -> Place {
+        if thread::current().id() == self.thread {
+            return Place::for_this_thread();
+        }
+        match thread_state::of_this_thread() {
+            Asker::Like(state) if state == self.state && thread_state::shares_fs(self.number) => {
+                pool_of(state).unwrap_or_else(Place::Nowhere)
+            }
+            _ => Place::Nowhere(io::Error::other(
+                "the spawn was asked for on another thread, and no spawner thread is like that one",
+            )),
         }
     }
 }

@@ -40,8 +40,8 @@ impl Command {
     /// `setgid` and the like: they wait for all threads of the process, the one that waits for this exec
     /// among them.
     ///
-    /// A System's first spawn needs 11 free descriptors: seven for three pipes and a pidfd, and four for
-    /// the supervisor's runtime.
+    /// A program's first spawn needs 13 free descriptors: seven for three pipes and a pidfd, four for
+    /// the supervisor's runtime, and two for the janitor thread.
     ///
     /// Blocking an arbiter's thread on the future of a spawn that was asked there deadlocks.
     ///
@@ -87,7 +87,7 @@ impl Command {
     /// process that has spawned.
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
         // Without a System it fails, mostly, and shall leave no thread.
-        let place = System::is_registered().then(Place::for_this_thread);
+        let place = System::is_registered().then(Place::promised);
         Spawning::new(Spawn::of(self, protocol, place))
     }
 }
