@@ -4,11 +4,13 @@ mod common;
 
 use std::thread;
 
-use actix_process::{NoProtocol, SpawnStep, set_max_spawner_threads};
+use actix::Arbiter;
+use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
 use common::census::{Census, spawner_threads};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
-use common::{eventually, run};
+use common::trace::Trace;
+use common::{eventually, in_time, run};
 use nix::libc;
 
 /// Runs `act` on a thread of its own.
@@ -152,4 +154,44 @@ fn more_threads_of_their_own_than_may_be_are_a_typed_error() {
             });
         },
     );
+}
+
+/// Asks for a spawn here, the first of the process, and polls it on another thread, which `change` has
+/// changed before. What failed, or the child's output.
+fn polled_elsewhere(change: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
+    run(async {
+        let (trace, protocol) = Trace::start();
+        let spawning = helper(["say", "hi"]).spawn(&protocol);
+        let elsewhere = Arbiter::new();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        elsewhere.spawn(async move {
+            change();
+            let _ = tell.send(spawning.await);
+        });
+        let process = in_time(told).await.unwrap()?;
+        trace.output(&process, 1, "hi\n").await;
+        trace.ended(&process).await;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_first_spawn_may_be_polled_on_another_thread_that_is_like_the_asker() {
+    let name = "a_first_spawn_may_be_polled_on_another_thread_that_is_like_the_asker";
+    isolated(name, || polled_elsewhere(|| {}).unwrap());
+}
+
+#[test]
+fn a_first_spawn_that_is_polled_on_a_thread_unlike_the_asker_is_a_typed_error() {
+    let name = "a_first_spawn_that_is_polled_on_a_thread_unlike_the_asker_is_a_typed_error";
+    isolated(name, || {
+        let error = polled_elsewhere(|| {
+            // SAFETY: integers; 0 is this thread.
+            let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) };
+            assert_eq!(set, 0);
+        });
+        let error = error.unwrap_err();
+        assert_eq!(error.step(), SpawnStep::Clone, "{error}");
+        assert_spawns();
+    });
 }
