@@ -1,0 +1,155 @@
+//! Who a child is, what it may do, and what holds it.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::Command;
+use crate::capability::Capability;
+use crate::limits::{Limit, Resource};
+use crate::signal::{IgnoredSignals, Signal};
+use crate::spec::Contain;
+
+impl Command {
+    /// The user as whom the program runs, by name: uid, group and supplementary groups as passwd
+    /// and group have them, unless [`gid`](Self::gid) or [`groups`](Self::groups) say otherwise.
+    /// Excludes [`uid`](Self::uid). Looked up at the spawn, not on an arbiter.
+    ///
+    /// HOME, USER, LOGNAME and SHELL become the user's, by passwd, unless the command sets, removes or
+    /// [clears](Self::env_clear) them. The rest of the environment, PATH included, is as without it.
+    ///
+    /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
+    /// that it can open them by name (`/dev/stdout`). What is given to it keeps its owner, the ends of
+    /// [`Fd::pipe`] too.
+    pub fn user(self, name: impl Into<String>) -> Self {
+        self.edit(|spec| spec.user = Some(name.into()))
+    }
+
+    /// The user id with which the program runs. Without a [`gid`](Self::gid) its group is the one
+    /// that passwd has for it; the supplementary groups become that user's, never the parent's. Pipes
+    /// are the user's as by [`user`](Self::user); HOME, USER, LOGNAME and SHELL stay the parent's.
+    pub fn uid(self, uid: u32) -> Self {
+        self.edit(|spec| spec.uid = Some(uid))
+    }
+
+    /// The group id with which the program runs. The supplementary groups become the user's even if
+    /// only this is given, see [`groups`](Self::groups).
+    pub fn gid(self, gid: u32) -> Self {
+        self.edit(|spec| spec.gid = Some(gid))
+    }
+
+    /// The supplementary groups of the program; an empty list for none. A parent without
+    /// privilege may name those that it has, with the child's own group or without.
+    pub fn groups(self, groups: impl IntoIterator<Item = u32>) -> Self {
+        self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
+    }
+
+    /// The capabilities that the program has whatever its [`uid`](Self::uid), and hands on to what it
+    /// executes (its ambient set). Each must be one that this process has.
+    ///
+    /// Without it a change of the uid takes all capabilities away, also where this process is not
+    /// root and has them as ambient ones itself; only a program that runs as root has root's.
+    ///
+    /// ```
+    /// use actix_process::{Capability, Command};
+    ///
+    /// let server = Command::new("server").user("www-data").ambient([Capability::NET_BIND_SERVICE]);
+    /// # drop(server);
+    /// ```
+    pub fn ambient(self, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        self.edit(|spec| spec.ambient = capabilities.into_iter().collect())
+    }
+
+    /// Whether the change to [`current_dir`](Self::current_dir) is made with the parent's ids, not
+    /// yet the child's own: for a directory that the child's user may not enter.
+    pub fn chdir_as_parent(self, as_parent: bool) -> Self {
+        self.edit(|spec| spec.chdir_as_parent = as_parent)
+    }
+
+    /// The mode bits that files made by the child do not get, 0 to 0o777.
+    pub fn umask(self, mask: u32) -> Self {
+        self.edit(|spec| spec.umask = Some(mask))
+    }
+
+    /// A resource limit: the soft one, in force, and the hard one, up to which the child may raise
+    /// it. [`UNLIMITED`](crate::UNLIMITED) for none.
+    pub fn rlimit(self, resource: Resource, soft: u64, hard: u64) -> Self {
+        self.edit(|spec| {
+            spec.limits.insert(resource, Limit { soft, hard });
+        })
+    }
+
+    /// The nice value: -20 (most favoured; needs privilege) to 19.
+    pub fn nice(self, nice: i32) -> Self {
+        self.edit(|spec| spec.nice = Some(nice))
+    }
+
+    /// How readily the kernel kills the child when memory is short: -1000 (never; needs privilege)
+    /// to 1000 (first of all).
+    pub fn oom_score_adj(self, adjustment: i32) -> Self {
+        self.edit(|spec| spec.oom_score_adj = Some(adjustment))
+    }
+
+    /// Whether the child, and all that it runs, can never gain privileges by an exec.
+    pub fn no_new_privs(self, no_new_privs: bool) -> Self {
+        self.edit(|spec| spec.no_new_privs = no_new_privs)
+    }
+
+    /// The signal that the kernel sends the child when this process dies, in whatever way: also of
+    /// SIGKILL or `std::process::exit`. The child may change it; an exec of a set-user-id program
+    /// clears it.
+    pub fn parent_death_signal(self, signal: Signal) -> Self {
+        self.edit(|spec| spec.parent_death_signal = Some(signal))
+    }
+
+    /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
+    /// [`IgnoredSignals::Reset`] on a [`pty`](Self::pty), whose Ctrl-C is the child's own.
+    pub fn ignored_signals(self, policy: IgnoredSignals) -> Self {
+        self.edit(|spec| spec.ignored_signals = Some(policy))
+    }
+
+    /// The cgroup (version 2) that the child joins before its program runs: its directory, open.
+    ///
+    /// Whatever the child starts is in it as well, also who leaves the child's process group or
+    /// session. All that is in it is taken for the child's: a signal to its
+    /// [group](crate::ProcessHandle::signal_group) goes to everybody there, and the end of a
+    /// [helper](Self::output) kills them. So children that do not belong together need a cgroup each.
+    /// It is not removed. Excludes [`contained`](Self::contained), which makes and removes one.
+    pub fn cgroup(self, directory: OwnedFd) -> Self {
+        self.edit(|spec| spec.cgroup = Some(Arc::new(directory)))
+    }
+
+    /// Holds the child, and all that it starts, by the strongest means that this host has.
+    ///
+    /// That is a new cgroup (version 2) below the host's own where the host may make one: as root, in a
+    /// container with a cgroup of its own, in a systemd service with `Delegate=yes`. Elsewhere it is a process
+    /// group, which the child leads, as it does anyhow with [`setsid`](Self::setsid) or a
+    /// [`pty`](Self::pty). [`ProcessHandle::containment`](crate::ProcessHandle::containment) tells which, and
+    /// [`Containment`](crate::Containment) what each does not hold.
+    ///
+    /// The cgroup has no limits of its own, and is removed when the child has exited and nobody is left
+    /// in it. If the host is killed before that, the next one in the same cgroup removes it once it is empty.
+    ///
+    /// Excludes [`cgroup`](Self::cgroup), and a [`process_group`](Self::process_group) that another
+    /// process leads.
+    ///
+    /// ```
+    /// use actix_process::{Command, Containment, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let child = Command::new("sleep").arg("60").contained().spawn(NoProtocol).await?;
+    /// assert!(child.containment() >= Containment::Group);
+    /// child.kill()?;
+    /// child.ended().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn contained(self) -> Self {
+        self.edit(|spec| spec.contain = Some(Contain::Strongest))
+    }
+
+    /// As [`contained`](Self::contained), but by a cgroup or not at all: where this host may make none,
+    /// or the child cannot join it, the spawn fails with [`SpawnStep::Limits`](crate::SpawnStep::Limits).
+    /// The later of the two calls counts.
+    pub fn contained_by_cgroup(self) -> Self {
+        self.edit(|spec| spec.contain = Some(Contain::Cgroup))
+    }
+}
