@@ -14,8 +14,8 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// How a child is stopped: steps that are taken one after the other, each with the time that the child
 /// has until the next one. For [`ProcessHandle::stop`](crate::ProcessHandle::stop).
 ///
-/// Signals go to all that belongs to the child: the process group that it leads, if it leads one, and
-/// the child in any case. A signal other than SIGKILL is followed by SIGCONT (unless it is one that
+/// Signals go to all that belongs to the child: its cgroup ([`Command::contained`](crate::Command::contained)), or the
+/// process group that it leads, if there is one, and the child in any case. A signal other than SIGKILL is followed by SIGCONT (unless it is one that
 /// stops or continues): a stopped process would not act on it before it is continued.
 ///
 /// ```

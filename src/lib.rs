@@ -147,7 +147,8 @@
 //!
 //! # Platform
 //!
-//! Linux, 64 bits. All of it from kernel 6.9 on; before that the group of a child that has exited is
+//! Linux, 64 bits. All of it from kernel 6.15 on; before that the status of a child that somebody else
+//! reaped is not known; before 6.9 the group of a child that has exited is
 //! held by its zombie. Where a kernel or a sandbox has no pidfds, each child is waited for in a thread of
 //! its own; without close_range (5.9), a child lists /proc/self/fd. All are tested, by the cfgs
 //! `actix_process_force_no_group_pidfd`, `actix_process_force_no_pidfd` and

@@ -256,3 +256,37 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child that shares the parent's memory is killed together with it if memory runs out in the cgroup.
+    #[test]
+    fn the_cgroup_is_joined_last_or_just_before_the_ids_change() {
+        let mut spec = Spec::new("true".as_ref());
+        spec.current_dir = Some("/".into());
+        spec.nice = Some(1);
+        spec.no_new_privs = true;
+        let as_we_are = Identity::default();
+        let other = Identity {
+            uid: Some(1),
+            gid: Some(1),
+            ..Identity::default()
+        };
+        for (identity, changes) in [(as_we_are, false), (other, true)] {
+            let cwd = Some(c"/".to_owned());
+            let plan = Plan::new(&spec, cwd, &identity, &[], Some(9));
+            let is_it = |(_, subject): &(SpawnStep, Subject)| subject.to_string() == CGROUP;
+            let joins: Vec<usize> = (0..plan.meanings.0.len())
+                .filter(|index| is_it(&plan.meanings.0[*index]))
+                .collect();
+            let end = if changes {
+                plan.identity
+            } else {
+                plan.steps.len()
+            };
+            assert_eq!(joins, [end - 2, end - 1]);
+        }
+    }
+}

@@ -56,7 +56,7 @@ pub enum OnLeftovers {
     Terminate(Duration),
 }
 
-/// What a command asks for that names no cgroup, but wants to be held.
+/// How a child is to be contained for which the caller has no cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contain {
     /// The strongest hold that there is.

@@ -39,7 +39,7 @@ pub enum ExitStatus {
     StillRunning,
     /// It is gone, but somebody else reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
     /// ignored), and the kernel does not know its status: one before Linux 6.15, or one without
-    /// pidfds.
+    /// pidfds. In a [`TimedOut`](crate::CollectError::TimedOut): its exec hung, and it was cancelled.
     Unknown,
 }
 

@@ -56,13 +56,13 @@ impl std::error::Error for Unkillable {}
 
 impl ProcessHandle {
     /// Stops the child by the steps of `ladder`, the first of them taken by this call, until all that
-    /// belongs to it is gone: the child, and the process group that it leads. A zombie counts as gone.
+    /// belongs to it is gone: the child, and the process group that it leads, or its cgroup. A zombie counts as gone.
     ///
     /// Resolves when nothing is left, or when the time of the last step is over: for
     /// [`kill`](Ladder::kill) that is 2 seconds, so a ladder is bounded by its waits. For any runtime,
     /// or none. The steps are taken whether or not the future is polled; dropping it changes nothing.
     ///
-    /// Who has left the group (by `setsid`, say) is not reached.
+    /// A process that has left the group (by `setsid`, say) is not reached, unless there is a cgroup.
     ///
     /// # Errors
     ///

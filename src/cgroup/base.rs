@@ -76,21 +76,28 @@ static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 /// The base of this host. One that was found is taken as it is, until [`forget`]; none is looked for
 /// again once the host is in another cgroup.
 pub(super) fn base() -> Result<Arc<Base>, Refusal> {
-    let mut found = lock(&FOUND);
-    if let Some((_, Ok(base))) = &*found {
+    if let Some((_, Ok(base))) = &*lock(&FOUND) {
         return Ok(Arc::clone(base));
     }
     let text = fs::read_to_string("/proc/self/cgroup")
         .map_err(Refusal::io("/proc/self/cgroup cannot be read"))?;
     let own = own_cgroup(&text).ok_or(Refusal::new("there are no cgroups of version 2"))?;
-    if let Some((before, Err(refusal))) = &*found
+    if let Some((before, Err(refusal))) = &*lock(&FOUND)
         && before == own
     {
         return Err(*refusal);
     }
+    // Not under the lock: a look at a path may take long.
     let looked = look(own);
-    *found = Some((own.to_owned(), looked.clone()));
-    looked
+    let mut found = lock(&FOUND);
+    match &*found {
+        // Another thread was faster.
+        Some((_, Ok(base))) => Ok(Arc::clone(base)),
+        _ => {
+            *found = Some((own.to_owned(), looked.clone()));
+            looked
+        }
+    }
 }
 
 /// The base did not do: it is looked for again.

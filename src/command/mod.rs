@@ -250,8 +250,8 @@ impl Command {
         self.edit(|spec| spec.process_group = None)
     }
 
-    /// Closes what pipes remain open when the child has been dead for `timeout` and its heirs
-    /// (grandchildren that hold its pipes) had nothing more to say.
+    /// Closes what pipes remain open when the child has been dead for `timeout`, whatever its heirs
+    /// (grandchildren that hold its pipes) write.
     ///
     /// The clock runs while the child is reaped, but not while a descriptor is paused, nor before all
     /// that a protocol's pipe held at the reap was read: a protocol may be slow with the child's own last

@@ -45,10 +45,10 @@ pub(crate) struct Image<'a> {
     pub(crate) trampoline: Option<(&'a mut Trampoline, usize, RawFd)>,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
-    /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
-    /// this number. See [`super::slots`].
     /// Whether the child ignores what the parent does.
     pub(crate) keep_ignored: bool,
+    /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
+    /// this number. See [`super::slots`].
     pub(crate) unshare_from: Option<RawFd>,
 }
 
@@ -112,8 +112,8 @@ impl Drop for Stack {
 
 /// Clones a child that execs `image`; blocks until it has, however long the file system takes.
 ///
-/// Must run on a thread that lives as long as the process: a parent-death signal follows the
-/// thread that cloned.
+/// Must run on a thread that outlives a child with a parent-death signal: that follows the thread that
+/// cloned.
 pub(crate) fn spawn(
     image: &mut Image<'_>,
     ticket: &Ticket,
