@@ -13,12 +13,15 @@ use actix_process::{Command, ProcessHandle, SpawnError, SpawnStep, set_max_spawn
 use common::census::{spawner_threads, threads};
 use common::helper::helper;
 use common::hung::Hung;
-use common::isolated::{is_isolated, isolated};
+use common::isolated::{is_isolated, isolated, skipped};
 use common::trace::{Trace, history};
 use common::{eventually, run};
 use futures::FutureExt;
 use futures::future::{Either, join_all, select};
 use nix::libc;
+
+/// When all threads of a pool are held up for so long, others help.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Runs a spawn in the background.
 fn start(
@@ -104,10 +107,14 @@ fn a_second_thread_serves_what_waits_at_once_and_others_help_when_both_are_held_
             let (trace, protocol) = Trace::start();
             let mut hung = Vec::new();
             for (count, helpers) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
+                let begun = Instant::now();
                 let mut spawning = lease.helper(["say", "at last"]).spawn(&protocol);
                 assert!((&mut spawning).now_or_never().is_none());
                 hung.push(spawning);
                 lease.until_children(count).await;
+                if helpers == 0 && begun.elapsed() >= PATIENCE {
+                    return skipped("a busy machine kept the second thread for too long");
+                }
                 // One minds the time.
                 assert_eq!(spawner_threads(), count + 1, "{:?}", threads());
                 let helped = HELPERS.0.lock().unwrap();
