@@ -344,6 +344,14 @@ impl Port {
         Ok(())
     }
 
+    /// What is typed to end the input of a program that reads this terminal by lines; `None` if it does
+    /// not.
+    pub(crate) fn end_of_input(&self) -> Option<Bytes> {
+        let master = self.master.upgrade()?;
+        let byte = sys::tty::end_of_input(master.get_ref().as_fd())?;
+        Some(Bytes::copy_from_slice(&[byte]))
+    }
+
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks
     /// learn it.
     pub(crate) fn closed(&self) {

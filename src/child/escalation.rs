@@ -153,8 +153,10 @@ impl Escalation {
         match act {
             Act::Eof => match input.filter(|port| port.direction() == Direction::Write) {
                 Some(port) if port.is_terminal() => {
-                    let typed = port.write(FdCommand::Write("\x04".into()));
-                    (typed.is_ok(), Ok(()))
+                    let typed = port
+                        .end_of_input()
+                        .is_some_and(|byte| port.write(FdCommand::Write(byte)).is_ok());
+                    (typed, Ok(()))
                 }
                 Some(port) => {
                     port.close(FdCommand::Close);
