@@ -179,13 +179,13 @@ impl Escalation {
             // A stopped process acts on nothing but SIGKILL before it is continued.
             let _ = cell.signal_all(self.extent, Signal::CONT);
         }
-        let (id, program) = (self.child.id, &self.child.program);
+        let child = &self.child;
         match &sent {
             Ok(()) if signal == Signal::KILL && step > 0 => {
-                log::warn!("process {id} ({program}) did not end in time and was killed");
+                log::warn!("{child} did not end in time and was killed");
             }
             Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) => {
-                log::warn!("process {id} ({program}) lives on: {error}");
+                log::warn!("{child} lives on: {error}");
             }
             _ => {}
         }
