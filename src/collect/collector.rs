@@ -19,6 +19,7 @@ use crate::process_protocol;
 use crate::protocol::ProcessProtocol;
 use crate::status::ExitStatus;
 use crate::sync::lock;
+use crate::sys;
 
 /// What a child that ran to its end leaves.
 pub(super) struct Collected {
@@ -113,6 +114,9 @@ struct KillOnDrop(Running);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let state = std::mem::replace(&mut *lock(&self.0), State::Dropped);
         if let State::Running(process) = state {
             kill(&process);
