@@ -199,7 +199,7 @@ impl Cell {
 }
 
 /// In a copy of the process, by fork.
-fn of_another() -> SignalError {
+pub(crate) fn of_another() -> SignalError {
     let whose = "it is a child of the process that this one was forked from";
     SignalError::Io(std::io::Error::other(whose))
 }

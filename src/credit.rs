@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::inbox::{Inbox, TurnState, is_over};
 use crate::sync::lock;
+use crate::sys;
 
 /// At most this many messages of one descriptor are on their way.
 pub(crate) const WINDOW_MESSAGES: usize = 64;
@@ -207,6 +208,9 @@ impl Window {
 
     /// Ends a turn, and wakes a reader, if it is time.
     fn settle(&self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let mut pause = lock(&self.pause);
         let flow = Flow(self.flow.load(Ordering::Acquire));
         let empty = flow.messages() == 0;

@@ -379,7 +379,8 @@ impl fmt::Display for ResizeError {
 impl Error for ResizeError {}
 
 /// The end of the process will never be told: the [`TestProcess`](crate::testing::TestProcess) that
-/// it stands for is gone. A real child's end is always told.
+/// it stands for is gone, or this process is a copy, by fork, of the child's parent. There a real child's
+/// end is always told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone(pub(crate) ());
 

@@ -246,7 +246,8 @@ impl ProcessHandle {
     /// gets it; where there are no pidfds, signals other than SIGKILL do not.
     ///
     /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited is within
-    /// reach until the child has [ended](Self::ended): its zombie is kept until then.
+    /// reach until the child has [ended](Self::ended): its zombie is kept until then, and not for a handle
+    /// that is kept longer.
     ///
     /// # Errors
     ///
@@ -340,8 +341,8 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// [`Gone`] if nobody is left to tell: the handle is a
-    /// [`TestProcess`](crate::testing::TestProcess)'s, which was dropped. A real child is reaped
-    /// whatever becomes of its System.
+    /// [`TestProcess`](crate::testing::TestProcess)'s, which was dropped, or this process is a copy, by
+    /// fork, of the one that spawned the child. A real child is reaped whatever becomes of its System.
     pub fn exited(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.outcome.reached(Phase::Exited).await }

@@ -87,7 +87,8 @@ impl Ladder {
 
     /// Closes the child's standard input, as [`close_stdin`](crate::ProcessHandle::close_stdin) does:
     /// what was queued is written first, but the next step does not wait for that. On a terminal
-    /// Ctrl-D (`\x04`) is typed. Left out where the input is no pipe of ours.
+    /// that is read by lines its end-of-input character (Ctrl-D, unless its modes say otherwise) is typed.
+    /// Left out where the input is no pipe of ours, and on a terminal that is read key by key.
     pub fn then_eof(self, wait: Duration) -> Self {
         self.then(Act::Eof, wait)
     }

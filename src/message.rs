@@ -8,6 +8,7 @@ use crate::child::{Child, Outlet};
 use crate::credit::Credit;
 use crate::event::ProcessEvent;
 use crate::handle::ProcessHandle;
+use crate::sys;
 
 /// An event of a child, as a message to its protocol actor.
 ///
@@ -83,6 +84,9 @@ struct Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         if !self.outlet.is_connected() {
             self.child.orphan("its protocol is gone");
         }

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::error::Gone;
 use crate::status::ExitStatus;
+use crate::sys;
 
 /// What a waiter waits for. A running child's phase is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,11 +58,17 @@ impl Outcome {
         self.status.get().copied()
     }
 
+    /// Whether its exit was told, or its end.
+    pub(crate) fn has_exited(&self) -> bool {
+        let exited = Phase::Exited as u8..=Phase::Ended as u8;
+        exited.contains(&self.phase.load(Ordering::SeqCst))
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == Phase::Ended as u8
     }
 
-    /// Waits until the child is as far as `phase`.
+    /// Waits until the child is as far as `phase`. In a copy of the process nobody tells.
     pub(crate) async fn reached(&self, phase: Phase) -> Result<ExitStatus, Gone> {
         loop {
             let changed = self.changed.notified();
@@ -70,7 +77,7 @@ impl Outcome {
             let reached = now >= phase as u8 && (now != GONE || phase == Phase::Exited);
             match self.status() {
                 Some(status) if reached => return Ok(status),
-                _ if now == GONE => return Err(Gone(())),
+                _ if now == GONE || sys::copy::is_copy() => return Err(Gone(())),
                 _ => changed.await,
             }
         }

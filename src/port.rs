@@ -179,6 +179,9 @@ impl Port {
         if self.direction == Direction::Read {
             return Err(WriteError::NotWritable { fd });
         }
+        if sys::copy::is_copy() {
+            return Err(WriteError::Closed { fd });
+        }
         let mut state = lock(&self.state);
         let State { route, backlog, .. } = match &*state {
             State { route: Some(_), .. } if may(&state) => &mut *state,
@@ -201,6 +204,9 @@ impl Port {
 
     /// Ready when a sink may write.
     pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
+        if sys::copy::is_copy() {
+            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
+        }
         // Declared before the lock's guard, so dropped after it.
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
@@ -287,6 +293,9 @@ impl Port {
 
     /// Sends a command that changes nothing about writing.
     pub(crate) fn send(&self, command: FdCommand) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let state = lock(&self.state);
         let Some(route) = &state.route else { return };
         match command {
@@ -299,6 +308,9 @@ impl Port {
 
     /// Sends a command that closes; nothing can be written any more, but by a producer.
     pub(crate) fn close(&self, command: FdCommand) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let mut state = lock(&self.state);
         state.closing = true;
         self.shut(true);
@@ -316,6 +328,9 @@ impl Port {
     /// For the reading half of a terminal: the writing half is to be flushed, then both close.
     /// Until then what the child says is thrown away, lest it blocks and reads no more.
     pub(crate) fn discard(&self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let mut state = lock(&self.state);
         state.closing = true;
         self.shut(false);
@@ -328,6 +343,9 @@ impl Port {
     pub(crate) fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
         if !self.terminal {
             return Err(ResizeError::NoTerminal);
+        }
+        if sys::copy::is_copy() {
+            return Err(ResizeError::Closed);
         }
         // Under the lock, so that a master which is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
@@ -342,6 +360,14 @@ impl Port {
             _ => return Err(ResizeError::Closed),
         }
         Ok(())
+    }
+
+    /// What is typed to end the input of a program that reads this terminal by lines; `None` if it does
+    /// not.
+    pub(crate) fn end_of_input(&self) -> Option<Bytes> {
+        let master = self.master.upgrade()?;
+        let byte = sys::tty::end_of_input(master.get_ref().as_fd())?;
+        Some(Bytes::copy_from_slice(&[byte]))
     }
 
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks

@@ -11,6 +11,7 @@ use crate::child::Child;
 use crate::error::{ProducerError, WriteError};
 use crate::handle::ProcessHandle;
 use crate::port::FdCommand;
+use crate::sys;
 
 pub use crate::backlog::{ProducerCommand, ProducerKind};
 
@@ -177,6 +178,9 @@ impl ProducerGuard {
 
 impl Drop for ProducerGuard {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         if let Some(port) = self.child.port(self.fd) {
             port.unregister(self.registration);
         }

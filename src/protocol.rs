@@ -18,6 +18,7 @@ use crate::inbox::{Inbox, Ward};
 use crate::message::FromProcess;
 use crate::status::ExitStatus;
 use crate::sync::lock;
+use crate::sys;
 
 /// An actor that is told of its children's lives: Twisted's `ProcessProtocol`.
 ///
@@ -226,6 +227,9 @@ impl<A: Actor> ActorFuture<A> for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         for child in self.inbox.unwatch() {
             child.protocol_gone();
         }

@@ -96,19 +96,6 @@ impl Pty {
         self.given.is_some()
     }
 
-    /// What is typed to end the input of a program that reads it by lines; `None` if it does not.
-    pub(crate) fn end_of_input(&self) -> Option<u8> {
-        /// Ctrl-D, in a new terminal.
-        const USUAL: u8 = 4;
-        if self.raw {
-            return None;
-        }
-        match &self.given {
-            None => Some(USUAL),
-            Some(given) => sys::tty::end_of_input(lock(given).as_ref()?.slave.as_fd()),
-        }
-    }
-
     /// Takes the ends out that were given; `None` if there were none, or an earlier spawn took them.
     pub(crate) fn take(&self) -> Option<PtyEnds> {
         lock(self.given.as_ref()?).take()

@@ -14,6 +14,7 @@ use crate::child::Child;
 use crate::error::WriteError;
 use crate::handle::ProcessHandle;
 use crate::port::{Direction, FdCommand, Port};
+use crate::sys;
 
 impl ProcessHandle {
     /// The child's standard input as a sink; [`sink`](Self::sink) of 0.
@@ -145,6 +146,9 @@ impl Sink<Bytes> for FdSink {
 
 impl Drop for FdSink {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         if let Ok(port) = self.port() {
             port.forget(self.id);
         }

@@ -67,7 +67,8 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// [`Unkillable`] if the child itself lives on. Members of its group that do are no error: they are
-    /// told in [`Stopped::leftovers`].
+    /// told in [`Stopped::leftovers`]. Also, at once and without a step, in a copy, by fork, of the process
+    /// that spawned the child.
     pub fn stop(
         &self,
         ladder: Ladder,

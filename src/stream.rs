@@ -14,6 +14,7 @@ use crate::error::StreamError;
 use crate::feed::Feed;
 use crate::handle::ProcessHandle;
 use crate::port::FdCommand;
+use crate::sys;
 
 impl ProcessHandle {
     /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream).
@@ -94,12 +95,19 @@ impl Stream for FdStream {
     type Item = Bytes;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // In a copy of the process nobody feeds it.
+        if sys::copy::is_copy() {
+            return Poll::Ready(None);
+        }
         self.feed.poll_next(cx)
     }
 }
 
 impl Drop for FdStream {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         self.feed.discard();
         if let Some(port) = self.child.port(self.fd) {
             port.close(FdCommand::Close);

@@ -255,7 +255,7 @@ impl Remains {
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        if self.is_zombie() {
+        if self.is_zombie() && !sys::copy::is_copy() {
             let _ = sys::wait::try_reap(self.leader.pid, self.leader.pidfd());
         }
     }

@@ -108,6 +108,34 @@ fn a_shutdown_is_answered_of_a_child_that_may_not_be_killed() {
 }
 
 #[test]
+fn a_shutdown_does_not_wait_for_the_grace_of_another() {
+    let name = "a_shutdown_does_not_wait_for_the_grace_of_another";
+    isolated(name, || {
+        if !is_root() {
+            return skipped("only root can make a child that it may not kill");
+        }
+        run(async {
+            let supervisor = ProcessSupervisor::new().start();
+            let (trace, protocol) = Trace::start();
+            let spawn = Spawn::new(helper(["say", "ready", "drain", "0"]), &protocol);
+            let process = supervisor.send(spawn).await.unwrap().unwrap();
+            trace.output(&process, 1, "ready").await;
+            lose_the_right_to_signal();
+            let patient = actix_rt::spawn(supervisor.send(Shutdown { grace: DAY }));
+            let at_once = Shutdown {
+                grace: Duration::ZERO,
+            };
+            let report = in_time(supervisor.send(at_once)).await.unwrap();
+            assert_eq!(report.unreaped.len(), 1, "{report:?}");
+            assert!(!patient.is_finished());
+            process.close_stdin();
+            let report = in_time(patient).await.unwrap().unwrap();
+            assert!(report.unreaped.is_empty(), "{report:?}");
+        });
+    });
+}
+
+#[test]
 fn the_error_of_a_spawn_that_was_given_up_does_not_wait_for_a_child_that_may_not_be_killed() {
     let name =
         "the_error_of_a_spawn_that_was_given_up_does_not_wait_for_a_child_that_may_not_be_killed";

@@ -5,17 +5,20 @@ mod common;
 
 use std::time::Duration;
 
-use actix::{Actor, System};
+use actix::{Actor, Arbiter, System};
 use actix_process::{
-    Command, NoProtocol, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, SignalError,
-    SpawnStep,
+    Command, Fd, Ladder, NoProtocol, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal,
+    SignalError, Spawn, SpawnStep, StoppedBy,
 };
 use common::helper::helper;
 use common::isolated::isolated;
 use common::trace::{History, Trace};
 use common::{block_on_thread, in_time};
+use futures::{SinkExt, StreamExt};
 use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
+
+const LONG: Duration = Duration::from_secs(600);
 
 /// Forks; the copy runs `act` and reports by its exit whether it held. It may take a minute.
 fn in_a_copy(act: impl FnOnce()) -> WaitStatus {
@@ -102,6 +105,87 @@ fn a_copy_that_signals_reaches_none_of_the_parents_children() {
 }
 
 #[test]
+fn a_copy_that_waits_for_the_parents_children_is_answered_at_once() {
+    isolated(
+        "a_copy_that_waits_for_the_parents_children_is_answered_at_once",
+        || {
+            common::run(async {
+                let parent = Parent::start().await;
+                assert_held(in_a_copy(|| {
+                    let stopped = parent.sleeper.stop(Ladder::new().term(LONG).kill());
+                    let lives_on = block_on_thread(stopped).unwrap_err();
+                    assert_eq!(lives_on.by, StoppedBy::Itself);
+                    assert!(block_on_thread(parent.sleeper.exited()).is_err());
+                    assert!(block_on_thread(parent.sleeper.ended()).is_err());
+                    assert!(parent.cat.write("lost").is_err());
+                    assert!(block_on_thread(parent.cat.stdin().send("lost".into())).is_err());
+                    parent.cat.close_stdin();
+                }));
+                parent.assert_untouched().await;
+            });
+        },
+    );
+}
+
+/// Their locks may be held by another thread of the parent's at the fork.
+#[test]
+fn a_copy_that_drops_children_with_clocks_and_streams_does_not_hang() {
+    let name = "a_copy_that_drops_children_with_clocks_and_streams_does_not_hang";
+    isolated(name, || {
+        let system = System::new();
+        let elsewhere = Arbiter::new();
+        let mut all = Some(system.block_on(async {
+            let supervisor = ProcessSupervisor::new().start();
+            let (trace, protocol) = Trace::start();
+            // Dead, while an heir has its pipes.
+            let drained = helper(["hold", "exit"]).ended_timeout(LONG);
+            let drained = supervisor.send(Spawn::new(drained, &protocol));
+            let drained = drained.await.unwrap().unwrap();
+            trace.exited(&drained).await;
+            let deaf = helper(["ignore", "15", "say", "ready", "pause"]);
+            let deaf = supervisor.send(Spawn::new(deaf, &protocol));
+            let deaf = deaf.await.unwrap().unwrap();
+            trace.output(&deaf, 1, "ready").await;
+            deaf.terminate(LONG).unwrap();
+            let (tell, told) = tokio::sync::oneshot::channel();
+            elsewhere.spawn(async move {
+                let cat = Command::new("sh").args(["-c", "yes & exec cat > /dev/null"]);
+                let cat = cat.stdout(Fd::stream()).process_group(0);
+                let _ = tell.send(cat.spawn(NoProtocol).await.unwrap());
+            });
+            let talker = in_time(told).await.unwrap();
+            let stream = talker.take_stream(1).unwrap();
+            let sink = talker.sink(0);
+            (supervisor, trace, drained, deaf, talker, stream, sink)
+        }));
+        let mut system = Some(system);
+        for _ in 0..200 {
+            assert_held(in_a_copy(|| {
+                drop(all.take());
+                drop(system.take());
+            }));
+            assert_held(in_a_copy(|| {
+                let (.., talker, stream, sink) = all.as_mut().unwrap();
+                talker.pause_producing();
+                talker.cut_connection();
+                assert!(block_on_thread(stream.next()).is_none());
+                assert!(block_on_thread(sink.send("lost".into())).is_err());
+            }));
+            let stream = &mut all.as_mut().unwrap().5;
+            assert!(block_on_thread(stream.next()).is_some());
+        }
+        let (_, _, drained, deaf, talker, ..) = all.as_ref().unwrap();
+        system.unwrap().block_on(async {
+            assert!(drained.exited().await.unwrap().success());
+            deaf.kill().unwrap();
+            in_time(deaf.ended()).await.unwrap();
+            talker.signal_group(Signal::KILL).unwrap();
+            in_time(talker.exited()).await.unwrap();
+        });
+    });
+}
+
+#[test]
 fn a_copy_that_spawns_gets_a_typed_error() {
     isolated("a_copy_that_spawns_gets_a_typed_error", || {
         common::run(async {
@@ -154,7 +238,7 @@ fn a_copy_that_drops_everything_leaves_the_parents_children_alone() {
                 let parent = system.block_on(async {
                     let supervisor = ProcessSupervisor::new().start();
                     let command = Command::new("sleep").arg("600").on_orphaned(policy);
-                    let spawn = actix_process::Spawn::new(command, NoProtocol);
+                    let spawn = Spawn::new(command, NoProtocol);
                     let own = supervisor.send(spawn).await.unwrap().unwrap();
                     (supervisor, own, Parent::start().await)
                 });

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::future::IntoFuture;
 use std::io::{Read, Write};
@@ -51,13 +52,16 @@ fn without_a_terminal_a_helper_leads_a_group_unless_told_otherwise() {
     );
 }
 
-/// Runs the test `name` of this program as the leader of a session on a terminal, in the foreground;
-/// gives the terminal.
-fn host_on_a_terminal(name: &str) -> (File, process::Child) {
+/// Runs the test `name` of this program, by the command `by` if that has words, as the leader of a
+/// session on a terminal, in the foreground; gives the terminal.
+fn on_a_terminal(name: &str, by: &[&str]) -> (File, process::Child) {
     let (master, slave) = tty::pair();
     let end = || Stdio::from(slave.try_clone().unwrap());
-    let mut host = process::Command::new(std::env::current_exe().unwrap());
-    host.args([name, "--exact", "--nocapture", "--test-threads=1"])
+    let program = std::env::current_exe().unwrap().into_os_string();
+    let mut words = by.iter().map(OsString::from).chain([program]);
+    let mut host = process::Command::new(words.next().unwrap());
+    host.args(words)
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env("ACTIX_PROCESS_ISOLATED", "1")
         .stdin(end())
         .stdout(end())
@@ -114,7 +118,7 @@ fn in_the_foreground_of_a_terminal_a_helper_can_ask_there() {
             println!("all done");
         });
     }
-    let (mut terminal, mut host) = host_on_a_terminal(name);
+    let (mut terminal, mut host) = on_a_terminal(name, &[]);
     let mut said = String::new();
     until_said(&mut terminal, &mut said, "word? ");
     terminal.write_all(b"xyzzy\n").unwrap();
@@ -124,18 +128,20 @@ fn in_the_foreground_of_a_terminal_a_helper_can_ask_there() {
     host.wait().unwrap();
 }
 
+/// As from a shell with job control: the session outlives the program, so no hang-up helps.
 #[test]
 fn in_the_foreground_of_a_terminal_ctrl_c_leaves_nothing_behind() {
     let name = "in_the_foreground_of_a_terminal_ctrl_c_leaves_nothing_behind";
     if is_isolated() {
         return run(async {
-            let script = "sleep 600 & echo \"pids $$ $!.\" > /dev/tty; wait";
-            let child = Command::new("sh").args(["-c", script]);
+            let member = "echo \"pids $PPID $$.\" > /dev/tty; exec sleep 600";
+            let child = Command::new("sh").args(["-c", "sh -c \"$0\"; true", member]);
             let result = child.output().await;
             panic!("{result:?}");
         });
     }
-    let (mut terminal, mut host) = host_on_a_terminal(name);
+    let job = "trap : INT; \"$0\" \"$@\"; echo \"status $?.\"; exec sleep 600";
+    let (mut terminal, mut shell) = on_a_terminal(name, &["sh", "-m", "-c", job]);
     let mut said = String::new();
     until_said(&mut terminal, &mut said, "pids ");
     until_said(&mut terminal, &mut said, ".\r");
@@ -145,12 +151,14 @@ fn in_the_foreground_of_a_terminal_ctrl_c_leaves_nothing_behind() {
     assert_eq!(pids.len(), 2, "{said}");
     terminal.write_all(b"\x03").unwrap();
     // The program is gone at once: it does nothing about it.
-    let status = host.wait().unwrap();
-    assert!(!status.success(), "{status}");
+    until_said(&mut terminal, &mut said, "status 130.");
     run(async {
         for pid in pids {
             let seen = || format!("{pid} {:?}", state_and_parent(pid));
             eventually("a death", || is_gone(pid).then_some(()), seen).await;
         }
     });
+    assert!(shell.try_wait().unwrap().is_none());
+    shell.kill().unwrap();
+    shell.wait().unwrap();
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{
-    Command, ExitStatus, Fd, Ladder, ProcessHandle, Signal, Stopped, StoppedBy, Unkillable,
+    Command, ExitStatus, Fd, Ladder, ProcessHandle, PtySize, Signal, Stopped, StoppedBy, Unkillable,
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
@@ -88,10 +88,30 @@ fn the_end_of_a_terminals_input_is_typed() {
     run(async {
         let script = "echo ready; cat; exit 3";
         let child = Command::new("sh").args(["-c", script]);
-        let (_trace, process) = ready(child.pty(actix_process::PtySize::new(24, 80))).await;
+        let (_trace, process) = ready(child.pty(PtySize::new(24, 80))).await;
         let stopped = stopped(&process, Ladder::eof(LONG).kill()).await;
         assert_eq!(stopped.by, StoppedBy::Eof);
         assert_eq!(stopped.status.code(), Some(3));
+    });
+}
+
+#[test]
+fn the_end_of_a_terminals_input_is_what_its_modes_say() {
+    run(async {
+        // Another character than Ctrl-D.
+        let script = "stty eof ^E; echo ready; cat; exit 3";
+        let child = Command::new("sh").args(["-c", script]);
+        let (_trace, process) = ready(child.pty(PtySize::new(24, 80))).await;
+        let by_key = stopped(&process, Ladder::eof(LONG).kill()).await;
+        assert_eq!(by_key.by, StoppedBy::Eof);
+        assert_eq!(by_key.status.code(), Some(3));
+        // A program that reads key by key would take it for a key.
+        let script = "stty raw; echo ready; head -c 1; exit 3";
+        let child = Command::new("sh").args(["-c", script]);
+        let (_trace, process) = ready(child.pty(PtySize::new(24, 80))).await;
+        let left_out = stopped(&process, Ladder::eof(LONG).say("q", LONG).kill()).await;
+        assert_eq!(left_out.by, StoppedBy::Said);
+        assert_eq!(left_out.status.code(), Some(3));
     });
 }
 

@@ -89,7 +89,7 @@ fn a_child_that_has_left_its_group_is_killed_with_it() {
 #[test]
 fn a_timeout_leaves_no_member_alive() {
     run(async {
-        let child = helper(STUBBORN).output().grace(SHORT);
+        let child = helper(STUBBORN).output().own_group().grace(SHORT);
         let mut time = Duration::from_millis(500);
         loop {
             let result = child.clone().timeout(time).await;
@@ -118,7 +118,7 @@ fn a_dropped_helper_leaves_no_member_alive() {
             path.display()
         );
         let child = Command::new("sh").args(["-c", &script]);
-        let collecting = actix_rt::spawn(async move { child.status().await });
+        let collecting = actix_rt::spawn(async move { child.status().own_group().await });
         let written = || std::fs::read_to_string(&path).ok();
         let member = eventually("the member", written, || "nothing".to_owned()).await;
         collecting.abort();
@@ -213,8 +213,8 @@ fn what_a_child_leaves_follows_on_leftovers() {
         process.signal_group(Signal::USR1).unwrap();
         gone(member).await;
         // A helper kills what would hold its output for ever.
-        let output = in_time(helper(["hold", "exit"]).output().into_future()).await;
-        let output = output.unwrap();
+        let helped = helper(["hold", "exit"]).output().own_group();
+        let output = in_time(helped.into_future()).await.unwrap();
         assert!(output.status.success(), "{output:?}");
         gone(held(&output.stdout)).await;
         // A group that an escalation reaches has its grace.

@@ -8,6 +8,7 @@ use crate::clock::{DrainClock, Ring, RingAfter};
 use crate::janitor;
 use crate::port::{Direction, FdCommand};
 use crate::sync::lock;
+use crate::sys;
 
 impl Child {
     /// A reader holds the clock, or does no longer.
@@ -33,6 +34,9 @@ impl Child {
     }
 
     fn tell_clock(self: &Arc<Self>, what: impl FnOnce(&DrainClock) -> RingAfter) {
+        if sys::copy::is_copy() {
+            return;
+        }
         if let Some(after) = self.clock.as_deref().and_then(what) {
             self.ring_clock_after(after);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Child;
 use super::hunt;
+use crate::cell::of_another;
 use crate::error::SignalError;
 use crate::janitor::{self, Timer, Watch};
 use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
@@ -15,6 +16,7 @@ use crate::members::Leftover;
 use crate::port::{Direction, FdCommand};
 use crate::signal::Signal;
 use crate::sync::lock;
+use crate::sys;
 use crate::tree::Extent;
 
 /// How an escalation ended.
@@ -54,6 +56,15 @@ impl Child {
         ladder: Ladder,
         on_done: impl FnOnce(Report) + Send + 'static,
     ) {
+        // No lock, no thread of ours: the copy has none.
+        if sys::copy::is_copy() {
+            return on_done(Report {
+                exited: self.outcome.has_exited(),
+                by: StoppedBy::Itself,
+                leftovers: Vec::new(),
+                took: Duration::ZERO,
+            });
+        }
         let _ = self.begin(Extent::Tree, ladder, on_done);
     }
 
@@ -63,6 +74,9 @@ impl Child {
         extent: Extent,
         grace: Duration,
     ) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
         let (escalation, sent) = self.begin(extent, Ladder::terminate(grace), |_| {});
         if sent.is_err() {
             lock(&escalation.state).on_done = None;
@@ -153,8 +167,10 @@ impl Escalation {
         match act {
             Act::Eof => match input.filter(|port| port.direction() == Direction::Write) {
                 Some(port) if port.is_terminal() => {
-                    let typed = port.write(FdCommand::Write("\x04".into()));
-                    (typed.is_ok(), Ok(()))
+                    let typed = port
+                        .end_of_input()
+                        .is_some_and(|byte| port.write(FdCommand::Write(byte)).is_ok());
+                    (typed, Ok(()))
                 }
                 Some(port) => {
                     port.close(FdCommand::Close);
@@ -177,13 +193,13 @@ impl Escalation {
             // A stopped process acts on nothing but SIGKILL before it is continued.
             let _ = cell.signal_all(self.extent, Signal::CONT);
         }
-        let (id, program) = (self.child.id, &self.child.program);
+        let child = &self.child;
         match &sent {
             Ok(()) if signal == Signal::KILL && step > 0 => {
-                log::warn!("process {id} ({program}) did not end in time and was killed");
+                log::warn!("{child} did not end in time and was killed");
             }
             Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) => {
-                log::warn!("process {id} ({program}) lives on: {error}");
+                log::warn!("{child} lives on: {error}");
             }
             _ => {}
         }

@@ -56,8 +56,7 @@ impl Child {
 
     fn note(&self, sent: Result<(), SignalError>) {
         if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
-            let (id, program) = (self.id, &self.program);
-            log::warn!("process {id} ({program}) lives on: {error}");
+            log::warn!("{self} lives on: {error}");
         }
     }
 

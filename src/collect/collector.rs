@@ -14,11 +14,12 @@ use crate::error::SpawnError;
 use crate::fds::{Fd, FdMap};
 use crate::handle::ProcessHandle;
 use crate::ladder::Ladder;
+use crate::port::Port;
 use crate::process_protocol;
 use crate::protocol::ProcessProtocol;
-use crate::pty::Pty;
 use crate::status::ExitStatus;
 use crate::sync::lock;
+use crate::sys;
 
 /// What a child that ran to its end leaves.
 pub(super) struct Collected {
@@ -32,8 +33,6 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
         return Err(SpawnError::register(&*program, "there is no arbiter").into());
     };
-    let pty = command.spec().pty.as_ref();
-    let end_of_input = pty.and_then(Pty::end_of_input);
     let fds = fds_for(command.fd_map(), &recipe);
     let (stdout, stderr) = (fds.original(1), fds.original(2));
     let command = grouped(command.fds(fds), recipe.group);
@@ -45,7 +44,6 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         recipe,
         stdout,
         stderr,
-        end_of_input,
         running,
         output: Output::empty(),
         complained: false,
@@ -116,6 +114,9 @@ struct KillOnDrop(Running);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
         let state = std::mem::replace(&mut *lock(&self.0), State::Dropped);
         if let State::Running(process) = state {
             kill(&process);
@@ -135,8 +136,6 @@ struct Collector {
     /// The descriptor of which the data of standard output come, and of standard error.
     stdout: Option<i32>,
     stderr: Option<i32>,
-    /// What is typed at once on a terminal that is read by lines.
-    end_of_input: Option<u8>,
     running: Running,
     output: Output,
     complained: bool,
@@ -176,8 +175,8 @@ impl ProcessProtocol for Collector {
         }
         *running = State::Running(process.clone());
         drop(running);
-        if let Some(byte) = self.end_of_input {
-            let _ = process.write(vec![byte]);
+        if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
+            let _ = process.write(byte);
         }
         if let Some(input) = self.recipe.input.take() {
             // Refused only if the child closed it already, which is no error.

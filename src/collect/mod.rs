@@ -153,7 +153,8 @@ impl From<SpawnError> for CollectError {
 /// started, and what it leaves there when it exits is killed
 /// ([`on_leftovers`](Command::on_leftovers)). Not so while this program is in the foreground of its
 /// terminal: there the child stays in this program's group, may ask for a password on `/dev/tty`, and
-/// gets Ctrl-C with everybody else; a timeout and a drop reach the child alone then. What the command
+/// gets Ctrl-C with everybody else; a timeout and a drop reach the child alone then, and what it leaves is
+/// left. So is, at a Ctrl-C, whoever ignores SIGINT: a job that a script of `sh` starts by `&` does. What the command
 /// itself says ([`process_group`](Command::process_group), [`setsid`](Command::setsid),
 /// [`pty`](Command::pty)) goes before; [`own_group`](Self::own_group) and
 /// [`foreground`](Self::foreground) go before that.

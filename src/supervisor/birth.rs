@@ -223,6 +223,10 @@ impl Newborn {
 
 impl Drop for Newborn {
     fn drop(&mut self) {
+        // In a copy of the process it is the parent's to give up.
+        if sys::copy::is_copy() {
+            return;
+        }
         let Some(reply) = self.reply.take() else {
             return;
         };

@@ -182,12 +182,12 @@ impl Handler<Shutdown> for ProcessSupervisor {
 
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) -> Self::Result {
         let table = Arc::clone(&self.table);
-        table.shut_down(shutdown.grace);
+        let stopping = table.shut_down(shutdown.grace);
         Box::pin(async move {
             let deadline = shutdown.grace.saturating_add(LINGER);
             let _ = tokio::time::timeout(deadline, table.drained()).await;
             // Each is bounded by the same time.
-            let leftovers = table.stopped().await;
+            let leftovers = stopping.over().await;
             ShutdownReport {
                 unreaped: table.unreaped_infos(),
                 leftovers,

@@ -63,11 +63,16 @@ struct Inner {
     children: BTreeMap<ProcessId, Arc<Child>>,
     /// Keeps the supervisor alive while there is anything in the table, unless somebody else does.
     supervisor: Option<Addr<ProcessSupervisor>>,
-    /// Children on their way out by a shutdown, and who of their groups was left.
-    stopping: usize,
-    leftovers: Vec<Leftover>,
     /// To be stopped when the supervisor is gone and the table empty.
     arbiter: Option<ArbiterHandle>,
+}
+
+/// Children on their way out by one shutdown.
+#[derive(Debug, Default)]
+pub(super) struct Stopping {
+    state: Mutex<(usize, Vec<Leftover>)>,
+    /// One is gone, or was given up.
+    changed: Notify,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -143,40 +148,27 @@ impl Table {
     }
 
     /// Refuses spawns from now on, kills those in flight, terminates the children and their groups.
-    pub(super) fn shut_down(self: &Arc<Self>, grace: Duration) {
+    pub(super) fn shut_down(&self, grace: Duration) -> Arc<Stopping> {
+        let stopping = Arc::<Stopping>::default();
         if sys::copy::is_copy() {
-            return;
+            return stopping;
         }
         let (tickets, children) = self.close(Phase::ShuttingDown);
         for ticket in tickets {
             ticket.cancel();
         }
-        lock(&self.inner).stopping += children.len();
+        lock(&stopping.state).0 = children.len();
         for child in children {
-            let table = Arc::clone(self);
+            let stopping = Arc::clone(&stopping);
             child.escalate(Ladder::terminate(grace), move |report| {
-                let mut inner = lock(&table.inner);
-                inner.stopping -= 1;
-                inner.leftovers.extend(report.leftovers);
-                drop(inner);
-                table.landed.notify_waiters();
+                let mut state = lock(&stopping.state);
+                state.0 -= 1;
+                state.1.extend(report.leftovers);
+                drop(state);
+                stopping.changed.notify_waiters();
             });
         }
-    }
-
-    /// Resolves when every child that a shutdown has found is gone, or was given up; gives who is left
-    /// of their groups.
-    pub(super) async fn stopped(&self) -> Vec<Leftover> {
-        loop {
-            let landed = self.landed.notified();
-            {
-                let mut inner = lock(&self.inner);
-                if inner.stopping == 0 {
-                    return std::mem::take(&mut inner.leftovers);
-                }
-            }
-            landed.await;
-        }
+        stopping
     }
 
     /// The supervisor, or its System, is gone: every child follows its policy. Synchronous, from
@@ -223,7 +215,8 @@ impl Table {
 
     /// Resolves when no spawn is in flight and every child is reaped.
     pub(super) async fn drained(&self) {
-        loop {
+        // Nobody would tell of it in a copy.
+        while !sys::copy::is_copy() {
             let landed = self.landed.notified();
             let waiting = {
                 let inner = lock(&self.inner);
@@ -274,6 +267,22 @@ fn info(child: &Child) -> ProcessInfo {
         },
         started_at: child.started_at,
         open_fds: child.open_fds(),
+    }
+}
+
+impl Stopping {
+    /// Resolves when every child is gone, or was given up; gives who is left of their groups.
+    pub(super) async fn over(&self) -> Vec<Leftover> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut state = lock(&self.state);
+                if state.0 == 0 {
+                    return std::mem::take(&mut state.1);
+                }
+            }
+            changed.await;
+        }
     }
 }
 

@@ -74,3 +74,31 @@ fn this_process() -> i32 {
     // SAFETY: no arguments.
     unsafe { libc::getpid() }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    use super::*;
+
+    /// Whether a copy of this process comes to the end of `act`, in 20 seconds.
+    pub(crate) fn is_done_in_a_copy(act: impl FnOnce()) -> bool {
+        settle();
+        // SAFETY: the copy does what a test gives it, on its only thread, and ends without unwinding into
+        // the harness; that other threads may have held locks is the test.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => {
+                matches!(waitpid(child, None), Ok(WaitStatus::Exited(_, 0)))
+            }
+            ForkResult::Child => {
+                // SAFETY: integers; the copy dies of SIGALRM, or ends here.
+                unsafe {
+                    libc::alarm(20);
+                    act();
+                    libc::_exit(0)
+                }
+            }
+        }
+    }
+}

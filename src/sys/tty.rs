@@ -156,7 +156,8 @@ pub(crate) fn set_utf8(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The byte that ends the input of a program which reads this terminal by lines, if there is one.
+/// The byte that ends the input of a program which reads this terminal by lines, if there is one. Either
+/// end tells.
 pub(crate) fn end_of_input(fd: BorrowedFd<'_>) -> Option<u8> {
     let modes = tcgetattr(fd).ok()?;
     let by_lines = modes.local_flags.contains(LocalFlags::ICANON);
