@@ -4,8 +4,8 @@
 //! each other. What can change only by a privilege that the thread has given up for good is read
 //! once for it: capabilities never come back without an exec.
 
-use std::cell::RefCell;
-use std::ffi::{CStr, c_int, c_long};
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_long};
 use std::io::Error;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -310,8 +310,18 @@ fn read_labels(state: &mut Vec<u64>) {
 /// What only a privileged thread can change: its bounding set, Landlock without `no_new_privs`, and its
 /// namespaces.
 fn read_what_needs_privilege(state: &mut Vec<u64>) {
-    let mut bounding = 0_u64;
-    for capability in 0..64 {
+    state.extend([bounding(), landlocked()]);
+    read_namespaces(state);
+}
+
+/// The bounding set of the calling thread. It only shrinks, so what was out of it is not looked at again.
+fn bounding() -> u64 {
+    thread_local! {
+        static LAST: Cell<u64> = const { Cell::new(u64::MAX) };
+    }
+    let last = LAST.try_with(Cell::get).unwrap_or(u64::MAX);
+    let mut bounding = 0;
+    for capability in (0..64).filter(|capability| last & 1 << capability != 0) {
         match prctl(libc::PR_CAPBSET_READ, capability) {
             1 => bounding |= 1 << capability,
             0 => {}
@@ -319,37 +329,31 @@ fn read_what_needs_privilege(state: &mut Vec<u64>) {
             _ => break,
         }
     }
-    state.extend([bounding, landlocked()]);
-    read_namespaces(state);
+    let _ = LAST.try_with(|last| last.set(bounding));
+    bounding
 }
 
 /// Their numbers. That of mounts is compared by [`shares_fs`]; that of users no thread of several can
 /// change.
 fn read_namespaces(state: &mut Vec<u64>) {
     // By way of the directory: to walk to each by itself takes half as long again.
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let path = c"/proc/thread-self/ns".as_ptr() as c_long;
-    let args = [libc::AT_FDCWD.into(), path, flags.into(), 0, 0];
-    let directory = call(libc::SYS_openat, args);
-    for (name, path) in [
-        (c"net", c"/proc/thread-self/ns/net"),
-        (
-            c"pid_for_children",
-            c"/proc/thread-self/ns/pid_for_children",
-        ),
-        (c"uts", c"/proc/thread-self/ns/uts"),
-        (c"ipc", c"/proc/thread-self/ns/ipc"),
-        (c"cgroup", c"/proc/thread-self/ns/cgroup"),
-        (
-            c"time_for_children",
-            c"/proc/thread-self/ns/time_for_children",
-        ),
+    let (path, flags) = (c"/proc/thread-self/ns", libc::O_PATH | libc::O_CLOEXEC);
+    let (at, path) = (libc::AT_FDCWD.into(), path.as_ptr() as c_long);
+    let directory = call(libc::SYS_openat, [at, path, flags.into(), 0, 0]);
+    for name in [
+        c"net",
+        c"pid_for_children",
+        c"uts",
+        c"ipc",
+        c"cgroup",
+        c"time_for_children",
     ] {
         if directory >= 0 {
-            read_link(state, directory, name);
+            read_link(state, directory, name.to_bytes_with_nul());
         } else {
             // There may be no descriptor left. Without /proc nobody can be told apart.
-            read_link(state, libc::AT_FDCWD.into(), path);
+            let path = [b"/proc/thread-self/ns/", name.to_bytes_with_nul()].concat();
+            read_link(state, at, &path);
         }
     }
     if directory >= 0 {
@@ -357,7 +361,8 @@ fn read_namespaces(state: &mut Vec<u64>) {
     }
 }
 
-fn read_link(state: &mut Vec<u64>, directory: c_long, path: &CStr) {
+/// `path` ends with a null byte.
+fn read_link(state: &mut Vec<u64>, directory: c_long, path: &[u8]) {
     let mut text = [0_u64; 5];
     let (address, size) = (text.as_mut_ptr() as c_long, size_of_val(&text) as c_long);
     let args = [directory, path.as_ptr() as c_long, address, size, 0];
