@@ -174,8 +174,8 @@ impl Cell {
         }
     }
 
-    /// Reaps the child if it is dead; never blocks.
-    pub(crate) fn try_reap(&self) -> Reap {
+    /// Reaps the child if it is dead; never blocks. `known_dead`: its pidfd has told of the death.
+    pub(crate) fn try_reap(&self, known_dead: bool) -> Reap {
         if sys::copy::is_copy() {
             return Reap::Before;
         }
@@ -183,7 +183,7 @@ impl Cell {
         let State::Running(child) = &*state else {
             return Reap::Before;
         };
-        match child.try_reap() {
+        match child.try_reap(known_dead) {
             Ok(None) => Reap::Alive,
             Ok(Some(Death { status, remains })) => {
                 *state = remains.map_or(State::Empty, State::Left);

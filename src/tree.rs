@@ -151,8 +151,9 @@ impl Leader {
     }
 
     /// Takes note of the child's death, if it is dead; reaps it unless it must be held. Never blocks.
-    pub(crate) fn try_reap(&self) -> io::Result<Option<Death>> {
-        let Some((status, hold)) = self.try_reap_but_hold()? else {
+    /// `known_dead`: its pidfd has told of the death.
+    pub(crate) fn try_reap(&self, known_dead: bool) -> io::Result<Option<Death>> {
+        let Some((status, hold)) = self.try_reap_but_hold(known_dead)? else {
             return Ok(None);
         };
         let in_cgroup = self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.retire());
@@ -167,12 +168,26 @@ impl Leader {
         Ok(Some(Death { status, remains }))
     }
 
-    /// How the child has died, and how its process group is held, if anybody is left in that.
-    fn try_reap_but_hold(&self) -> io::Result<Option<(ExitStatus, Option<Hold>)>> {
-        if self.is_found_by_pidfd() {
+    /// How the child has died, and how its process group is held, if anybody is left in that. Whether the
+    /// kernel finds the group by the pidfd is asked while the child is unreaped.
+    fn try_reap_but_hold(
+        &self,
+        known_dead: bool,
+    ) -> io::Result<Option<(ExitStatus, Option<Hold>)>> {
+        let probed = self
+            .pidfd()
+            .map(|pidfd| sys::signal::send_to_group_by_pidfd(pidfd, 0));
+        // A refusal may be about the members or the call: then the zombie is as good.
+        if let Some(probed) = probed
+            && !probed.as_ref().is_err_and(sys::signal::is_refusal)
+        {
             let Some(status) = sys::wait::try_reap(self.pid, self.pidfd())? else {
                 return Ok(None);
             };
+            // Nobody is in such a group, and the dead make none: who lived at the probe may have.
+            if known_dead && !has_members(probed) {
+                return Ok(Some((status, None)));
+            }
             let pidfd = self.pidfd();
             let has_members = pidfd
                 .is_some_and(|pidfd| has_members(sys::signal::send_to_group_by_pidfd(pidfd, 0)));
@@ -188,15 +203,6 @@ impl Leader {
         }
         let status = sys::wait::try_reap(self.pid, self.pidfd())?;
         Ok(status.map(|status| (status, None)))
-    }
-
-    /// Whether the kernel finds the group by the pidfd. Asked while the child is unreaped.
-    fn is_found_by_pidfd(&self) -> bool {
-        let probed = self
-            .pidfd()
-            .map(|pidfd| sys::signal::send_to_group_by_pidfd(pidfd, 0));
-        // A refusal may be about the members or the call: then the zombie is as good.
-        probed.is_some_and(|probed| !probed.is_err_and(|e| sys::signal::is_refusal(&e)))
     }
 }
 

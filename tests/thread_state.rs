@@ -346,27 +346,19 @@ follows_the_asker! {
     network_namespace: || namespace("net"),
         || unshare(libc::CLONE_NEWNET),
         |child| is_not_ours("net", child);
-}
-
-/// Namespaces that are read at a thread's first spawn only.
-#[test]
-fn other_namespaces_are_those_of_the_asker_at_its_first_spawn() {
-    isolated(
-        "other_namespaces_are_those_of_the_asker_at_its_first_spawn",
+    uts_namespace: || namespace("uts"),
+        || unshare(libc::CLONE_NEWUTS),
+        |child| is_not_ours("uts", child);
+    ipc_namespace: || namespace("ipc"),
+        || unshare(libc::CLONE_NEWIPC),
+        |child| is_not_ours("ipc", child);
+    cgroup_namespace: || namespace("cgroup"),
+        || unshare(libc::CLONE_NEWCGROUP),
+        |child| is_not_ours("cgroup", child);
+    time_namespace: || namespace("time"),
         || {
-            for (name, flag) in [
-                ("uts", libc::CLONE_NEWUTS),
-                ("ipc", libc::CLONE_NEWIPC),
-                ("cgroup", libc::CLONE_NEWCGROUP),
-            ] {
-                assert!(!is_not_ours(name, &namespace(name)));
-                let child = on_a_thread(move || unshare(flag).map(|()| namespace(name)));
-                match child {
-                    Ok(child) => assert!(is_not_ours(name, &child), "{name}"),
-                    Err(why) => skipped(&why),
-                }
-                assert!(!is_not_ours(name, &namespace(name)));
-            }
+            const CLONE_NEWTIME: i32 = 0x80;
+            unshare(CLONE_NEWTIME)
         },
-    );
+        |child| is_not_ours("time", child);
 }

@@ -327,7 +327,16 @@ impl Child {
 
     /// Reaps the child if it is dead and tells so. True if there is nothing more to reap.
     pub(crate) fn try_reap(self: &Arc<Self>) -> bool {
-        match self.cell.try_reap() {
+        self.reap_by(false)
+    }
+
+    /// The same of a child whose pidfd has told of its death.
+    pub(crate) fn reap_dead(self: &Arc<Self>) -> bool {
+        self.reap_by(true)
+    }
+
+    fn reap_by(self: &Arc<Self>, known_dead: bool) -> bool {
+        match self.cell.try_reap(known_dead) {
             Reap::Alive => false,
             Reap::Before => true,
             Reap::Now(status) => {

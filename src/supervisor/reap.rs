@@ -78,7 +78,7 @@ impl Reaping {
             };
             match pidfd.poll_read_ready(&mut context) {
                 Poll::Ready(Ok(mut ready)) => {
-                    if self.child.try_reap() {
+                    if self.child.reap_dead() {
                         return;
                     }
                     ready.clear_ready();
