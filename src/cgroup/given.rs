@@ -18,7 +18,7 @@ impl Cgroup {
     /// The one whose directory this is.
     pub(super) fn given(dir: &Arc<OwnedFd>) -> Result<Self, SpawnError> {
         let failed = |error| SpawnError::new(SpawnStep::Limits, "cgroup", error);
-        let Some(version) = Version::of(dir).map_err(|errno| failed(errno))? else {
+        let Some(version) = Version::of(dir).map_err(failed)? else {
             let why = "its directory is not that of a cgroup of version 2";
             return Err(SpawnError::limits("cgroup", why));
         };
