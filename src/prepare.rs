@@ -136,7 +136,10 @@ impl Prepared {
         // The child has them.
         self.sources.clear();
         match result {
-            Ok(born) => Ok((born, self.parent_ends, self.cgroup)),
+            Ok(born) => {
+                let cgroup = self.cgroup.filter(Cgroup::holds_the_child);
+                Ok((born, self.parent_ends, cgroup))
+            }
             Err((meanings, stillborn)) => Err(self.error_of(spec, &meanings, stillborn)),
         }
     }

@@ -4,17 +4,19 @@ mod common;
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use actix_process::{Command, Containment, NoProtocol, Signal, SpawnStep};
+use actix_process::{Command, Containment, NoProtocol, OnOrphaned, Signal, SpawnStep};
 use common::census::is_gone;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::many::{MANY, Many};
 use common::told::may_change_ids;
 use common::trace::{Trace, data_of, history};
-use common::{eventually, run};
+use common::{eventually, in_time, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
 use tempfile::TempDir;
 
 /// A new cgroup. Unmounted when it drops; [`remove`](Self::remove) removes it before.
@@ -121,17 +123,112 @@ fn a_child_of_a_parent_with_many_descriptors_is_in_its_cgroup() {
 }
 
 #[test]
-fn a_directory_that_is_no_cgroup_is_the_step_limits() {
+fn a_directory_that_is_no_cgroup_is_refused_before_anything_in_it_is_opened() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
-        let child = Command::new("true").cgroup(File::open(directory.path()).unwrap().into());
-        let error = child.spawn(NoProtocol).await.unwrap_err();
-        assert_eq!(
-            (error.step(), error.subject()),
-            (SpawnStep::Limits, "cgroup")
-        );
-        assert_eq!(error.errno(), Some(nix::libc::ENOENT));
+        let precious = directory.path().join("precious");
+        let forged = directory.path().join("forged");
+        fs::write(&precious, "as it was").unwrap();
+        fs::create_dir(&forged).unwrap();
+        // Somebody else's: what is written to the one file comes into another, and the other one blocks.
+        std::os::unix::fs::symlink(&precious, forged.join("cgroup.procs")).unwrap();
+        nix::unistd::mkfifo(&forged.join("cgroup.events"), Mode::S_IRWXU).unwrap();
+        for path in [directory.path(), &forged] {
+            let child = Command::new("true").cgroup(File::open(path).unwrap().into());
+            let error = in_time(child.spawn(NoProtocol)).await.unwrap_err();
+            assert_eq!(
+                (error.step(), error.subject()),
+                (SpawnStep::Limits, "cgroup")
+            );
+            assert!(error.to_string().contains("version 2"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "as it was");
     });
+}
+
+#[test]
+fn a_cgroup_that_holds_the_host_is_joined_and_never_signalled() {
+    let name = "a_cgroup_that_holds_the_host_is_joined_and_never_signalled";
+    isolated(name, || {
+        let Some(group) = Cgroup::make("host") else {
+            return;
+        };
+        let below = group.path().join("below");
+        fs::create_dir(&below).unwrap();
+        enter(&below);
+        let mut bystander = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        run(async {
+            let line = |name: &str| format!("0::/{}{name}\n", group.name);
+            for (path, name) in [(&below, "/below"), (&group.path(), "")] {
+                let open = || File::open(path).unwrap().into();
+                let child = Command::new("cat").arg("/proc/self/cgroup");
+                // Above processes that are in a cgroup of their own nobody may join if it has controllers.
+                let output = in_time(child.cgroup(open()).output().into_future())
+                    .await
+                    .unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                assert!(text.contains(&line(name)), "{text}");
+
+                let endless = || helper(["pause"]).cgroup(open());
+                let late = endless().output().timeout(Duration::from_millis(50));
+                assert!(in_time(late.into_future()).await.is_err());
+                let process = endless().spawn(NoProtocol).await.unwrap();
+                assert_eq!(process.containment(), Containment::Process);
+                assert!(process.signal_group(Signal::KILL).is_err());
+                let orphan = endless().on_orphaned(OnOrphaned::Kill);
+                let orphan = orphan.spawn(NoProtocol).await.unwrap();
+                process.kill().unwrap();
+                orphan.kill().unwrap();
+                in_time(process.ended()).await.unwrap();
+                in_time(orphan.ended()).await.unwrap();
+            }
+            assert_eq!(bystander.try_wait().unwrap(), None);
+        });
+        bystander.kill().unwrap();
+        bystander.wait().unwrap();
+        enter(group.root.path());
+        fs::remove_dir(&below).unwrap();
+    });
+}
+
+#[test]
+fn a_host_that_comes_into_the_cgroup_of_a_child_later_is_left_out() {
+    let name = "a_host_that_comes_into_the_cgroup_of_a_child_later_is_left_out";
+    isolated(name, || {
+        let Some(group) = Cgroup::make("later") else {
+            return;
+        };
+        run(async {
+            let child = helper(["leave", "4", "setsid", "say", "left", "pause", "pause"]);
+            let (trace, protocol) = Trace::start();
+            let process = child.cgroup(group.open()).spawn(&protocol).await.unwrap();
+            trace.output(&process, 1, "left\n").await;
+            assert_eq!(process.containment(), Containment::Cgroup);
+            let below = group.path().join("below");
+            fs::create_dir(&below).unwrap();
+            enter(&below);
+            process.signal_group(Signal::CONT).unwrap();
+            process.signal_group(Signal::KILL).unwrap();
+            let history = trace.ended(&process).await;
+            assert_eq!(history.status().signal(), Some(Signal::KILL));
+            let none = || group.members().is_empty().then_some(());
+            eventually("all others to be dead", none, || group.members()).await;
+            enter(group.root.path());
+            fs::remove_dir(&below).unwrap();
+        });
+    });
+}
+
+/// This process joins the cgroup of this directory.
+fn enter(directory: &Path) {
+    fs::write(
+        directory.join("cgroup.procs"),
+        std::process::id().to_string(),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -161,5 +258,40 @@ fn whoever_left_the_group_dies_with_the_cgroup() {
         let gone = || is_gone(heir).then_some(());
         eventually("the heir's death", gone, || heir.to_string()).await;
         group.remove().await;
+    });
+}
+
+#[test]
+fn a_cgroup_of_version_1_is_joined_and_never_signalled() {
+    if !may_change_ids() {
+        return;
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts
+        .lines()
+        .find(|line| line.contains(" - cgroup cgroup rw,pids"));
+    let Some(mount) = mount.and_then(|line| line.split(' ').nth(4)) else {
+        return skipped("no cgroups of version 1 are mounted");
+    };
+    let path = Path::new(mount).join(format!("actix-process-test-{}", std::process::id()));
+    if let Err(error) = fs::create_dir(&path) {
+        return skipped(&format!("no cgroup can be made: {error}"));
+    }
+    run(async {
+        let open = || File::open(&path).unwrap().into();
+        let child = Command::new("cat").arg("/proc/self/cgroup");
+        let output = child.cgroup(open()).output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("/actix-process-test-"), "{text}");
+        let process = helper(["pause"]).cgroup(open());
+        let process = process.spawn(NoProtocol).await.unwrap();
+        assert_eq!(process.containment(), Containment::Process);
+        process.kill().unwrap();
+        in_time(process.ended()).await.unwrap();
+        let removed = || fs::remove_dir(&path).ok();
+        eventually("the cgroup to be empty", removed, || {
+            path.display().to_string()
+        })
+        .await;
     });
 }

@@ -3,18 +3,23 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use actix_process::{Command, Containment, NoProtocol, Signal, SpawnError, SpawnStep};
+use actix_process::{
+    Command, Containment, Fd, NoProtocol, OnLeftovers, Signal, SpawnError, SpawnStep,
+};
 use common::census::children;
-use common::cgroups::{has_cgroups, own_directory};
+use common::cgroups::{has_cgroups, none_left, own_directory};
 use common::helper::helper;
 use common::isolated::{is_isolated, isolated, isolated_with};
 use common::told::may_change_ids;
-use common::{in_time, run};
+use common::trace::{Trace, data_of};
+use common::{eventually, in_time, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const NOBODY: u32 = 65534;
 
@@ -199,4 +204,129 @@ fn where_the_cgroups_are_read_only_or_not_mounted_a_group_contains() {
         };
         isolated_with(name, change, || run(assert_no_cgroup()));
     }
+}
+
+/// Uses up all descriptors but so many.
+fn use_up_but(left: usize) -> Vec<fs::File> {
+    let mut held = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    held.truncate(held.len() - left);
+    held
+}
+
+fn limit_descriptors() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 128, hard).unwrap();
+}
+
+#[test]
+fn leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors() {
+    let name = "leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        limit_descriptors();
+        run(async {
+            let child = helper([
+                "leave", "6", "setsid", "ignore", "15", "say", "left", "pause", "pause",
+            ]);
+            let child = child.contained_by_cgroup().on_leftovers(OnLeftovers::Kill);
+            let (trace, protocol) = Trace::start();
+            let process = child.spawn(&protocol).await.unwrap();
+            trace.output(&process, 1, "left\n").await;
+            let pid = trace.until(&process, "the daemon's pid", |events| {
+                let text = String::from_utf8(data_of(events, 1)).ok()?;
+                let (pid, _) = text.split_once("held ")?.1.split_once('\n')?;
+                pid.parse::<i32>().ok()
+            });
+            let stat = fs::File::open(format!("/proc/{}/stat", pid.await)).unwrap();
+            let held = use_up_but(0);
+            // The child alone.
+            process.signal(Signal::KILL).unwrap();
+            in_time(process.exited()).await.unwrap();
+            let state = || {
+                let mut text = [0; 4096];
+                let length = stat.read_at(&mut text, 0).ok()?;
+                let text = String::from_utf8_lossy(&text[..length]).into_owned();
+                Some(text.rsplit_once(") ")?.1.chars().next().unwrap())
+            };
+            let dead = || matches!(state(), None | Some('Z' | 'X')).then_some(());
+            eventually("the daemon's death", dead, || format!("{:?}", state())).await;
+            drop(held);
+            none_left().await;
+            in_time(process.ended()).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_shortage_of_descriptors_is_not_taken_for_a_host_without_cgroups() {
+    let name = "a_shortage_of_descriptors_is_not_taken_for_a_host_without_cgroups";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        limit_descriptors();
+        run(async {
+            let child = || {
+                let child = Command::new("/bin/true").stdin(Fd::null());
+                child.stdout(Fd::null()).stderr(Fd::null())
+            };
+            in_time(child().status().into_future()).await.unwrap();
+            for left in 0..16 {
+                let held = use_up_but(left);
+                let spawned = in_time(child().contained().spawn(NoProtocol)).await;
+                drop(held);
+                if let Ok(process) = spawned {
+                    assert_eq!(process.containment(), Containment::Cgroup, "{left} left");
+                    in_time(process.ended()).await.unwrap();
+                }
+            }
+            let contained = child().contained_by_cgroup();
+            in_time(contained.status().into_future()).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_look_removes_only_so_many_cgroups_of_dead_hosts() {
+    let name = "a_look_removes_only_so_many_cgroups_of_dead_hosts";
+    isolated(name, || {
+        if !has_cgroups() {
+            return;
+        }
+        let outside = own_directory().unwrap();
+        let own = outside.join(format!("test-many-{}", std::process::id()));
+        let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
+        fs::create_dir(&own).unwrap();
+        go(&own).unwrap();
+        let link = fs::read_link("/proc/self/ns/pid").unwrap();
+        let text = link.to_str().unwrap().to_owned();
+        let namespace = text.trim_matches(|c: char| !c.is_ascii_digit());
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let paths = (0..300).map(|count| {
+            own.join(format!(
+                "actix-process-{namespace}-{}-12-{count}",
+                dead.id()
+            ))
+        });
+        let paths: Vec<_> = paths.collect();
+        for path in &paths {
+            fs::create_dir(path).unwrap();
+        }
+        run(async {
+            Command::new("true").contained().status().await.unwrap();
+        });
+        let left = paths.iter().filter(|path| path.exists()).count();
+        assert!((44..300).contains(&left), "{left} are left");
+        go(&outside).unwrap();
+        for path in paths {
+            let _ = fs::remove_dir(path);
+        }
+        fs::remove_dir(own).unwrap();
+    });
 }

@@ -13,9 +13,9 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
-use super::name::{Host, NameOf};
-use super::removal::remove_all;
-use super::signalling::members_of;
+use super::files::{Version, exists, is_shortage, members_of, read};
+use super::name::Host;
+use super::removal::sweep;
 use crate::error::{SpawnError, SpawnStep};
 use crate::sync::lock;
 use crate::sys;
@@ -46,6 +46,11 @@ impl Refusal {
             why,
             errno: error.raw_os_error(),
         }
+    }
+
+    /// It may be over in a moment, and says nothing of the place.
+    pub(super) fn is_shortage(&self) -> bool {
+        is_shortage(self.errno)
     }
 }
 
@@ -93,6 +98,7 @@ pub(super) fn base() -> Result<Arc<Base>, Refusal> {
     match &*found {
         // Another thread was faster.
         Some((_, Ok(base))) => Ok(Arc::clone(base)),
+        _ if looked.as_ref().is_err_and(Refusal::is_shortage) => looked,
         _ => {
             *found = Some((own.to_owned(), looked.clone()));
             looked
@@ -117,6 +123,7 @@ fn look(own: &str) -> Result<Arc<Base>, Refusal> {
     for path in directories(&mounts, own) {
         match try_out(path) {
             Ok(base) => return Ok(Arc::new(base)),
+            Err(refusal) if refusal.is_shortage() => return Err(refusal),
             Err(refusal) => refused = refusal,
         }
     }
@@ -132,8 +139,14 @@ fn try_out(path: PathBuf) -> Result<Base, Refusal> {
         dir: sys::io::above_stdio(dir),
         path,
     };
-    let we = std::process::id();
-    if !members_of(&base.dir, Path::new("")).is_ok_and(|pids| pids.contains(&we.cast_signed())) {
+    let version = Version::of(&base.dir).map_err(Refusal::io("its own cgroup's kind"))?;
+    if version != Some(Version::Two) {
+        return Err(Refusal::new("its own cgroup is not below the mount"));
+    }
+    let we = std::process::id().cast_signed();
+    let members = members_of(&base.dir, Path::new(""));
+    let members = members.map_err(Refusal::io("its own cgroup cannot be read"))?;
+    if !members.contains(&we) {
         return Err(Refusal::new("its own cgroup is not below the mount"));
     }
     // Whoever moves a process needs that here, too: the common ancestor.
@@ -154,11 +167,11 @@ fn try_out(path: PathBuf) -> Result<Base, Refusal> {
 }
 
 fn check(base: &Base, name: &Path) -> Result<(), Refusal> {
-    let kind = super::read(&base.dir, name, "cgroup.type").map_err(Refusal::io("cgroup.type"))?;
+    let kind = read(&base.dir, name, "cgroup.type").map_err(Refusal::io("cgroup.type"))?;
     if kind.trim_end() != "domain" {
         return Err(Refusal::new("its own cgroup is for threads only"));
     }
-    let kills = super::exists(&base.dir, name, "cgroup.kill");
+    let kills = exists(&base.dir, name, "cgroup.kill");
     if !kills && sys::signal::open_pidfd(std::process::id().cast_signed()).is_err() {
         return Err(Refusal::new("a cgroup cannot be killed"));
     }
@@ -188,24 +201,8 @@ impl Base {
     }
 }
 
-/// Removes what hosts have left that died before they could, as far as it is empty.
-fn sweep(base: &Base, host: &Host) {
-    /// A host that died with more children leaves the rest to the next look.
-    const MOST: usize = 4096;
-    let names = super::subgroups(&base.dir, Path::new(""));
-    for name in names.unwrap_or_default().into_iter().take(MOST) {
-        if name
-            .to_str()
-            .and_then(NameOf::parse)
-            .is_some_and(|of| of.is_dead(host))
-        {
-            remove_all(base, &name);
-        }
-    }
-}
-
 /// This process's cgroup in the hierarchy of version 2.
-fn own_cgroup(text: &str) -> Option<&str> {
+pub(super) fn own_cgroup(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("0::"))
 }
 

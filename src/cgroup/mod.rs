@@ -4,30 +4,26 @@
 //! it drops, or as soon as it is empty after that.
 
 mod base;
+mod files;
+mod given;
 mod name;
 mod removal;
 mod signalling;
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use nix::dir::{Dir, Type};
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::Mode;
-use nix::unistd::{AccessFlags, faccessat};
+use nix::fcntl::OFlag;
 
 use base::{Base, Refusal, base, forget};
+use files::{exists, is_gone, open, read, read_events, says_populated};
 use name::Host;
 
 use crate::error::SpawnError;
 use crate::spec::{Contain, Spec};
-use crate::sys;
 
 /// A cgroup in which a child is, or is to be.
 #[derive(Debug)]
@@ -35,8 +31,10 @@ pub(crate) struct Cgroup(Place);
 
 #[derive(Debug)]
 enum Place {
-    /// The caller's, which is never removed.
+    /// The caller's, which is never removed. This process was not in it.
     Given(Arc<OwnedFd>),
+    /// The caller's, to join: who else is in it cannot be told, or this process is. Nobody is signalled there.
+    Joined(Arc<OwnedFd>),
     Made(Made),
 }
 
@@ -45,6 +43,11 @@ enum Place {
 struct Made {
     base: Arc<Base>,
     name: PathBuf,
+    /// `cgroup.events` and `cgroup.kill`, open since before the spawn: whatever is left can be killed and
+    /// waited for when there are no descriptors any more.
+    events: Arc<OwnedFd>,
+    /// `None` before Linux 5.14.
+    kill: Option<OwnedFd>,
     /// Somebody sees to its removal.
     retired: AtomicBool,
     /// A fork of the host leaves it alone.
@@ -55,16 +58,15 @@ impl Cgroup {
     /// The one that a child of this command shall join; `None` also where the strongest hold is another.
     pub(crate) fn of(spec: &Spec) -> Result<Option<Self>, SpawnError> {
         let Some(contain) = spec.contain else {
-            let given = spec.cgroup.as_ref();
-            return Ok(given.map(|dir| Self(Place::Given(Arc::clone(dir)))));
+            return spec.cgroup.as_ref().map(Self::given).transpose();
         };
         match (Self::make(), contain) {
             (Ok(cgroup), _) => Ok(Some(cgroup)),
-            (Err(refusal), Contain::Strongest) => {
+            (Err(refusal), Contain::Strongest) if !refusal.is_shortage() => {
                 log::debug!("no cgroup for a child, it gets a group: {refusal}");
                 Ok(None)
             }
-            (Err(refusal), Contain::Cgroup) => Err(refusal.into()),
+            (Err(refusal), _) => Err(refusal.into()),
         }
     }
 
@@ -83,12 +85,16 @@ impl Cgroup {
             made => (first, made),
         };
         let name = made.map_err(Refusal::io("no cgroup can be made in its own"))?;
-        Ok(Self(Place::Made(Made {
-            base,
-            name,
-            retired: AtomicBool::new(false),
-            host: std::process::id(),
-        })))
+        let made = Made::open(Arc::clone(&base), &name).inspect_err(|_| {
+            let _ = base.remove(&name);
+        });
+        let made = made.map_err(Refusal::io("a cgroup's files cannot be opened"))?;
+        Ok(Self(Place::Made(made)))
+    }
+
+    /// Whether it holds the child and what that starts: if not, it is of no use once the child has joined.
+    pub(crate) fn holds_the_child(&self) -> bool {
+        !matches!(self.0, Place::Joined(_))
     }
 
     /// A child could not join it: the next look for a base begins anew.
@@ -102,74 +108,41 @@ impl Cgroup {
     /// The file by which a process joins it.
     pub(crate) fn open_procs(&self) -> io::Result<OwnedFd> {
         let (dir, name) = self.place();
-        // What the caller gave may be no cgroup at all.
-        let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
-        let procs = open(dir, name, "cgroup.procs", flags)?;
-        Ok(sys::io::above_stdio(procs.into()))
+        open(dir, name, "cgroup.procs", OFlag::O_WRONLY)
     }
 
     /// Its directory: an open one, and the path from there; empty for the same.
     fn place(&self) -> (BorrowedFd<'_>, &Path) {
         match &self.0 {
-            Place::Given(dir) => (dir.as_fd(), Path::new("")),
+            Place::Given(dir) | Place::Joined(dir) => (dir.as_fd(), Path::new("")),
             Place::Made(made) => (made.base.dir.as_fd(), &made.name),
         }
     }
 
-    /// Whether a process is in it, or below it; a zombie is none. Of what cannot be told, no.
+    /// Whether a process is in it, or below it; a zombie is none. Of what cannot be told, yes.
     pub(crate) fn is_populated(&self) -> bool {
-        let (dir, name) = self.place();
-        is_populated(dir, name)
+        says_populated(&match &self.0 {
+            Place::Given(dir) | Place::Joined(dir) => read(dir, Path::new(""), "cgroup.events"),
+            Place::Made(made) => read_events(&made.events),
+        })
     }
 }
 
-/// `cgroup.events`: told of by poll whenever the last process leaves or the first comes.
-fn open_events(dir: impl AsFd, name: &Path) -> io::Result<OwnedFd> {
-    let events = open(dir, name, "cgroup.events", OFlag::O_RDONLY)?;
-    Ok(sys::io::above_stdio(events.into()))
-}
-
-fn is_populated(dir: impl AsFd, name: &Path) -> bool {
-    read(dir, name, "cgroup.events").is_ok_and(|events| says_populated(&events))
-}
-
-/// What the text of `cgroup.events` says.
-fn says_populated(events: &str) -> bool {
-    !events.lines().any(|line| line == "populated 0")
-}
-
-fn open(dir: impl AsFd, name: &Path, file: &str, flags: OFlag) -> io::Result<File> {
-    let flags = flags | OFlag::O_CLOEXEC;
-    let opened = nix::fcntl::openat(dir, &name.join(file), flags, Mode::empty())?;
-    Ok(opened.into())
-}
-
-fn read(dir: impl AsFd, name: &Path, file: &str) -> io::Result<String> {
-    let mut text = String::new();
-    open(dir, name, file, OFlag::O_RDONLY)?.read_to_string(&mut text)?;
-    Ok(text)
-}
-
-fn write(dir: impl AsFd, name: &Path, file: &str, text: &str) -> io::Result<()> {
-    open(dir, name, file, OFlag::O_WRONLY)?.write_all(text.as_bytes())
-}
-
-fn exists(dir: impl AsFd, name: &Path, file: &str) -> bool {
-    faccessat(dir, &name.join(file), AccessFlags::F_OK, AtFlags::empty()).is_ok()
-}
-
-/// The cgroups right below the one of this name, as paths from the same directory.
-fn subgroups(dir: impl AsFd, name: &Path) -> io::Result<Vec<PathBuf>> {
-    let path = Path::new(".").join(name);
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut listed = Dir::openat(dir, &path, flags, Mode::empty())?;
-    let mut found = Vec::new();
-    for entry in listed.iter() {
-        let entry = entry?;
-        let file = entry.file_name().to_bytes();
-        if entry.file_type() == Some(Type::Directory) && !matches!(file, b"." | b"..") {
-            found.push(name.join(OsStr::from_bytes(file)));
-        }
+impl Made {
+    fn open(base: Arc<Base>, name: &Path) -> io::Result<Self> {
+        let events = open(&base.dir, name, "cgroup.events", OFlag::O_RDONLY)?;
+        let kill = match open(&base.dir, name, "cgroup.kill", OFlag::O_WRONLY) {
+            Ok(kill) => Some(kill),
+            Err(error) if is_gone(&error) && !exists(&base.dir, name, "cgroup.kill") => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            base,
+            name: name.to_owned(),
+            events: Arc::new(events),
+            kill,
+            retired: AtomicBool::new(false),
+            host: std::process::id(),
+        })
     }
-    Ok(found)
 }

@@ -3,19 +3,24 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::{Cgroup, exists, read, subgroups, write};
+use super::files::{all_groups, exists, is_gone, members_of, write};
+use super::given::has_host;
+use super::{Cgroup, Made, Place};
 use crate::signal::Signal;
 use crate::sys;
+
+/// A child that makes more than these below its own: SIGKILL reaches all of them all the same.
+pub(super) const MOST_GROUPS: usize = 4096;
 
 impl Cgroup {
     /// Signals whoever is in it. ESRCH: nobody is.
     ///
     /// SIGKILL reaches all of them, also those that are being forked; any other signal those that are
-    /// there.
+    /// there. This process is never signalled, also if somebody has moved it in there: then all others are,
+    /// one by one.
     ///
     /// # Errors
     ///
@@ -30,14 +35,15 @@ impl Cgroup {
         self.signal_each(signal, &mut BTreeSet::new()).map(drop)
     }
 
-    /// The processes in it, and below it. 0 stands for those of other pid namespaces.
+    /// The processes in it, and below it, but this one. 0 stands for those of other pid namespaces.
     pub(crate) fn members(&self) -> BTreeSet<i32> {
         let (dir, name) = self.place();
-        let groups = all_groups(dir, name);
+        let groups = all_groups(dir, name, MOST_GROUPS).unwrap_or_default();
         let members = groups
             .iter()
             .filter_map(|group| members_of(dir, group).ok());
-        members.flatten().collect()
+        let we = std::process::id().cast_signed();
+        members.flatten().filter(|pid| *pid != we).collect()
     }
 
     /// Whether the process of this number is one of them.
@@ -47,7 +53,22 @@ impl Cgroup {
 
     fn kill(&self) -> io::Result<()> {
         let (dir, name) = self.place();
-        match write(dir, name, "cgroup.kill", "1") {
+        match (has_host(dir, name), &self.0) {
+            (Ok(true), _) => return self.kill_one_by_one(),
+            // Whether a cgroup holds us that is not of our making must be known.
+            (Err(error), Place::Given(_) | Place::Joined(_)) => return Err(error),
+            _ => {}
+        }
+        let killed = match &self.0 {
+            Place::Made(Made { kill: None, .. }) => return self.kill_one_by_one(),
+            Place::Made(Made {
+                kill: Some(kill), ..
+            }) => nix::unistd::write(kill, b"1")
+                .map(drop)
+                .map_err(io::Error::from),
+            Place::Given(_) | Place::Joined(_) => write(dir, name, "cgroup.kill", "1"),
+        };
+        match killed {
             // Linux before 5.14.
             Err(error) if is_gone(&error) && !exists(dir, name, "cgroup.kill") => {
                 self.kill_one_by_one()
@@ -56,13 +77,14 @@ impl Cgroup {
         }
     }
 
-    /// While it is frozen nobody in it forks.
+    /// While it is frozen nobody in it forks. One that holds this process is not frozen.
     fn kill_one_by_one(&self) -> io::Result<()> {
         /// One round finds all who are there; another those who were being forked before the freeze.
         const MOST_ROUNDS: usize = 64;
         let (dir, name) = self.place();
         // Its state before is not kept: nobody is left to thaw.
-        let frozen = write(dir, name, "cgroup.freeze", "1").is_ok();
+        let may_freeze = has_host(dir, name).is_ok_and(|has_us| !has_us);
+        let frozen = may_freeze && write(dir, name, "cgroup.freeze", "1").is_ok();
         let mut known = BTreeSet::new();
         let mut result = Ok(());
         for _ in 0..MOST_ROUNDS {
@@ -88,12 +110,21 @@ impl Cgroup {
         let (dir, name) = self.place();
         let mut signalled = 0;
         let mut refused = None;
-        for group in all_groups(dir, name) {
-            // A cgroup of threads lists none: its processes are its parent's. Nor does one that is gone.
-            let listed = members_of(dir, &group).unwrap_or_default();
+        let we = std::process::id().cast_signed();
+        for group in all_groups(dir, name, MOST_GROUPS)? {
+            let listed = match members_of(dir, &group) {
+                Ok(listed) => listed,
+                Err(error) => {
+                    // A cgroup of threads lists none: its processes are its parent's. Nor does one that is gone.
+                    if !is_gone(&error) && error.raw_os_error() != Some(libc::EOPNOTSUPP) {
+                        note(&mut refused, error);
+                    }
+                    continue;
+                }
+            };
             let fresh: Vec<i32> = listed
                 .into_iter()
-                .filter(|pid| *pid > 0 && known.insert(*pid))
+                .filter(|pid| *pid > 0 && *pid != we && known.insert(*pid))
                 .collect();
             for piece in fresh.chunks(PIECE) {
                 let mut opened: Vec<(i32, OwnedFd)> = Vec::with_capacity(piece.len());
@@ -131,38 +162,11 @@ fn note(refused: &mut Option<io::Error>, error: io::Error) {
     }
 }
 
-/// Of a file in a cgroup that was removed, or that the kernel does not have.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
-}
-
-/// The cgroup and those below it, as paths from the same directory; parents first.
-pub(super) fn all_groups(dir: impl AsFd, name: &Path) -> Vec<PathBuf> {
-    /// A child that makes more than these below its own: SIGKILL reaches all of them all the same.
-    const MOST: usize = 4096;
-    let dir = dir.as_fd();
-    let mut found = vec![name.to_owned()];
-    let mut next = 0;
-    while let Some(group) = found.get(next)
-        && found.len() < MOST
-    {
-        let below = subgroups(dir, group).unwrap_or_default();
-        found.extend(below);
-        next += 1;
-    }
-    found
-}
-
-/// The processes of one cgroup. 0 stands for one of another pid namespace.
-pub(super) fn members_of(dir: impl AsFd, name: &Path) -> io::Result<BTreeSet<i32>> {
-    let text = read(dir, name, "cgroup.procs")?;
-    Ok(text.lines().filter_map(|pid| pid.parse().ok()).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::process::ExitStatusExt;
+    use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Stdio};
     use std::sync::Arc;
     use std::time::{Duration, Instant};
@@ -185,7 +189,7 @@ mod tests {
     fn path(cgroup: &Cgroup) -> PathBuf {
         match &cgroup.0 {
             Place::Made(made) => made.base.path.join(&made.name),
-            Place::Given(_) => unreachable!("it was made"),
+            Place::Given(_) | Place::Joined(_) => unreachable!("it was made"),
         }
     }
 

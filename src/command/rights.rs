@@ -110,9 +110,19 @@ impl Command {
     /// The cgroup (version 2) that the child joins before its program runs: its directory, open.
     ///
     /// Whatever the child starts is in it as well, also who leaves the child's process group or
-    /// session. All that is in it is taken for the child's: a signal to its
-    /// [group](crate::ProcessHandle::signal_group) goes to everybody there, and the end of a
-    /// [helper](Self::output) kills them. So children that do not belong together need a cgroup each.
+    /// session. **All that is in it, or below it, is taken for the child's:** a signal to its
+    /// [group](crate::ProcessHandle::signal_group) goes to everybody there, and **the end of a
+    /// [helper](Self::output) kills everybody there**, unless it is told to
+    /// [leave](crate::OnLeftovers::Leave) them. So children that do not belong together need a cgroup each.
+    ///
+    /// A cgroup that holds this program itself, or whose members cannot be told (of version 1, or of
+    /// threads only), is joined and no more: nobody is signalled there, and
+    /// [`containment`](crate::ProcessHandle::containment) tells what holds the child without it. If this program
+    /// comes into the cgroup later, a signal goes to all others there, one by one.
+    ///
+    /// A directory that is not a cgroup's fails the spawn with
+    /// [`SpawnStep::Limits`](crate::SpawnStep::Limits), before anything in it is opened.
+    ///
     /// It is not removed. Excludes [`contained`](Self::contained), which makes and removes one.
     pub fn cgroup(self, directory: OwnedFd) -> Self {
         self.edit(|spec| spec.cgroup = Some(Arc::new(directory)))
@@ -125,6 +135,9 @@ impl Command {
     /// group, which the child leads, as it does anyhow with [`setsid`](Self::setsid) or a
     /// [`pty`](Self::pty). [`ProcessHandle::containment`](crate::ProcessHandle::containment) tells which, and
     /// [`Containment`](crate::Containment) what each does not hold.
+    ///
+    /// The cgroup costs this program two descriptors until it is removed, so that whatever is left in it can be
+    /// killed also when there are no descriptors any more. Where they cannot be had the spawn fails.
     ///
     /// The cgroup has no limits of its own, and is removed when the child has exited and nobody is left
     /// in it. If the host is killed before that, the next one in the same cgroup removes it once it is empty.
