@@ -7,7 +7,7 @@
 
 use std::ffi::c_void;
 use std::io::{self, Error};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
 
@@ -52,12 +52,13 @@ pub(crate) struct Image<'a> {
     pub(crate) unshare_from: Option<RawFd>,
 }
 
-/// A stack for children, with a guard page below, and what they tell. One per spawner thread; never
-/// used by two processes (after a fork of the host), which would hear each other's children.
+/// A stack for children, with a guard page below, what they tell, and whose rights they have. One per
+/// spawner thread; never used by two processes.
 #[derive(Debug)]
 pub(crate) struct Stack {
     base: *mut c_void,
     length: usize,
+    /// Of the children that share the memory.
     handshake: Arc<Handshake>,
 }
 
@@ -71,7 +72,6 @@ impl Stack {
         // SAFETY: no memory involved.
         let page = cvt(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
         let length = Self::USABLE + page;
-        let handshake = Arc::new(Handshake::new()?);
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -89,7 +89,7 @@ impl Stack {
         let stack = Self {
             base,
             length,
-            handshake,
+            handshake: Arc::new(Handshake::new()),
         };
         // SAFETY: the lowest page of the mapping just made.
         cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
@@ -122,7 +122,6 @@ pub(crate) fn spawn(
     let candidates = image.candidates.pointers();
     let argv = image.argv.pointers();
     let envp = image.envp.pointers();
-    let handshake = Arc::clone(&stack.handshake);
     let parent = if image.steps.compare_parent() {
         std::process::id() as libc::pid_t
     } else {
@@ -139,7 +138,7 @@ pub(crate) fn spawn(
             file: *file,
         };
         if program.prepare(&course) {
-            steps = steps.get(..*from).unwrap_or(steps);
+            steps = steps.get(..*from).unwrap_or_default();
             trampoline = Some((&**program, *file));
         } else {
             return Err(Stillborn::Child {
@@ -148,6 +147,12 @@ pub(crate) fn spawn(
             });
         }
     }
+    let copies_memory = image.changes_ids && trampoline.is_none();
+    let handshake = if copies_memory || SHARING_IS_EMULATED {
+        Arc::new(Handshake::for_a_copy().map_err(Stillborn::Clone)?)
+    } else {
+        Arc::clone(&stack.handshake)
+    };
     let orders = Orders {
         candidates: candidates.as_ptr(),
         argv: argv.as_ptr(),
@@ -160,7 +165,6 @@ pub(crate) fn spawn(
         handshake: &handshake,
         trampoline,
     };
-    let copies_memory = image.changes_ids && trampoline.is_none();
     let mut clone = |with_pidfd| {
         ticket.take_off(&handshake, with_pidfd);
         clone_child(&orders, copies_memory, ticket, stack, with_pidfd)
@@ -182,13 +186,18 @@ pub(crate) fn spawn(
     match failure.or_else(landed) {
         None => Ok(born),
         Some((failed, errno)) => {
-            // It is exiting already, so this wait is short.
+            // It is exiting already; if that is not true, the wait is short all the same.
+            let pidfd = born.pidfd.as_ref().map(|fd| fd.as_fd());
+            let _ = signal::send(born.pid, pidfd, libc::SIGKILL);
             ticket.forget();
             wait::wait_and_forget(born.pid);
             Err(Stillborn::Child { failed, errno })
         }
     }
 }
+
+/// valgrind makes a copy of a clone that shares memory.
+const SHARING_IS_EMULATED: bool = cfg!(actix_process_force_no_shared_table);
 
 fn is_refusal(error: &Error) -> bool {
     matches!(

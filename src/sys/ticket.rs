@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use nix::libc;
 
 use super::handshake::Handshake;
-use super::{copy, signal};
+use super::{copy, signal, wait};
 use crate::sync::lock;
 
 /// A child that has exec'd (or was killed while it did).
@@ -72,7 +72,9 @@ impl Ticket {
                 handshake,
                 by_pidfd,
             }) => {
-                if let Some(id) = handshake.cancel() {
+                if let Some(id) = handshake.cancel()
+                    && (!by_pidfd || wait::is_child(id))
+                {
                     let _ = signal::kill_unreaped(id, *by_pidfd);
                 }
             }
@@ -123,7 +125,7 @@ mod tests {
     /// A process of somebody else's whose number the kernel has stored for our clone.
     fn stranger_with(handshake: &Handshake) -> Child {
         let stranger = Command::new("sleep").arg("60").spawn().unwrap();
-        // SAFETY: the place is in the handshake's page; no clone runs.
+        // SAFETY: the place is in the handshake; no clone runs.
         unsafe { handshake.id_place().write(stranger.id() as i32) };
         stranger
     }
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_cancel_before_the_child_runs_signals_nobody_and_stops_the_child() {
-        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
         ticket.take_off(&handshake, false);
         // The clone will fail after this, and the number be a stranger's.
         let stranger = stranger_with(&handshake);
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_cancel_of_a_child_that_runs_kills_it() {
-        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
         ticket.take_off(&handshake, false);
         let child = stranger_with(&handshake);
         assert!(handshake.begin());
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_cancel_before_the_clone_stops_the_child() {
-        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
         ticket.cancel();
         ticket.take_off(&handshake, true);
         assert!(!handshake.begin());
