@@ -17,6 +17,7 @@ use super::child::{KERNEL_SIGSET_BYTES, Orders, child_main};
 use super::handshake::{Failed, Handshake};
 use super::step::Steps;
 use super::strings::Strings;
+use super::thread_state::Credentials;
 use super::ticket::Target;
 pub(crate) use super::ticket::{Born, Ticket};
 use super::trampoline::{Course, Trampoline};
@@ -60,6 +61,8 @@ pub(crate) struct Stack {
     length: usize,
     /// Of the children that share the memory.
     handshake: Arc<Handshake>,
+    /// What its thread must have to clone.
+    credentials: Credentials,
 }
 
 // SAFETY: plain memory; only its owner uses it.
@@ -68,7 +71,8 @@ unsafe impl Send for Stack {}
 impl Stack {
     const USABLE: usize = 64 * 1024;
 
-    pub(crate) fn new() -> io::Result<Self> {
+    /// For a thread that clones for those who have these credentials.
+    pub(crate) fn new(credentials: Credentials) -> io::Result<Self> {
         // SAFETY: no memory involved.
         let page = cvt(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
         let length = Self::USABLE + page;
@@ -90,6 +94,7 @@ impl Stack {
             base,
             length,
             handshake: Arc::new(Handshake::new()),
+            credentials,
         };
         // SAFETY: the lowest page of the mapping just made.
         cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
@@ -206,6 +211,10 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
+/// Why a thread does not clone for another one any more.
+pub(crate) const CHANGED: &str =
+    "the ids, groups or capabilities of the spawner thread have changed since it was asked";
+
 fn clone_child(
     orders: &Orders<'_>,
     copies_memory: bool,
@@ -226,6 +235,12 @@ fn clone_child(
     };
 
     let mask = block_all_signals();
+    // From here on libc's setuid and the like wait for this thread.
+    if !stack.credentials.are_ours() {
+        restore_signals(mask);
+        *ticket.target() = None;
+        return Err(Error::other(CHANGED));
+    }
     // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
     // ours, large enough and not in use; `orders` and the place for the id outlive the call, which
     // returns only when the child has left our memory, or its copy of it (CLONE_VFORK).
