@@ -192,8 +192,10 @@ pub(crate) fn spawn(
         None => Ok(born),
         Some((failed, errno)) => {
             // It is exiting already; if that is not true, the wait is short all the same.
-            let pidfd = born.pidfd.as_ref().map(|fd| fd.as_fd());
-            let _ = signal::send(born.pid, pidfd, libc::SIGKILL);
+            if !wait::has_exited(born.pid) {
+                let pidfd = born.pidfd.as_ref().map(|fd| fd.as_fd());
+                let _ = signal::send(born.pid, pidfd, libc::SIGKILL);
+            }
             ticket.forget();
             wait::wait_and_forget(born.pid);
             Err(Stillborn::Child { failed, errno })

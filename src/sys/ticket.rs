@@ -119,8 +119,10 @@ impl Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::fd::AsRawFd;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     /// A process of somebody else's whose number the kernel has stored for our clone.
     fn stranger_with(handshake: &Handshake) -> Child {
@@ -156,6 +158,32 @@ mod tests {
         assert!(handshake.begin());
         ticket.cancel();
         assert!(is_killed(child));
+    }
+
+    /// The page of a child with a copy of the memory may say that it has begun, while the clone fails.
+    #[test]
+    fn a_cancel_by_a_pidfd_of_no_child_of_ours_kills_nobody() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "exec 3<&0; (read word <&3; echo $word) & echo $!"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let mut lines = BufReader::new(output).lines();
+        let stranger = lines.next().unwrap().unwrap().parse().unwrap();
+        shell.wait().unwrap();
+        let Ok(pidfd) = signal::open_pidfd(stranger) else {
+            return;
+        };
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
+        ticket.take_off(&handshake, true);
+        // SAFETY: the place is in the handshake; no clone runs.
+        unsafe { handshake.id_place().write(pidfd.as_raw_fd()) };
+        assert!(handshake.begin());
+        ticket.cancel();
+        input.write_all(b"alive\n").unwrap();
+        assert_eq!(lines.next().transpose().unwrap().as_deref(), Some("alive"));
     }
 
     #[test]
