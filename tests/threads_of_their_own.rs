@@ -102,7 +102,7 @@ fn a_thread_for_one_spawn_outlives_its_child_where_the_child_would_die_with_it()
         on_a_thread(|| {
             set_no_new_privs();
             run(async {
-                let (trace, protocol) = common::trace::Trace::start();
+                let (trace, protocol) = Trace::start();
                 let signal = actix_process::Signal::KILL;
                 let cat = helper(["cat", "say", "at last"]).parent_death_signal(signal);
                 let process = cat.spawn(&protocol).await.unwrap();
