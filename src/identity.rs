@@ -173,7 +173,7 @@ fn capabilities(spec: &Spec, uid: Option<u32>) -> Result<Option<CapSets>, SpawnE
 }
 
 /// The capabilities that the command names, a bit each.
-pub(crate) fn ambient_set(spec: &Spec) -> u64 {
+fn ambient_set(spec: &Spec) -> u64 {
     spec.ambient.iter().fold(0, |set, c| set | c.bit())
 }
 

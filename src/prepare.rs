@@ -12,7 +12,7 @@ use crate::check::check;
 use crate::environment::{self, Environment, Moment};
 use crate::error::{SpawnError, SpawnStep};
 use crate::explain::{self, Explanation};
-use crate::identity::{Identity, ambient_set};
+use crate::identity::Identity;
 use crate::moved::Moved;
 use crate::opening::{self, Opened, ParentEnds, Source};
 use crate::plan::{CGROUP, Meanings, Plan};
@@ -99,7 +99,7 @@ impl Prepared {
     ) -> Result<(Born, ParentEnds, Option<Cgroup>), SpawnError> {
         let own_wishes = self.wishes.len();
         let trampoline = if self.identity.changes_ids() {
-            Trampoline::new(ambient_set(spec))
+            Trampoline::new()
         } else {
             None
         };

@@ -146,3 +146,36 @@ fn every_capability_has_its_number() {
         "CAP_CHECKPOINT_RESTORE"
     );
 }
+
+/// The child's program is executed once in any case. It must not be twice: the first exec, without
+/// no_new_privs yet, would give root's capabilities back.
+#[test]
+fn a_child_gets_no_capability_back_that_the_host_gave_up() {
+    let test = "a_child_gets_no_capability_back_that_the_host_gave_up";
+    if !may_change_ids() {
+        return;
+    }
+    isolated(test, || {
+        let set = Capability::SETUID.number();
+        let set = [
+            set,
+            Capability::SETGID.number(),
+            Capability::SETPCAP.number(),
+        ];
+        let set = set.iter().fold(0_u32, |set, number| set | 1 << number);
+        let raw = [0x2008_0522, 0, set, set, 0, 0, 0, 0_u32];
+        let data = raw.as_ptr().wrapping_add(2);
+        // SAFETY: the header and the six words that capset reads.
+        assert_eq!(
+            unsafe { libc::syscall(libc::SYS_capset, raw.as_ptr(), data) },
+            0
+        );
+        run(async {
+            let set = u64::from(set);
+            let child = status().current_dir("/").no_new_privs(true);
+            for child in [child.clone(), child.gid(5)] {
+                assert_sets(child, [0, set, set, 0]).await;
+            }
+        });
+    });
+}

@@ -18,7 +18,7 @@ use std::thread::{self, ThreadId};
 
 use crate::sync::lock;
 use crate::sys;
-use crate::sys::clone::Stack;
+use crate::sys::clone::{CHANGED, Stack};
 use crate::sys::thread_state::{self, Asker, State};
 
 use own::Own;
@@ -129,6 +129,9 @@ impl Later {
     /// Of the thread that asked, if this is that one, or one like it.
     fn place(self) -> Place {
         if thread::current().id() == self.thread {
+            if !self.state.credentials().are_ours() {
+                return Place::Nowhere(io::Error::other(CHANGED));
+            }
             return Place::for_this_thread();
         }
         match thread_state::of_this_thread() {

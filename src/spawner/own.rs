@@ -7,13 +7,14 @@ use std::sync::{Arc, mpsc};
 
 use super::{Desk, Job, Ties, start_thread};
 use crate::sys::clone::Stack;
+use crate::sys::thread_state::Credentials;
 
 /// The way to the thread. Without a job it ends when this drops.
 pub(crate) struct Own(mpsc::Sender<Job>);
 
 impl Own {
     pub(super) fn start() -> io::Result<Self> {
-        let mut stack = Stack::new()?;
+        let mut stack = Stack::new(Credentials::ours())?;
         let (to, jobs) = mpsc::channel::<Job>();
         start_thread(move |_permit| {
             let Ok(job) = jobs.recv() else {

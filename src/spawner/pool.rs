@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::{Desk, Job, Permit, Ties, forget, start_thread};
 use crate::sync::lock;
-use crate::sys::clone::Stack;
+use crate::sys::clone::{CHANGED, Stack};
 use crate::sys::thread_state::{self, State};
 
 /// So many threads work whenever there is work for them.
@@ -148,7 +148,7 @@ impl Pool {
     }
 
     fn start_worker(self: &Arc<Self>, line: &mut Line) -> io::Result<()> {
-        let stack = Stack::new()?;
+        let stack = Stack::new(self.state.credentials().clone())?;
         line.last_worker += 1;
         let number = line.last_worker;
         let pool = Arc::clone(self);
@@ -174,7 +174,7 @@ impl Pool {
                 self.call_minder(&line);
             }
             drop(line);
-            let desk = if self.state.has_our_credentials() {
+            let desk = if self.state.credentials().are_ours() {
                 let stack = &mut stack;
                 Ok(Desk { stack, ties: &ties })
             } else {
@@ -277,7 +277,7 @@ impl Pool {
 
 /// Why a pool that was like the asking thread is so no longer.
 fn changed() -> io::Error {
-    io::Error::other("the ids or capabilities of its thread have changed since it was asked")
+    io::Error::other(CHANGED)
 }
 
 impl fmt::Debug for Pool {

@@ -7,7 +7,7 @@
 
 use std::ffi::c_void;
 use std::io::{self, Error};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use super::child::{KERNEL_SIGSET_BYTES, Orders, child_main};
 use super::handshake::{Failed, Handshake};
 use super::step::Steps;
 use super::strings::Strings;
+use super::thread_state::Credentials;
 use super::ticket::Target;
 pub(crate) use super::ticket::{Born, Ticket};
 use super::trampoline::{Course, Trampoline};
@@ -52,13 +53,16 @@ pub(crate) struct Image<'a> {
     pub(crate) unshare_from: Option<RawFd>,
 }
 
-/// A stack for children, with a guard page below, and what they tell. One per spawner thread; never
-/// used by two processes (after a fork of the host), which would hear each other's children.
+/// A stack for children, with a guard page below, what they tell, and whose rights they have. One per
+/// spawner thread; never used by two processes.
 #[derive(Debug)]
 pub(crate) struct Stack {
     base: *mut c_void,
     length: usize,
+    /// Of the children that share the memory.
     handshake: Arc<Handshake>,
+    /// What its thread must have to clone.
+    credentials: Credentials,
 }
 
 // SAFETY: plain memory; only its owner uses it.
@@ -67,11 +71,11 @@ unsafe impl Send for Stack {}
 impl Stack {
     const USABLE: usize = 64 * 1024;
 
-    pub(crate) fn new() -> io::Result<Self> {
+    /// For a thread that clones for those who have these credentials.
+    pub(crate) fn new(credentials: Credentials) -> io::Result<Self> {
         // SAFETY: no memory involved.
         let page = cvt(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
         let length = Self::USABLE + page;
-        let handshake = Arc::new(Handshake::new()?);
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -89,7 +93,8 @@ impl Stack {
         let stack = Self {
             base,
             length,
-            handshake,
+            handshake: Arc::new(Handshake::new()),
+            credentials,
         };
         // SAFETY: the lowest page of the mapping just made.
         cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
@@ -122,7 +127,6 @@ pub(crate) fn spawn(
     let candidates = image.candidates.pointers();
     let argv = image.argv.pointers();
     let envp = image.envp.pointers();
-    let handshake = Arc::clone(&stack.handshake);
     let parent = if image.steps.compare_parent() {
         std::process::id() as libc::pid_t
     } else {
@@ -139,7 +143,7 @@ pub(crate) fn spawn(
             file: *file,
         };
         if program.prepare(&course) {
-            steps = steps.get(..*from).unwrap_or(steps);
+            steps = steps.get(..*from).unwrap_or_default();
             trampoline = Some((&**program, *file));
         } else {
             return Err(Stillborn::Child {
@@ -148,6 +152,12 @@ pub(crate) fn spawn(
             });
         }
     }
+    let copies_memory = image.changes_ids && trampoline.is_none();
+    let handshake = if copies_memory || SHARING_IS_EMULATED {
+        Arc::new(Handshake::for_a_copy().map_err(Stillborn::Clone)?)
+    } else {
+        Arc::clone(&stack.handshake)
+    };
     let orders = Orders {
         candidates: candidates.as_ptr(),
         argv: argv.as_ptr(),
@@ -160,7 +170,6 @@ pub(crate) fn spawn(
         handshake: &handshake,
         trampoline,
     };
-    let copies_memory = image.changes_ids && trampoline.is_none();
     let mut clone = |with_pidfd| {
         ticket.take_off(&handshake, with_pidfd);
         clone_child(&orders, copies_memory, ticket, stack, with_pidfd)
@@ -182,7 +191,11 @@ pub(crate) fn spawn(
     match failure.or_else(landed) {
         None => Ok(born),
         Some((failed, errno)) => {
-            // It is exiting already, so this wait is short.
+            // It is exiting already; if that is not true, the wait is short all the same.
+            if !wait::has_exited(born.pid) {
+                let pidfd = born.pidfd.as_ref().map(|fd| fd.as_fd());
+                let _ = signal::send(born.pid, pidfd, libc::SIGKILL);
+            }
             ticket.forget();
             wait::wait_and_forget(born.pid);
             Err(Stillborn::Child { failed, errno })
@@ -190,12 +203,19 @@ pub(crate) fn spawn(
     }
 }
 
+/// valgrind makes a copy of a clone that shares memory.
+const SHARING_IS_EMULATED: bool = cfg!(actix_process_force_no_shared_table);
+
 fn is_refusal(error: &Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EINVAL | libc::EPERM | libc::ENOSYS | libc::EACCES)
     )
 }
+
+/// Why a thread does not clone for another one any more.
+pub(crate) const CHANGED: &str =
+    "the ids, groups or capabilities of the spawner thread have changed since it was asked";
 
 fn clone_child(
     orders: &Orders<'_>,
@@ -217,6 +237,12 @@ fn clone_child(
     };
 
     let mask = block_all_signals();
+    // From here on libc's setuid and the like wait for this thread.
+    if !stack.credentials.are_ours() {
+        restore_signals(mask);
+        *ticket.target() = None;
+        return Err(Error::other(CHANGED));
+    }
     // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
     // ours, large enough and not in use; `orders` and the place for the id outlive the call, which
     // returns only when the child has left our memory, or its copy of it (CLONE_VFORK).

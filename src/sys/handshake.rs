@@ -1,5 +1,8 @@
-//! What a child up to its exec and the thread that clones it tell each other, in memory that both
-//! see, also where the child has a copy of all the rest.
+//! What a child up to its exec and the thread that clones it tell each other: in the memory that they
+//! share, or where the child has a copy, in a page that lives as long as the clone.
+//!
+//! A fork of the host has what is in that page for its life. So it is made for one clone, where
+//! there must be one, and what it says is only believed of a child that is killed then.
 
 use std::io::{self, Error};
 use std::ptr::{self, NonNull};
@@ -51,7 +54,7 @@ impl Failed {
 }
 
 /// Zero before a clone: not begun, not cancelled, nothing failed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Words {
     /// Set by the child's first act.
     begun: AtomicBool,
@@ -59,21 +62,38 @@ struct Words {
     /// The code of a [`Failed`].
     failed: AtomicU32,
     errno: AtomicI32,
-    /// The child's pidfd or pid, stored by the kernel.
-    id: AtomicI32,
 }
 
-/// A shared page. One per spawner thread, used for one clone after the other.
+/// For one clone after the other, or with a page for one.
 #[derive(Debug)]
-pub(super) struct Handshake(NonNull<Words>);
+pub(super) struct Handshake {
+    /// The child's pidfd or pid, stored by the kernel, in the parent's memory in any case.
+    id: AtomicI32,
+    words: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Here(Words),
+    Page(NonNull<Words>),
+}
 
 // SAFETY: everything in the page is atomic.
-unsafe impl Send for Handshake {}
+unsafe impl Send for Place {}
 // SAFETY: as above.
-unsafe impl Sync for Handshake {}
+unsafe impl Sync for Place {}
 
 impl Handshake {
-    pub(super) fn new() -> io::Result<Self> {
+    /// For children that share this memory.
+    pub(super) fn new() -> Self {
+        Self {
+            id: AtomicI32::new(-1),
+            words: Place::Here(Words::default()),
+        }
+    }
+
+    /// For one child that has a copy of this memory.
+    pub(super) fn for_a_copy() -> io::Result<Self> {
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
         let page = unsafe {
             libc::mmap(
@@ -88,15 +108,20 @@ impl Handshake {
         if page == libc::MAP_FAILED {
             return Err(Error::last_os_error());
         }
-        let handshake = Self(NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?);
-        handshake.clear();
-        Ok(handshake)
+        let page = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self {
+            id: AtomicI32::new(-1),
+            words: Place::Page(page),
+        })
     }
 
     fn words(&self) -> &Words {
-        // SAFETY: a page that was mapped in `new`, zeroed by the kernel (valid for every field), and
-        // is unmapped by the drop only.
-        unsafe { self.0.as_ref() }
+        match &self.words {
+            Place::Here(words) => words,
+            // SAFETY: a page that was mapped in `for_a_copy`, zeroed by the kernel (valid for every
+            // field), and is unmapped by the drop only.
+            Place::Page(page) => unsafe { page.as_ref() },
+        }
     }
 
     /// For the next clone.
@@ -106,17 +131,17 @@ impl Handshake {
         words.cancelled.store(false, Ordering::SeqCst);
         words.failed.store(0, Ordering::SeqCst);
         words.errno.store(0, Ordering::SeqCst);
-        words.id.store(-1, Ordering::SeqCst);
+        self.id.store(-1, Ordering::SeqCst);
     }
 
     /// Where the kernel stores the pidfd or the pid.
     pub(super) fn id_place(&self) -> *mut i32 {
-        self.words().id.as_ptr()
+        self.id.as_ptr()
     }
 
     /// What it stored there; nobody's number if the clone failed.
     pub(super) fn id(&self) -> Option<i32> {
-        Some(self.words().id.load(Ordering::SeqCst)).filter(|id| *id >= 0)
+        Some(self.id.load(Ordering::SeqCst)).filter(|id| *id >= 0)
     }
 
     /// Stops the child before its exec. Gives the number by which to kill it, if it runs already:
@@ -160,8 +185,9 @@ impl Handshake {
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; no child uses it, since a clone borrows it until the
-        // child has left.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Words>()) };
+        if let Place::Page(page) = self.words {
+            // SAFETY: the mapping made in `for_a_copy`; the child has a mapping of its own.
+            unsafe { libc::munmap(page.as_ptr().cast(), size_of::<Words>()) };
+        }
     }
 }

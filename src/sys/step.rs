@@ -21,8 +21,9 @@ pub(super) enum Step {
     Call {
         number: c_long,
         args: [c_long; 5],
-        /// Bit n: argument n points into what the steps own.
-        pointers: u8,
+        /// What each argument points to. It tells, not the address: where one memory ends another may
+        /// begin.
+        pointers: [Option<Place>; 5],
         /// EPERM is no failure.
         optional: bool,
     },
@@ -45,6 +46,13 @@ pub(crate) struct Steps {
     owned: Vec<Owned>,
 }
 
+/// A place in what the steps own: of which, and from which byte on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    owned: usize,
+    offset: usize,
+}
+
 /// Memory that a call points to, on the heap, so that it does not move.
 #[derive(Debug)]
 enum Owned {
@@ -55,17 +63,15 @@ enum Owned {
 }
 
 impl Owned {
-    /// The rest of it from an address in it on.
-    fn at(&self, address: c_long) -> Option<&[u8]> {
+    fn bytes(&self) -> &[u8] {
         let (begin, length) = match self {
-            Self::Text(text) => (text.as_ptr().cast(), text.as_bytes_with_nul().len()),
+            Self::Text(text) => return text.as_bytes_with_nul(),
             Self::Groups(groups) => (groups.as_ptr().cast(), size_of_val(&**groups)),
             Self::Caps(caps) => (caps.as_ptr().cast(), size_of_val(&**caps)),
             Self::Limit(limit) => (ptr::from_ref(&**limit).cast::<u8>(), size_of_val(&**limit)),
         };
         // SAFETY: the bytes of a live value without padding.
-        let bytes = unsafe { std::slice::from_raw_parts(begin, length) };
-        bytes.get((address as usize).checked_sub(begin.addr())?..)
+        unsafe { std::slice::from_raw_parts(begin, length) }
     }
 }
 
@@ -105,16 +111,31 @@ impl Steps {
         self.steps.push(Step::Call {
             number,
             args: all,
-            pointers: 0,
+            pointers: [None; 5],
             optional: false,
         });
     }
 
-    /// The last call's arguments that are pointers, a bit each.
-    fn with_pointers(&mut self, mask: u8) {
-        if let Some(Step::Call { pointers, .. }) = self.steps.last_mut() {
-            *pointers = mask;
+    /// Keeps what the next calls point to.
+    fn own(&mut self, memory: Owned) -> usize {
+        self.owned.push(memory);
+        self.owned.len() - 1
+    }
+
+    /// Makes an argument of the last call point into an owned memory.
+    fn point(&mut self, argument: usize, owned: usize, offset: usize) {
+        let memory = self.owned.get(owned).map(|owned| owned.bytes().as_ptr());
+        if let Some(Step::Call { args, pointers, .. }) = self.steps.last_mut()
+            && let (Some(arg), Some(pointer)) = (args.get_mut(argument), pointers.get_mut(argument))
+            && let Some(memory) = memory
+        {
+            *arg = memory.wrapping_add(offset) as c_long;
+            *pointer = Some(Place { owned, offset });
         }
+    }
+
+    fn memory_at(&self, place: Place) -> Option<&[u8]> {
+        self.owned.get(place.owned)?.bytes().get(place.offset..)
     }
 
     /// The steps from `first` on, for the trampoline. `None` if one is more than a call.
@@ -132,9 +153,9 @@ impl Steps {
                 optional,
             } => {
                 let mut memory = [None; 5];
-                for (index, (place, arg)) in memory.iter_mut().zip(args).enumerate() {
-                    if pointers & 1 << index != 0 {
-                        *place = Some(self.owned.iter().find_map(|owned| owned.at(*arg))?);
+                for (memory, pointer) in memory.iter_mut().zip(pointers) {
+                    if let Some(place) = pointer {
+                        *memory = Some(self.memory_at(*place)?);
                     }
                 }
                 Some(Call {
@@ -184,10 +205,9 @@ impl Steps {
     }
 
     pub(crate) fn chdir(&mut self, dir: CString) {
-        let address = dir.as_ptr() as c_long;
-        self.owned.push(Owned::Text(dir));
-        self.call(libc::SYS_chdir, &[address]);
-        self.with_pointers(0b1);
+        let dir = self.own(Owned::Text(dir));
+        self.call(libc::SYS_chdir, &[]);
+        self.point(0, dir, 0);
     }
 
     pub(crate) fn set_umask(&mut self, mask: u32) {
@@ -207,9 +227,9 @@ impl Steps {
             rlim_cur: limit.soft,
             rlim_max: limit.hard,
         });
-        let address = ptr::from_ref(&*limit) as c_long;
-        self.owned.push(Owned::Limit(limit));
-        self.call(libc::SYS_prlimit64, &[0, resource.number().into(), address]);
+        let limit = self.own(Owned::Limit(limit));
+        self.call(libc::SYS_prlimit64, &[0, resource.number().into()]);
+        self.point(2, limit, 0);
     }
 
     pub(crate) fn write_oom_score_adj(&mut self, adjustment: i32) {
@@ -222,18 +242,19 @@ impl Steps {
 
     /// Joins the cgroup whose `cgroup.procs` is open as `fd`, which is closed then.
     pub(crate) fn join_cgroup(&mut self, fd: RawFd) {
-        let (text, length) = (c"0".as_ptr() as c_long, 1);
-        self.call(libc::SYS_write, &[fd.into(), text, length]);
+        let text = self.own(Owned::Text(c"0".to_owned()));
+        self.call(libc::SYS_write, &[fd.into(), 0, 1]);
+        self.point(1, text, 0);
         self.call(libc::SYS_close, &[fd.into()]);
     }
 
     /// Groups that `may_stay` as they are stay so where they may not be set.
     pub(crate) fn set_groups(&mut self, groups: &[libc::gid_t], may_stay: bool) {
         let groups: Box<[libc::gid_t]> = groups.into();
-        let (count, address) = (groups.len() as c_long, groups.as_ptr() as c_long);
-        self.owned.push(Owned::Groups(groups));
-        self.call(libc::SYS_setgroups, &[count, address]);
-        self.with_pointers(0b10);
+        let count = groups.len() as c_long;
+        let groups = self.own(Owned::Groups(groups));
+        self.call(libc::SYS_setgroups, &[count]);
+        self.point(1, groups, 0);
         if may_stay && let Some(Step::Call { optional, .. }) = self.steps.last_mut() {
             *optional = true;
         }
@@ -275,12 +296,10 @@ impl Steps {
 
     /// Ambient capabilities that are not in these permitted and inheritable sets go, too.
     pub(crate) fn set_capabilities(&mut self, sets: CapSets) {
-        let raw = Box::new(sets.raw());
-        let header = raw.as_ptr();
-        let data = header.wrapping_add(caps::DATA);
-        self.owned.push(Owned::Caps(raw));
-        self.call(libc::SYS_capset, &[header as c_long, data as c_long]);
-        self.with_pointers(0b11);
+        let raw = self.own(Owned::Caps(Box::new(sets.raw())));
+        self.call(libc::SYS_capset, &[]);
+        self.point(0, raw, 0);
+        self.point(1, raw, caps::DATA * size_of::<u32>());
     }
 
     pub(crate) fn raise_ambient(&mut self, capability: Capability) {
@@ -303,5 +322,54 @@ impl Steps {
 
     pub(crate) fn check_parent(&mut self) {
         self.steps.push(Step::CheckParent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the trampoline copies for each argument is what the child's own call would read.
+    #[test]
+    fn each_call_has_the_memory_that_it_was_given_and_no_others() {
+        let limit = Limit { soft: 1, hard: 2 };
+        let sets = CapSets {
+            effective: 3,
+            permitted: 4,
+            inheritable: 5,
+        };
+        let mut steps = Steps::default();
+        steps.set_limit(Resource::Core, limit);
+        steps.set_groups(&[6, 7, 8, 9], false);
+        steps.set_limit(Resource::Nice, limit);
+        steps.set_groups(&[], true);
+        steps.set_capabilities(sets);
+        steps.chdir(c"/a".to_owned());
+        steps.join_cgroup(9);
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let (raw, limit) = (sets.raw(), words(&[1, 0, 2, 0]));
+        let expected: [Vec<(usize, Vec<u8>)>; 8] = [
+            vec![(2, Vec::clone(&limit))],
+            vec![(1, words(&[6, 7, 8, 9]))],
+            vec![(2, limit)],
+            vec![(1, vec![])],
+            vec![(0, words(&raw)), (1, words(&raw[caps::DATA..]))],
+            vec![(0, b"/a\0".to_vec())],
+            vec![(1, b"0\0".to_vec())],
+            vec![],
+        ];
+        for (call, expected) in steps.calls(0).unwrap().iter().zip(expected) {
+            let pointers = call.memory.iter().enumerate();
+            let found = pointers.filter_map(|(index, memory)| Some((index, (*memory)?)));
+            let found: Vec<_> = found.collect();
+            let bytes: Vec<_> = found
+                .iter()
+                .map(|(i, bytes)| (*i, bytes.to_vec()))
+                .collect();
+            assert_eq!(bytes, expected, "{call:?}");
+            for (index, memory) in found {
+                assert_eq!(call.args[index], memory.as_ptr() as c_long, "{call:?}");
+            }
+        }
     }
 }

@@ -30,20 +30,19 @@ pub(crate) struct State {
     others: Vec<u64>,
 }
 
-/// Capabilities and ids: what libc's setuid and the like change for all threads at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Credentials {
+/// Capabilities, ids and groups: what libc's setuid and the like change for all threads at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
     /// Effective, permitted, inheritable.
     capabilities: [u64; 3],
     /// Real, effective, saved; users before groups.
     ids: [u32; 6],
+    groups: Vec<u64>,
 }
 
 impl State {
-    /// Whether the calling thread has these capabilities and ids. Directly before a clone: somebody
-    /// may have changed them for all threads since the state was read.
-    pub(crate) fn has_our_credentials(&self) -> bool {
-        self.credentials == Credentials::ours()
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 }
 
@@ -128,7 +127,14 @@ pub(crate) fn this_thread() -> libc::pid_t {
 }
 
 impl Credentials {
-    fn ours() -> Self {
+    /// Whether the calling thread has these. Directly before a clone: somebody may have changed them
+    /// for all threads since the state was read.
+    pub(crate) fn are_ours(&self) -> bool {
+        *self == Self::ours()
+    }
+
+    /// Those of the calling thread.
+    pub(crate) fn ours() -> Self {
         let header = [0x2008_0522_u32, 0]; // Version 3, this thread.
         let mut halves = [[0_u32; 3]; 2];
         let [
@@ -157,8 +163,11 @@ impl Credentials {
         for (whole, (low, high)) in capabilities.iter_mut().zip(low.into_iter().zip(high)) {
             *whole = u64::from(low) | u64::from(high) << 32;
         }
+        let mut groups = Vec::new();
+        read_groups(&mut groups);
         Self {
             capabilities,
+            groups,
             ids: [
                 *user,
                 *effective_user,
@@ -233,7 +242,6 @@ fn read_what_anybody_can_change(state: &mut Vec<u64>) {
     state.extend(scheduling);
     read_processors(state);
     read_memory_policy(state);
-    read_groups(state);
     read_labels(state);
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use nix::libc;
 
 use super::handshake::Handshake;
-use super::{copy, signal};
+use super::{copy, signal, wait};
 use crate::sync::lock;
 
 /// A child that has exec'd (or was killed while it did).
@@ -72,7 +72,9 @@ impl Ticket {
                 handshake,
                 by_pidfd,
             }) => {
-                if let Some(id) = handshake.cancel() {
+                if let Some(id) = handshake.cancel()
+                    && (!by_pidfd || wait::is_child(id))
+                {
                     let _ = signal::kill_unreaped(id, *by_pidfd);
                 }
             }
@@ -117,13 +119,15 @@ impl Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::fd::AsRawFd;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     /// A process of somebody else's whose number the kernel has stored for our clone.
     fn stranger_with(handshake: &Handshake) -> Child {
         let stranger = Command::new("sleep").arg("60").spawn().unwrap();
-        // SAFETY: the place is in the handshake's page; no clone runs.
+        // SAFETY: the place is in the handshake; no clone runs.
         unsafe { handshake.id_place().write(stranger.id() as i32) };
         stranger
     }
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_cancel_before_the_child_runs_signals_nobody_and_stops_the_child() {
-        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
         ticket.take_off(&handshake, false);
         // The clone will fail after this, and the number be a stranger's.
         let stranger = stranger_with(&handshake);
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_cancel_of_a_child_that_runs_kills_it() {
-        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
         ticket.take_off(&handshake, false);
         let child = stranger_with(&handshake);
         assert!(handshake.begin());
@@ -156,9 +160,35 @@ mod tests {
         assert!(is_killed(child));
     }
 
+    /// The page of a child with a copy of the memory may say that it has begun, while the clone fails.
+    #[test]
+    fn a_cancel_by_a_pidfd_of_no_child_of_ours_kills_nobody() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "exec 3<&0; (read word <&3; echo $word) & echo $!"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let mut lines = BufReader::new(output).lines();
+        let stranger = lines.next().unwrap().unwrap().parse().unwrap();
+        shell.wait().unwrap();
+        let Ok(pidfd) = signal::open_pidfd(stranger) else {
+            return;
+        };
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
+        ticket.take_off(&handshake, true);
+        // SAFETY: the place is in the handshake; no clone runs.
+        unsafe { handshake.id_place().write(pidfd.as_raw_fd()) };
+        assert!(handshake.begin());
+        ticket.cancel();
+        input.write_all(b"alive\n").unwrap();
+        assert_eq!(lines.next().transpose().unwrap().as_deref(), Some("alive"));
+    }
+
     #[test]
     fn a_cancel_before_the_clone_stops_the_child() {
-        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new().unwrap()));
+        let (ticket, handshake) = (Ticket::default(), Arc::new(Handshake::new()));
         ticket.cancel();
         ticket.take_off(&handshake, true);
         assert!(!handshake.begin());

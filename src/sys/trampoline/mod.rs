@@ -9,8 +9,9 @@
 
 mod code;
 mod image;
+mod privilege;
 
-use std::ffi::{c_long, c_ulong};
+use std::ffi::c_long;
 use std::io::{self, Error};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
@@ -19,10 +20,8 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::caps::CapSets;
 use super::handshake::Failed;
 use super::{cvt, wait};
-use crate::capability::Capability;
 
 pub(super) use image::Course;
 
@@ -67,12 +66,13 @@ impl Trampoline {
     /// Of the file. Most of it is never touched.
     const LENGTH: usize = 64 * PAGE;
 
-    /// With its file; `None` where a child must be forked. It needs these capabilities, a bit each.
-    pub(crate) fn new(needed: u64) -> Option<(Self, OwnedFd)> {
+    /// With its file; `None` where a child must be forked.
+    pub(crate) fn new() -> Option<(Self, OwnedFd)> {
         if !cfg!(target_arch = "x86_64")
             || cfg!(actix_process_force_no_trampoline)
             || REFUSED.load(Ordering::Relaxed)
-            || !exec_keeps_privilege(needed)
+            || !privilege::outlives_an_exec()
+            || privilege::next_exec_has_a_label()
             || !may_write_files()
         {
             return None;
@@ -103,7 +103,15 @@ impl Trampoline {
             return Err(Error::last_os_error());
         }
         let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok((Self { memory }, file))
+        let trampoline = Self { memory };
+        // A fork of the host may be anybody's, and would write to it.
+        // SAFETY: the mapping just made.
+        cvt(unsafe {
+            let memory = trampoline.memory.as_ptr().cast();
+            libc::madvise(memory, Self::LENGTH, libc::MADV_DONTFORK)
+        }
+        .into())?;
+        Ok((trampoline, file))
     }
 
     fn shared(&self) -> &Shared {
@@ -155,17 +163,18 @@ impl Trampoline {
             if owner & libc::FUTEX_OWNER_DIED != 0 {
                 break;
             }
-            // Until it holds the futex, its death does not release it.
+            // Until it holds the futex, its death does not release it. Later it might have been let go
+            // of only by who wrote to the page.
             let attached = || shared.attached.load(Ordering::SeqCst) != 0;
-            let may_die_unseen = !attached();
-            if may_die_unseen && wait::has_exited(pid) {
+            let look = if attached() { SELDOM } else { LOOK };
+            if wait::has_exited(pid) {
                 if !attached() && shared.failed.load(Ordering::SeqCst) == 0 {
                     // It was killed, or could not map the page: nothing that is always so.
                     return Some((Failed::Trampoline, libc::EIO));
                 }
                 break;
             }
-            futex_wait(&shared.owner, owner, may_die_unseen.then_some(LOOK));
+            futex_wait(&shared.owner, owner, look);
         }
         let failed = Failed::from_code(shared.failed.load(Ordering::SeqCst))?;
         Some((failed, shared.errno.load(Ordering::SeqCst)))
@@ -184,6 +193,8 @@ impl Drop for Trampoline {
 
 /// How often a trampoline that has not got so far as to hold its futex is looked at.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often one that does is looked at.
+const SELDOM: Duration = Duration::from_secs(1);
 /// Since Linux 6.3: whatever vm.memfd_noexec is, but for 2.
 const MFD_EXEC: u32 = 0x10;
 
@@ -193,27 +204,6 @@ fn memfd(flags: u32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
-
-/// Whether a program that this thread executes may change its ids as the thread itself may, and has
-/// these capabilities then: root's has, unless a bit says that root is nothing special, or the bounding
-/// set lacks them.
-fn exec_keeps_privilege(needed: u64) -> bool {
-    let root = nix::unistd::Uid::from_raw(0);
-    let is_root =
-        nix::unistd::getresuid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [root; 3]);
-    // SAFETY: integers only.
-    let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS) };
-    let ids = Capability::SETUID.bit() | Capability::SETGID.bit();
-    let mut wanted = (0..64).filter(|n| (needed | ids) & 1 << n != 0);
-    // SAFETY: integers only.
-    let is_bounded = |n: c_ulong| unsafe { libc::prctl(libc::PR_CAPBSET_READ, n) } != 1;
-    is_root
-        && bits & SECBIT_NOROOT == 0
-        && CapSets::of_this_thread().is_ok_and(|sets| sets.effective & ids == ids)
-        && !wanted.any(is_bounded)
-}
-
-const SECBIT_NOROOT: i32 = 1;
 
 /// A file that is larger than the limit allows costs the host a SIGXFSZ.
 fn may_write_files() -> bool {
@@ -226,18 +216,16 @@ fn may_write_files() -> bool {
     asked == 0 && limit.rlim_cur >= Trampoline::LENGTH as u64
 }
 
-fn futex_wait(futex: &AtomicU32, value: u32, timeout: Option<Duration>) {
-    let timeout =
-        timeout.map(|timeout| [timeout.as_secs() as c_long, timeout.subsec_nanos().into()]);
-    let timeout: *const [c_long; 2] = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: a futex in the shared page, and a timespec of two words or none.
+fn futex_wait(futex: &AtomicU32, value: u32, timeout: Duration) {
+    let timeout: [c_long; 2] = [timeout.as_secs() as c_long, timeout.subsec_nanos().into()];
+    // SAFETY: a futex in the shared page, and a timespec of two words.
     unsafe {
         libc::syscall(
             libc::SYS_futex,
             futex.as_ptr(),
             libc::FUTEX_WAIT,
             value,
-            timeout,
+            timeout.as_ptr(),
         )
     };
 }
