@@ -78,6 +78,9 @@ pub(crate) enum Place {
 pub(crate) struct Later {
     thread: ThreadId,
     number: i32,
+    /// Whether it shared its directory, root and umask with the main thread: it may have ended when
+    /// the spawn is submitted.
+    shared_fs: bool,
     state: State,
 }
 
@@ -108,6 +111,7 @@ impl Place {
             return Self::Later(Later {
                 thread: thread::current().id(),
                 number: thread_state::this_thread(),
+                shared_fs: shares_fs_with_main(),
                 state,
             });
         }
@@ -132,7 +136,11 @@ impl Later {
             return Place::for_this_thread();
         }
         match thread_state::of_this_thread() {
-            Asker::Like(state) if state == self.state && thread_state::shares_fs(self.number) => {
+            Asker::Like(state)
+                if state == self.state
+                    && (thread_state::shares_fs(self.number)
+                        || self.shared_fs && shares_fs_with_main()) =>
+            {
                 pool_of(state).unwrap_or_else(Place::Nowhere)
             }
             _ => Place::Nowhere(io::Error::other(
@@ -140,6 +148,10 @@ impl Later {
             )),
         }
     }
+}
+
+fn shares_fs_with_main() -> bool {
+    i32::try_from(std::process::id()).is_ok_and(thread_state::shares_fs)
 }
 
 /// Why a copy of the process spawns nothing.
