@@ -68,7 +68,8 @@ pub(crate) struct Seat(Arc<Pool>);
 impl Seat {
     pub(super) fn submit(self, job: Job) {
         let mut line = lock(&self.0.line);
-        if line.workers.is_empty() {
+        // Retired, nobody starts workers, and those that are left may hang.
+        if line.retired || line.workers.is_empty() {
             drop(line);
             return job(Err(changed()));
         }
@@ -283,5 +284,40 @@ fn changed() -> io::Error {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::thread_state::Asker;
+
+    #[test]
+    fn a_seat_in_a_pool_that_was_forgotten_does_not_wait_for_a_hung_worker() {
+        let Asker::Like(state) = thread_state::of_this_thread() else {
+            return println!("skipped: the state of this thread cannot be read");
+        };
+        let pool = Pool::start(state).unwrap();
+        let (seat, last) = (pool.seat(), pool.seat());
+        let (hang, hung) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let began = tell.clone();
+        seat.submit(Box::new(move |desk| {
+            began.send(desk.err()).unwrap();
+            let _ = hung.recv();
+        }));
+        let deadline = Duration::from_secs(10);
+        assert!(told.recv_timeout(deadline).unwrap().is_none());
+        pool.retire();
+        // Until the minder is gone: the worker, the seat and this function are left.
+        let begun = Instant::now();
+        while Arc::strong_count(&pool) > 3 {
+            assert!(begun.elapsed() < deadline, "the minder lives on");
+            std::thread::yield_now();
+        }
+        last.submit(Box::new(move |desk| tell.send(desk.err()).unwrap()));
+        let refused = told.recv_timeout(deadline);
+        drop(hang);
+        assert!(refused.unwrap().is_some(), "done by a retired pool");
     }
 }
