@@ -33,6 +33,8 @@ pub(crate) struct Report {
 pub(crate) struct Escalation {
     pub(super) child: Arc<Child>,
     extent: Extent,
+    /// Its first signal is answered to whoever asked.
+    is_answered: bool,
     begun: Instant,
     state: Mutex<State>,
 }
@@ -54,7 +56,7 @@ impl Child {
         ladder: Ladder,
         on_done: impl FnOnce(Report) + Send + 'static,
     ) {
-        let _ = self.begin(Extent::Tree, ladder, on_done);
+        let _ = self.begin(Extent::Tree, false, ladder, on_done);
     }
 
     /// SIGTERM now, SIGKILL after `grace`; nothing more if the SIGTERM fails.
@@ -63,7 +65,7 @@ impl Child {
         extent: Extent,
         grace: Duration,
     ) -> Result<(), SignalError> {
-        let (escalation, sent) = self.begin(extent, Ladder::terminate(grace), |_| {});
+        let (escalation, sent) = self.begin(extent, true, Ladder::terminate(grace), |_| {});
         if sent.is_err() {
             lock(&escalation.state).on_done = None;
             let _ = escalation.feed(Input::GivenUp);
@@ -74,12 +76,14 @@ impl Child {
     fn begin(
         self: &Arc<Self>,
         extent: Extent,
+        is_answered: bool,
         ladder: Ladder,
         on_done: impl FnOnce(Report) + Send + 'static,
     ) -> (Arc<Escalation>, Result<(), SignalError>) {
         let escalation = Arc::new(Escalation {
             child: Arc::clone(self),
             extent,
+            is_answered,
             begun: Instant::now(),
             state: Mutex::new(State {
                 climb: Climb::new(ladder),
@@ -171,17 +175,16 @@ impl Escalation {
     }
 
     fn signal(&self, step: usize, signal: Signal) -> Result<(), SignalError> {
-        let cell = &self.child.cell;
-        let sent = cell.signal_all(self.extent, signal);
-        if sent.is_ok() && Act::wants_continue(signal) {
-            // A stopped process acts on nothing but SIGKILL before it is continued.
-            let _ = cell.signal_all(self.extent, Signal::CONT);
-        }
+        let sent = self.child.send(self.extent, signal);
         let (id, program) = (self.child.id, &self.child.program);
         match &sent {
             Ok(()) if signal == Signal::KILL && step > 0 => {
                 log::warn!("process {id} ({program}) did not end in time and was killed");
             }
+            // This thread may not, as the janitor or another owner's. The asker of the child may.
+            Err(SignalError::NotPermitted | SignalError::Io(_))
+                if (step > 0 || !self.is_answered)
+                    && self.child.send_as_its_asker(self.extent, signal) => {}
             Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) => {
                 log::warn!("process {id} ({program}) lives on: {error}");
             }

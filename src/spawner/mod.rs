@@ -13,7 +13,7 @@ mod ties;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, ThreadId};
 
 use crate::sync::lock;
@@ -32,6 +32,27 @@ pub(crate) type Job = Box<dyn FnOnce(io::Result<Desk<'_>>) + Send>;
 pub(crate) struct Desk<'a> {
     pub(crate) stack: &'a mut Stack,
     pub(crate) ties: &'a Arc<Ties>,
+    pub(crate) kin: Kin,
+}
+
+/// Threads that are like the one which asked for a child, while there are any.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Kin(Weak<Pool>);
+
+impl Kin {
+    /// Runs `act` on one of them. False if there is none.
+    pub(crate) fn run(&self, act: impl FnOnce() + Send + 'static) -> bool {
+        if sys::copy::is_copy() {
+            return false;
+        }
+        let pool = self.0.upgrade().filter(|pool| !pool.is_retired());
+        let Some(pool) = pool else {
+            return false;
+        };
+        // Where the thread is not like them any more `act` is as well off there.
+        pool.seat().submit(Box::new(move |_| act()));
+        true
+    }
 }
 
 /// So many pools are kept. A program whose threads differ more makes threads for single spawns.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use super::{Desk, Job, Permit, Ties, forget, start_thread};
+use super::{Desk, Job, Kin, Permit, Ties, forget, start_thread};
 use crate::sync::lock;
 use crate::sys::clone::Stack;
 use crate::sys::thread_state::{self, State};
@@ -158,7 +158,11 @@ impl Pool {
         Ok(())
     }
 
-    fn work(&self, number: u64, mut stack: Stack) {
+    pub(super) fn is_retired(&self) -> bool {
+        lock(&self.line).retired
+    }
+
+    fn work(self: &Arc<Self>, number: u64, mut stack: Stack) {
         let ties = Arc::<Ties>::default();
         let mut line = lock(&self.line);
         loop {
@@ -176,8 +180,11 @@ impl Pool {
             }
             drop(line);
             let desk = if self.state.has_our_credentials() {
-                let stack = &mut stack;
-                Ok(Desk { stack, ties: &ties })
+                Ok(Desk {
+                    stack: &mut stack,
+                    ties: &ties,
+                    kin: Kin(Arc::downgrade(self)),
+                })
             } else {
                 // By libc's setuid, for all threads, after it was asked for.
                 forget(self);
