@@ -2,8 +2,11 @@
 //! deadline, the reaping of children whose System or supervisor is gone, and the watch for the last
 //! members of a group.
 //!
-//! Started with the first spawn, never stopped. One map of deadlines, one epoll set; it sleeps until the
+//! Started with the first spawn, never stopped. A thread starts as its maker is: if that was unlike the
+//! main thread, the first maker that is like it makes another, which takes over. One map of deadlines, one epoll set; it sleeps until the
 //! next deadline or death. What is queued stays queued until it is carried out, or withdrawn.
+
+mod start;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -21,6 +24,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::sync::lock;
 use crate::sys;
 
+pub(crate) use start::start;
+
 /// A process whose death is waited for.
 pub(crate) trait Watched: Send + Sync {
     /// What becomes readable at its death; `None` where there are no pidfds.
@@ -35,11 +40,6 @@ pub(crate) trait Watched: Send + Sync {
 }
 
 type Job = Box<dyn FnOnce() + Send>;
-
-/// Starts the thread, unless it runs. Once it runs nothing that it is given is dropped.
-pub(crate) fn start() -> io::Result<()> {
-    start_at(&mut lock(&DOOR))
-}
 
 /// Runs `job` after `delay`, on the janitor's thread: it must be short. Dropping what is returned
 /// withdraws it, and nothing is kept of it then.
@@ -140,6 +140,8 @@ enum Order {
     Run(Job),
     Watch(u64, Arc<dyn Watched>),
     Forget(u64),
+    /// To a thread that goes on in place of this one.
+    HandOver(mpsc::Sender<Janitor>),
 }
 
 /// The way to the thread: what it has not taken yet, and the bell once it runs.
@@ -147,12 +149,15 @@ struct Door {
     orders: Vec<Order>,
     deadlines: BTreeMap<(Instant, u64), Job>,
     bell: Option<Arc<EventFd>>,
+    /// The thread is unlike the main thread, or may be.
+    odd: bool,
 }
 
 static DOOR: Mutex<Door> = Mutex::new(Door {
     orders: Vec::new(),
     deadlines: BTreeMap::new(),
     bell: None,
+    odd: true,
 });
 
 fn next_key() -> u64 {
@@ -226,7 +231,12 @@ impl Janitor {
     fn run(mut self) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
-            self.take_orders();
+            if let Some(heir) = self.take_orders() {
+                match heir.send(self) {
+                    Ok(()) => return,
+                    Err(mpsc::SendError(janitor)) => self = janitor,
+                }
+            }
             let next = run_due();
             self.unwatched.retain(|_, process| !reaped(&**process));
             let soon = (!self.unwatched.is_empty()).then_some(LAST_RESORT);
@@ -273,17 +283,20 @@ impl Janitor {
         }
     }
 
-    fn take_orders(&mut self) {
+    /// Gives who is to go on, if it is another thread.
+    fn take_orders(&mut self) -> Option<mpsc::Sender<Self>> {
+        let mut heir = None;
         loop {
             let orders = std::mem::take(&mut lock(&DOOR).orders);
             if orders.is_empty() {
-                return;
+                return heir;
             }
             for order in orders {
                 match order {
                     Order::Run(job) => guarded(job),
                     Order::Watch(key, process) => self.watch(key, process),
                     Order::Forget(key) => self.forget(key),
+                    Order::HandOver(to) => heir = Some(to),
                 }
             }
         }

@@ -199,6 +199,7 @@ mod janitor;
 mod ladder;
 mod lifecycle;
 mod limits;
+mod main_thread;
 mod members;
 mod message;
 mod moved;

@@ -187,7 +187,18 @@ fn filter_mkdir() -> Result<(), String> {
 /// Refuses to make directories, by a Landlock domain.
 fn landlock_mkdir() -> Result<(), String> {
     const MAKE_DIR: u64 = 1 << 7;
-    let rules = [MAKE_DIR];
+    landlock(MAKE_DIR)
+}
+
+/// Refuses to make block devices, which no test makes.
+fn landlock_make_block() -> Result<(), String> {
+    const MAKE_BLOCK: u64 = 1 << 11;
+    landlock(MAKE_BLOCK)
+}
+
+/// Refuses what `rights` are about, by a Landlock domain.
+fn landlock(rights: u64) -> Result<(), String> {
+    let rules = [rights];
     let args = [rules.as_ptr() as libc::c_long, 8, 0, 0, 0];
     let ruleset = call(libc::SYS_landlock_create_ruleset, args);
     done(ruleset).map_err(|error| format!("no Landlock: {error}"))?;
@@ -361,4 +372,60 @@ follows_the_asker! {
             unshare(CLONE_NEWTIME)
         },
         |child| is_not_ours("time", child);
+}
+
+/// As a container's first process its parent is nobody who could be looked at.
+mod as_the_first_process {
+    use super::*;
+    use common::isolated::isolated_with;
+
+    /// Runs `body` as the first process of a PID namespace.
+    fn as_the_first(name: &str, body: fn()) {
+        if !nix::unistd::geteuid().is_root() {
+            return skipped("only root can make such a process");
+        }
+        let change = |command: &mut std::process::Command| {
+            let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+            let mut unshare = std::process::Command::new("unshare");
+            unshare.args(["--pid", "--fork", "--mount-proc"]);
+            unshare.arg(command.get_program()).args(args);
+            unshare.env(common::isolated::MARK, "1");
+            *command = unshare;
+        };
+        isolated_with(name, change, move || {
+            assert_eq!(std::process::id(), 1);
+            body();
+        });
+    }
+
+    #[test]
+    fn a_landlock_domain_without_no_new_privs_is_the_askers() {
+        let name = "as_the_first_process::a_landlock_domain_without_no_new_privs_is_the_askers";
+        as_the_first(name, || {
+            assert!(mkdir().contains("made\n"));
+            let child = on_a_thread(|| landlock_mkdir().map(|()| mkdir()));
+            match child {
+                Ok(child) => assert!(!child.contains("made\n"), "{child}"),
+                Err(why) => skipped(&why),
+            }
+            assert!(mkdir().contains("made\n"));
+        });
+    }
+}
+
+/// A second domain of the same thread: its pool was made before.
+#[test]
+fn a_further_landlock_domain_is_the_askers() {
+    isolated("a_further_landlock_domain_is_the_askers", || {
+        let child = on_a_thread(|| {
+            landlock_make_block()?;
+            let made = mkdir();
+            assert!(made.contains("made\n"), "{made}");
+            landlock_mkdir().map(|()| mkdir())
+        });
+        match child {
+            Ok(child) => assert!(!child.contains("made\n"), "{child}"),
+            Err(why) => skipped(&why),
+        }
+    });
 }

@@ -195,3 +195,42 @@ fn a_first_spawn_that_is_polled_on_a_thread_unlike_the_asker_is_a_typed_error() 
         assert_spawns();
     });
 }
+
+/// What a child has whose spawn a thread without a System asked for, that ended before it was polled.
+fn asked_without_a_system(ask: fn()) -> Result<String, SpawnError> {
+    run(async move {
+        let (trace, protocol) = Trace::start();
+        let spawning = on_a_thread(move || {
+            ask();
+            helper(["status"]).spawn(&protocol)
+        });
+        let process = spawning.await?;
+        Ok(trace.ended(&process).await.text(1))
+    })
+}
+
+#[test]
+fn a_child_has_the_state_of_an_asker_that_has_no_system() {
+    let name = "a_child_has_the_state_of_an_asker_that_has_no_system";
+    isolated(name, || {
+        let unconfined = asked_without_a_system(|| {}).unwrap();
+        assert!(unconfined.contains("NoNewPrivs:\t0"), "{unconfined}");
+        let confined = asked_without_a_system(set_no_new_privs).unwrap();
+        assert!(confined.contains("NoNewPrivs:\t1"), "{confined}");
+    });
+}
+
+#[test]
+fn a_first_spawn_of_an_asker_that_has_no_system_is_a_typed_error_on_a_thread_unlike_it() {
+    let name =
+        "a_first_spawn_of_an_asker_that_has_no_system_is_a_typed_error_on_a_thread_unlike_it";
+    isolated(name, || {
+        let error = asked_without_a_system(|| {
+            // SAFETY: integers; 0 is this thread.
+            let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) };
+            assert_eq!(set, 0);
+        });
+        assert_eq!(error.unwrap_err().step(), SpawnStep::Clone);
+        assert_spawns();
+    });
+}

@@ -35,6 +35,8 @@ pub(crate) struct Report {
 pub(crate) struct Escalation {
     pub(super) child: Arc<Child>,
     extent: Extent,
+    /// Its first signal is answered to whoever asked.
+    is_answered: bool,
     begun: Instant,
     state: Mutex<State>,
 }
@@ -65,7 +67,7 @@ impl Child {
                 took: Duration::ZERO,
             });
         }
-        let _ = self.begin(Extent::Tree, ladder, on_done);
+        let _ = self.begin(Extent::Tree, false, ladder, on_done);
     }
 
     /// SIGTERM now, SIGKILL after `grace`; nothing more if the SIGTERM fails.
@@ -77,7 +79,7 @@ impl Child {
         if sys::copy::is_copy() {
             return Err(of_another());
         }
-        let (escalation, sent) = self.begin(extent, Ladder::terminate(grace), |_| {});
+        let (escalation, sent) = self.begin(extent, true, Ladder::terminate(grace), |_| {});
         if sent.is_err() {
             lock(&escalation.state).on_done = None;
             let _ = escalation.feed(Input::GivenUp);
@@ -88,12 +90,14 @@ impl Child {
     fn begin(
         self: &Arc<Self>,
         extent: Extent,
+        is_answered: bool,
         ladder: Ladder,
         on_done: impl FnOnce(Report) + Send + 'static,
     ) -> (Arc<Escalation>, Result<(), SignalError>) {
         let escalation = Arc::new(Escalation {
             child: Arc::clone(self),
             extent,
+            is_answered,
             begun: Instant::now(),
             state: Mutex::new(State {
                 climb: Climb::new(ladder),
@@ -187,17 +191,16 @@ impl Escalation {
     }
 
     fn signal(&self, step: usize, signal: Signal) -> Result<(), SignalError> {
-        let cell = &self.child.cell;
-        let sent = cell.signal_all(self.extent, signal);
-        if sent.is_ok() && Act::wants_continue(signal) {
-            // A stopped process acts on nothing but SIGKILL before it is continued.
-            let _ = cell.signal_all(self.extent, Signal::CONT);
-        }
+        let sent = self.child.send(self.extent, signal);
         let child = &self.child;
         match &sent {
             Ok(()) if signal == Signal::KILL && step > 0 => {
                 log::warn!("{child} did not end in time and was killed");
             }
+            // This thread may not, as the janitor or another owner's. The asker of the child may.
+            Err(SignalError::NotPermitted | SignalError::Io(_))
+                if (step > 0 || !self.is_answered)
+                    && self.child.send_as_its_asker(self.extent, signal) => {}
             Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) => {
                 log::warn!("{child} lives on: {error}");
             }

@@ -29,7 +29,7 @@ use crate::lifecycle::{Input, Lifecycle, Output};
 use crate::outcome::Outcome;
 use crate::port::{FdCommand, Port};
 use crate::recorder::Recorder;
-use crate::spawner::Tie;
+use crate::spawner::{Kin, Tie};
 use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 use crate::sync::lock;
@@ -72,6 +72,8 @@ pub(crate) struct Child {
     terminal: Mutex<Option<Arc<Registered<OwnedFd>>>>,
     /// Keeps the thread whose end would kill the child, until it is reaped.
     tie: Mutex<Option<Tie>>,
+    /// Threads like the one that asked for it: they may signal it where others may not.
+    asker: OnceLock<Kin>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
     orphaned: AtomicBool,
@@ -132,6 +134,7 @@ impl Child {
             ports: OnceLock::new(),
             terminal: Mutex::default(),
             tie: Mutex::default(),
+            asker: OnceLock::new(),
             containment: origin.containment,
             on_orphaned: origin.on_orphaned,
             orphaned: AtomicBool::new(false),
@@ -170,9 +173,10 @@ impl Child {
         *lock(&self.terminal) = Some(master);
     }
 
-    /// Keeps the thread that cloned the child until it is reaped.
-    pub(crate) fn keep_thread(&self, tie: Option<Tie>) {
+    /// Keeps the thread that cloned the child until it is reaped, if it must, and knows its like.
+    pub(crate) fn keep_threads(&self, tie: Option<Tie>, asker: Kin) {
         *lock(&self.tie) = tie;
+        let _ = self.asker.set(asker);
     }
 
     fn release_terminal(&self) {

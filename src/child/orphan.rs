@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Child;
 use crate::error::SignalError;
-use crate::ladder::Ladder;
+use crate::ladder::{Act, Ladder};
 use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::spec::{OnLeftovers, OnOrphaned};
@@ -47,11 +47,44 @@ impl Child {
             log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
             match self.on_orphaned {
                 OnOrphaned::Leave => {}
-                OnOrphaned::Kill => self.note(self.kill_all()),
+                OnOrphaned::Kill => {
+                    self.kill_by_policy();
+                }
                 OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
             }
         }
         self.close_ports_of_orphan();
+    }
+
+    /// As [`kill_all`](Self::kill_all). False if it goes on: another thread may be allowed what this
+    /// one is not.
+    pub(crate) fn kill_by_policy(self: &Arc<Self>) -> bool {
+        if sys::copy::is_copy() {
+            return true;
+        }
+        let sent = self.kill_all();
+        let refused = matches!(sent, Err(SignalError::NotPermitted | SignalError::Io(_)));
+        if refused {
+            self.escalate(Ladder::new().kill(), |_| {});
+        }
+        !refused
+    }
+
+    /// Signals as much of what belongs to the child, so that it acts on it.
+    pub(super) fn send(&self, extent: Extent, signal: Signal) -> Result<(), SignalError> {
+        let sent = self.cell.signal_all(extent, signal);
+        if sent.is_ok() && Act::wants_continue(signal) {
+            // A stopped process acts on nothing but SIGKILL before it is continued.
+            let _ = self.cell.signal_all(extent, Signal::CONT);
+        }
+        sent
+    }
+
+    /// The same, soon, on a thread like the one that asked for the child. False if there is none.
+    pub(super) fn send_as_its_asker(self: &Arc<Self>, extent: Extent, signal: Signal) -> bool {
+        let child = Arc::clone(self);
+        let send = move || child.note(child.send(extent, signal));
+        self.asker.get().is_some_and(|asker| asker.run(send))
     }
 
     fn note(&self, sent: Result<(), SignalError>) {
@@ -79,7 +112,9 @@ impl Child {
             match self.on_leftovers {
                 OnLeftovers::Leave => {}
                 OnLeftovers::Kill => {
-                    self.note(self.kill_all());
+                    if !self.kill_by_policy() {
+                        return;
+                    }
                     self.cell.let_go();
                 }
                 OnLeftovers::Terminate(grace) => {

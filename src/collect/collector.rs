@@ -125,7 +125,7 @@ impl Drop for KillOnDrop {
 }
 
 fn kill(process: &ProcessHandle) {
-    let _ = process.child().kill_all();
+    let _ = process.child().kill_by_policy();
     // Whatever an heir of the child does with the other ends.
     process.cut_connection();
 }

@@ -13,7 +13,7 @@ mod ties;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, ThreadId};
 
 use crate::sync::lock;
@@ -32,6 +32,27 @@ pub(crate) type Job = Box<dyn FnOnce(io::Result<Desk<'_>>) + Send>;
 pub(crate) struct Desk<'a> {
     pub(crate) stack: &'a mut Stack,
     pub(crate) ties: &'a Arc<Ties>,
+    pub(crate) kin: Kin,
+}
+
+/// Threads that are like the one which asked for a child, while there are any.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Kin(Weak<Pool>);
+
+impl Kin {
+    /// Runs `act` on one of them. False if there is none.
+    pub(crate) fn run(&self, act: impl FnOnce() + Send + 'static) -> bool {
+        if sys::copy::is_copy() {
+            return false;
+        }
+        let pool = self.0.upgrade().filter(|pool| !pool.is_retired());
+        let Some(pool) = pool else {
+            return false;
+        };
+        // Where the thread is not like them any more `act` is as well off there.
+        pool.seat().submit(Box::new(move |_| act()));
+        true
+    }
 }
 
 /// So many pools are kept. A program whose threads differ more makes threads for single spawns.
@@ -78,6 +99,9 @@ pub(crate) enum Place {
 pub(crate) struct Later {
     thread: ThreadId,
     number: i32,
+    /// Whether it shared its directory, root and umask with the main thread: it may have ended when
+    /// the spawn is submitted.
+    shared_fs: bool,
     state: State,
 }
 
@@ -108,6 +132,7 @@ impl Place {
             return Self::Later(Later {
                 thread: thread::current().id(),
                 number: thread_state::this_thread(),
+                shared_fs: shares_fs_with_main(),
                 state,
             });
         }
@@ -135,7 +160,11 @@ impl Later {
             return Place::for_this_thread();
         }
         match thread_state::of_this_thread() {
-            Asker::Like(state) if state == self.state && thread_state::shares_fs(self.number) => {
+            Asker::Like(state)
+                if state == self.state
+                    && (thread_state::shares_fs(self.number)
+                        || self.shared_fs && shares_fs_with_main()) =>
+            {
                 pool_of(state).unwrap_or_else(Place::Nowhere)
             }
             _ => Place::Nowhere(io::Error::other(
@@ -143,6 +172,10 @@ impl Later {
             )),
         }
     }
+}
+
+fn shares_fs_with_main() -> bool {
+    i32::try_from(std::process::id()).is_ok_and(thread_state::shares_fs)
 }
 
 /// Why a copy of the process spawns nothing.

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 
-use super::{Desk, Job, Ties, start_thread};
+use super::{Desk, Job, Kin, Ties, start_thread};
 use crate::sys::clone::Stack;
 use crate::sys::thread_state::Credentials;
 
@@ -24,6 +24,7 @@ impl Own {
             let desk = Desk {
                 stack: &mut stack,
                 ties: &ties,
+                kin: Kin::default(),
             };
             if catch_unwind(AssertUnwindSafe(|| job(Ok(desk)))).is_err() {
                 log::warn!("a spawn panicked");

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use super::{Desk, Job, Permit, Ties, forget, start_thread};
+use super::{Desk, Job, Kin, Permit, Ties, forget, start_thread};
 use crate::sync::lock;
 use crate::sys::clone::{CHANGED, Stack};
 use crate::sys::thread_state::{self, State};
@@ -68,7 +68,8 @@ pub(crate) struct Seat(Arc<Pool>);
 impl Seat {
     pub(super) fn submit(self, job: Job) {
         let mut line = lock(&self.0.line);
-        if line.workers.is_empty() {
+        // Retired, nobody starts workers, and those that are left may hang.
+        if line.retired || line.workers.is_empty() {
             drop(line);
             return job(Err(changed()));
         }
@@ -157,7 +158,11 @@ impl Pool {
         Ok(())
     }
 
-    fn work(&self, number: u64, mut stack: Stack) {
+    pub(super) fn is_retired(&self) -> bool {
+        lock(&self.line).retired
+    }
+
+    fn work(self: &Arc<Self>, number: u64, mut stack: Stack) {
         let ties = Arc::<Ties>::default();
         let mut line = lock(&self.line);
         loop {
@@ -175,8 +180,11 @@ impl Pool {
             }
             drop(line);
             let desk = if self.state.credentials().are_ours() {
-                let stack = &mut stack;
-                Ok(Desk { stack, ties: &ties })
+                Ok(Desk {
+                    stack: &mut stack,
+                    ties: &ties,
+                    kin: Kin(Arc::downgrade(self)),
+                })
             } else {
                 // By libc's setuid, for all threads, after it was asked for.
                 forget(self);
@@ -283,5 +291,40 @@ fn changed() -> io::Error {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::thread_state::Asker;
+
+    #[test]
+    fn a_seat_in_a_pool_that_was_forgotten_does_not_wait_for_a_hung_worker() {
+        let Asker::Like(state) = thread_state::of_this_thread() else {
+            return println!("skipped: the state of this thread cannot be read");
+        };
+        let pool = Pool::start(state).unwrap();
+        let (seat, last) = (pool.seat(), pool.seat());
+        let (hang, hung) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let began = tell.clone();
+        seat.submit(Box::new(move |desk| {
+            began.send(desk.err()).unwrap();
+            let _ = hung.recv();
+        }));
+        let deadline = Duration::from_secs(10);
+        assert!(told.recv_timeout(deadline).unwrap().is_none());
+        pool.retire();
+        // Until the minder is gone: the worker, the seat and this function are left.
+        let begun = Instant::now();
+        while Arc::strong_count(&pool) > 3 {
+            assert!(begun.elapsed() < deadline, "the minder lives on");
+            std::thread::yield_now();
+        }
+        last.submit(Box::new(move |desk| tell.send(desk.err()).unwrap()));
+        let refused = told.recv_timeout(deadline);
+        drop(hang);
+        assert!(refused.unwrap().is_some(), "done by a retired pool");
     }
 }

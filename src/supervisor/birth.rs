@@ -31,7 +31,7 @@ use crate::pipe::End;
 use crate::prepare::Prepared;
 use crate::process::{Ended, Piped, Process, Purpose};
 use crate::protocol::Protocol;
-use crate::spawner::Desk;
+use crate::spawner::{Desk, Kin};
 use crate::spec::Spec;
 use crate::sys;
 use crate::sys::clone::{Born, Ticket};
@@ -65,9 +65,11 @@ impl Birth {
             reply,
         } = self;
         let mut tie = None;
+        let mut asker = Kin::default();
         let result = desk
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
-            .and_then(|Desk { stack, ties }| {
+            .and_then(|Desk { stack, ties, kin }| {
+                asker = kin;
                 // What may be wanted of it later, when it could not be had, must not be lost.
                 janitor::start().map_err(|error| {
                     SpawnError::new(SpawnStep::Register, "the janitor thread", error)
@@ -111,7 +113,7 @@ impl Birth {
             pidfd,
             cgroup: cgroup.map(Arc::new),
         });
-        child.keep_thread(tie);
+        child.keep_threads(tie, asker);
         let mut newborn = Newborn::new(child, ticket, entry, reply);
         if let Err(error) = newborn.register(ends, &home.runtime) {
             newborn.give_up(error);

@@ -32,8 +32,8 @@ pub struct Spawn {
     spec: Arc<Spec>,
     protocol: Protocol,
     home: Option<Home>,
-    /// As the asking thread is; `None` for whoever submits.
-    place: Option<Place>,
+    /// As the asking thread is.
+    place: Place,
     pub(super) ticket: Arc<Ticket>,
 }
 
@@ -44,10 +44,10 @@ impl Spawn {
     /// A spawn of `command` whose events go to `protocol`.
     #[must_use]
     pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
-        Self::of(&command, protocol, Some(Place::for_this_thread()))
+        Self::of(&command, protocol, Place::for_this_thread())
     }
 
-    pub(super) fn of(command: &Command, protocol: impl IntoProtocol, place: Option<Place>) -> Self {
+    pub(super) fn of(command: &Command, protocol: impl IntoProtocol, place: Place) -> Self {
         Self {
             spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
@@ -85,7 +85,6 @@ impl Spawn {
         if !protocol.is_alive() {
             return reply.refuse("the protocol actor is gone");
         }
-        let place = place.unwrap_or_else(Place::for_this_thread);
         let id = ProcessId::next();
         let entry = match table.begin(id, &ticket, supervisor) {
             Ok(entry) => entry,

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use actix::System;
 use tokio::sync::oneshot;
 
 use super::{Spawn, default};
@@ -86,9 +85,8 @@ impl Command {
     /// asking one, or no further one; [`Register`](crate::SpawnStep::Register) in a copy, by fork, of a
     /// process that has spawned.
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
-        // Without a System it fails, mostly, and shall leave no thread.
-        let place = System::is_registered().then(Place::promised);
-        Spawning::new(Spawn::of(self, protocol, place))
+        // Also without a System: another thread may poll, which is unlike this one.
+        Spawning::new(Spawn::of(self, protocol, Place::promised()))
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod fdplan;
 pub(crate) mod handshake;
 pub(crate) mod io;
 mod pidfd_info;
+mod security_modules;
 pub(crate) mod signal;
 pub(crate) mod slots;
 pub(crate) mod step;

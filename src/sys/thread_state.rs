@@ -7,10 +7,11 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_long};
 use std::io::Error;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::libc;
+
+use super::security_modules::{landlocked, may_not_mount, read_labels};
 
 /// What the calling thread is like, as far as it can be read.
 #[derive(Debug)]
@@ -78,7 +79,8 @@ pub(crate) fn of_this_thread() -> Asker {
     let credentials = Credentials::ours();
     let [_, permitted, inheritable] = credentials.capabilities;
     let filtered = prctl(libc::PR_GET_SECCOMP, 0) != 0;
-    if filtered && permitted & CAP_SYS_ADMIN != 0 {
+    // It may have added another domain to the one that is seen.
+    if permitted & CAP_SYS_ADMIN != 0 && (filtered || may_not_mount()) {
         return Asker::Confined;
     }
     let mut others = Vec::with_capacity(96);
@@ -181,7 +183,7 @@ impl Credentials {
 }
 
 /// A raw system call's result, or its errno negated: which call is refused is a part of the state.
-fn call(number: c_long, args: [c_long; 5]) -> i64 {
+pub(super) fn call(number: c_long, args: [c_long; 5]) -> i64 {
     let [a, b, c, d, e] = args;
     // SAFETY: whoever calls answers for the arguments: integers, or pointers to live memory that is
     // large enough for what the call writes.
@@ -195,11 +197,11 @@ fn prctl(option: c_int, argument: c_long) -> i64 {
     call(libc::SYS_prctl, [option.into(), argument, 0, 0, 0])
 }
 
-const KCMP_VM: c_long = 1;
+pub(super) const KCMP_VM: c_long = 1;
 const KCMP_FILES: c_long = 2;
 const KCMP_FS: c_long = 3;
 
-fn kcmp(one: libc::pid_t, other: libc::pid_t, what: c_long) -> i64 {
+pub(super) fn kcmp(one: libc::pid_t, other: libc::pid_t, what: c_long) -> i64 {
     call(libc::SYS_kcmp, [one.into(), other.into(), what, 0, 0])
 }
 
@@ -285,36 +287,6 @@ fn read_groups(state: &mut Vec<u64>) {
     }
 }
 
-/// The labels of security modules, now and at the next exec, where Linux (from 6.8 on) tells them.
-fn read_labels(state: &mut Vec<u64>) {
-    const SYS_LSM_GET_SELF_ATTR: c_long = 459;
-    const CURRENT_AND_AT_EXEC: [c_long; 2] = [100, 101];
-    static NONE: OnceLock<()> = OnceLock::new();
-    if NONE.get().is_some() {
-        return;
-    }
-    for attribute in CURRENT_AND_AT_EXEC {
-        let mut labels = [0_u64; 512];
-        let mut size = size_of_val(&labels) as u32;
-        let address = labels.as_mut_ptr() as c_long;
-        let args = [attribute, address, &raw mut size as c_long, 0, 0];
-        let count = call(SYS_LSM_GET_SELF_ATTR, args);
-        // The modules are settled when the kernel starts.
-        if attribute == 100
-            && [libc::ENOSYS, libc::EOPNOTSUPP]
-                .map(|e| -i64::from(e))
-                .contains(&count)
-        {
-            let _ = NONE.set(());
-            return;
-        }
-        state.push(count as u64);
-        if count > 0 {
-            state.extend(labels.iter().take((size as usize).div_ceil(8)));
-        }
-    }
-}
-
 /// What only a privileged thread can change: its bounding set, Landlock without `no_new_privs`, and its
 /// namespaces.
 fn read_what_needs_privilege(state: &mut Vec<u64>) {
@@ -389,20 +361,4 @@ fn ambient(inheritable: u64) -> u64 {
         }
     }
     ambient
-}
-
-/// Whether a Landlock domain is seen. It cannot be read, but who is in one may not look at a process
-/// outside of it: at our parent, where we may do that otherwise.
-fn landlocked() -> u64 {
-    static EXISTS: OnceLock<bool> = OnceLock::new();
-    let exists = EXISTS.get_or_init(|| {
-        const VERSION: c_long = 1;
-        call(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0]) > 0
-    });
-    if !exists {
-        return 0;
-    }
-    // SAFETY: no arguments.
-    let parent = unsafe { libc::getppid() };
-    kcmp(parent, parent, KCMP_VM) as u64
 }

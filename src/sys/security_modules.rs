@@ -1,0 +1,101 @@
+//! What security modules keep for each thread: labels, and Landlock domains.
+
+use std::cell::Cell;
+use std::ffi::c_long;
+use std::sync::OnceLock;
+
+use nix::libc;
+
+use super::thread_state::{KCMP_VM, call, kcmp};
+
+thread_local! {
+    /// No security module has labels.
+    static NO_LABELS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The labels of security modules, now and at the next exec. What a thread hears of there being none
+/// is kept for it alone: a filter may have answered.
+pub(super) fn read_labels(state: &mut Vec<u64>) {
+    const SYS_LSM_GET_SELF_ATTR: c_long = 459;
+    const CURRENT_AND_AT_EXEC: [c_long; 2] = [100, 101];
+    if NO_LABELS.try_with(Cell::get).unwrap_or(true) {
+        return;
+    }
+    for attribute in CURRENT_AND_AT_EXEC {
+        let mut labels = [0_u64; 512];
+        let mut size = size_of_val(&labels) as u32;
+        let address = labels.as_mut_ptr() as c_long;
+        let args = [attribute, address, &raw mut size as c_long, 0, 0];
+        let count = call(SYS_LSM_GET_SELF_ATTR, args);
+        if attribute == 100 && count == -i64::from(libc::ENOSYS) {
+            return read_labels_of_old(state);
+        }
+        // The modules are settled when the kernel starts.
+        if attribute == 100 && count == -i64::from(libc::EOPNOTSUPP) {
+            let _ = NO_LABELS.try_with(|none| none.set(true));
+            return;
+        }
+        state.push(count as u64);
+        if count > 0 {
+            state.extend(labels.iter().take((size as usize).div_ceil(8)));
+        }
+    }
+}
+
+/// The same before Linux 6.8. Without a module that has labels the file cannot be read.
+fn read_labels_of_old(state: &mut Vec<u64>) {
+    for path in [
+        "/proc/thread-self/attr/current",
+        "/proc/thread-self/attr/exec",
+    ] {
+        match std::fs::read(path) {
+            Ok(label) => {
+                state.push(label.len() as u64);
+                state.extend(label.iter().map(|byte| u64::from(*byte)));
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                let _ = NO_LABELS.try_with(|none| none.set(true));
+                return;
+            }
+            Err(error) => state.push(error.raw_os_error().map_or(u64::MAX, |errno| errno as u64)),
+        }
+    }
+}
+
+/// Whether a Landlock domain is seen. It cannot be read, but who is in one may not look at a process
+/// outside of it: at our parent, where we may do that otherwise.
+pub(super) fn landlocked() -> u64 {
+    if !has_landlock() {
+        return 0;
+    }
+    look_at_parent() as u64
+}
+
+fn look_at_parent() -> i64 {
+    // SAFETY: no arguments.
+    let parent = unsafe { libc::getppid() };
+    kcmp(parent, parent, KCMP_VM)
+}
+
+/// Whether a privileged thread is in a Landlock domain about files, where it may not look at our
+/// parent. (The first process of a PID namespace has none to look at.) Who is in one may not mount,
+/// which is said before the kernel says that this mount is none: it has no type.
+pub(super) fn may_not_mount() -> bool {
+    if !has_landlock() || look_at_parent() == 0 {
+        return false;
+    }
+    let root = c"/".as_ptr() as c_long;
+    call(libc::SYS_mount, [0, root, 0, 0, 0]) == -i64::from(libc::EPERM)
+}
+
+/// Only a yes is kept: a filter may have said no, to one thread.
+fn has_landlock() -> bool {
+    static EXISTS: OnceLock<()> = OnceLock::new();
+    const VERSION: c_long = 1;
+    let exists = EXISTS.get().is_some()
+        || call(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0]) > 0;
+    if exists {
+        let _ = EXISTS.set(());
+    }
+    exists
+}
