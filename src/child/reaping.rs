@@ -1,0 +1,68 @@
+//! The reap of a child, by whoever learns of its death first.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::Child;
+use crate::cell::Reap;
+use crate::janitor::Watched;
+use crate::lifecycle::Input;
+use crate::status::ExitStatus;
+use crate::sys;
+
+impl Child {
+    /// Reaps the child if it is dead and tells so. True if there is nothing more to reap.
+    pub(crate) fn try_reap(self: &Arc<Self>) -> bool {
+        self.reap_by(false)
+    }
+
+    /// The same of a child whose pidfd has told of its death.
+    pub(crate) fn reap_dead(self: &Arc<Self>) -> bool {
+        self.reap_by(true)
+    }
+
+    fn reap_by(self: &Arc<Self>, known_dead: bool) -> bool {
+        match self.cell.try_reap(known_dead) {
+            Reap::Alive => false,
+            Reap::Before => true,
+            Reap::Now(status) => {
+                self.reaped(status);
+                true
+            }
+        }
+    }
+
+    fn reaped(self: &Arc<Self>, status: ExitStatus) {
+        // Before whoever is told asks for it.
+        self.outcome.set_status(status);
+        self.settle();
+        self.apply(Input::Reaped);
+    }
+
+    /// This record as something that the janitor can reap.
+    pub(crate) fn watched(self: &Arc<Self>) -> Arc<dyn Watched> {
+        Arc::new(Patient(Arc::clone(self)))
+    }
+}
+
+struct Patient(Arc<Child>);
+
+impl Watched for Patient {
+    fn pidfd(&self) -> Option<Arc<OwnedFd>> {
+        self.0.cell.pidfd()
+    }
+
+    fn wait_until_dead(&self) {
+        if let Some(pid) = self.0.cell.pid() {
+            sys::wait::wait_until_exited(pid);
+        }
+    }
+
+    fn is_child(&self) -> bool {
+        true
+    }
+
+    fn reap(&self) -> bool {
+        self.0.try_reap()
+    }
+}
