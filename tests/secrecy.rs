@@ -273,17 +273,18 @@ fn the_end_of_a_child_shows_no_secret_and_its_name_forges_no_line() {
                 evil(&["hold", "exit", "0", ARGUMENT]).ended_timeout(Duration::from_millis(10));
             let process = cut.spawn(&protocol).await.unwrap();
             trace.ended(&process).await;
-            // A thread without the right to signal it takes the first step, the janitor the last.
+            // The child stays root, and this process becomes nobody, with all its threads.
             let is_root = is_root();
             if is_root {
-                let process = evil(&["say", "ready", "pause", ARGUMENT]);
+                let process = evil(&["say", "ready", "drain", "0", ARGUMENT]);
                 let process = process.spawn(&protocol).await.unwrap();
-                let stop = std::thread::spawn(move || {
-                    // SAFETY: integers; the raw call changes this thread alone.
-                    unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
-                    process.stop(Ladder::new().term(Duration::ZERO).kill())
-                });
-                in_time(stop.join().unwrap()).await.unwrap();
+                trace.output(&process, 1, "ready\n").await;
+                // SAFETY: integers.
+                assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+                let stopped = process.stop(Ladder::new().term(Duration::ZERO).kill());
+                in_time(stopped).await.unwrap_err();
+                process.close_stdin();
+                trace.ended(&process).await;
             }
             let lives_on = is_root.then_some("lives on");
             let lines = ["did not end in time", "is orphaned", "they are cut"];
