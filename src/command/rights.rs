@@ -19,7 +19,7 @@ impl Command {
     ///
     /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
     /// that it can open them by name (`/dev/stdout`). What is given to it keeps its owner, the ends of
-    /// [`Fd::pipe`] too.
+    /// [`Fd::pipe`](crate::Fd::pipe) too.
     pub fn user(self, name: impl Into<String>) -> Self {
         self.edit(|spec| spec.user = Some(name.into()))
     }
