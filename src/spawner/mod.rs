@@ -108,35 +108,39 @@ pub(crate) struct Later {
 impl Place {
     /// The place for what the calling thread asks for.
     pub(crate) fn for_this_thread() -> Self {
+        Self::found(pool_of)
+    }
+
+    /// The same for a spawn that may never be submitted: no pool is made for it.
+    pub(crate) fn promised() -> Self {
+        Self::found(|state| {
+            Ok(match seat_of(&mut lock(&POOLS), &state) {
+                Some(seat) => Self::Pool(seat),
+                None => Self::Later(Later {
+                    thread: thread::current().id(),
+                    number: thread_state::this_thread(),
+                    shared_fs: shares_fs_with_main(),
+                    state,
+                }),
+            })
+        })
+    }
+
+    /// By `pool`, if the calling thread's state can be read. That is read once: it takes long.
+    fn found(pool: impl FnOnce(State) -> io::Result<Self>) -> Self {
         if sys::copy::is_copy() {
             // No lock: its holder may be a thread of the parent's.
             return Self::Nowhere(io::Error::other(COPY));
         }
         sys::copy::settle();
         let found = match thread_state::of_this_thread() {
-            Asker::Like(state) => pool_of(state),
+            Asker::Like(state) => pool(state),
             Asker::Confined => Own::start().map(Self::Own),
             Asker::TableOfItsOwn => Err(io::Error::other(
                 "the asking thread has left the descriptor table of the process",
             )),
         };
         found.unwrap_or_else(Self::Nowhere)
-    }
-
-    /// The same for a spawn that may never be submitted: no pool is made for it.
-    pub(crate) fn promised() -> Self {
-        if !sys::copy::is_copy()
-            && let Asker::Like(state) = thread_state::of_this_thread()
-            && !lock(&POOLS).iter().any(|pool| pool.is_like_us(&state))
-        {
-            return Self::Later(Later {
-                thread: thread::current().id(),
-                number: thread_state::this_thread(),
-                shared_fs: shares_fs_with_main(),
-                state,
-            });
-        }
-        Self::for_this_thread()
     }
 
     /// Queues `job`; where there is no thread it runs here, with the error.
@@ -184,10 +188,7 @@ pub(crate) const COPY: &str = "this process is a copy, by fork, of the one that 
 /// A place in the pool whose threads are like the calling one, which makes it if there is none.
 fn pool_of(state: State) -> io::Result<Place> {
     let mut pools = lock(&POOLS);
-    if let Some(index) = pools.iter().position(|pool| pool.is_like_us(&state)) {
-        let pool = pools.remove(index);
-        let seat = pool.seat();
-        pools.push(pool);
+    if let Some(seat) = seat_of(&mut pools, &state) {
         return Ok(Place::Pool(seat));
     }
     if pools.len() >= MOST_POOLS {
@@ -201,6 +202,15 @@ fn pool_of(state: State) -> io::Result<Place> {
     let seat = pool.seat();
     pools.push(pool);
     Ok(Place::Pool(seat))
+}
+
+/// A place in the pool whose threads are like the calling one, whose state this is; it is the last used.
+fn seat_of(pools: &mut Vec<Arc<Pool>>, state: &State) -> Option<Seat> {
+    let index = pools.iter().position(|pool| pool.is_like_us(state))?;
+    let pool = pools.remove(index);
+    let seat = pool.seat();
+    pools.push(pool);
+    Some(seat)
 }
 
 /// The threads of `pool` are no longer like the one that made it.
