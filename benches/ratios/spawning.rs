@@ -75,7 +75,7 @@ pub(crate) fn benches() -> Vec<Bench> {
         // their own.
         Bench {
             name: "spawn_features_flat",
-            metrics: vec![Metric::at_most("", "s", 2.5, 1.5)],
+            metrics: vec![Metric::at_most("", "s", 1.5, 1.2)],
             rounds: USUAL,
             ours: |scale| heavy(scale, time_of(featured(), scale.pick(100, 4))),
             peer: |scale| heavy(scale, time_of(plain(), scale.pick(100, 4))),
