@@ -18,16 +18,16 @@
 
 use std::sync::Arc;
 
+use crate::child::recorder::Recorder;
 use crate::child::{Child, Origin};
-use crate::containment::Containment;
+use crate::command::containment::Containment;
+use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::{Direction, Port, Route};
-use crate::recorder::Recorder;
-use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 
-pub use crate::recorder::Recorded;
+pub use crate::child::recorder::Recorded;
 
 /// A child that is none: its handle records what it is told. Its `pid()` is `None`; its
 /// `spawned_pid()` is `i32::MAX`, a number that Linux gives to no process. Pass events to the protocol with

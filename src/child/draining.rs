@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Child;
-use crate::clock::{DrainClock, Ring, RingAfter};
-use crate::janitor;
+use crate::child::drain_clock::{DrainClock, Ring, RingAfter};
 use crate::port::{Direction, FdCommand};
 use crate::sync::lock;
 use crate::sys;
+use crate::threads::janitor;
 
 impl Child {
     /// A reader holds the clock, or does no longer.

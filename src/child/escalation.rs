@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use super::Child;
 use super::hunt;
-use crate::cell::of_another;
+use crate::child::live_process::of_another;
 use crate::error::SignalError;
-use crate::janitor::{self, Timer, Watch};
 use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
-use crate::members::Leftover;
 use crate::port::{Direction, FdCommand};
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys;
+use crate::threads::janitor::{self, Timer, Watch};
 use crate::tree::Extent;
+use crate::tree::members::Leftover;
 
 /// How an escalation ended.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::escalation::Escalation;
-use crate::janitor::{self, LAST_RESORT, Watch, Watched};
 use crate::ladder::Input;
-use crate::members::{self, Leftover};
 use crate::sync::lock;
 use crate::sys;
+use crate::threads::janitor::{self, LAST_RESORT, Watch, Watched};
+use crate::tree::members::{self, Leftover};
 
 /// So many deaths are awaited at the same time; then another look shows who is left.
 const AT_ONCE: usize = 64;

@@ -3,11 +3,17 @@
 //! The record outlives every actor: whoever reaps the child or closes a pipe, on whatever thread,
 //! tells it here, and what follows is sent to the protocol from here, in order.
 
+pub(crate) mod drain_clock;
 mod draining;
 mod escalation;
 mod hunt;
+pub(crate) mod lifecycle;
+pub(crate) mod live_process;
 mod orphan;
+pub(crate) mod progress;
 mod reaping;
+pub(crate) mod recorder;
+pub(crate) mod start_gate;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -17,26 +23,26 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::cell::Cell;
-use crate::clock::DrainClock;
-use crate::containment::Containment;
-use crate::credit::Credit;
+use crate::child::drain_clock::DrainClock;
+use crate::child::lifecycle::{Input, Lifecycle, Output};
+use crate::child::live_process::Cell;
+use crate::child::progress::Outcome;
+use crate::child::recorder::Recorder;
+use crate::child::start_gate::Gate;
+use crate::command::containment::Containment;
+use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::event::{CloseReason, ProcessEvent};
-use crate::gate::Gate;
 use crate::id::ProcessId;
-use crate::inbox::Inbox;
-use crate::janitor::Timer;
-use crate::lifecycle::{Input, Lifecycle, Output};
-use crate::outcome::Outcome;
+use crate::port::mailbox_turns::Inbox;
+use crate::port::window::Credit;
 use crate::port::{FdCommand, Port};
-use crate::recorder::Recorder;
-use crate::spawner::{Kin, Tie};
-use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
 use crate::sys::io::Registered;
 use crate::text::Escaped;
+use crate::threads::janitor::Timer;
+use crate::threads::spawners::{Kin, Tie};
 
 use escalation::Escalation;
 pub(crate) use escalation::Report;

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Child;
+use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::SignalError;
 use crate::ladder::{Act, Ladder};
 use crate::port::FdCommand;
 use crate::signal::Signal;
-use crate::spec::{OnLeftovers, OnOrphaned};
 use crate::sync::lock;
 use crate::sys;
 use crate::tree::Extent;

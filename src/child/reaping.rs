@@ -4,11 +4,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Child;
-use crate::cell::Reap;
-use crate::janitor::Watched;
-use crate::lifecycle::Input;
+use crate::child::lifecycle::Input;
+use crate::child::live_process::Reap;
 use crate::status::ExitStatus;
 use crate::sys;
+use crate::threads::janitor::Watched;
 
 impl Child {
     /// Reaps the child if it is dead and tells so. True if there is nothing more to reap.

@@ -6,7 +6,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{getpgrp, tcgetpgrp};
 
 use crate::command::Command;
-use crate::spec::OnLeftovers;
+use crate::command::spec::OnLeftovers;
 
 /// What a caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

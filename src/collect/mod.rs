@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::command::Command;
+use crate::command::fd_map::Fd;
 use crate::error::SpawnError;
-use crate::fds::Fd;
 use crate::status::ExitStatus;
 use crate::text::Escaped;
 

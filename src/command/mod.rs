@@ -1,15 +1,20 @@
 //! The builder of a child to be.
 
+pub(crate) mod containment;
+pub(crate) mod fd_map;
+pub(crate) mod pty;
 mod rights;
+pub(crate) mod spec;
+pub(crate) mod taken_fds;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fds::{Fd, FdMap};
-use crate::pty::Pty;
-use crate::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
+use crate::command::fd_map::{Fd, FdMap};
+use crate::command::pty::Pty;
+use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
 /// A child to be spawned: [`std::process::Command`]'s names where std has the thing, and more.
 ///

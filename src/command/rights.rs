@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Command;
 use crate::capability::Capability;
+use crate::command::spec::Contain;
 use crate::limits::{Limit, Resource};
 use crate::signal::{IgnoredSignals, Signal};
-use crate::spec::Contain;
 
 impl Command {
     /// The user as whom the program runs, by name: uid, group and supplementary groups as passwd

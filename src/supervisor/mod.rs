@@ -1,16 +1,12 @@
 //! The actor that spawns, lists and ends children, and what becomes of each of them.
 
-mod birth;
-mod default;
-mod reap;
-mod request;
-mod sentinel;
 mod spawning;
-mod table;
+mod system;
+mod system_guard;
 
-pub use request::Spawn;
+pub use crate::spawn::request::Spawn;
+pub use crate::spawn::table::{ProcessInfo, ProcessState};
 pub use spawning::Spawning;
-pub use table::{ProcessInfo, ProcessState};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +18,10 @@ use tokio::sync::oneshot;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::ladder::LINGER;
-use crate::members::Leftover;
+use crate::tree::members::Leftover;
 
-use sentinel::Sentinel;
-use table::Table;
+use crate::spawn::table::Table;
+use system_guard::Sentinel;
 
 /// Spawns children, and has the table of those that have not ended. Each is reaped by the driver of
 /// the arbiter that asked for it, or by a thread of the crate's when that arbiter is gone.
@@ -77,7 +73,7 @@ impl ProcessSupervisor {
     /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
     /// stopped, or when its thread cannot be started.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
-        default::current(|default| default.supervisor.clone())
+        system::current(|default| default.supervisor.clone())
     }
 }
 

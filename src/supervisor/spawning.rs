@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::{Spawn, default};
+use super::{Spawn, system};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::protocol::IntoProtocol;
-use crate::spawner::Place;
 use crate::sys::clone::Ticket;
+use crate::threads::spawners::Place;
 
 impl Command {
     /// Spawns the child by the System's own [`ProcessSupervisor`](crate::ProcessSupervisor); its events go to `protocol`.
@@ -115,7 +115,7 @@ impl Spawning {
     fn submit(&mut self) -> Result<(), SpawnError> {
         match mem::replace(&mut self.state, State::Answered) {
             State::Asked(spawn) => {
-                let table = default::current(|default| Arc::clone(&default.table))?;
+                let table = system::current(|default| Arc::clone(&default.table))?;
                 let (to, answer) = oneshot::channel();
                 self.state = State::Submitted(answer);
                 // The table of defaults keeps the supervisor.

@@ -8,8 +8,8 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use self::scene::{DEADLINE, Log, Scene, eventually, in_time};
 use super::{List, ProcessSupervisor, Spawn};
-use crate::pipe::{PipeReader, PipeWriter};
-use crate::process::Process;
+use crate::actors::process::Process;
+use crate::actors::{PipeReader, PipeWriter};
 use crate::{CloseReason, Command, OnOrphaned, ProcessEvent, ProcessHandle, Signal};
 
 #[allow(

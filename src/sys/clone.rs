@@ -49,7 +49,7 @@ pub(crate) struct Image<'a> {
     /// Whether the child ignores what the parent does.
     pub(crate) keep_ignored: bool,
     /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
-    /// this number. See [`super::slots`].
+    /// this number. See [`super::reserved_fds`].
     pub(crate) unshare_from: Option<RawFd>,
 }
 

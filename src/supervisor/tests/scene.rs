@@ -9,19 +9,19 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use tokio::io::Interest;
 use tokio::runtime::Handle;
 
+use crate::actors::process::{Ended, Process};
+use crate::actors::{End, PipeReader, PipeWriter, Target};
+use crate::child::lifecycle::Input;
 use crate::child::{Child, Origin};
-use crate::containment::Containment;
-use crate::credit::Window;
+use crate::command::containment::Containment;
 use crate::id::ProcessId;
-use crate::lifecycle::Input;
-use crate::pipe::{End, PipeReader, PipeWriter, Target};
+use crate::port::window::Window;
 use crate::port::{Direction, FdCommand, Port, Route};
-use crate::process::{Ended, Process};
 use crate::protocol::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
-    CloseReason, Command, FromProcess, OnLeftovers, OnOrphaned, ProcessEvent, ProcessHandle,
-    janitor, sys,
+    CloseReason, Command, FromProcess, OnLeftovers, OnOrphaned, ProcessEvent, ProcessHandle, sys,
+    threads::janitor,
 };
 
 /// A protocol that keeps what it is told.

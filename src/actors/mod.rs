@@ -1,0 +1,14 @@
+//! What runs on the arbiter that asked for a child: its `Process` actor, and one actor for each piped descriptor.
+
+mod buffers;
+mod destination;
+mod end;
+pub(crate) mod process;
+mod reader;
+mod sizes;
+mod writer;
+
+pub(crate) use destination::Target;
+pub(crate) use end::End;
+pub(crate) use reader::PipeReader;
+pub(crate) use writer::PipeWriter;

@@ -1,0 +1,356 @@
+//! The actor that reads one descriptor of a child and forwards what comes.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
+use tokio::io::unix::AsyncFdReadyGuard;
+
+use super::buffers::{self, Buffer};
+use super::destination::Target;
+use super::end::{Closing, End, failed};
+use super::sizes::{BYTES_PER_TURN, GROWN_PIPE, READ};
+use crate::child::Child;
+use crate::event::CloseReason;
+use crate::port::window::Room;
+use crate::port::{FdCommand, Port};
+use crate::sys;
+
+/// So many reads in a row that fill their buffer show a child worth a larger pipe.
+const FULL_READS_TO_GROW: u32 = 4;
+/// After so many messages a reader lets its arbiter do something else, as after [`BYTES_PER_TURN`].
+const READS_PER_TURN: u32 = 16;
+
+type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
+
+/// What one look at a descriptor gave.
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    count: usize,
+    /// It holds no more, as far as was seen.
+    emptied: bool,
+}
+
+pub(crate) struct PipeReader {
+    /// First, so that it is closed before the record hears of it.
+    source: Option<End>,
+    closing: Option<Closing>,
+    child: Arc<Child>,
+    fd: i32,
+    target: Target,
+    buffer: Option<Buffer>,
+    full_reads: u32,
+    /// The child kept filling buffers.
+    grown: bool,
+    /// Paused, or the protocol has not handled the first event: nothing may be read.
+    stopped: bool,
+    /// What the pipe held when the child was reaped, as far as it is not read yet. `None` before that.
+    owed: Option<usize>,
+    /// Whether the clock of `ended_timeout` waits for this reader.
+    holds_clock: bool,
+    /// What is still to be read before the cut.
+    cut_after: Option<usize>,
+}
+
+impl PipeReader {
+    pub(crate) fn new(child: Arc<Child>, fd: i32, source: End, target: Target) -> Self {
+        Self {
+            source: Some(source),
+            closing: Some(Closing::new(Arc::clone(&child), fd)),
+            child,
+            fd,
+            target,
+            buffer: None,
+            full_reads: 0,
+            grown: false,
+            stopped: false,
+            owed: None,
+            holds_clock: true,
+            cut_after: None,
+        }
+    }
+
+    /// Reads and forwards as long as there are data, credit and leave, for one turn at most.
+    /// Ready: closed.
+    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        self.stopped = false;
+        let reason = self.poll_turn(cx);
+        self.tell_clock(self.stopped || self.owed != Some(0));
+        reason
+    }
+
+    fn poll_turn(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        // What is on its way to a protocol starts when that has handled the first event; what a stream
+        // holds waits there to be taken.
+        if let Target::Protocol(..) = self.target
+            && self.child.gate.poll_open(cx).is_pending()
+        {
+            self.stopped = true;
+            return Poll::Pending;
+        }
+        let mut bytes_left = BYTES_PER_TURN;
+        for _ in 0..READS_PER_TURN {
+            if self.child.port(self.fd).is_some_and(Port::is_shut) {
+                self.stopped = true;
+                return Poll::Pending;
+            }
+            if self.cut_after == Some(0) {
+                return Poll::Ready(CloseReason::Cut);
+            }
+            let room = match &self.target {
+                Target::Nobody => Room::ENDLESS,
+                // Somebody may take it from the stream, now or later, or nobody: the cut waits for none. It
+                // is bounded by what the pipe holds.
+                Target::Stream(..) if self.cut_after.is_some() => Room::ENDLESS,
+                Target::Protocol(window, _) | Target::Stream(window, _) => {
+                    ready!(window.poll_room(cx))
+                }
+            };
+            let read = match ready!(self.poll_read_once(cx, room.bytes)) {
+                Ok(read) => read,
+                Err(reason) => return Poll::Ready(reason),
+            };
+            // The usual end of a turn needs no other look at the window.
+            if read.emptied
+                && self.cut_after.is_none()
+                && room.outlasts(read.count)
+                && let Some(source) = &self.source
+                && source.poll_read_ready(cx).is_pending()
+            {
+                self.rest();
+                return Poll::Pending;
+            }
+            bytes_left = bytes_left.saturating_sub(read.count);
+            if bytes_left == 0 {
+                // Others on this arbiter first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        // Of many small messages a protocol makes much work: its arbiter's driver, and so its timers, come
+        // first.
+        let _ = pin!(tokio::task::yield_now()).poll(cx);
+        Poll::Pending
+    }
+
+    /// Fills a buffer and forwards it, when the descriptor is readable, or to be cut. Ready: how much,
+    /// or why it is closed.
+    fn poll_read_once(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        room: usize,
+    ) -> Poll<Result<Read, CloseReason>> {
+        let Some(source) = &self.source else {
+            return Poll::Ready(Err(CloseReason::Gone));
+        };
+        let mut ready = match source.poll_read_ready(cx) {
+            Poll::Ready(Ok(ready)) => Some(ready),
+            // The runtime is going down.
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(CloseReason::Gone)),
+            // A cut does not wait: the read finds what is there, or that nothing is.
+            Poll::Pending if self.cut_after.is_some() => None,
+            Poll::Pending => {
+                self.rest();
+                return Poll::Pending;
+            }
+        };
+        // What is left before the cut is so many whole packets, where it is packets.
+        let most = room.min(self.cut_after.unwrap_or(usize::MAX));
+        let mut buffer = self.buffer.take().unwrap_or_else(buffers::take);
+        let (result, emptied) = read(source, buffer.room(most));
+        if emptied {
+            // What comes later is a new edge.
+            clear(&mut ready);
+        }
+        // Nobody had the terminal's other end at some time: somebody may have opened it again, but
+        // such a readiness never goes away.
+        let is_closed = |ready: &Readiness<'_>| ready.ready().is_read_closed();
+        let was_hung_up = source.is_terminal() && ready.as_ref().is_some_and(is_closed);
+        match result {
+            Ok(0) => Poll::Ready(Err(CloseReason::ByChild)),
+            Ok(count) => {
+                let read = Read { count, emptied };
+                Poll::Ready(self.forward(buffer, count).map(|()| read))
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock if was_hung_up => Poll::Ready(Err(CloseReason::ByChild)),
+                ErrorKind::WouldBlock => {
+                    clear(&mut ready);
+                    self.buffer = Some(buffer);
+                    // Nothing is there, so the cut has nothing more to take.
+                    let nothing = Ok(Read::default());
+                    Poll::Ready(self.cut_after.map_or(nothing, |_| Err(CloseReason::Cut)))
+                }
+                ErrorKind::Interrupted => {
+                    self.buffer = Some(buffer);
+                    Poll::Ready(Ok(Read::default()))
+                }
+                _ if source.is_hung_up(&error) => Poll::Ready(Err(CloseReason::ByChild)),
+                _ => Poll::Ready(Err(failed(&error))),
+            },
+        }
+    }
+
+    /// Nothing is there to be read: holds no buffer, and owes nothing.
+    fn rest(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            buffers::put_back(buffer);
+        }
+        self.owed = self.owed.and(Some(0));
+    }
+
+    /// Sends what was read, unless the protocol is gone.
+    fn forward(&mut self, buffer: Buffer, count: usize) -> Result<(), CloseReason> {
+        log::trace!("{} fd {}: read {count} bytes", self.child, self.fd);
+        for left in [&mut self.cut_after, &mut self.owed].into_iter().flatten() {
+            *left = left.saturating_sub(count);
+        }
+        match &self.target {
+            Target::Nobody => self.buffer = Some(buffer),
+            Target::Stream(window, feed) => {
+                let (data, buffer) = buffer.into_data(count);
+                self.buffer = buffer;
+                feed.push(data, window.charge(count));
+            }
+            Target::Protocol(window, outlet) => {
+                let (data, buffer) = buffer.into_data(count);
+                self.buffer = buffer;
+                let credit = window.charge(count);
+                if !self.child.deliver(&**outlet, self.fd, data, credit) {
+                    return Err(CloseReason::Gone);
+                }
+            }
+        }
+        self.note_full(count >= READ);
+        Ok(())
+    }
+
+    /// Grows the pipe, once, for a child that keeps filling buffers. (One whose window is below four of them
+    /// does not.)
+    fn note_full(&mut self, full: bool) {
+        self.full_reads = if full {
+            self.full_reads.saturating_add(1)
+        } else {
+            0
+        };
+        if self.full_reads < FULL_READS_TO_GROW || self.grown {
+            return;
+        }
+        self.grown = true;
+        if let Some(source) = &self.source {
+            // Refused when the user's share of pipe pages is used up: no loss.
+            let _ = sys::io::grow_pipe(source.as_fd(), GROWN_PIPE);
+        }
+    }
+
+    fn tell_clock(&mut self, holds: bool) {
+        if std::mem::replace(&mut self.holds_clock, holds) != holds {
+            self.child.reader_holds(holds);
+        }
+    }
+
+    /// What the pipe holds is the child's own: the clock waits until the protocol gets it. To a stream it
+    /// goes even at the cut, and nobody misses the rest.
+    fn note_reap(&mut self) {
+        let owed = match self.target {
+            Target::Protocol(..) => self.source.as_ref().map_or(0, End::waiting),
+            Target::Stream(..) | Target::Nobody => 0,
+        };
+        self.owed.get_or_insert(owed);
+    }
+
+    /// Closes the descriptor, then tells so.
+    fn close(&mut self, reason: CloseReason) {
+        self.source = None;
+        self.buffer = None;
+        self.target = Target::Nobody;
+        self.tell_clock(false);
+        if let Some(mut closing) = self.closing.take() {
+            closing.reason = reason;
+        }
+    }
+}
+
+/// One read. True if it found that nothing more is there.
+fn read(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
+    let wanted = space.len();
+    let result = source.read(space);
+    let short = result
+        .as_ref()
+        .is_ok_and(|count| (1..wanted).contains(count));
+    // Of a terminal it tells nothing; of a pipe nothing for sure: it may have given a packet of several.
+    let emptied = short && source.waiting() == 0;
+    (result, emptied)
+}
+
+fn clear(ready: &mut Option<Readiness<'_>>) {
+    if let Some(ready) = ready {
+        ready.clear_ready();
+    }
+}
+
+impl Drop for PipeReader {
+    /// The clock must not wait for a reader that panicked or lost its arbiter.
+    fn drop(&mut self) {
+        self.tell_clock(false);
+    }
+}
+
+impl Actor for PipeReader {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(ReadLoop);
+    }
+}
+
+/// Polled whenever the descriptor is ready, credit returns, or a command came.
+struct ReadLoop;
+
+impl ActorFuture<PipeReader> for ReadLoop {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        reader: &mut PipeReader,
+        ctx: &mut Context<PipeReader>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let reason = ready!(reader.poll_read(task));
+        reader.close(reason);
+        ctx.stop();
+        Poll::Ready(())
+    }
+}
+
+impl Handler<FdCommand> for PipeReader {
+    type Result = ();
+
+    fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
+        let reason = match command {
+            // The port says it; the command only wakes the reader.
+            FdCommand::Pause | FdCommand::Resume => return,
+            FdCommand::Reaped => return self.note_reap(),
+            FdCommand::Cut => {
+                let waiting = self.source.as_ref().map_or(0, End::waiting);
+                self.cut_after.get_or_insert(waiting);
+                return;
+            }
+            FdCommand::Discard => {
+                self.target = Target::Nobody;
+                return;
+            }
+            FdCommand::Close => CloseReason::ByParent,
+            FdCommand::Abort => CloseReason::Aborted,
+            FdCommand::Orphan => CloseReason::Gone,
+            // The port takes none for a descriptor that is read.
+            FdCommand::Write(_) | FdCommand::WriteSequence(_) | FdCommand::Resize(_) => return,
+        };
+        self.close(reason);
+        ctx.stop();
+    }
+}

@@ -1,0 +1,205 @@
+//! The one place where a child is signalled and reaped.
+//!
+//! The handle and the reaper share it. Whoever signals holds the lock and finds the child unreaped, or
+//! what it has left still held; whoever reaps empties the cell under the same lock. So no signal, not
+//! even one to a group, reaches a pid that has become somebody else's.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use nix::libc;
+
+use crate::error::SignalError;
+use crate::signal::Signal;
+use crate::status::ExitStatus;
+use crate::sync::lock;
+use crate::sys;
+use crate::tree::members::Group;
+use crate::tree::{Death, Extent, Leader, Remains};
+
+/// A child until it is reaped, and what it leaves until that is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Cell {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Not born, or nothing is left.
+    #[default]
+    Empty,
+    Running(Leader),
+    /// The child has exited, and that was told.
+    Left(Remains),
+}
+
+/// Whether a reap found the child dead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reap {
+    /// It lives.
+    Alive,
+    /// This call took note of its death.
+    Now(ExitStatus),
+    /// It was before.
+    Before,
+}
+
+impl Cell {
+    /// Puts a newborn child in.
+    pub(crate) fn fill(&self, leader: Leader) {
+        *lock(&self.state) = State::Running(leader);
+    }
+
+    /// The pid, while it is surely the child's.
+    pub(crate) fn pid(&self) -> Option<libc::pid_t> {
+        if sys::copy::is_copy() {
+            return None;
+        }
+        match &*lock(&self.state) {
+            State::Running(leader) => Some(leader.pid),
+            _ => None,
+        }
+    }
+
+    /// The pidfd, until the child has exited.
+    pub(crate) fn pidfd(&self) -> Option<Arc<OwnedFd>> {
+        if sys::copy::is_copy() {
+            return None;
+        }
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.pidfd.clone(),
+            _ => None,
+        }
+    }
+
+    /// Signals the child.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.signal(signal),
+            _ => Err(SignalError::Exited),
+        }
+    }
+
+    /// Signals the process group that the child leads, until its last member is gone.
+    pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
+        self.send(signal, Leader::signal_group)
+    }
+
+    /// Signals as much of what belongs to the child as `extent` says.
+    pub(crate) fn signal_all(&self, extent: Extent, signal: Signal) -> Result<(), SignalError> {
+        match extent {
+            Extent::Child => self.signal(signal),
+            Extent::Tree => self.send(signal, Leader::signal_tree),
+        }
+    }
+
+    fn send(
+        &self,
+        signal: Signal,
+        to: impl FnOnce(&Leader, Signal) -> Result<(), SignalError>,
+    ) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
+        let mut state = lock(&self.state);
+        match &*state {
+            State::Running(leader) => to(leader, signal),
+            State::Left(remains) => {
+                let sent = remains.signal(signal);
+                if let Err(SignalError::Exited) = sent {
+                    *state = State::Empty;
+                }
+                sent
+            }
+            State::Empty => Err(SignalError::Exited),
+        }
+    }
+
+    /// The group of a child that has not exited.
+    pub(crate) fn group(&self) -> Option<Group> {
+        if sys::copy::is_copy() {
+            return None;
+        }
+        match &*lock(&self.state) {
+            State::Running(leader) => Some(leader.group()),
+            _ => None,
+        }
+    }
+
+    /// The group that the child has left behind, if anybody may still be in it.
+    pub(crate) fn group_left(&self) -> Option<Group> {
+        if sys::copy::is_copy() {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let State::Left(remains) = &*state else {
+            return None;
+        };
+        if remains.is_gone() {
+            *state = State::Empty;
+            return None;
+        }
+        Some(remains.group())
+    }
+
+    /// Whether there is a group for [`signal_group`](Self::signal_group).
+    pub(crate) fn look_for_group(&self) -> Result<(), SignalError> {
+        if sys::copy::is_copy() {
+            return Err(of_another());
+        }
+        match &*lock(&self.state) {
+            State::Running(leader) => leader.look_for_group(),
+            State::Left(_) => Ok(()),
+            State::Empty => Err(SignalError::Exited),
+        }
+    }
+
+    /// The child has ended: no zombie is held any longer.
+    pub(crate) fn end(&self) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Left(remains) if remains.is_zombie()) {
+            *state = State::Empty;
+        }
+    }
+
+    /// Nobody is in the group any more, or nobody will signal it: lets go of it, and reaps a child
+    /// that was held for it.
+    pub(crate) fn let_go(&self) {
+        let mut state = lock(&self.state);
+        if let State::Left(_) = &*state {
+            *state = State::Empty;
+        }
+    }
+
+    /// Reaps the child if it is dead; never blocks. `known_dead`: its pidfd has told of the death.
+    pub(crate) fn try_reap(&self, known_dead: bool) -> Reap {
+        if sys::copy::is_copy() {
+            return Reap::Before;
+        }
+        let mut state = lock(&self.state);
+        let State::Running(child) = &*state else {
+            return Reap::Before;
+        };
+        match child.try_reap(known_dead) {
+            Ok(None) => Reap::Alive,
+            Ok(Some(Death { status, remains })) => {
+                *state = remains.map_or(State::Empty, State::Left);
+                Reap::Now(status)
+            }
+            Err(error) => {
+                log::warn!("cannot tell how process {} ended: {error}", child.pid);
+                *state = State::Empty;
+                Reap::Now(ExitStatus::Unknown)
+            }
+        }
+    }
+}
+
+/// In a copy of the process, by fork.
+pub(crate) fn of_another() -> SignalError {
+    let whose = "it is a child of the process that this one was forked from";
+    SignalError::Io(std::io::Error::other(whose))
+}

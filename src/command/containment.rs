@@ -1,0 +1,57 @@
+//! What holds a child together with all that it starts.
+
+use std::fmt;
+
+use crate::command::spec::{Contain, Spec};
+
+/// What holds a child and the processes that it starts: what a signal to its
+/// [group](crate::ProcessHandle::signal_group) reaches, and what dies with it.
+///
+/// In the order of their strength, so that they can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Containment {
+    /// Nothing: the child is one process among others. Whatever it starts is out of reach.
+    Process,
+    /// The process group that the child leads. It does not hold who calls setsid(2) or setpgid(2), as
+    /// daemons and shells with job control do.
+    Group,
+    /// A cgroup: nobody leaves it by starting others, by a session or a group of its own. It does not hold
+    /// who may move processes into another cgroup: root, and the user to whom the host's own cgroup belongs,
+    /// if they try.
+    Cgroup,
+}
+
+impl Containment {
+    /// Who escapes it, as text for a log or a user.
+    #[must_use]
+    pub const fn does_not_hold(self) -> &'static str {
+        match self {
+            Self::Process => "whatever the child starts",
+            Self::Group => "who calls setsid or setpgid",
+            Self::Cgroup => "who may move itself into another cgroup",
+        }
+    }
+
+    /// What a child of this command gets, with or without a cgroup.
+    pub(crate) const fn of(spec: &Spec, in_cgroup: bool) -> Self {
+        let by_itself = spec.setsid || spec.pty.is_some() || matches!(spec.process_group, Some(0));
+        if in_cgroup {
+            Self::Cgroup
+        } else if by_itself || matches!(spec.contain, Some(Contain::Strongest)) {
+            Self::Group
+        } else {
+            Self::Process
+        }
+    }
+}
+
+impl fmt::Display for Containment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Group => "process group",
+            Self::Cgroup => "cgroup",
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! What a command describes: plain data, checked when it is spawned.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capability::Capability;
+use crate::command::fd_map::{Fd, FdMap};
+use crate::command::pty::Pty;
+use crate::command::taken_fds::Moved;
+use crate::limits::{Limit, Resource};
+use crate::signal::{IgnoredSignals, Signal};
+
+/// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
+/// arbiter, its supervisor, or the System.
+///
+/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others.
+/// Its handles own nothing: dropping the last one does not orphan it.
+///
+/// The pipes close in every case: the child writes to nobody then, also under
+/// [`Leave`](Self::Leave). `std::process::exit` and a SIGKILL to the host run none of this; see
+/// [`Command::parent_death_signal`](crate::Command::parent_death_signal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnOrphaned {
+    /// It is left running, and reaped when it exits.
+    Leave,
+    /// It gets SIGKILL at once, and so does the process group that it leads.
+    #[default]
+    Kill,
+    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host; so does
+    /// the process group that it leads, to its last member.
+    Terminate(Duration),
+}
+
+/// What becomes of the rest of a child's group when the child has exited: of its process group, if it
+/// leads one, and of all that is in its cgroup, if it has one ([`contained`](crate::Command::contained),
+/// [`cgroup`](crate::Command::cgroup)).
+///
+/// A child with neither has no rest: what it started is in the group of this program, or in groups
+/// of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnLeftovers {
+    /// Nothing. The default of [`Command::spawn`](crate::Command::spawn).
+    #[default]
+    Leave,
+    /// SIGKILL at once. The default of [`Command::output`](crate::Command::output),
+    /// [`status`](crate::Command::status) and [`read`](crate::Command::read).
+    Kill,
+    /// SIGTERM at once, and SIGKILL to those that are left after this time.
+    Terminate(Duration),
+}
+
+/// How a child is to be contained for which the caller has no cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contain {
+    /// The strongest hold that there is.
+    Strongest,
+    /// A cgroup, or no child.
+    Cgroup,
+}
+
+/// See [`Command::DEFAULT_WINDOW`](crate::Command::DEFAULT_WINDOW).
+pub(crate) const DEFAULT_WINDOW: usize = 1024 * 1024;
+
+/// Everything about a child to be.
+#[derive(Clone)]
+pub(crate) struct Spec {
+    pub(crate) program: OsString,
+    pub(crate) arg0: Option<OsString>,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env_clear: bool,
+    pub(crate) env: BTreeMap<OsString, Option<OsString>>,
+    pub(crate) current_dir: Option<PathBuf>,
+    pub(crate) chdir_as_parent: bool,
+    pub(crate) process_group: Option<i32>,
+    pub(crate) setsid: bool,
+    pub(crate) user: Option<String>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) groups: Option<Vec<u32>>,
+    pub(crate) ambient: Vec<Capability>,
+    pub(crate) umask: Option<u32>,
+    pub(crate) limits: BTreeMap<Resource, Limit>,
+    pub(crate) nice: Option<i32>,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) no_new_privs: bool,
+    pub(crate) parent_death_signal: Option<Signal>,
+    /// `None`: by whether there is a terminal.
+    pub(crate) ignored_signals: Option<IgnoredSignals>,
+    pub(crate) cgroup: Option<Arc<OwnedFd>>,
+    pub(crate) contain: Option<Contain>,
+    pub(crate) fds: FdMap,
+    /// The numbers that the caller has set; the others are the default's, or the terminal's.
+    pub(crate) named: Vec<i32>,
+    pub(crate) pty: Option<Pty>,
+    pub(crate) on_orphaned: OnOrphaned,
+    /// `None` for the default of whoever spawns.
+    pub(crate) on_leftovers: Option<OnLeftovers>,
+    pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) window: usize,
+}
+
+impl Spec {
+    pub(crate) fn new(program: &OsStr) -> Self {
+        Self {
+            program: program.to_owned(),
+            arg0: None,
+            args: Vec::new(),
+            env_clear: false,
+            env: BTreeMap::new(),
+            current_dir: None,
+            chdir_as_parent: false,
+            process_group: None,
+            setsid: false,
+            user: None,
+            uid: None,
+            gid: None,
+            groups: None,
+            ambient: Vec::new(),
+            umask: None,
+            limits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            parent_death_signal: None,
+            ignored_signals: None,
+            cgroup: None,
+            contain: None,
+            fds: FdMap::stdio(),
+            named: Vec::new(),
+            pty: None,
+            on_orphaned: OnOrphaned::default(),
+            on_leftovers: None,
+            ended_timeout: None,
+            window: DEFAULT_WINDOW,
+        }
+    }
+
+    /// Gives the terminal what the caller has not named.
+    pub(crate) fn place_terminal(&mut self) {
+        if self.pty.is_some() {
+            for n in (0..=2).filter(|n| !self.named.contains(n)) {
+                self.fds.set(n, Fd::terminal());
+            }
+        }
+    }
+
+    /// Whether the child ignores what this program ignores. On a terminal of its own it does not: what
+    /// shields it from another terminal would make it deaf to its own Ctrl-C.
+    pub(crate) fn keeps_ignored(&self) -> bool {
+        match self.ignored_signals {
+            Some(policy) => policy == IgnoredSignals::Inherit,
+            None => self.pty.is_none(),
+        }
+    }
+
+    /// Takes out all descriptors that this spawn is given for good.
+    pub(crate) fn take_moved(&self) -> Moved {
+        let pty = self.pty.as_ref().and_then(Pty::take);
+        Moved::new(self.fds.take_moved(), pty)
+    }
+
+    /// The program as text, for messages.
+    pub(crate) fn program_name(&self) -> Arc<str> {
+        self.program.to_string_lossy().into()
+    }
+}
+
+/// Of arguments only how many there are, and of the environment only names: the rest may be secret.
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |set: bool| -> Vec<&OsString> {
+            let changes = self.env.iter();
+            changes
+                .filter_map(|(name, value)| (value.is_some() == set).then_some(name))
+                .collect()
+        };
+        f.debug_struct("Spec")
+            .field("program", &self.program)
+            .field("args", &self.args.len())
+            .field("env_clear", &self.env_clear)
+            .field("env_set", &names(true))
+            .field("env_removed", &names(false))
+            .field("current_dir", &self.current_dir)
+            .field("process_group", &self.process_group)
+            .field("setsid", &self.setsid)
+            .field("user", &self.user)
+            .field("uid", &self.uid)
+            .field("gid", &self.gid)
+            .field("groups", &self.groups)
+            .field("limits", &self.limits)
+            .field("fds", &self.fds)
+            .field("pty", &self.pty)
+            .field("on_orphaned", &self.on_orphaned)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! Stopping a child by a ladder of steps, and what came of it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::child::Report;
+use crate::child::progress::Phase;
+use crate::handle::ProcessHandle;
+use crate::ladder::{Ladder, StoppedBy};
+use crate::status::ExitStatus;
+use crate::tree::members::Leftover;
+
+/// A child that has exited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The last step that was taken.
+    pub by: StoppedBy,
+    /// Who is left of its group after the last step: empty unless they may not be killed, cannot die,
+    /// or no step killed them.
+    pub leftovers: Vec<Leftover>,
+    /// From the call until all of them were gone, or the last step's time was over.
+    pub took: Duration,
+}
+
+/// A child that lives on after the last step: it may not be killed, cannot die (it hangs in a system
+/// call that nothing interrupts), or no step killed it. It is reaped when it dies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unkillable {
+    /// The last step that was taken.
+    pub by: StoppedBy,
+    /// Who else of its group is left.
+    pub leftovers: Vec<Leftover>,
+    /// From the call until the last step's time was over.
+    pub took: Duration,
+}
+
+impl fmt::Display for Unkillable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the process lives on after the last step of its ladder")?;
+        match self.leftovers.len() {
+            0 => Ok(()),
+            others => write!(f, ", with {others} others of its group"),
+        }
+    }
+}
+
+impl std::error::Error for Unkillable {}
+
+impl ProcessHandle {
+    /// Stops the child by the steps of `ladder`, the first of them taken by this call, until all that
+    /// belongs to it is gone: the child, and the process group that it leads, or its cgroup. A zombie counts as gone.
+    ///
+    /// Resolves when nothing is left, or when the time of the last step is over: for
+    /// [`kill`](Ladder::kill) that is 2 seconds, so a ladder is bounded by its waits. For any runtime,
+    /// or none. The steps are taken whether or not the future is polled; dropping it changes nothing.
+    ///
+    /// A process that has left the group (by `setsid`, say) is not reached, unless there is a cgroup.
+    ///
+    /// # Errors
+    ///
+    /// [`Unkillable`] if the child itself lives on. Members of its group that do are no error: they are
+    /// told in [`Stopped::leftovers`]. Also, at once and without a step, in a copy, by fork, of the process
+    /// that spawned the child.
+    pub fn stop(
+        &self,
+        ladder: Ladder,
+    ) -> impl Future<Output = Result<Stopped, Unkillable>> + Send + use<> {
+        let begun = Instant::now();
+        let child = Arc::clone(self.child());
+        let (done, told) = oneshot::channel();
+        match &child.recorder {
+            Some(recorder) => {
+                recorder.stop(ladder);
+                drop(done);
+            }
+            None => child.escalate(ladder, move |report| drop(done.send(report))),
+        }
+        async move {
+            let report = match told.await {
+                Ok(report) => report,
+                // Only a test's, whose child exits when the test says so.
+                Err(_) => Report {
+                    exited: child.outcome.reached(Phase::Exited).await.is_ok(),
+                    by: StoppedBy::Itself,
+                    leftovers: Vec::new(),
+                    took: begun.elapsed(),
+                },
+            };
+            let Report {
+                exited,
+                by,
+                leftovers,
+                took,
+            } = report;
+            // Its death is noted a moment before it is told.
+            if exited && let Ok(status) = child.outcome.reached(Phase::Exited).await {
+                return Ok(Stopped {
+                    status,
+                    by,
+                    leftovers,
+                    took,
+                });
+            }
+            Err(Unkillable {
+                by,
+                leftovers,
+                took,
+            })
+        }
+    }
+}

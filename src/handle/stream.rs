@@ -1,0 +1,192 @@
+//! Reading from a child without callbacks: a stream of its bytes, or of what a codec makes of them.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use tokio_util::codec::{Decoder, LinesCodec};
+
+use crate::child::Child;
+use crate::error::StreamError;
+use crate::handle::ProcessHandle;
+use crate::port::FdCommand;
+use crate::port::stream_queue::Feed;
+use crate::sys;
+
+impl ProcessHandle {
+    /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream).
+    /// All that it wrote since it was spawned is in it; it can be taken once, also after the child's
+    /// end.
+    ///
+    /// ```
+    /// use actix_process::{Command, Fd, NoProtocol};
+    /// use futures::StreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let command = Command::new("printf").arg("one\ntwo").stdout(Fd::stream());
+    /// let process = command.spawn(NoProtocol).await?;
+    /// let mut lines = process.take_stream(1)?.lines(1024);
+    /// assert_eq!(lines.next().await.unwrap()?, "one");
+    /// assert_eq!(lines.next().await.unwrap()?, "two");
+    /// assert!(lines.next().await.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Taken`] the second time, [`StreamError::NotStream`] for another descriptor.
+    pub fn take_stream(&self, fd: i32) -> Result<FdStream, StreamError> {
+        let feed = self.child().port(fd).and_then(|port| port.feed());
+        let feed = feed.ok_or(StreamError::NotStream { fd })?;
+        if !feed.take() {
+            return Err(StreamError::Taken { fd });
+        }
+        Ok(FdStream {
+            feed: Arc::clone(feed),
+            child: Arc::clone(self.child()),
+            fd,
+        })
+    }
+}
+
+/// A descriptor of a child that we read, as a stream of bytes in the pieces in which they were
+/// read; it ends when the descriptor is closed, and never fails: the protocol is told why.
+///
+/// The child waits while the stream is not polled: what it has written but nobody took is bounded
+/// by the descriptor's [`window`](crate::Fd::window), and after a
+/// [cut](crate::ProcessHandle::cut_connection) by what its pipe held besides. While it is kept and not
+/// polled, even by the one who waits for `ended()`, the child's end does not come, unless it is cut.
+/// Dropping the stream closes the descriptor; what was not taken is lost.
+#[derive(Debug)]
+#[must_use = "dropping it closes the descriptor"]
+pub struct FdStream {
+    feed: Arc<Feed>,
+    child: Arc<Child>,
+    fd: i32,
+}
+
+impl FdStream {
+    /// The stream of what `decoder` makes of the bytes: see [`Decoded`].
+    pub fn decode<D: Decoder>(self, decoder: D) -> Decoded<D> {
+        Decoded {
+            stream: self,
+            decoder,
+            buffer: BytesMut::new(),
+            state: DecoderState::Hungry,
+            stuck: false,
+        }
+    }
+
+    /// The stream of the lines, without their ends (LF or CR LF), the last one also if it has none.
+    ///
+    /// One of more than `max_length` bytes (a CR counts) is left out and gives
+    /// [`LinesCodecError::MaxLineLengthExceeded`](tokio_util::codec::LinesCodecError), one that is
+    /// no UTF-8 `LinesCodecError::Io`; the lines after it follow. For lines of bytes use
+    /// [`decode`](Self::decode) with tokio-util's `AnyDelimiterCodec`.
+    pub fn lines(self, max_length: usize) -> Decoded<LinesCodec> {
+        self.decode(LinesCodec::new_with_max_length(max_length))
+    }
+}
+
+impl Stream for FdStream {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // In a copy of the process nobody feeds it.
+        if sys::copy::is_copy() {
+            return Poll::Ready(None);
+        }
+        self.feed.poll_next(cx)
+    }
+}
+
+impl Drop for FdStream {
+    fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
+        self.feed.discard();
+        if let Some(port) = self.child.port(self.fd) {
+            port.close(FdCommand::Close);
+        }
+    }
+}
+
+/// The stream of [`FdStream::decode`] and [`FdStream::lines`].
+///
+/// Unlike tokio-util's `FramedRead` it does not end at an error: what follows in the bytes follows
+/// in the stream. Only a decoder that fails twice running without having taken a byte ends it, since
+/// it would fail for ever; the second of these errors is left out.
+#[must_use = "dropping it closes the descriptor"]
+pub struct Decoded<D> {
+    stream: FdStream,
+    decoder: D,
+    buffer: BytesMut,
+    state: DecoderState,
+    /// Its last call failed without having taken a byte.
+    stuck: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DecoderState {
+    /// It needs more bytes.
+    Hungry,
+    /// It may have more items in what it has.
+    Busy,
+    /// No more bytes come.
+    AtEnd,
+    Done,
+}
+
+/// Of what waits for the decoder only how much it is.
+impl<D: fmt::Debug> fmt::Debug for Decoded<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoded")
+            .field("stream", &self.stream)
+            .field("decoder", &self.decoder)
+            .field("buffer", &self.buffer.len())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+// Nothing in it is ever pinned.
+impl<D> Unpin for Decoded<D> {}
+
+impl<D: Decoder> Stream for Decoded<D> {
+    type Item = Result<D::Item, D::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let before = this.buffer.len();
+            let result = match this.state {
+                DecoderState::Done => return Poll::Ready(None),
+                DecoderState::Hungry => {
+                    match ready!(this.stream.feed.poll_next(cx)) {
+                        Some(data) => {
+                            this.buffer.extend_from_slice(&data);
+                            this.state = DecoderState::Busy;
+                        }
+                        None => this.state = DecoderState::AtEnd,
+                    }
+                    continue;
+                }
+                DecoderState::Busy => this.decoder.decode(&mut this.buffer),
+                DecoderState::AtEnd => this.decoder.decode_eof(&mut this.buffer),
+            };
+            let was_stuck = this.stuck;
+            this.stuck = result.is_err() && this.buffer.len() == before;
+            match result {
+                Ok(Some(item)) => return Poll::Ready(Some(Ok(item))),
+                Ok(None) if this.state == DecoderState::AtEnd => this.state = DecoderState::Done,
+                Ok(None) => this.state = DecoderState::Hungry,
+                Err(_) if this.stuck && was_stuck => this.state = DecoderState::Done,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What waits between a descriptor's reader and the stream that somebody takes of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::port::window::Credit;
+use crate::sync::lock;
+
+/// After so many chunks in a row a taker is made to wait for a moment: its thread may have others to
+/// serve, and a reader on another thread may never let it run dry.
+const CHUNKS_PER_TURN: u32 = 64;
+
+/// Bounded by the credits that its chunks hold.
+#[derive(Default)]
+pub(crate) struct Feed {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chunks: VecDeque<(Bytes, Credit)>,
+    waker: Option<Waker>,
+    /// Taken since the taker last waited.
+    in_a_row: u32,
+    taken: bool,
+    /// No more comes.
+    ended: bool,
+    /// Nobody takes any more.
+    dropped: bool,
+}
+
+impl Feed {
+    /// Puts a chunk at the end; drops it if nobody is there to take it.
+    pub(crate) fn push(&self, data: Bytes, credit: Credit) {
+        let mut state = lock(&self.state);
+        if state.dropped {
+            return;
+        }
+        state.chunks.push_back((data, credit));
+        wake(state);
+    }
+
+    /// No more comes.
+    pub(crate) fn end(&self) {
+        let mut state = lock(&self.state);
+        state.ended = true;
+        wake(state);
+    }
+
+    /// False if the stream was taken before.
+    pub(crate) fn take(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.state).taken, true)
+    }
+
+    /// The next chunk; `None` after the last.
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = lock(&self.state);
+        if state.in_a_row >= CHUNKS_PER_TURN && !state.chunks.is_empty() {
+            state.in_a_row = 0;
+            drop(state);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if let Some((data, credit)) = state.chunks.pop_front() {
+            state.in_a_row += 1;
+            drop(state);
+            // Wakes the reader.
+            drop(credit);
+            return Poll::Ready(Some(data));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        state.in_a_row = 0;
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Nobody takes any more.
+    pub(crate) fn discard(&self) {
+        let mut state = lock(&self.state);
+        state.dropped = true;
+        let chunks = std::mem::take(&mut state.chunks);
+        drop(state);
+        drop(chunks);
+    }
+}
+
+fn wake(mut state: std::sync::MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.state);
+        f.debug_struct("Feed")
+            .field("chunks", &state.chunks.len())
+            .field("ended", &state.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::window::Window;
+
+    #[test]
+    fn a_taker_whose_feed_never_runs_dry_lets_others_have_their_turn() {
+        let feed = Feed::default();
+        let window = Window::of_stream(1 << 20);
+        let cx = Context::from_waker(Waker::noop());
+        let mut taken = 0;
+        for _ in 0..10 {
+            while feed.state.lock().unwrap().chunks.len() < 40 {
+                feed.push(Bytes::from_static(b"."), window.charge(1));
+            }
+            while taken < 1000 && feed.poll_next(&cx).is_ready() {
+                feed.push(Bytes::from_static(b"."), window.charge(1));
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, 10 * CHUNKS_PER_TURN);
+    }
+
+    #[test]
+    fn a_taker_that_comes_again_gets_all_and_then_the_end() {
+        let feed = Feed::default();
+        let window = Window::of_stream(1 << 20);
+        let cx = Context::from_waker(Waker::noop());
+        for _ in 0..CHUNKS_PER_TURN {
+            feed.push(Bytes::from_static(b"."), window.charge(1));
+        }
+        feed.end();
+        for _ in 0..CHUNKS_PER_TURN {
+            assert!(matches!(feed.poll_next(&cx), Poll::Ready(Some(_))));
+        }
+        assert!(matches!(feed.poll_next(&cx), Poll::Ready(None)));
+        assert!(matches!(feed.poll_next(&cx), Poll::Ready(None)));
+    }
+}

@@ -1,0 +1,401 @@
+//! How an actor becomes a protocol.
+
+pub(crate) mod message;
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::task::{Context, Poll};
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, ActorFuture, Addr, AsyncContext, Handler, Recipient};
+use bytes::Bytes;
+
+use crate::child::{Child, Outlet};
+use crate::event::{CloseReason, ProcessEvent};
+use crate::handle::ProcessHandle;
+use crate::port::mailbox_turns::{Inbox, Ward};
+use crate::protocol::message::FromProcess;
+use crate::status::ExitStatus;
+use crate::sync::lock;
+use crate::sys;
+
+/// An actor that is told of its children's lives: Twisted's `ProcessProtocol`.
+///
+/// Every callback does nothing unless written. One actor may serve any number of children; each
+/// callback says whose event it is. Add [`process_protocol!`](crate::process_protocol) for the
+/// actor to receive the events.
+///
+/// A child keeps its protocol's address until it has ended, so an actor need not be held by anybody
+/// else. One that stops itself, or panics in a callback, loses its children: they follow their
+/// [`OnOrphaned`](crate::OnOrphaned).
+///
+/// ```
+/// use actix::prelude::*;
+/// use actix_process::{Bytes, Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
+///
+/// struct Wc(Vec<u8>);
+///
+/// impl Actor for Wc {
+///     type Context = Context<Self>;
+/// }
+///
+/// impl ProcessProtocol for Wc {
+///     fn connection_made(&mut self, process: &ProcessHandle, _: &mut Self::Context) {
+///         let _ = process.write("one two\nthree\n");
+///         process.close_stdin();
+///     }
+///     fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Self::Context) {
+///         self.0.extend_from_slice(&data);
+///     }
+///     fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, _: &mut Self::Context) {
+///         assert_eq!(self.0, b"3\n");
+///         println!("{status}: {} words", String::from_utf8_lossy(&self.0).trim());
+///     }
+/// }
+/// process_protocol!(Wc);
+///
+/// # System::new().block_on(async {
+/// let process = Command::new("wc").arg("-w").spawn(Wc(Vec::new()).start()).await?;
+/// assert!(process.ended().await?.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[allow(unused_variables)]
+pub trait ProcessProtocol: Actor {
+    /// The child runs. First of all callbacks, once. Anything may follow.
+    ///
+    /// What the child writes is read when this has returned: descriptors that are paused or closed here
+    /// give no byte before they are resumed, however quick the child is.
+    fn connection_made(&mut self, process: &ProcessHandle, ctx: &mut Self::Context) {}
+
+    /// The child wrote to `fd`. Any number of times; never after that descriptor's
+    /// [`child_connection_lost`](Self::child_connection_lost). The child waits while the actor is
+    /// slow: the credit for `data` returns when this callback does.
+    ///
+    /// By default calls [`out_received`](Self::out_received) for 1 and
+    /// [`err_received`](Self::err_received) for 2.
+    fn child_data_received(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        data: Bytes,
+        ctx: &mut Self::Context,
+    ) {
+        match fd {
+            1 => self.out_received(process, data, ctx),
+            2 => self.err_received(process, data, ctx),
+            _ => {}
+        }
+    }
+
+    /// The child wrote to its standard output.
+    fn out_received(&mut self, process: &ProcessHandle, data: Bytes, ctx: &mut Self::Context) {}
+
+    /// The child wrote to its standard error.
+    fn err_received(&mut self, process: &ProcessHandle, data: Bytes, ctx: &mut Self::Context) {}
+
+    /// `fd` is closed. Once for each piped descriptor, before
+    /// [`process_ended`](Self::process_ended), before or after
+    /// [`process_exited`](Self::process_exited).
+    ///
+    /// By default calls `in_`, `out_` and `err_connection_lost` for 0, 1 and 2.
+    fn child_connection_lost(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        reason: CloseReason,
+        ctx: &mut Self::Context,
+    ) {
+        match fd {
+            0 => self.in_connection_lost(process, reason, ctx),
+            1 => self.out_connection_lost(process, reason, ctx),
+            2 => self.err_connection_lost(process, reason, ctx),
+            _ => {}
+        }
+    }
+
+    /// The child's standard input is closed.
+    fn in_connection_lost(
+        &mut self,
+        process: &ProcessHandle,
+        reason: CloseReason,
+        ctx: &mut Self::Context,
+    ) {
+    }
+
+    /// The child's standard output is closed.
+    fn out_connection_lost(
+        &mut self,
+        process: &ProcessHandle,
+        reason: CloseReason,
+        ctx: &mut Self::Context,
+    ) {
+    }
+
+    /// The child's standard error is closed.
+    fn err_connection_lost(
+        &mut self,
+        process: &ProcessHandle,
+        reason: CloseReason,
+        ctx: &mut Self::Context,
+    ) {
+    }
+
+    /// The child has exited and was reaped. Once. Data and closes may still follow: a grandchild
+    /// may hold its pipes.
+    fn process_exited(
+        &mut self,
+        process: &ProcessHandle,
+        status: ExitStatus,
+        ctx: &mut Self::Context,
+    ) {
+    }
+
+    /// The child was reaped and all its pipes are closed. Once, last of all.
+    fn process_ended(
+        &mut self,
+        process: &ProcessHandle,
+        status: ExitStatus,
+        ctx: &mut Self::Context,
+    ) {
+    }
+}
+
+impl FromProcess {
+    /// Calls the callback of `actor` that is for this event. What
+    /// [`process_protocol!`](crate::process_protocol) writes into the handler; call it yourself to
+    /// look at messages first.
+    pub fn dispatch<A>(self, actor: &mut A, ctx: &mut A::Context)
+    where
+        A: ProcessProtocol,
+        A::Context: AsyncContext<A>,
+    {
+        let process = &self.process;
+        match self.event {
+            ProcessEvent::ConnectionMade => {
+                attend::<A>(process.child(), ctx);
+                actor.connection_made(process, ctx);
+            }
+            ProcessEvent::ChildDataReceived { fd, data } => {
+                actor.child_data_received(process, fd, data, ctx);
+            }
+            ProcessEvent::ChildConnectionLost { fd, reason } => {
+                actor.child_connection_lost(process, fd, reason, ctx);
+            }
+            ProcessEvent::ProcessExited { status } => actor.process_exited(process, status, ctx),
+            ProcessEvent::ProcessEnded { status } => actor.process_ended(process, status, ctx),
+        }
+    }
+}
+
+/// Sees to it that the actor's context watches over `child`: one future an actor, whatever the
+/// number of its children.
+fn attend<A>(child: &Arc<Child>, ctx: &mut A::Context)
+where
+    A: Actor,
+    A::Context: AsyncContext<A>,
+{
+    if child.outcome.is_ended() {
+        return;
+    }
+    let ward: Weak<Child> = Arc::downgrade(child);
+    child.inbox.attend(ward);
+    if child.inbox.watch() {
+        ctx.spawn(Watch {
+            inbox: Arc::clone(&child.inbox),
+        });
+    }
+}
+
+/// Lives in the protocol actor's context from its first child to the end of its last. It is polled
+/// when the actor's mailbox was drained, and dropped when the actor dies.
+struct Watch {
+    inbox: Arc<Inbox>,
+}
+
+impl<A: Actor> ActorFuture<A> for Watch {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut A, _: &mut A::Context, _: &mut Context<'_>) -> Poll<()> {
+        if self.inbox.turn() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
+        for child in self.inbox.unwatch() {
+            child.protocol_gone();
+        }
+    }
+}
+
+impl Ward for Child {
+    fn has_ended(&self) -> bool {
+        self.outcome.is_ended()
+    }
+
+    fn protocol_gone(self: Arc<Self>) {
+        self.orphan("its protocol is gone");
+    }
+}
+
+/// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, or
+/// [`NoProtocol`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot receive process events",
+    label = "not a protocol",
+    note = "implement `ProcessProtocol` for the actor and add `process_protocol!(YourActor);`, or implement `Handler<FromProcess>` yourself",
+    note = "an actor in a `SyncContext` cannot be a protocol: its threads would break the order of events"
+)]
+pub trait IntoProtocol: sealed::Sealed {
+    /// The way to the protocol.
+    fn into_protocol(self) -> Protocol;
+}
+
+/// The way to a protocol; made by [`IntoProtocol`].
+#[derive(Debug, Clone)]
+pub struct Protocol(Option<Recipient<FromProcess>>);
+
+impl Protocol {
+    /// False only if there was an actor and it is gone.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.as_ref().is_none_or(Recipient::connected)
+    }
+
+    /// What a child's record sends through, and the mailbox behind it.
+    pub(crate) fn into_parts(self) -> (Option<Arc<dyn Outlet>>, Arc<Inbox>) {
+        match self.0 {
+            None => (None, Arc::default()),
+            Some(recipient) => {
+                let inbox = inbox_of(&recipient);
+                (Some(Arc::new(recipient)), inbox)
+            }
+        }
+    }
+}
+
+/// The one inbox of all children whose protocol is behind `recipient`.
+fn inbox_of(recipient: &Recipient<FromProcess>) -> Arc<Inbox> {
+    // By the mailbox's address, which no other mailbox has while a child holds this one. An inbox
+    // that a kept handle keeps longer has no watch and no children.
+    static INBOXES: LazyLock<Mutex<HashMap<u64, Weak<Inbox>>>> = LazyLock::new(Mutex::default);
+    let mut hasher = DefaultHasher::new();
+    recipient.hash(&mut hasher);
+    let key = hasher.finish();
+
+    let mut inboxes = lock(&INBOXES);
+    if let Some(inbox) = inboxes.get(&key).and_then(Weak::upgrade) {
+        return inbox;
+    }
+    if inboxes.len() == inboxes.capacity() {
+        inboxes.retain(|_, inbox| inbox.strong_count() > 0);
+    }
+    let inbox = Arc::default();
+    inboxes.insert(key, Arc::downgrade(&inbox));
+    inbox
+}
+
+/// Nobody: events are dropped, and what the child writes is read and thrown away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a value that users write down")]
+pub struct NoProtocol;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for NoProtocol {}
+impl IntoProtocol for NoProtocol {
+    fn into_protocol(self) -> Protocol {
+        Protocol(None)
+    }
+}
+
+impl sealed::Sealed for Recipient<FromProcess> {}
+impl IntoProtocol for Recipient<FromProcess> {
+    fn into_protocol(self) -> Protocol {
+        Protocol(Some(self))
+    }
+}
+
+impl<A: Actor> sealed::Sealed for Addr<A> {}
+#[diagnostic::do_not_recommend]
+impl<A> IntoProtocol for Addr<A>
+where
+    A: Actor + Handler<FromProcess>,
+    A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
+{
+    fn into_protocol(self) -> Protocol {
+        Protocol(Some(self.recipient()))
+    }
+}
+
+impl<A: Actor> sealed::Sealed for &Addr<A> {}
+#[diagnostic::do_not_recommend]
+impl<A> IntoProtocol for &Addr<A>
+where
+    A: Actor + Handler<FromProcess>,
+    A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
+{
+    fn into_protocol(self) -> Protocol {
+        self.clone().into_protocol()
+    }
+}
+
+/// Writes the handler that passes a child's events to an actor's
+/// [`ProcessProtocol`](crate::ProcessProtocol) callbacks.
+///
+/// The crate that uses it must depend on `actix` under this name.
+///
+/// ```
+/// use actix::prelude::*;
+/// use actix_process::{ProcessProtocol, process_protocol};
+///
+/// trait Job: Unpin + 'static {}
+///
+/// struct One;
+/// struct Two;
+/// struct Worker<J>(J);
+///
+/// impl Actor for One { type Context = Context<Self>; }
+/// impl Actor for Two { type Context = Context<Self>; }
+/// impl<J: Job> Actor for Worker<J> { type Context = Context<Self>; }
+/// impl ProcessProtocol for One {}
+/// impl ProcessProtocol for Two {}
+/// impl<J: Job> ProcessProtocol for Worker<J> {}
+///
+/// process_protocol!(One, Two);
+/// process_protocol!(impl<J: Job> for Worker<J>);
+/// ```
+#[macro_export]
+macro_rules! process_protocol {
+    (impl<$($param:ident $(: $bound:tt $(+ $more:tt)*)?),+ $(,)?> for $actor:ty) => {
+        impl<$($param $(: $bound $(+ $more)*)?),+> ::actix::Handler<$crate::FromProcess> for $actor {
+            type Result = ();
+
+            fn handle(&mut self, message: $crate::FromProcess, ctx: &mut Self::Context) {
+                message.dispatch(self, ctx);
+            }
+        }
+    };
+    ($($actor:ty),+ $(,)?) => {
+        $(
+            impl ::actix::Handler<$crate::FromProcess> for $actor {
+                type Result = ();
+
+                fn handle(&mut self, message: $crate::FromProcess, ctx: &mut Self::Context) {
+                    message.dispatch(self, ctx);
+                }
+            }
+        )+
+    };
+}

@@ -1,0 +1,100 @@
+//! Whether a command makes sense, before anything is looked up or opened.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use crate::command::fd_map::{Fd, Kind};
+use crate::command::spec::{Contain, Spec};
+use crate::error::SpawnError;
+
+/// Refuses what can be refused by the command alone.
+pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
+    for (index, (n, fd)) in spec.fds.iter().enumerate() {
+        if n < 0 {
+            return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));
+        }
+        if spec.fds.iter().take(index).any(|(before, _)| before == n) {
+            return Err(SpawnError::invalid(format!("fd {n}"), "is named twice"));
+        }
+        check_fd(spec, n, fd)?;
+    }
+    if let Some(group) = spec.process_group
+        && group < 0
+    {
+        let subject = format!("process group {group}");
+        return Err(SpawnError::invalid(subject, "is negative"));
+    }
+    excludes(
+        "setsid",
+        spec.setsid,
+        "process_group",
+        spec.process_group.is_some(),
+    )?;
+    excludes(
+        "pty",
+        spec.pty.is_some(),
+        "process_group",
+        spec.process_group.is_some(),
+    )?;
+    let contained = spec.contain.is_some();
+    excludes("contained", contained, "cgroup", spec.cgroup.is_some())?;
+    // Where there is no cgroup, the child must lead a group of its own.
+    excludes(
+        "contained",
+        spec.contain == Some(Contain::Strongest),
+        "process_group",
+        spec.process_group.is_some_and(|group| group != 0),
+    )?;
+    excludes("user", spec.user.is_some(), "uid", spec.uid.is_some())?;
+    within("nice", spec.nice, -20..=19)?;
+    within("oom_score_adj", spec.oom_score_adj, -1000..=1000)?;
+    within("umask", spec.umask, 0..=0o777)?;
+    // The kernel takes -1 for "as it is".
+    within("uid", spec.uid, 0..=u32::MAX - 1)?;
+    within("gid", spec.gid, 0..=u32::MAX - 1)?;
+    for (resource, limit) in &spec.limits {
+        if limit.soft > limit.hard {
+            let subject = format!("rlimit {resource:?}");
+            return Err(SpawnError::invalid(
+                subject,
+                "its soft limit is above the hard one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_fd(spec: &Spec, n: i32, fd: &Fd) -> Result<(), SpawnError> {
+    let why = if fd.window.is_some() && !fd.is_read() {
+        "has a window, but we do not read it"
+    } else if matches!(fd.kind, Kind::SameAs(_)) && spec.fds.original(n).is_none() {
+        "is the same as one that is not there, or as itself"
+    } else if fd.is_terminal() && spec.pty.is_none() {
+        "is a terminal, but the command has none"
+    } else if spec.pty.is_some() && n <= 1 && !fd.is_terminal() {
+        "is the terminal's, by pty"
+    } else {
+        return Ok(());
+    };
+    Err(SpawnError::invalid(format!("fd {n}"), why))
+}
+
+fn excludes(one: &str, has_one: bool, other: &str, has_other: bool) -> Result<(), SpawnError> {
+    if has_one && has_other {
+        return Err(SpawnError::invalid(one, format!("excludes {other}")));
+    }
+    Ok(())
+}
+
+fn within<T>(what: &str, value: Option<T>, range: RangeInclusive<T>) -> Result<(), SpawnError>
+where
+    T: PartialOrd + Display,
+{
+    match value {
+        Some(value) if !range.contains(&value) => Err(SpawnError::invalid(
+            format!("{what} {value}"),
+            format!("is not from {} to {}", range.start(), range.end()),
+        )),
+        _ => Ok(()),
+    }
+}

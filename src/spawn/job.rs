@@ -1,0 +1,267 @@
+//! One spawn, from the request to the adopted child.
+//!
+//! [`Birth::run`] prepares, clones and registers on a spawner thread; [`Newborn::adopt`] starts the
+//! child's actors on the asking arbiter, queues `ConnectionMade`, arms the reaping and answers. Each
+//! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
+//! wherever the sequence ends.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, mpsc};
+
+use tokio::io::Interest;
+use tokio::runtime::Handle;
+
+use super::exit_watch::DeathWatch;
+use super::request::Reply;
+use super::table::Entry;
+use crate::actors::End;
+use crate::actors::process::{Ended, Piped, Process, Purpose};
+use crate::child::lifecycle::Input;
+use crate::child::{Child, Origin};
+use crate::command::containment::Containment;
+use crate::command::spec::Spec;
+use crate::command::taken_fds::Moved;
+use crate::error::{SpawnError, SpawnStep};
+use crate::handle::ProcessHandle;
+use crate::id::ProcessId;
+use crate::ladder::Ladder;
+use crate::protocol::Protocol;
+use crate::spawn::arbiter_ref::Home;
+use crate::spawn::environment::Moment;
+use crate::spawn::opening::{ParentEnd, ParentEnds};
+use crate::spawn::prepare::Prepared;
+use crate::sys;
+use crate::sys::clone::{Born, Ticket};
+use crate::threads::janitor;
+use crate::threads::spawners::{Desk, Kin};
+use crate::tree::Leader;
+
+/// A spawn on its way to a spawner thread.
+pub(crate) struct Birth {
+    pub(crate) id: ProcessId,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) moved: Moved,
+    pub(crate) asked: Moment,
+    pub(crate) protocol: Protocol,
+    pub(crate) home: Home,
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) entry: Entry,
+    pub(crate) reply: Reply,
+}
+
+impl Birth {
+    /// Runs on a spawner thread; may block. Without a thread there is no desk.
+    pub(crate) fn run(self, desk: io::Result<Desk<'_>>) {
+        let Self {
+            id,
+            spec,
+            moved,
+            asked,
+            protocol,
+            home,
+            ticket,
+            entry,
+            reply,
+        } = self;
+        let mut tie = None;
+        let mut asker = Kin::default();
+        let result = desk
+            .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
+            .and_then(|Desk { stack, ties, kin }| {
+                asker = kin;
+                // What may be wanted of it later, when it could not be had, must not be lost.
+                janitor::start().map_err(|error| {
+                    SpawnError::new(SpawnStep::Register, "the janitor thread", error)
+                })?;
+                if ticket.is_cancelled() {
+                    return Err(cancelled(&reply.program));
+                }
+                // The signal follows the thread that clones.
+                tie = spec.parent_death_signal.map(|_| ties.tie());
+                Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
+            });
+        let (born, ends, cgroup) = match result {
+            Ok(born) => born,
+            Err(error) => {
+                log::debug!("{error}");
+                // Before the answer, so that whoever gets it finds the table without the spawn.
+                drop(entry);
+                return reply.answer(Err(error));
+            }
+        };
+        let (outlet, inbox) = protocol.into_parts();
+        let origin = Origin {
+            id,
+            program: Arc::clone(&reply.program),
+            spawned_pid: born.pid,
+            outlet,
+            inbox,
+            on_orphaned: spec.on_orphaned,
+            on_leftovers: spec.on_leftovers.unwrap_or_default(),
+            ended_timeout: spec.ended_timeout,
+            readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
+            recorder: None,
+            containment: Containment::of(&spec, cgroup.is_some()),
+        };
+        let piped = ends.purposes().map(|(fd, _)| fd);
+        let child = Child::new(origin, piped);
+        let Born { pid, pidfd } = born;
+        log::debug!("{child} is born");
+        child.cell.fill(Leader {
+            pid,
+            pidfd,
+            cgroup: cgroup.map(Arc::new),
+        });
+        child.keep_threads(tie, asker);
+        let mut newborn = Newborn::new(child, ticket, entry, reply);
+        if let Err(error) = newborn.register(ends, &home.runtime) {
+            newborn.give_up(error);
+            return;
+        }
+        home.arbiter.spawn_fn(move || newborn.adopt());
+    }
+}
+
+/// A child that nobody has adopted. Dropped so, it is killed and reaped, and then the answer says
+/// so: whoever asked finds nothing left, unless it cannot be killed, which the answer waits two
+/// seconds for.
+#[derive(Debug)]
+struct Newborn {
+    pipes: Vec<Piped>,
+    watch: Option<DeathWatch>,
+    child: Arc<Child>,
+    ticket: Arc<Ticket>,
+    entry: Option<Entry>,
+    reply: Option<Reply>,
+    error: Option<SpawnError>,
+}
+
+impl Newborn {
+    fn new(child: Arc<Child>, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
+        Self {
+            pipes: Vec::new(),
+            watch: None,
+            child,
+            ticket,
+            entry: Some(entry),
+            reply: Some(reply),
+            error: None,
+        }
+    }
+
+    /// Makes the pipes and the child's death known to the asking arbiter's driver: on this thread,
+    /// so that all that can fail has failed before `ConnectionMade`.
+    fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
+        let program = &self.child.program;
+        let failed = |error| SpawnError::new(SpawnStep::Register, &**program, error);
+        self.watch = Some(match self.child.cell.pidfd() {
+            Some(pidfd) => DeathWatch::Pidfd(
+                sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?,
+            ),
+            None => {
+                let (go, wait) = mpsc::channel();
+                janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
+                DeathWatch::Thread(go)
+            }
+        });
+        let register = |fd: i32, end, interest| {
+            sys::io::register(end, interest, runtime)
+                .map_err(|error| failed(error).with_detail(format!("fd {fd}")))
+        };
+        if let Some((master, window)) = ends.terminal {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let master = Arc::new(register(0, master, both)?);
+            self.child.keep_terminal(Arc::clone(&master));
+            let stream = false;
+            for (fd, purpose) in [(0, Purpose::Input), (1, Purpose::Output { window, stream })] {
+                let end = End::Terminal(Arc::clone(&master));
+                self.pipes.push(Piped { fd, purpose, end });
+            }
+        }
+        for ParentEnd { fd, purpose, end } in ends.pipes {
+            let interest = if purpose.is_output() {
+                Interest::READABLE
+            } else {
+                // The child's close; see `End::report_room`.
+                Interest::ERROR
+            };
+            let end = End::Pipe(register(fd, end, interest)?);
+            self.pipes.push(Piped { fd, purpose, end });
+        }
+        Ok(())
+    }
+
+    fn give_up(mut self, error: SpawnError) {
+        self.error = Some(error);
+    }
+
+    /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
+    fn adopt(mut self) {
+        let child = Arc::clone(&self.child);
+        let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
+        // Refused, the entry stays until the child is reaped.
+        let Some(entry) = self.entry.take_if(committed) else {
+            let error = cancelled(&child.program);
+            return self.give_up(error);
+        };
+        let (Some(reply), Some(watch)) = (self.reply.take(), self.watch.take()) else {
+            return;
+        };
+        let (process, readers) = Process::start_with(&child, mem::take(&mut self.pipes));
+        let id = child.id;
+        let table = entry.into_table();
+        child.on_ended(move || {
+            process.do_send(Ended);
+            table.remove(id);
+        });
+        child.apply(Input::Made);
+        readers.start();
+        // Nobody reaps it before this.
+        watch.arm(&child);
+        reply.answer(Ok(ProcessHandle::new(child)));
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        // In a copy of the process it is the parent's to give up.
+        if sys::copy::is_copy() {
+            return;
+        }
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
+        let child = &self.child;
+        let error = self
+            .error
+            .take()
+            .unwrap_or_else(|| SpawnError::register(&*child.program, "its arbiter is gone"));
+        log::debug!("{child} is given up: {error}");
+        self.pipes.clear();
+        let entry = self.entry.take();
+        self.ticket.forget();
+        // It may have run for a moment, and have started others.
+        child.escalate(Ladder::new().kill(), move |report| {
+            drop(entry);
+            let error = if report.exited {
+                error
+            } else {
+                error.with_detail("and the process cannot be killed: it lives on")
+            };
+            reply.answer(Err(error));
+        });
+        match self.watch.take() {
+            // Its thread reaps, whether it is told to go or the sender drops.
+            Some(DeathWatch::Thread(_)) => {}
+            watch => {
+                drop(watch);
+                janitor::watch(child.watched());
+            }
+        }
+    }
+}
+
+fn cancelled(program: &str) -> SpawnError {
+    SpawnError::register(program, "the spawn was cancelled")
+}

@@ -1,0 +1,15 @@
+//! From what a command describes to a child that is adopted.
+
+mod arbiter_ref;
+mod check;
+mod environment;
+mod exit_watch;
+mod explain;
+mod identity;
+mod job;
+mod opening;
+mod plan;
+mod prepare;
+mod program;
+pub(crate) mod request;
+pub(crate) mod table;

@@ -1,0 +1,158 @@
+//! A spawn that was asked for: from the asking to a spawner thread, and the answer.
+
+use std::sync::Arc;
+
+use actix::{Addr, Message};
+use tokio::sync::oneshot;
+
+use super::job::Birth;
+use super::table::Table;
+use crate::command::Command;
+use crate::command::spec::Spec;
+use crate::error::SpawnError;
+use crate::handle::ProcessHandle;
+use crate::id::ProcessId;
+use crate::protocol::{IntoProtocol, Protocol};
+use crate::spawn::arbiter_ref::Home;
+use crate::spawn::environment::Moment;
+use crate::supervisor::ProcessSupervisor;
+use crate::sys;
+use crate::sys::clone::Ticket;
+use crate::text::Escaped;
+use crate::threads::spawners::{self, Place};
+
+/// Spawns a child; answers with its handle when `ConnectionMade` was queued.
+///
+/// The child's actors run on the arbiter where this message was made; without one, on the
+/// supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
+/// [`Spawning`](super::Spawning) to cancel at any time. After a `do_send` a failure is logged.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<ProcessHandle, SpawnError>")]
+pub struct Spawn {
+    spec: Arc<Spec>,
+    protocol: Protocol,
+    home: Option<Home>,
+    /// As the asking thread is.
+    place: Place,
+    pub(crate) ticket: Arc<Ticket>,
+}
+
+/// What is sent to whoever asked.
+pub(crate) type Sender = oneshot::Sender<Result<ProcessHandle, SpawnError>>;
+
+impl Spawn {
+    /// A spawn of `command` whose events go to `protocol`.
+    #[must_use]
+    pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
+        Self::of(&command, protocol, Place::for_this_thread())
+    }
+
+    pub(crate) fn of(command: &Command, protocol: impl IntoProtocol, place: Place) -> Self {
+        Self {
+            spec: Arc::clone(command.spec()),
+            protocol: protocol.into_protocol(),
+            home: Home::current(),
+            place,
+            ticket: Arc::default(),
+        }
+    }
+
+    /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
+    /// goes to `to` in any case. The table keeps `supervisor`, unless somebody else does.
+    pub(crate) fn submit(
+        self,
+        table: &Arc<Table>,
+        supervisor: Option<Addr<ProcessSupervisor>>,
+        to: Option<Sender>,
+    ) {
+        let Self {
+            spec,
+            protocol,
+            home,
+            place,
+            ticket,
+        } = self;
+        // By this spawn, whatever becomes of it.
+        let moved = spec.take_moved();
+        let program = spec.program_name();
+        let reply = Reply::new(program, Arc::clone(&ticket), to);
+        if sys::copy::is_copy() {
+            return reply.refuse(spawners::COPY);
+        }
+        let Some(home) = home.or_else(Home::current) else {
+            return reply.refuse("there is no arbiter");
+        };
+        if !protocol.is_alive() {
+            return reply.refuse("the protocol actor is gone");
+        }
+        let id = ProcessId::next();
+        let entry = match table.begin(id, &ticket, supervisor) {
+            Ok(entry) => entry,
+            Err(why) => return reply.refuse(why),
+        };
+        let birth = Birth {
+            id,
+            spec,
+            moved,
+            asked: Moment::now(),
+            protocol,
+            home,
+            ticket,
+            entry,
+            reply,
+        };
+        place.submit(Box::new(move |desk| birth.run(desk)));
+    }
+}
+
+/// Where the answer to a spawn goes. Dropped unanswered, it says that the spawn was given up.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) program: Arc<str>,
+    ticket: Arc<Ticket>,
+    to: Option<Sender>,
+    answered: bool,
+}
+
+impl Reply {
+    const fn new(program: Arc<str>, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
+        Self {
+            program,
+            ticket,
+            to,
+            answered: false,
+        }
+    }
+
+    pub(crate) fn answer(mut self, result: Result<ProcessHandle, SpawnError>) {
+        self.send(result);
+    }
+
+    fn refuse(self, why: &'static str) {
+        let error = SpawnError::register(&*self.program, why);
+        self.answer(Err(error));
+    }
+
+    fn send(&mut self, result: Result<ProcessHandle, SpawnError>) {
+        self.answered = true;
+        let unsent = match self.to.take() {
+            Some(to) => to.send(result).err().and_then(Result::err),
+            None => result.err(),
+        };
+        if let Some(error) = unsent
+            && !self.ticket.is_cancelled()
+        {
+            let program = Escaped(&self.program);
+            log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.answered {
+            let error = SpawnError::register(&*self.program, "its spawn was given up");
+            self.send(Err(error));
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The live table: who is being spawned and who lives. Shared with whatever must find the children
+//! when the supervisor actor is dead: the sentinel, the spawner threads, the children's records.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use actix::{Addr, ArbiterHandle};
+use tokio::sync::Notify;
+
+use crate::child::Child;
+use crate::id::ProcessId;
+use crate::ladder::Ladder;
+use crate::supervisor::ProcessSupervisor;
+use crate::sync::lock;
+use crate::sys;
+use crate::sys::clone::Ticket;
+use crate::tree::members::Leftover;
+
+/// A child as [`List`](super::List) shows it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// The number that no other child of this program has.
+    pub id: ProcessId,
+    /// The process id; `None` once it was reaped.
+    pub pid: Option<i32>,
+    /// The process id that it was born with; see
+    /// [`ProcessHandle::spawned_pid`](crate::ProcessHandle::spawned_pid).
+    pub spawned_pid: i32,
+    /// The program, as the command named it.
+    pub program: String,
+    /// How far it is.
+    pub state: ProcessState,
+    /// When it was spawned.
+    pub started_at: SystemTime,
+    /// Its piped descriptors that are still open.
+    pub open_fds: Vec<i32>,
+}
+
+/// How far a child is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProcessState {
+    /// Not reaped yet.
+    Running,
+    /// Reaped, but something holds its pipes.
+    Exited,
+}
+
+#[derive(Default)]
+pub(crate) struct Table {
+    inner: Mutex<Inner>,
+    /// A spawn is no longer in flight.
+    landed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    phase: Phase,
+    in_flight: BTreeMap<ProcessId, Arc<Ticket>>,
+    children: BTreeMap<ProcessId, Arc<Child>>,
+    /// Keeps the supervisor alive while there is anything in the table, unless somebody else does.
+    supervisor: Option<Addr<ProcessSupervisor>>,
+    /// To be stopped when the supervisor is gone and the table empty.
+    arbiter: Option<ArbiterHandle>,
+}
+
+/// Children on their way out by one shutdown.
+#[derive(Debug, Default)]
+pub(crate) struct Stopping {
+    state: Mutex<(usize, Vec<Leftover>)>,
+    /// One is gone, or was given up.
+    changed: Notify,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    ShuttingDown,
+    /// The supervisor is gone.
+    Lost,
+}
+
+/// A spawn's place in the table until it is adopted; its drop gives the place up.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    id: ProcessId,
+    table: Arc<Table>,
+}
+
+impl Table {
+    /// A table whose supervisor has `arbiter` for itself.
+    pub(crate) fn with_arbiter(arbiter: ArbiterHandle) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                arbiter: Some(arbiter),
+                ..Inner::default()
+            }),
+            landed: Notify::new(),
+        }
+    }
+
+    /// Enters a spawn, or says why not.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        id: ProcessId,
+        ticket: &Arc<Ticket>,
+        supervisor: Option<Addr<ProcessSupervisor>>,
+    ) -> Result<Entry, &'static str> {
+        let mut inner = lock(&self.inner);
+        match inner.phase {
+            Phase::Open => {}
+            Phase::ShuttingDown => return Err("its supervisor is shutting down"),
+            Phase::Lost => return Err("its supervisor is gone"),
+        }
+        inner.in_flight.insert(id, Arc::clone(ticket));
+        if inner.supervisor.is_none() {
+            inner.supervisor = supervisor;
+        }
+        Ok(Entry {
+            id,
+            table: Arc::clone(self),
+        })
+    }
+
+    /// Takes a child out after its end.
+    pub(crate) fn remove(&self, id: ProcessId) {
+        let mut inner = lock(&self.inner);
+        inner.children.remove(&id);
+        self.settle(inner);
+    }
+
+    /// Lets go of the supervisor, and of its arbiter, when nothing is left.
+    fn settle(&self, mut inner: std::sync::MutexGuard<'_, Inner>) {
+        let mut supervisor = None;
+        if inner.children.is_empty() && inner.in_flight.is_empty() {
+            supervisor = inner.supervisor.take();
+            if let (Phase::Lost, Some(arbiter)) = (inner.phase, &inner.arbiter) {
+                arbiter.stop();
+            }
+        }
+        drop(inner);
+        drop(supervisor);
+        self.landed.notify_waiters();
+    }
+
+    /// Refuses spawns from now on, kills those in flight, terminates the children and their groups.
+    pub(crate) fn shut_down(&self, grace: Duration) -> Arc<Stopping> {
+        let stopping = Arc::<Stopping>::default();
+        if sys::copy::is_copy() {
+            return stopping;
+        }
+        let (tickets, children) = self.close(Phase::ShuttingDown);
+        for ticket in tickets {
+            ticket.cancel();
+        }
+        lock(&stopping.state).0 = children.len();
+        for child in children {
+            let stopping = Arc::clone(&stopping);
+            child.escalate(Ladder::terminate(grace), move |report| {
+                let mut state = lock(&stopping.state);
+                state.0 -= 1;
+                state.1.extend(report.leftovers);
+                drop(state);
+                stopping.changed.notify_waiters();
+            });
+        }
+        stopping
+    }
+
+    /// The supervisor, or its System, is gone: every child follows its policy. Synchronous, from
+    /// any thread, any number of times.
+    pub(crate) fn lose(&self, why: &str) {
+        if sys::copy::is_copy() {
+            return;
+        }
+        let (tickets, children) = self.close(Phase::Lost);
+        for ticket in tickets {
+            ticket.cancel();
+        }
+        for child in &children {
+            child.orphan(why);
+        }
+        self.settle(lock(&self.inner));
+    }
+
+    /// Whether its supervisor, or its System, is gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        lock(&self.inner).phase == Phase::Lost
+    }
+
+    /// The System is gone, and with it whoever would stop the supervisor's own arbiter.
+    pub(crate) fn stop_arbiter(&self) {
+        if let Some(arbiter) = &lock(&self.inner).arbiter {
+            arbiter.stop();
+        }
+    }
+
+    fn close(&self, phase: Phase) -> (Vec<Arc<Ticket>>, Vec<Arc<Child>>) {
+        let mut inner = lock(&self.inner);
+        if inner.phase != Phase::Lost {
+            inner.phase = phase;
+        }
+        if phase == Phase::Lost {
+            inner.supervisor = None;
+        }
+        (
+            inner.in_flight.values().cloned().collect(),
+            inner.children.values().cloned().collect(),
+        )
+    }
+
+    /// Resolves when no spawn is in flight and every child is reaped.
+    pub(crate) async fn drained(&self) {
+        // Nobody would tell of it in a copy.
+        while !sys::copy::is_copy() {
+            let landed = self.landed.notified();
+            let waiting = {
+                let inner = lock(&self.inner);
+                let unreaped = inner.children.values().find(|c| !c.is_reaped()).cloned();
+                if unreaped.is_none() && inner.in_flight.is_empty() {
+                    return;
+                }
+                unreaped
+            };
+            match waiting {
+                Some(child) => drop(
+                    child
+                        .outcome
+                        .reached(crate::child::progress::Phase::Exited)
+                        .await,
+                ),
+                None => landed.await,
+            }
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<ProcessInfo> {
+        let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
+        let mut listed: Vec<_> = children.iter().map(|child| (info(child), child)).collect();
+        // Their ends are told under the lock that `info` took, and they leave the table after that: whoever was
+        // told finds them gone.
+        listed.retain(|(_, child)| !child.outcome.is_ended());
+        listed.into_iter().map(|(info, _)| info).collect()
+    }
+
+    pub(crate) fn unreaped_infos(&self) -> Vec<ProcessInfo> {
+        let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
+        for child in children {
+            // Dead ones whose arbiter is too busy to reap them.
+            child.try_reap();
+        }
+        let mut infos = self.list();
+        infos.retain(|info| info.state == ProcessState::Running);
+        infos
+    }
+}
+
+fn info(child: &Child) -> ProcessInfo {
+    ProcessInfo {
+        id: child.id,
+        pid: child.cell.pid(),
+        spawned_pid: child.spawned_pid,
+        program: child.program.to_string(),
+        state: if child.is_reaped() {
+            ProcessState::Exited
+        } else {
+            ProcessState::Running
+        },
+        started_at: child.started_at,
+        open_fds: child.open_fds(),
+    }
+}
+
+impl Stopping {
+    /// Resolves when every child is gone, or was given up; gives who is left of their groups.
+    pub(crate) async fn over(&self) -> Vec<Leftover> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut state = lock(&self.state);
+                if state.0 == 0 {
+                    return std::mem::take(&mut state.1);
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Entry {
+    /// Commits the spawn and puts the child into the table, in one step: whoever closes the table
+    /// finds either a ticket to cancel or the child. False if it is cancelled or closed.
+    pub(crate) fn commit(&self, ticket: &Ticket, child: &Arc<Child>) -> bool {
+        let mut inner = lock(&self.table.inner);
+        let committed = inner.phase == Phase::Open && ticket.commit();
+        if committed {
+            inner.children.insert(self.id, Arc::clone(child));
+        }
+        committed
+    }
+
+    /// The child is in the table until [`Table::remove`].
+    pub(crate) fn into_table(self) -> Arc<Table> {
+        Arc::clone(&self.table)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
+        let mut inner = lock(&self.table.inner);
+        inner.in_flight.remove(&self.id);
+        self.table.settle(inner);
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = lock(&self.inner);
+        f.debug_struct("Table")
+            .field("phase", &inner.phase)
+            .field("in_flight", &inner.in_flight.len())
+            .field("children", &inner.children.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! The supervisor that a System has by itself.
+//!
+//! Not actix's registry: that one hands out the address of a dead actor for ever.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use actix::{Actor, Addr, Arbiter, System};
+
+use super::ProcessSupervisor;
+use super::system_guard::Sentinel;
+use crate::error::{SpawnError, SpawnStep};
+use crate::spawn::table::Table;
+use crate::sync::lock;
+use crate::sys;
+use crate::threads::spawners;
+
+/// One for each System that ever asked and is not gone.
+static DEFAULTS: LazyLock<Mutex<HashMap<usize, Default>>> = LazyLock::new(Mutex::default);
+
+pub(super) struct Default {
+    /// Lives as long as it is here.
+    pub(super) supervisor: Addr<ProcessSupervisor>,
+    /// Who spawns need not wait for the actor.
+    pub(super) table: Arc<Table>,
+}
+
+/// What is wanted of the System's own supervisor.
+pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError> {
+    if sys::copy::is_copy() {
+        return Err(SpawnError::register(
+            "the default supervisor",
+            spawners::COPY,
+        ));
+    }
+    let system = System::try_current()
+        .ok_or_else(|| SpawnError::register("the default supervisor", "there is no System"))?;
+    if !system.arbiter().alive() {
+        return Err(has_stopped());
+    }
+    if let Some(found) = find(&lock(&DEFAULTS), &system) {
+        return Ok(wanted(found));
+    }
+    // Not under the lock: the sentinel takes it when the System ends in this moment.
+    let (arbiter, new) = start(&system)?;
+    let mut defaults = lock(&DEFAULTS);
+    if let Some(found) = find(&defaults, &system) {
+        // Another thread was faster.
+        arbiter.stop();
+        return Ok(wanted(found));
+    }
+    if new.table.is_lost() {
+        // The sentinel has been here.
+        arbiter.stop();
+        return Err(has_stopped());
+    }
+    defaults.retain(|_, default| default.supervisor.connected());
+    let found = wanted(&new);
+    defaults.insert(system.id(), new);
+    Ok(found)
+}
+
+fn find<'a>(defaults: &'a HashMap<usize, Default>, system: &System) -> Option<&'a Default> {
+    let default = defaults.get(&system.id())?;
+    default.supervisor.connected().then_some(default)
+}
+
+fn start(system: &System) -> Result<(Arbiter, Default), SpawnError> {
+    let arbiter = Arbiter::try_new().map_err(|error| {
+        SpawnError::new(
+            SpawnStep::Register,
+            "the default supervisor's thread",
+            error,
+        )
+    })?;
+    let table = Arc::new(Table::with_arbiter(arbiter.handle()));
+    // Before the first spawn, which does not wait for the actor to start.
+    let Some(sentinel) = Sentinel::post(system, Arc::clone(&table)) else {
+        arbiter.stop();
+        return Err(has_stopped());
+    };
+    let actor = ProcessSupervisor {
+        table: Arc::clone(&table),
+        sentinel: Some(sentinel),
+    };
+    let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| actor);
+    Ok((arbiter, Default { supervisor, table }))
+}
+
+fn has_stopped() -> SpawnError {
+    SpawnError::register("the default supervisor", "the System has stopped")
+}
+
+/// The supervisor with this table is dead, or its System is gone.
+pub(super) fn forget(system: usize, table: &Arc<Table>) {
+    let mut defaults = lock(&DEFAULTS);
+    let is_it = |default: &Default| Arc::ptr_eq(&default.table, table);
+    let dead = if defaults.get(&system).is_some_and(is_it) {
+        defaults.remove(&system)
+    } else {
+        None
+    };
+    drop(defaults);
+    drop(dead);
+}

@@ -1,0 +1,60 @@
+//! What notices that a System is gone.
+//!
+//! When main merely returns, actors on other arbiters often never get to run `stopped`: the process
+//! is gone first. The System's own arbiter is dropped on the main thread before, and with it this
+//! task, whose drop applies every child's policy synchronously.
+
+use std::sync::Arc;
+
+use actix::System;
+use tokio::sync::oneshot;
+
+use super::system;
+use crate::spawn::table::Table;
+use crate::sys;
+
+#[derive(Debug)]
+pub(super) struct Sentinel {
+    table: Arc<Table>,
+    system: usize,
+    relieved: bool,
+}
+
+impl Sentinel {
+    /// Posts a sentinel on the System's arbiter. It stays until the sender drops. `None` if the
+    /// System is gone already: the table is closed then.
+    pub(super) fn post(system: &System, table: Arc<Table>) -> Option<oneshot::Sender<()>> {
+        let sentinel = Self {
+            table: Arc::clone(&table),
+            system: system.id(),
+            relieved: false,
+        };
+        let (relieve, relieved) = oneshot::channel::<()>();
+        let posted = system.arbiter().spawn(async move {
+            // The whole of it moves in here: a capture by fields would drop it outside.
+            let mut sentinel = sentinel;
+            let _ = relieved.await;
+            sentinel.relieved = true;
+        });
+        // What is sent while the arbiter closes may stay unseen in its queue.
+        let watches = posted && system.arbiter().alive();
+        if !watches {
+            table.lose("its System is gone");
+        }
+        watches.then_some(relieve)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        if sys::copy::is_copy() {
+            return;
+        }
+        self.table.lose("its System is gone");
+        // Its address holds what is left of a runtime, with two descriptors.
+        system::forget(self.system, &self.table);
+        if !self.relieved {
+            self.table.stop_arbiter();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The janitor's beginning, and its replacement by a thread that is like the main thread.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::mpsc;
+
+use super::{DOOR, Janitor, Order, ring, start_at, start_thread};
+use crate::sync::lock;
+use crate::threads::main_thread;
+
+thread_local! {
+    /// The calling thread was compared with the main thread, and found to be unlike it.
+    static IS_ODD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Starts the thread, unless it runs and is like the main thread, or the calling one is not. Once it
+/// runs nothing that it is given is dropped.
+pub(crate) fn start() -> io::Result<()> {
+    let (runs, odd) = {
+        let door = lock(&DOOR);
+        (door.bell.is_some(), door.odd)
+    };
+    if runs && (!odd || IS_ODD.get()) {
+        return Ok(());
+    }
+    // Not under the lock.
+    let odd = !main_thread::is_like_us();
+    IS_ODD.set(odd);
+    let mut door = lock(&DOOR);
+    if door.bell.is_none() {
+        start_at(&mut door)?;
+        door.odd = odd;
+    } else if door.odd && !odd {
+        match start_heir() {
+            Ok(heir) => {
+                door.odd = false;
+                door.orders.push(Order::HandOver(heir));
+                ring(door);
+            }
+            Err(error) => log::debug!("cannot start another janitor: {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// A thread like the calling one, that waits for what the present one has.
+fn start_heir() -> io::Result<mpsc::Sender<Janitor>> {
+    let (to, from) = mpsc::channel::<Janitor>();
+    start_thread("actix-process-janitor", move || {
+        if let Ok(janitor) = from.recv() {
+            janitor.run();
+        }
+    })?;
+    Ok(to)
+}

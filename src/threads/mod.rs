@@ -1,0 +1,5 @@
+//! The threads of the host process: those that clone children, and the one for what outlives every arbiter.
+
+pub(crate) mod janitor;
+mod main_thread;
+pub(crate) mod spawners;

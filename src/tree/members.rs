@@ -1,0 +1,151 @@
+//! Who is in the group of a child, as /proc tells.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use nix::libc;
+
+use crate::tree::cgroup::Cgroup;
+
+/// A process of a child's tree that is still alive: what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// Its process id; it may be another's as soon as that process has ended. `None` where /proc
+    /// cannot be read: then there is one entry, for one or more processes.
+    pub pid: Option<i32>,
+    /// Its name, as the kernel has it: at most 15 bytes, with control characters escaped.
+    pub name: String,
+    /// Its state, a letter as in proc(5): `S` sleeps, `D` cannot be interrupted, `T` is stopped.
+    pub state: char,
+}
+
+impl Leftover {
+    pub(crate) const fn unlisted() -> Self {
+        Self {
+            pid: None,
+            name: String::new(),
+            state: '?',
+        }
+    }
+}
+
+/// What /proc says of a process.
+struct Stat {
+    leftover: Leftover,
+    group: libc::pid_t,
+    gone: bool,
+}
+
+/// The group of a child: who belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    /// That of the process group which the child leads; `None` if nobody is in that, so that the number may
+    /// be another's.
+    pub(crate) number: Option<libc::pid_t>,
+    pub(crate) cgroup: Option<Arc<Cgroup>>,
+}
+
+impl Group {
+    /// All its living processes but the leader; what has exited and waits to be reaped is not one.
+    pub(crate) fn members(&self) -> io::Result<Vec<Leftover>> {
+        let mut members = of_groups(std::slice::from_ref(self))?;
+        Ok(members.pop().unwrap_or_default())
+    }
+
+    /// Whether the living process `pid` is one of them.
+    pub(crate) fn has(&self, pid: libc::pid_t) -> bool {
+        let in_process_group = self.number.is_some_and(|group| is_in_group(pid, group));
+        let cgroup = self.cgroup.as_ref();
+        in_process_group || cgroup.is_some_and(|cgroup| cgroup.has(pid))
+    }
+}
+
+/// The same for several groups, by one look at all processes; in the order of `groups`.
+pub(crate) fn of_groups(groups: &[Group]) -> io::Result<Vec<Vec<Leftover>>> {
+    let mut members = vec![Vec::new(); groups.len()];
+    let mut by_number = HashMap::new();
+    let mut by_cgroup = HashMap::new();
+    for (index, group) in groups.iter().enumerate() {
+        by_number.extend(group.number.map(|number| (number, index)));
+        if let Some(cgroup) = &group.cgroup {
+            by_cgroup.extend(cgroup.members().into_iter().map(|pid| (pid, index)));
+        }
+    }
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Some(stat) = stat(pid).filter(|stat| !stat.gone) else {
+            continue;
+        };
+        let of_its = by_number.get(&stat.group).or_else(|| by_cgroup.get(&pid));
+        if let Some(index) = of_its
+            && groups
+                .get(*index)
+                .is_some_and(|group| group.number != Some(pid))
+            && let Some(members) = members.get_mut(*index)
+        {
+            members.push(stat.leftover);
+        }
+    }
+    // The kernel's number for whoever is in a pid namespace that cannot be seen from here.
+    if let Some(members) = by_cgroup.get(&0).and_then(|index| members.get_mut(*index)) {
+        members.push(Leftover::unlisted());
+    }
+    Ok(members)
+}
+
+fn is_in_group(pid: libc::pid_t, group: libc::pid_t) -> bool {
+    stat(pid).is_some_and(|stat| stat.group == group && !stat.gone)
+}
+
+fn stat(pid: libc::pid_t) -> Option<Stat> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The name may hold anything, parentheses too.
+    let (head, tail) = text.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    let mut fields = tail.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // Parent, group, and from there on to the number of threads.
+    let group = fields.nth(1)?.parse().ok()?;
+    let threads: u32 = fields.nth(14)?.parse().ok()?;
+    Some(Stat {
+        leftover: Leftover {
+            pid: Some(pid),
+            name: name.escape_debug().to_string(),
+            state,
+        },
+        group,
+        // Of a process whose first thread has exited the state is that of a zombie; it lives.
+        gone: matches!(state, 'Z' | 'X') && threads <= 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_in_its_group() {
+        let own = nix::unistd::getpgrp().as_raw();
+        let pid = std::process::id() as i32;
+        let group = Group {
+            number: Some(own),
+            cgroup: None,
+        };
+        assert!(group.has(pid));
+        let listed = group.members().unwrap();
+        assert_eq!(
+            listed.iter().any(|member| member.pid == Some(pid)),
+            pid != own
+        );
+        let stat = stat(pid).unwrap();
+        assert!(stat.leftover.state.is_alphabetic());
+        assert!(!stat.gone);
+    }
+}
