@@ -6,6 +6,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 
 use crate::actors::{End, PipeReader, PipeWriter, Target};
 use crate::child::Child;
+use crate::port::role::Role;
 use crate::port::stream_queue::Feed;
 use crate::port::window::Window;
 use crate::port::{Direction, Port, Route};
@@ -14,23 +15,8 @@ use crate::port::{Direction, Port, Route};
 #[derive(Debug)]
 pub(crate) struct Piped {
     pub(crate) fd: i32,
-    pub(crate) purpose: Purpose,
+    pub(crate) role: Role,
     pub(crate) end: End,
-}
-
-/// What a pipe is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The parent writes.
-    Input,
-    /// The parent reads for the protocol, or for a stream.
-    Output { window: usize, stream: bool },
-}
-
-impl Purpose {
-    pub(crate) const fn is_output(self) -> bool {
-        matches!(self, Self::Output { .. })
-    }
 }
 
 /// Owns the pipe actors of a child, and the child itself for as long as it lives: whatever ends
@@ -79,15 +65,15 @@ impl Readers {
 
 /// Starts the actor of one pipe, or puts it to `readers`.
 fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
-    let Piped { fd, purpose, end } = piped;
+    let Piped { fd, role, end } = piped;
     let (terminal, master) = (end.is_terminal(), end.master());
     let child = Arc::clone(child);
-    let port = match purpose {
-        Purpose::Input => {
+    let port = match role {
+        Role::Input => {
             let writer = PipeWriter::new(child, fd, end).start();
             Port::new(fd, Direction::Write, Route::Actor(writer.recipient()))
         }
-        Purpose::Output { window, stream } => {
+        Role::Output { window, stream } => {
             let feed = stream.then(Arc::<Feed>::default);
             let target = match (&feed, child.outlet()) {
                 (Some(feed), _) => Target::Stream(Window::of_stream(window), Arc::clone(feed)),

@@ -1,6 +1,7 @@
 //! The way from the handle to the actor of one piped descriptor.
 
 pub(crate) mod mailbox_turns;
+pub(crate) mod role;
 pub(crate) mod stream_queue;
 pub(crate) mod window;
 pub(crate) mod write_queue;

@@ -16,7 +16,7 @@ use super::exit_watch::DeathWatch;
 use super::request::Reply;
 use super::table::Entry;
 use crate::actors::End;
-use crate::actors::process::{Ended, Piped, Process, Purpose};
+use crate::actors::process::{Ended, Piped, Process};
 use crate::child::lifecycle::Input;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
@@ -26,6 +26,7 @@ use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::ladder::Ladder;
+use crate::port::role::Role;
 use crate::protocol::Protocol;
 use crate::spawn::arbiter_ref::Home;
 use crate::spawn::environment::Moment;
@@ -100,11 +101,11 @@ impl Birth {
             on_orphaned: spec.on_orphaned,
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
-            readers: ends.purposes().filter(|(_, p)| p.is_output()).count(),
+            readers: ends.roles().filter(|(_, p)| p.is_output()).count(),
             recorder: None,
             containment: Containment::of(&spec, cgroup.is_some()),
         };
-        let piped = ends.purposes().map(|(fd, _)| fd);
+        let piped = ends.roles().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
         let Born { pid, pidfd } = born;
         log::debug!("{child} is born");
@@ -174,20 +175,20 @@ impl Newborn {
             let master = Arc::new(register(0, master, both)?);
             self.child.keep_terminal(Arc::clone(&master));
             let stream = false;
-            for (fd, purpose) in [(0, Purpose::Input), (1, Purpose::Output { window, stream })] {
+            for (fd, role) in [(0, Role::Input), (1, Role::Output { window, stream })] {
                 let end = End::Terminal(Arc::clone(&master));
-                self.pipes.push(Piped { fd, purpose, end });
+                self.pipes.push(Piped { fd, role, end });
             }
         }
-        for ParentEnd { fd, purpose, end } in ends.pipes {
-            let interest = if purpose.is_output() {
+        for ParentEnd { fd, role, end } in ends.pipes {
+            let interest = if role.is_output() {
                 Interest::READABLE
             } else {
                 // The child's close; see `End::report_room`.
                 Interest::ERROR
             };
             let end = End::Pipe(register(fd, end, interest)?);
-            self.pipes.push(Piped { fd, purpose, end });
+            self.pipes.push(Piped { fd, role, end });
         }
         Ok(())
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use nix::libc;
 
-use crate::actors::process::Purpose;
 use crate::command::fd_map::{Fd, Kind};
 use crate::command::pty::Pty;
 use crate::command::spec::Spec;
 use crate::command::taken_fds::Moved;
 use crate::error::{SpawnError, SpawnStep};
+use crate::port::role::Role;
 use crate::port::window::PACKET;
 use crate::sys;
 use crate::sys::fdplan::Wish;
@@ -37,18 +37,18 @@ pub(crate) struct ParentEnds {
 #[derive(Debug)]
 pub(crate) struct ParentEnd {
     pub(crate) fd: i32,
-    pub(crate) purpose: Purpose,
+    pub(crate) role: Role,
     pub(crate) end: OwnedFd,
 }
 
 impl ParentEnds {
     /// What each descriptor is for; a terminal is two.
-    pub(crate) fn purposes(&self) -> impl Iterator<Item = (i32, Purpose)> {
+    pub(crate) fn roles(&self) -> impl Iterator<Item = (i32, Role)> {
         let terminal = self.terminal.iter().flat_map(|(_, window)| {
             let (window, stream) = (*window, false);
-            [(0, Purpose::Input), (1, Purpose::Output { window, stream })]
+            [(0, Role::Input), (1, Role::Output { window, stream })]
         });
-        terminal.chain(self.pipes.iter().map(|end| (end.fd, end.purpose)))
+        terminal.chain(self.pipes.iter().map(|end| (end.fd, end.role)))
     }
 }
 
@@ -168,13 +168,13 @@ fn open(
             let (ours, theirs) = sys::io::pipe().map_err(failed)?;
             give(theirs.as_fd(), owner).map_err(failed)?;
             let stream = matches!(fd.kind, Kind::Stream);
-            let end = parent_end(target, Purpose::Output { window, stream }, ours)?;
+            let end = parent_end(target, Role::Output { window, stream }, ours)?;
             Ok((Source::Owned(theirs), Some(end)))
         }
         Kind::Write => {
             let (theirs, ours) = sys::io::pipe().map_err(failed)?;
             give(theirs.as_fd(), owner).map_err(failed)?;
-            let end = parent_end(target, Purpose::Input, ours)?;
+            let end = parent_end(target, Role::Input, ours)?;
             Ok((Source::Owned(theirs), Some(end)))
         }
         Kind::Inherit(n) => Ok((Source::Number(*n), None)),
@@ -199,10 +199,10 @@ fn open(
     }
 }
 
-fn parent_end(fd: i32, purpose: Purpose, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
+fn parent_end(fd: i32, role: Role, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
     sys::io::set_fresh_nonblocking(end.as_fd())
         .map_err(|error| SpawnError::new(SpawnStep::Fds, format!("fd {fd}"), error))?;
-    Ok(ParentEnd { fd, purpose, end })
+    Ok(ParentEnd { fd, role, end })
 }
 
 /// A window that lets something through whatever is asked.

@@ -14,6 +14,7 @@ use std::os::fd::RawFd;
 use nix::libc;
 
 use super::close_others::{close_others, close_range};
+use super::errno;
 use super::handshake::{Failed, Handshake};
 use super::step::Step;
 use super::trampoline::Trampoline;
@@ -294,9 +295,4 @@ fn exec_one(candidate: *const c_char, orders: &Orders<'_>, waits: &mut u32) -> c
         };
         *waits = waits.wrapping_add(1);
     }
-}
-
-pub(super) fn errno() -> c_int {
-    // SAFETY: the address of this thread's errno; the thread that owns it is suspended.
-    unsafe { *libc::__errno_location() }
 }

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 
 use nix::libc;
 
-use super::child::errno;
+use super::errno;
 
 /// Closes whatever is not kept, before anything that may hang: a child held up in its chdir or
 /// exec must not hold the pipes of others open. Returns an errno or 0.

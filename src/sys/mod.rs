@@ -26,7 +26,7 @@ pub(crate) mod wait;
 
 use std::io::Error;
 
-use nix::libc::c_long;
+use nix::libc::{self, c_int, c_long};
 
 /// Turns the kernel's -1 into the error that errno names.
 fn cvt(result: c_long) -> Result<c_long, Error> {
@@ -35,4 +35,11 @@ fn cvt(result: c_long) -> Result<c_long, Error> {
     } else {
         Ok(result)
     }
+}
+
+/// The calling thread's errno, without allocating. A child that shares its parent's memory reads that of the thread that
+/// cloned it.
+fn errno() -> c_int {
+    // SAFETY: the address of this thread's errno; in such a child the thread that owns it is suspended.
+    unsafe { *libc::__errno_location() }
 }

@@ -1,0 +1,16 @@
+//! What a piped descriptor is for.
+
+/// What a piped descriptor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The parent writes.
+    Input,
+    /// The parent reads for the protocol, or for a stream.
+    Output { window: usize, stream: bool },
+}
+
+impl Role {
+    pub(crate) const fn is_output(self) -> bool {
+        matches!(self, Self::Output { .. })
+    }
+}
