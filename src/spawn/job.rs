@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use super::exit_watch::DeathWatch;
-use super::request::Reply;
+use super::reply::Reply;
 use super::table::Entry;
 use crate::actors::End;
 use crate::actors::process::{Ended, Piped, Process};

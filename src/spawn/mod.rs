@@ -11,5 +11,6 @@ mod opening;
 mod plan;
 mod prepare;
 mod program;
+mod reply;
 pub(crate) mod request;
 pub(crate) mod table;

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use actix::{Addr, Message};
-use tokio::sync::oneshot;
-
 use super::job::Birth;
-use super::table::Table;
+use super::reply::{Reply, Sender};
+use super::table::{KeepAlive, Table};
 use crate::command::Command;
 use crate::command::spec::Spec;
 use crate::error::SpawnError;
@@ -15,11 +13,10 @@ use crate::id::ProcessId;
 use crate::protocol::{IntoProtocol, Protocol};
 use crate::spawn::arbiter_ref::Home;
 use crate::spawn::environment::Moment;
-use crate::supervisor::ProcessSupervisor;
 use crate::sys;
 use crate::sys::clone::Ticket;
-use crate::text::Escaped;
 use crate::threads::spawners::{self, Place};
+use actix::Message;
 
 /// Spawns a child; answers with its handle when `ConnectionMade` was queued.
 ///
@@ -36,9 +33,6 @@ pub struct Spawn {
     place: Place,
     pub(crate) ticket: Arc<Ticket>,
 }
-
-/// What is sent to whoever asked.
-pub(crate) type Sender = oneshot::Sender<Result<ProcessHandle, SpawnError>>;
 
 impl Spawn {
     /// A spawn of `command` whose events go to `protocol`.
@@ -62,7 +56,7 @@ impl Spawn {
     pub(crate) fn submit(
         self,
         table: &Arc<Table>,
-        supervisor: Option<Addr<ProcessSupervisor>>,
+        supervisor: Option<KeepAlive>,
         to: Option<Sender>,
     ) {
         let Self {
@@ -102,57 +96,5 @@ impl Spawn {
             reply,
         };
         place.submit(Box::new(move |desk| birth.run(desk)));
-    }
-}
-
-/// Where the answer to a spawn goes. Dropped unanswered, it says that the spawn was given up.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) program: Arc<str>,
-    ticket: Arc<Ticket>,
-    to: Option<Sender>,
-    answered: bool,
-}
-
-impl Reply {
-    const fn new(program: Arc<str>, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
-        Self {
-            program,
-            ticket,
-            to,
-            answered: false,
-        }
-    }
-
-    pub(crate) fn answer(mut self, result: Result<ProcessHandle, SpawnError>) {
-        self.send(result);
-    }
-
-    fn refuse(self, why: &'static str) {
-        let error = SpawnError::register(&*self.program, why);
-        self.answer(Err(error));
-    }
-
-    fn send(&mut self, result: Result<ProcessHandle, SpawnError>) {
-        self.answered = true;
-        let unsent = match self.to.take() {
-            Some(to) => to.send(result).err().and_then(Result::err),
-            None => result.err(),
-        };
-        if let Some(error) = unsent
-            && !self.ticket.is_cancelled()
-        {
-            let program = Escaped(&self.program);
-            log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if !self.answered {
-            let error = SpawnError::register(&*self.program, "its spawn was given up");
-            self.send(Err(error));
-        }
     }
 }

@@ -6,13 +6,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use actix::{Addr, ArbiterHandle};
+use actix::ArbiterHandle;
 use tokio::sync::Notify;
 
 use crate::child::Child;
 use crate::id::ProcessId;
 use crate::ladder::Ladder;
-use crate::supervisor::ProcessSupervisor;
 use crate::sync::lock;
 use crate::sys;
 use crate::sys::clone::Ticket;
@@ -49,6 +48,9 @@ pub enum ProcessState {
     Exited,
 }
 
+/// What keeps the supervisor of a table alive: its address, which the table only drops.
+pub(crate) type KeepAlive = Box<dyn Send>;
+
 #[derive(Default)]
 pub(crate) struct Table {
     inner: Mutex<Inner>,
@@ -62,7 +64,7 @@ struct Inner {
     in_flight: BTreeMap<ProcessId, Arc<Ticket>>,
     children: BTreeMap<ProcessId, Arc<Child>>,
     /// Keeps the supervisor alive while there is anything in the table, unless somebody else does.
-    supervisor: Option<Addr<ProcessSupervisor>>,
+    supervisor: Option<KeepAlive>,
     /// To be stopped when the supervisor is gone and the table empty.
     arbiter: Option<ArbiterHandle>,
 }
@@ -108,7 +110,7 @@ impl Table {
         self: &Arc<Self>,
         id: ProcessId,
         ticket: &Arc<Ticket>,
-        supervisor: Option<Addr<ProcessSupervisor>>,
+        supervisor: Option<KeepAlive>,
     ) -> Result<Entry, &'static str> {
         let mut inner = lock(&self.inner);
         match inner.phase {

@@ -64,17 +64,6 @@ impl ProcessSupervisor {
             sentinel: None,
         }
     }
-
-    /// The System's own supervisor, on a thread of its own: started on first use (which waits for
-    /// the thread to start), and replaced when it has died.
-    ///
-    /// # Errors
-    ///
-    /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
-    /// stopped, or when its thread cannot be started.
-    pub fn current() -> Result<Addr<Self>, SpawnError> {
-        system::current(|default| default.supervisor.clone())
-    }
 }
 
 impl Default for ProcessSupervisor {
@@ -90,7 +79,7 @@ impl Actor for ProcessSupervisor {
         // Without a System to watch, children are only as safe as this actor's own drop.
         if self.sentinel.is_none() {
             self.sentinel = System::try_current()
-                .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table)));
+                .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table), || {}));
         }
     }
 }
@@ -127,7 +116,8 @@ impl MessageResponse<ProcessSupervisor, Spawn> for Submission {
         _: &mut Context<ProcessSupervisor>,
         to: Option<OneshotSender<Result<ProcessHandle, SpawnError>>>,
     ) {
-        self.spawn.submit(&self.table, Some(self.supervisor), to);
+        let keep_alive = Box::new(self.supervisor);
+        self.spawn.submit(&self.table, Some(keep_alive), to);
     }
 }
 

@@ -60,6 +60,19 @@ pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError
     Ok(found)
 }
 
+impl ProcessSupervisor {
+    /// The System's own supervisor, on a thread of its own: started on first use (which waits for
+    /// the thread to start), and replaced when it has died.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
+    /// stopped, or when its thread cannot be started.
+    pub fn current() -> Result<Addr<Self>, SpawnError> {
+        current(|default| default.supervisor.clone())
+    }
+}
+
 fn find<'a>(defaults: &'a HashMap<usize, Default>, system: &System) -> Option<&'a Default> {
     let default = defaults.get(&system.id())?;
     default.supervisor.connected().then_some(default)
@@ -75,7 +88,8 @@ fn start(system: &System) -> Result<(Arbiter, Default), SpawnError> {
     })?;
     let table = Arc::new(Table::with_arbiter(arbiter.handle()));
     // Before the first spawn, which does not wait for the actor to start.
-    let Some(sentinel) = Sentinel::post(system, Arc::clone(&table)) else {
+    let Some(sentinel) = Sentinel::post(system, Arc::clone(&table), forget(system.id(), &table))
+    else {
         arbiter.stop();
         return Err(has_stopped());
     };
@@ -91,15 +105,19 @@ fn has_stopped() -> SpawnError {
     SpawnError::register("the default supervisor", "the System has stopped")
 }
 
-/// The supervisor with this table is dead, or its System is gone.
-pub(super) fn forget(system: usize, table: &Arc<Table>) {
-    let mut defaults = lock(&DEFAULTS);
-    let is_it = |default: &Default| Arc::ptr_eq(&default.table, table);
-    let dead = if defaults.get(&system).is_some_and(is_it) {
-        defaults.remove(&system)
-    } else {
-        None
-    };
-    drop(defaults);
-    drop(dead);
+/// Takes a dead supervisor, or one whose System is gone, out of the map: its address holds what is left of a runtime, with two
+/// descriptors.
+pub(super) fn forget(system: usize, table: &Arc<Table>) -> impl FnOnce() + Send + 'static {
+    let table = Arc::downgrade(table);
+    move || {
+        let mut defaults = lock(&DEFAULTS);
+        let is_it = |default: &Default| std::ptr::eq(Arc::as_ptr(&default.table), table.as_ptr());
+        let dead = if defaults.get(&system).is_some_and(is_it) {
+            defaults.remove(&system)
+        } else {
+            None
+        };
+        drop(defaults);
+        drop(dead);
+    }
 }

@@ -9,24 +9,27 @@ use std::sync::Arc;
 use actix::System;
 use tokio::sync::oneshot;
 
-use super::system;
 use crate::spawn::table::Table;
 use crate::sys;
 
-#[derive(Debug)]
 pub(super) struct Sentinel {
     table: Arc<Table>,
-    system: usize,
+    on_gone: Option<Box<dyn FnOnce() + Send>>,
     relieved: bool,
 }
 
 impl Sentinel {
     /// Posts a sentinel on the System's arbiter. It stays until the sender drops. `None` if the
-    /// System is gone already: the table is closed then.
-    pub(super) fn post(system: &System, table: Arc<Table>) -> Option<oneshot::Sender<()>> {
+    /// System is gone already: the table is closed then. `on_gone` runs when the sentinel drops, after it has closed the table
+    /// at the System's end.
+    pub(super) fn post(
+        system: &System,
+        table: Arc<Table>,
+        on_gone: impl FnOnce() + Send + 'static,
+    ) -> Option<oneshot::Sender<()>> {
         let sentinel = Self {
             table: Arc::clone(&table),
-            system: system.id(),
+            on_gone: Some(Box::new(on_gone)),
             relieved: false,
         };
         let (relieve, relieved) = oneshot::channel::<()>();
@@ -51,8 +54,9 @@ impl Drop for Sentinel {
             return;
         }
         self.table.lose("its System is gone");
-        // Its address holds what is left of a runtime, with two descriptors.
-        system::forget(self.system, &self.table);
+        if let Some(on_gone) = self.on_gone.take() {
+            on_gone();
+        }
         if !self.relieved {
             self.table.stop_arbiter();
         }
