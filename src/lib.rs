@@ -218,8 +218,9 @@ pub use handle::stream::{Decoded, FdStream};
 pub use id::ProcessId;
 pub use ladder::{Ladder, StoppedBy};
 pub use limits::{Resource, UNLIMITED};
+pub use protocol::ProcessProtocol;
+pub use protocol::into::{IntoProtocol, NoProtocol, Protocol};
 pub use protocol::message::FromProcess;
-pub use protocol::{IntoProtocol, NoProtocol, ProcessProtocol, Protocol};
 pub use signal::{IgnoredSignals, ParseSignalError, Signal};
 pub use status::{ExitStatus, Rusage};
 pub use supervisor::{

@@ -6,7 +6,6 @@
 pub(crate) mod drain_clock;
 mod draining;
 mod escalation;
-mod hunt;
 pub(crate) mod lifecycle;
 pub(crate) mod live_process;
 mod orphan;

@@ -10,6 +10,7 @@ use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::SignalError;
 use crate::ladder::{Act, Ladder};
 use crate::port::FdCommand;
+use crate::port::mailbox_turns::Ward;
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys;
@@ -125,5 +126,15 @@ impl Child {
         if self.outcome.is_ended() {
             self.cell.end();
         }
+    }
+}
+
+impl Ward for Child {
+    fn has_ended(&self) -> bool {
+        self.outcome.is_ended()
+    }
+
+    fn protocol_gone(self: Arc<Self>) {
+        self.orphan("its protocol is gone");
     }
 }

@@ -1,26 +1,18 @@
 //! How an actor becomes a protocol.
 
+pub(crate) mod into;
+mod liveness_watch;
+mod mailbox;
 pub(crate) mod message;
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-use std::pin::Pin;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
-use std::task::{Context, Poll};
-
-use actix::dev::ToEnvelope;
-use actix::{Actor, ActorFuture, Addr, AsyncContext, Handler, Recipient};
+use actix::{Actor, AsyncContext};
 use bytes::Bytes;
 
-use crate::child::{Child, Outlet};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::handle::ProcessHandle;
-use crate::port::mailbox_turns::{Inbox, Ward};
-use crate::protocol::message::FromProcess;
 use crate::status::ExitStatus;
-use crate::sync::lock;
-use crate::sys;
+use liveness_watch::attend;
+use message::FromProcess;
 
 /// An actor that is told of its children's lives: Twisted's `ProcessProtocol`.
 ///
@@ -190,167 +182,6 @@ impl FromProcess {
     }
 }
 
-/// Sees to it that the actor's context watches over `child`: one future an actor, whatever the
-/// number of its children.
-fn attend<A>(child: &Arc<Child>, ctx: &mut A::Context)
-where
-    A: Actor,
-    A::Context: AsyncContext<A>,
-{
-    if child.outcome.is_ended() {
-        return;
-    }
-    let ward: Weak<Child> = Arc::downgrade(child);
-    child.inbox.attend(ward);
-    if child.inbox.watch() {
-        ctx.spawn(Watch {
-            inbox: Arc::clone(&child.inbox),
-        });
-    }
-}
-
-/// Lives in the protocol actor's context from its first child to the end of its last. It is polled
-/// when the actor's mailbox was drained, and dropped when the actor dies.
-struct Watch {
-    inbox: Arc<Inbox>,
-}
-
-impl<A: Actor> ActorFuture<A> for Watch {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut A, _: &mut A::Context, _: &mut Context<'_>) -> Poll<()> {
-        if self.inbox.turn() {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if sys::copy::is_copy() {
-            return;
-        }
-        for child in self.inbox.unwatch() {
-            child.protocol_gone();
-        }
-    }
-}
-
-impl Ward for Child {
-    fn has_ended(&self) -> bool {
-        self.outcome.is_ended()
-    }
-
-    fn protocol_gone(self: Arc<Self>) {
-        self.orphan("its protocol is gone");
-    }
-}
-
-/// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, or
-/// [`NoProtocol`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot receive process events",
-    label = "not a protocol",
-    note = "implement `ProcessProtocol` for the actor and add `process_protocol!(YourActor);`, or implement `Handler<FromProcess>` yourself",
-    note = "an actor in a `SyncContext` cannot be a protocol: its threads would break the order of events"
-)]
-pub trait IntoProtocol: sealed::Sealed {
-    /// The way to the protocol.
-    fn into_protocol(self) -> Protocol;
-}
-
-/// The way to a protocol; made by [`IntoProtocol`].
-#[derive(Debug, Clone)]
-pub struct Protocol(Option<Recipient<FromProcess>>);
-
-impl Protocol {
-    /// False only if there was an actor and it is gone.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.0.as_ref().is_none_or(Recipient::connected)
-    }
-
-    /// What a child's record sends through, and the mailbox behind it.
-    pub(crate) fn into_parts(self) -> (Option<Arc<dyn Outlet>>, Arc<Inbox>) {
-        match self.0 {
-            None => (None, Arc::default()),
-            Some(recipient) => {
-                let inbox = inbox_of(&recipient);
-                (Some(Arc::new(recipient)), inbox)
-            }
-        }
-    }
-}
-
-/// The one inbox of all children whose protocol is behind `recipient`.
-fn inbox_of(recipient: &Recipient<FromProcess>) -> Arc<Inbox> {
-    // By the mailbox's address, which no other mailbox has while a child holds this one. An inbox
-    // that a kept handle keeps longer has no watch and no children.
-    static INBOXES: LazyLock<Mutex<HashMap<u64, Weak<Inbox>>>> = LazyLock::new(Mutex::default);
-    let mut hasher = DefaultHasher::new();
-    recipient.hash(&mut hasher);
-    let key = hasher.finish();
-
-    let mut inboxes = lock(&INBOXES);
-    if let Some(inbox) = inboxes.get(&key).and_then(Weak::upgrade) {
-        return inbox;
-    }
-    if inboxes.len() == inboxes.capacity() {
-        inboxes.retain(|_, inbox| inbox.strong_count() > 0);
-    }
-    let inbox = Arc::default();
-    inboxes.insert(key, Arc::downgrade(&inbox));
-    inbox
-}
-
-/// Nobody: events are dropped, and what the child writes is read and thrown away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a value that users write down")]
-pub struct NoProtocol;
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-impl sealed::Sealed for NoProtocol {}
-impl IntoProtocol for NoProtocol {
-    fn into_protocol(self) -> Protocol {
-        Protocol(None)
-    }
-}
-
-impl sealed::Sealed for Recipient<FromProcess> {}
-impl IntoProtocol for Recipient<FromProcess> {
-    fn into_protocol(self) -> Protocol {
-        Protocol(Some(self))
-    }
-}
-
-impl<A: Actor> sealed::Sealed for Addr<A> {}
-#[diagnostic::do_not_recommend]
-impl<A> IntoProtocol for Addr<A>
-where
-    A: Actor + Handler<FromProcess>,
-    A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
-{
-    fn into_protocol(self) -> Protocol {
-        Protocol(Some(self.recipient()))
-    }
-}
-
-impl<A: Actor> sealed::Sealed for &Addr<A> {}
-#[diagnostic::do_not_recommend]
-impl<A> IntoProtocol for &Addr<A>
-where
-    A: Actor + Handler<FromProcess>,
-    A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
-{
-    fn into_protocol(self) -> Protocol {
-        self.clone().into_protocol()
-    }
-}
-
 /// Writes the handler that passes a child's events to an actor's
 /// [`ProcessProtocol`](crate::ProcessProtocol) callbacks.
 ///
@@ -399,3 +230,5 @@ macro_rules! process_protocol {
         )+
     };
 }
+// A macro that is exported stands at the root; this is its place.
+pub(crate) use process_protocol;

@@ -27,7 +27,7 @@ use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::ladder::Ladder;
 use crate::port::role::Role;
-use crate::protocol::Protocol;
+use crate::protocol::into::Protocol;
 use crate::spawn::arbiter_ref::Home;
 use crate::spawn::environment::Moment;
 use crate::spawn::opening::{ParentEnd, ParentEnds};

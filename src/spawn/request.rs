@@ -10,7 +10,7 @@ use crate::command::spec::Spec;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
-use crate::protocol::{IntoProtocol, Protocol};
+use crate::protocol::into::{IntoProtocol, Protocol};
 use crate::spawn::arbiter_ref::Home;
 use crate::spawn::environment::Moment;
 use crate::sys;

@@ -13,7 +13,7 @@ use super::{Spawn, system};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
-use crate::protocol::IntoProtocol;
+use crate::protocol::into::IntoProtocol;
 use crate::sys::clone::Ticket;
 use crate::threads::spawners::Place;
 

@@ -14,7 +14,6 @@ pub(crate) mod handshake;
 pub(crate) mod io;
 mod pidfd_info;
 pub(crate) mod reserved_fds;
-mod security_modules;
 pub(crate) mod signal;
 pub(crate) mod step;
 pub(crate) mod strings;

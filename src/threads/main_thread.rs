@@ -1,7 +1,7 @@
 //! Whether a thread is like the process's main thread, as far as /proc tells of another.
 //!
 //! For threads of ours that serve the whole process. Whom a child's state is taken from is told with
-//! more care: see `sys/thread_state.rs`.
+//! more care: see `sys/thread_state/mod.rs`.
 
 use std::fs;
 use std::process;

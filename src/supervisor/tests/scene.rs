@@ -17,7 +17,7 @@ use crate::command::containment::Containment;
 use crate::id::ProcessId;
 use crate::port::window::Window;
 use crate::port::{Direction, FdCommand, Port, Route};
-use crate::protocol::IntoProtocol;
+use crate::protocol::into::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
     CloseReason, Command, FromProcess, OnLeftovers, OnOrphaned, ProcessEvent, ProcessHandle, sys,

@@ -2,7 +2,6 @@
 
 use nix::libc;
 
-use super::code::code;
 use super::{HEAD_AT, PAGE, SHARED, Trampoline};
 use crate::sys::child::telling;
 use crate::sys::handshake::Failed;
@@ -53,8 +52,7 @@ pub(in crate::sys) struct Course<'a> {
 }
 
 /// The file, but for the shared page.
-pub(super) fn image(course: &Course<'_>) -> Option<Vec<u8>> {
-    let code = code();
+pub(super) fn image(code: &[u8], course: &Course<'_>) -> Option<Vec<u8>> {
     let mut image = Vec::with_capacity(2 * PAGE);
     image.resize(CODE_AT, 0);
     image.extend_from_slice(code);

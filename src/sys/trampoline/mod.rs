@@ -126,7 +126,7 @@ impl Trampoline {
 
     /// Writes the program. False: there is no room, or a step that it cannot do.
     pub(super) fn prepare(&mut self, course: &Course<'_>) -> bool {
-        let Some(image) = image::image(course) else {
+        let Some(image) = image::image(code::code(), course) else {
             return false;
         };
         if image.len() > Self::LENGTH - PAGE {

@@ -15,7 +15,7 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
 use super::files::{Version, exists, is_shortage, members_of, read};
 use super::name::Host;
-use super::removal::sweep;
+use super::sweep::sweep;
 use crate::error::{SpawnError, SpawnStep};
 use crate::sync::lock;
 use crate::sys;
@@ -158,7 +158,7 @@ fn try_out(path: PathBuf) -> Result<Base, Refusal> {
     );
     writable.map_err(|error| Refusal::io("its own cgroup is not delegated to it")(error.into()))?;
     let host = Host::this();
-    sweep(&base, &host);
+    sweep(&base.dir, &base.path, &host);
     let made = base.make(&host);
     let name = made.map_err(Refusal::io("no cgroup can be made in its own"))?;
     let usable = check(&base, &name);

@@ -18,6 +18,9 @@ use nix::unistd::{AccessFlags, faccessat};
 
 use crate::sys;
 
+/// A child that makes more than these below its own: SIGKILL reaches all of them all the same.
+pub(super) const MOST_GROUPS: usize = 4096;
+
 /// The hierarchies of cgroups that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use nix::libc;
 
 use super::base::own_cgroup;
-use super::files::{Version, all_groups, is_gone, is_shortage, members_of, read};
-use super::signalling::MOST_GROUPS;
+use super::files::{MOST_GROUPS, Version, all_groups, is_gone, is_shortage, members_of, read};
 use super::{Cgroup, Place};
 use crate::error::{SpawnError, SpawnStep};
 

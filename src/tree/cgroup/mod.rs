@@ -9,6 +9,7 @@ mod given;
 mod name;
 mod removal;
 mod signalling;
+mod sweep;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -6,14 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::libc;
 
-use super::files::{all_groups, exists, is_gone, members_of, write};
+use super::files::{MOST_GROUPS, all_groups, exists, is_gone, members_of, write};
 use super::given::has_host;
 use super::{Cgroup, Made, Place};
 use crate::signal::Signal;
 use crate::sys;
-
-/// A child that makes more than these below its own: SIGKILL reaches all of them all the same.
-pub(super) const MOST_GROUPS: usize = 4096;
 
 impl Cgroup {
     /// Signals whoever is in it. ESRCH: nobody is.

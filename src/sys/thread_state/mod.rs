@@ -4,6 +4,8 @@
 //! each other. What can change only by a privilege that the thread has given up for good is read
 //! once for it: capabilities never come back without an exec.
 
+mod security_modules;
+
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_long};
 use std::io::Error;
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::libc;
 
-use super::security_modules::{landlocked, may_not_mount, read_labels};
+use security_modules::{landlocked, may_not_mount, read_labels};
 
 /// What the calling thread is like, as far as it can be read.
 #[derive(Debug)]

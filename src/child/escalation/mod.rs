@@ -3,11 +3,12 @@
 //! The first step is taken by the calling thread, the others on the janitor's. The record tells of the
 //! child's death; the other members of its group are found in /proc then, and their deaths awaited.
 
+mod hunt;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Child;
-use super::hunt;
 use crate::child::live_process::of_another;
 use crate::error::SignalError;
 use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};

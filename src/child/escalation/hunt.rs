@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::escalation::Escalation;
+use super::Escalation;
 use crate::ladder::Input;
 use crate::sync::lock;
 use crate::sys;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nix::libc;
 
-use super::thread_state::{KCMP_VM, call, kcmp};
+use super::{KCMP_VM, call, kcmp};
 
 thread_local! {
     /// No security module has labels.

@@ -1,0 +1,93 @@
+//! Who can be a protocol.
+
+use std::sync::Arc;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, AsyncContext, Handler, Recipient};
+
+use super::mailbox::inbox_of;
+use super::message::FromProcess;
+use crate::child::Outlet;
+use crate::port::mailbox_turns::Inbox;
+
+/// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, or
+/// [`NoProtocol`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot receive process events",
+    label = "not a protocol",
+    note = "implement `ProcessProtocol` for the actor and add `process_protocol!(YourActor);`, or implement `Handler<FromProcess>` yourself",
+    note = "an actor in a `SyncContext` cannot be a protocol: its threads would break the order of events"
+)]
+pub trait IntoProtocol: sealed::Sealed {
+    /// The way to the protocol.
+    fn into_protocol(self) -> Protocol;
+}
+
+/// The way to a protocol; made by [`IntoProtocol`].
+#[derive(Debug, Clone)]
+pub struct Protocol(Option<Recipient<FromProcess>>);
+
+impl Protocol {
+    /// False only if there was an actor and it is gone.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.as_ref().is_none_or(Recipient::connected)
+    }
+
+    /// What a child's record sends through, and the mailbox behind it.
+    pub(crate) fn into_parts(self) -> (Option<Arc<dyn Outlet>>, Arc<Inbox>) {
+        match self.0 {
+            None => (None, Arc::default()),
+            Some(recipient) => {
+                let inbox = inbox_of(&recipient);
+                (Some(Arc::new(recipient)), inbox)
+            }
+        }
+    }
+}
+
+/// Nobody: events are dropped, and what the child writes is read and thrown away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a value that users write down")]
+pub struct NoProtocol;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for NoProtocol {}
+impl IntoProtocol for NoProtocol {
+    fn into_protocol(self) -> Protocol {
+        Protocol(None)
+    }
+}
+
+impl sealed::Sealed for Recipient<FromProcess> {}
+impl IntoProtocol for Recipient<FromProcess> {
+    fn into_protocol(self) -> Protocol {
+        Protocol(Some(self))
+    }
+}
+
+impl<A: Actor> sealed::Sealed for Addr<A> {}
+#[diagnostic::do_not_recommend]
+impl<A> IntoProtocol for Addr<A>
+where
+    A: Actor + Handler<FromProcess>,
+    A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
+{
+    fn into_protocol(self) -> Protocol {
+        Protocol(Some(self.recipient()))
+    }
+}
+
+impl<A: Actor> sealed::Sealed for &Addr<A> {}
+#[diagnostic::do_not_recommend]
+impl<A> IntoProtocol for &Addr<A>
+where
+    A: Actor + Handler<FromProcess>,
+    A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
+{
+    fn into_protocol(self) -> Protocol {
+        self.clone().into_protocol()
+    }
+}

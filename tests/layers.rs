@@ -1,0 +1,305 @@
+//! The folders of `src` are the layers: an import points to a folder below, files of a folder form no circle, and what is above
+//! the public surface uses only that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the lowest to the highest. A file that lies in `src` itself is vocabulary, below all of them.
+const LAYERS: [&str; 12] = [
+    "sys",
+    "port",
+    "threads",
+    "command",
+    "tree",
+    "child",
+    "handle",
+    "actors",
+    "protocol",
+    "spawn",
+    "supervisor",
+    "collect",
+];
+
+/// They see what a user of the crate sees, and what is below them here.
+const ABOVE_THE_SURFACE: [&str; 3] = ["monitor", "pool", "nats"];
+
+/// Files of `src` itself that may import from everywhere.
+const ROOTS: [&str; 2] = ["lib", "testing"];
+
+/// A place in a file that names another module.
+struct Import {
+    place: String,
+    /// The module that names it, as a path of names.
+    from: Vec<String>,
+    /// What is named, from the root of the crate.
+    to: Vec<String>,
+}
+
+/// All modules below `src`, by path, and what they name.
+struct Sources {
+    modules: BTreeSet<Vec<String>>,
+    imports: Vec<Import>,
+    /// The public modules of `lib.rs`.
+    public: BTreeSet<String>,
+}
+
+impl Sources {
+    fn read(src: &Path) -> Self {
+        let mut sources = Self {
+            modules: BTreeSet::new(),
+            imports: Vec::new(),
+            public: BTreeSet::new(),
+        };
+        let mut files = Vec::new();
+        list(src, &mut files);
+        assert!(!files.is_empty(), "no sources in {}", src.display());
+        for file in &files {
+            sources.modules.insert(module_of(src, file));
+        }
+        for file in &files {
+            sources.scan(src, file);
+        }
+        sources
+    }
+
+    fn scan(&mut self, src: &Path, file: &Path) {
+        let from = module_of(src, file);
+        let text = fs::read_to_string(file).unwrap();
+        let name = file.strip_prefix(src).unwrap().display().to_string();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.split("//").next().unwrap_or_default();
+            if from.is_empty()
+                && let Some(module) = line.trim().strip_prefix("pub mod ")
+            {
+                self.public.insert(module.trim_end_matches(';').to_owned());
+            }
+            for (start, word) in [("crate::", 0), ("super::", 1)] {
+                for (at, _) in line.match_indices(start) {
+                    if line[..at].ends_with(|c: char| c.is_alphanumeric() || "_$:".contains(c)) {
+                        continue;
+                    }
+                    let mut to = match word {
+                        0 => Vec::new(),
+                        _ => self.parent(&from, file),
+                    };
+                    to.extend(path_at(&line[at + start.len()..]));
+                    self.imports.push(Import {
+                        place: format!("{name}:{}", index + 1),
+                        from: from.clone(),
+                        to,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What `super` is in this file.
+    fn parent(&self, module: &[String], _: &Path) -> Vec<String> {
+        module[..module.len().saturating_sub(1)].to_vec()
+    }
+
+    /// The module in which what is named stands.
+    fn home(&self, path: &[String]) -> Vec<String> {
+        (0..=path.len())
+            .rev()
+            .map(|length| path[..length].to_vec())
+            .find(|module| module.is_empty() || self.modules.contains(module))
+            .unwrap_or_default()
+    }
+
+    fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut arrows: BTreeMap<Vec<String>, BTreeMap<Vec<String>, &str>> = BTreeMap::new();
+        for import in &self.imports {
+            let (Some(from), Some(to)) = (import.from.first(), import.to.first()) else {
+                continue;
+            };
+            if ROOTS.contains(&from.as_str()) {
+                continue;
+            }
+            if ABOVE_THE_SURFACE.contains(&from.as_str()) {
+                let exported = to.starts_with(char::is_uppercase) || self.public.contains(to);
+                if from != to && !exported {
+                    let place = &import.place;
+                    found.push(format!("{place} uses `{to}`, which lib.rs does not export"));
+                }
+            }
+            let home = self.home(&import.to);
+            let Some(folder) = home.first() else {
+                if !ABOVE_THE_SURFACE.contains(&from.as_str())
+                    && !import.from.contains(&"tests".to_owned())
+                {
+                    found.push(format!("{} imports `{to}` by way of lib.rs", import.place));
+                }
+                continue;
+            };
+            if rank(folder) > rank(from) {
+                found.push(format!(
+                    "{} imports `{folder}`, which is above `{from}`",
+                    import.place
+                ));
+            }
+            if rank(from) > 0
+                && folder == from
+                && home != import.from
+                && !self.are_kin(&home, &import.from)
+            {
+                arrows
+                    .entry(import.from.clone())
+                    .or_default()
+                    .entry(home)
+                    .or_insert(&import.place);
+            }
+        }
+        for (from, targets) in &arrows {
+            for (to, place) in targets {
+                if reaches(&arrows, to, from) {
+                    found.push(format!(
+                        "{place} imports `{}`, which imports it back",
+                        to.join("::")
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether one is the other's parent: these are one idea in several files.
+    fn are_kin(&self, one: &[String], other: &[String]) -> bool {
+        one.starts_with(other) || other.starts_with(one)
+    }
+}
+
+fn reaches(
+    arrows: &BTreeMap<Vec<String>, BTreeMap<Vec<String>, &str>>,
+    from: &Vec<String>,
+    to: &Vec<String>,
+) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(module) = next.pop() {
+        if module == to {
+            return true;
+        }
+        if seen.insert(module)
+            && let Some(targets) = arrows.get(module)
+        {
+            next.extend(targets.keys());
+        }
+    }
+    false
+}
+
+/// Vocabulary is 0.
+fn rank(folder: &str) -> usize {
+    let all = LAYERS.iter().chain(&["testing"]).chain(&ABOVE_THE_SURFACE);
+    all.enumerate()
+        .find_map(|(index, layer)| (*layer == folder).then_some(index + 1))
+        .unwrap_or_default()
+}
+
+/// The names that follow, up to one that is no module's nor a type's.
+fn path_at(text: &str) -> Vec<String> {
+    text.split("::")
+        .map_while(|name| {
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let (name, last) = (&name[..end.unwrap_or(name.len())], end.is_some());
+            (!name.is_empty()).then_some((name.to_owned(), last))
+        })
+        .scan(false, |ended, (name, last)| {
+            let goes_on = !*ended;
+            *ended = last;
+            goes_on.then_some(name)
+        })
+        .collect()
+}
+
+fn module_of(src: &Path, file: &Path) -> Vec<String> {
+    let relative = file.strip_prefix(src).unwrap().with_extension("");
+    let mut names: Vec<String> = relative
+        .iter()
+        .map(|name| name.to_str().unwrap().to_owned())
+        .collect();
+    if names
+        .last()
+        .is_some_and(|name| name == "mod" || name == "lib")
+    {
+        names.pop();
+    }
+    names
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            list(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+}
+
+#[test]
+fn imports_point_down_and_files_of_a_folder_form_no_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = Sources::read(&src).violations();
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_folder_is_a_layer() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in fs::read_dir(src).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() {
+            assert!(rank(&name) > 0, "the folder {name} is no layer");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_import_is_told_with_its_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        ("lib.rs", "pub mod supervisor;\nmod sys;\n"),
+        ("error.rs", "use crate::sys::io;\n"),
+        ("sys/mod.rs", "mod io;\nmod tty;\n"),
+        (
+            "sys/io.rs",
+            "// use crate::spawn::plan;\nuse super::tty::open;\n",
+        ),
+        (
+            "sys/tty.rs",
+            "use super::io::read;\nfn f() { crate::spawn::plan::make() }\n",
+        ),
+        ("spawn/mod.rs", "mod plan;\n"),
+        (
+            "spawn/plan.rs",
+            "use crate::sys::io::read;\nuse crate::Command;\n",
+        ),
+        (
+            "pool/mod.rs",
+            "use crate::{Command};\nuse crate::supervisor::List;\nuse crate::sys::io;\n",
+        ),
+    ] {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let found = Sources::read(folder.path()).violations();
+    assert_eq!(
+        found,
+        [
+            "error.rs:1 imports `sys`, which is above `error`",
+            "pool/mod.rs:3 uses `sys`, which lib.rs does not export",
+            "spawn/plan.rs:2 imports `Command` by way of lib.rs",
+            "sys/tty.rs:2 imports `spawn`, which is above `sys`",
+            "sys/io.rs:2 imports `sys::tty`, which imports it back",
+            "sys/tty.rs:1 imports `sys::io`, which imports it back",
+        ]
+    );
+}
