@@ -11,7 +11,7 @@ use crate::status::ExitStatus;
 pub enum ProcessEvent {
     /// The child runs. First of all, once. What it writes is read when this was handled.
     ConnectionMade,
-    /// The child, or an heir of its pipe, wrote to `fd`.
+    /// The child, or a descendant that holds its pipe, wrote to `fd`.
     ChildDataReceived {
         /// The child's descriptor.
         fd: i32,
@@ -50,7 +50,7 @@ pub enum CloseReason {
     ByParent,
     /// This side closed it by [`abort`](crate::ProcessHandle::abort): the queue was dropped.
     Aborted,
-    /// [`ended_timeout`](crate::Command::ended_timeout) ran out while an heir of the dead child
+    /// [`ended_timeout`](crate::Command::ended_timeout) ran out while a descendant of the dead child
     /// held the other end, or a stream was not taken; or
     /// [`cut_connection`](crate::ProcessHandle::cut_connection) was called. What the pipe held then was
     /// read; what may have been written later is lost.

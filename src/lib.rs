@@ -66,7 +66,7 @@
 //! 3. [`ChildConnectionLost`](ProcessEvent::ChildConnectionLost) comes once for each piped
 //!    descriptor, before `ProcessEnded`; no data of that descriptor comes after it. A terminal is two
 //!    of them, 0 and 1. What a [stream](Fd::stream) holds then can still be taken.
-//! 4. Every byte that the child, or an heir of its pipe, wrote is delivered before that
+//! 4. Every byte that the child, or a descendant that holds its pipe, wrote is delivered before that
 //!    descriptor's `ChildConnectionLost`, unless the parent closed it, the child was orphaned, or
 //!    the [`ended_timeout`](Command::ended_timeout) cut it.
 //! 5. `ProcessExited` has no fixed place among data and closes.
@@ -98,7 +98,7 @@
 //!     running child.
 //! 13. The clock of [`ended_timeout`](Command::ended_timeout) (none unless set) counts the time in which
 //!     the child is reaped, no descriptor is paused, and the protocol's readers have read what their pipes
-//!     held at the reap. Heirs that write on do not stop it. At the deadline what the pipes hold is read
+//!     held at the reap. Survivors that write on do not stop it. At the deadline what the pipes hold is read
 //!     and delivered first, and nothing that is written later; queued writes are dropped; the descriptors
 //!     that were cut are closed with [`CloseReason::Cut`]. A protocol that is slow, or keeps its messages,
 //!     is waited for with what it is to get; a [stream](Fd::stream) is not: it takes what its pipe holds

@@ -65,8 +65,8 @@ impl TestProcess {
             id: ProcessId::next(),
             program: "test".into(),
             spawned_pid: i32::MAX,
-            outlet: None,
-            inbox: Arc::default(),
+            event_sink: None,
+            mailbox_turns: Arc::default(),
             on_orphaned: OnOrphaned::Leave,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
@@ -102,13 +102,13 @@ impl TestProcess {
 
     /// Makes the handle's `exited()` resolve, and `try_status()` tell.
     pub fn exit(&self, status: ExitStatus) {
-        self.child.outcome.set_status(status);
-        self.child.outcome.exited();
+        self.child.progress.set_status(status);
+        self.child.progress.exited();
     }
 
     /// Makes the handle's `ended()` resolve, after [`exit`](Self::exit).
     pub fn end(&self) {
-        self.child.outcome.ended();
+        self.child.progress.ended();
     }
 }
 
@@ -121,6 +121,6 @@ impl Default for TestProcess {
 impl Drop for TestProcess {
     /// What waits for the handle's end learns that it is [`Gone`](crate::Gone).
     fn drop(&mut self) {
-        self.child.outcome.gone();
+        self.child.progress.gone();
     }
 }

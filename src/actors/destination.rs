@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::child::Outlet;
-use crate::port::stream_queue::Feed;
+use crate::child::EventSink;
+use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
 
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum Destination {
     /// It is thrown away.
     Nobody,
-    Protocol(Arc<Window>, Arc<dyn Outlet>),
-    Stream(Arc<Window>, Arc<Feed>),
+    Protocol(Arc<Window>, Arc<dyn EventSink>),
+    Stream(Arc<Window>, Arc<StreamQueue>),
 }

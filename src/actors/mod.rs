@@ -8,7 +8,7 @@ mod reader;
 mod sizes;
 mod writer;
 
-pub(crate) use destination::Target;
+pub(crate) use destination::Destination;
 pub(crate) use end::End;
 pub(crate) use reader::PipeReader;
 pub(crate) use writer::PipeWriter;

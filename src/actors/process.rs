@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 
-use crate::actors::{End, PipeReader, PipeWriter, Target};
+use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::Child;
 use crate::port::role::Role;
-use crate::port::stream_queue::Feed;
+use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
 use crate::port::{Direction, Port, Route};
 
@@ -74,20 +74,22 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
             Port::new(fd, Direction::Write, Route::Actor(writer.recipient()))
         }
         Role::Output { window, stream } => {
-            let feed = stream.then(Arc::<Feed>::default);
-            let target = match (&feed, child.outlet()) {
-                (Some(feed), _) => Target::Stream(Window::of_stream(window), Arc::clone(feed)),
-                (None, Some(outlet)) => {
-                    let window = Window::new(window, Arc::clone(&child.inbox));
-                    Target::Protocol(window, outlet)
+            let stream_queue = stream.then(Arc::<StreamQueue>::default);
+            let destination = match (&stream_queue, child.event_sink()) {
+                (Some(stream_queue), _) => {
+                    Destination::Stream(Window::of_stream(window), Arc::clone(stream_queue))
                 }
-                (None, None) => Target::Nobody,
+                (None, Some(event_sink)) => {
+                    let window = Window::new(window, Arc::clone(&child.mailbox_turns));
+                    Destination::Protocol(window, event_sink)
+                }
+                (None, None) => Destination::Nobody,
             };
             let mailbox = Context::new();
             let route = Route::Actor(mailbox.address().recipient());
-            let reader = PipeReader::new(child, fd, end, target);
+            let reader = PipeReader::new(child, fd, end, destination);
             readers.0.push((mailbox, reader));
-            Port::new(fd, Direction::Read, route).fed_from(feed)
+            Port::new(fd, Direction::Read, route).with_stream_queue(stream_queue)
         }
     };
     port.of_terminal(terminal).of_master(master)

@@ -11,12 +11,12 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::buffers::{self, Buffer};
-use super::destination::Target;
+use super::destination::Destination;
 use super::end::{Closing, End, failed};
 use super::sizes::{BYTES_PER_TURN, GROWN_PIPE, READ};
 use crate::child::Child;
 use crate::event::CloseReason;
-use crate::port::window::Room;
+use crate::port::window::Capacity;
 use crate::port::{FdCommand, Port};
 use crate::sys;
 
@@ -41,7 +41,7 @@ pub(crate) struct PipeReader {
     closing: Option<Closing>,
     child: Arc<Child>,
     fd: i32,
-    target: Target,
+    destination: Destination,
     buffer: Option<Buffer>,
     full_reads: u32,
     /// The child kept filling buffers.
@@ -57,13 +57,13 @@ pub(crate) struct PipeReader {
 }
 
 impl PipeReader {
-    pub(crate) fn new(child: Arc<Child>, fd: i32, source: End, target: Target) -> Self {
+    pub(crate) fn new(child: Arc<Child>, fd: i32, source: End, destination: Destination) -> Self {
         Self {
             source: Some(source),
             closing: Some(Closing::new(Arc::clone(&child), fd)),
             child,
             fd,
-            target,
+            destination,
             buffer: None,
             full_reads: 0,
             grown: false,
@@ -86,7 +86,7 @@ impl PipeReader {
     fn poll_turn(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         // What is on its way to a protocol starts when that has handled the first event; what a stream
         // holds waits there to be taken.
-        if let Target::Protocol(..) = self.target
+        if let Destination::Protocol(..) = self.destination
             && self.child.gate.poll_open(cx).is_pending()
         {
             self.stopped = true;
@@ -101,12 +101,12 @@ impl PipeReader {
             if self.cut_after == Some(0) {
                 return Poll::Ready(CloseReason::Cut);
             }
-            let room = match &self.target {
-                Target::Nobody => Room::ENDLESS,
+            let room = match &self.destination {
+                Destination::Nobody => Capacity::UNBOUNDED,
                 // Somebody may take it from the stream, now or later, or nobody: the cut waits for none. It
                 // is bounded by what the pipe holds.
-                Target::Stream(..) if self.cut_after.is_some() => Room::ENDLESS,
-                Target::Protocol(window, _) | Target::Stream(window, _) => {
+                Destination::Stream(..) if self.cut_after.is_some() => Capacity::UNBOUNDED,
+                Destination::Protocol(window, _) | Destination::Stream(window, _) => {
                     ready!(window.poll_room(cx))
                 }
             };
@@ -117,7 +117,7 @@ impl PipeReader {
             // The usual end of a turn needs no other look at the window.
             if read.emptied
                 && self.cut_after.is_none()
-                && room.outlasts(read.count)
+                && room.fits_more_after(read.count)
                 && let Some(source) = &self.source
                 && source.poll_read_ready(cx).is_pending()
             {
@@ -209,18 +209,18 @@ impl PipeReader {
         for left in [&mut self.cut_after, &mut self.owed].into_iter().flatten() {
             *left = left.saturating_sub(count);
         }
-        match &self.target {
-            Target::Nobody => self.buffer = Some(buffer),
-            Target::Stream(window, feed) => {
+        match &self.destination {
+            Destination::Nobody => self.buffer = Some(buffer),
+            Destination::Stream(window, stream_queue) => {
                 let (data, buffer) = buffer.into_data(count);
                 self.buffer = buffer;
-                feed.push(data, window.charge(count));
+                stream_queue.push(data, window.charge(count));
             }
-            Target::Protocol(window, outlet) => {
+            Destination::Protocol(window, event_sink) => {
                 let (data, buffer) = buffer.into_data(count);
                 self.buffer = buffer;
                 let credit = window.charge(count);
-                if !self.child.deliver(&**outlet, self.fd, data, credit) {
+                if !self.child.deliver(&**event_sink, self.fd, data, credit) {
                     return Err(CloseReason::Gone);
                 }
             }
@@ -256,9 +256,9 @@ impl PipeReader {
     /// What the pipe holds is the child's own: the clock waits until the protocol gets it. To a stream it
     /// goes even at the cut, and nobody misses the rest.
     fn note_reap(&mut self) {
-        let owed = match self.target {
-            Target::Protocol(..) => self.source.as_ref().map_or(0, End::waiting),
-            Target::Stream(..) | Target::Nobody => 0,
+        let owed = match self.destination {
+            Destination::Protocol(..) => self.source.as_ref().map_or(0, End::waiting),
+            Destination::Stream(..) | Destination::Nobody => 0,
         };
         self.owed.get_or_insert(owed);
     }
@@ -267,7 +267,7 @@ impl PipeReader {
     fn close(&mut self, reason: CloseReason) {
         self.source = None;
         self.buffer = None;
-        self.target = Target::Nobody;
+        self.destination = Destination::Nobody;
         self.tell_clock(false);
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;
@@ -341,7 +341,7 @@ impl Handler<FdCommand> for PipeReader {
                 return;
             }
             FdCommand::Discard => {
-                self.target = Target::Nobody;
+                self.destination = Destination::Nobody;
                 return;
             }
             FdCommand::Close => CloseReason::ByParent,

@@ -20,7 +20,7 @@ impl Child {
         }
     }
 
-    /// The child is reaped: what its pipes hold now is its own, what comes later is of heirs.
+    /// The child is reaped: what its pipes hold now is its own, what comes later is of descendants.
     pub(super) fn start_draining(self: &Arc<Self>) {
         if self.clock.is_none() {
             return;
@@ -51,7 +51,7 @@ impl Child {
         });
         let before = lock(&self.ring).replace(ring);
         drop(before);
-        if self.outcome.is_ended() {
+        if self.progress.is_ended() {
             self.stop_clock();
         }
     }
@@ -75,7 +75,7 @@ impl Child {
     fn ring_clock(self: &Arc<Self>) {
         match self.clock.as_deref().map(DrainClock::ring) {
             Some(Ring::Again(after)) => self.ring_clock_after(after),
-            Some(Ring::Cut) if !self.outcome.is_ended() => {
+            Some(Ring::Cut) if !self.progress.is_ended() => {
                 let held = self.open_fds();
                 log::warn!("{self} is dead, but its pipes {held:?} are still open: they are cut");
                 self.cut();

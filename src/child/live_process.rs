@@ -19,7 +19,7 @@ use crate::tree::{Death, Extent, Leader, Remains};
 
 /// A child until it is reaped, and what it leaves until that is gone.
 #[derive(Debug, Default)]
-pub(crate) struct Cell {
+pub(crate) struct LiveProcess {
     state: Mutex<State>,
 }
 
@@ -44,8 +44,8 @@ pub(crate) enum Reap {
     Before,
 }
 
-impl Cell {
-    /// Puts a newborn child in.
+impl LiveProcess {
+    /// Puts an unadopted child in.
     pub(crate) fn fill(&self, leader: Leader) {
         *lock(&self.state) = State::Running(leader);
     }

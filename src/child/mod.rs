@@ -24,15 +24,15 @@ use bytes::Bytes;
 
 use crate::child::drain_clock::DrainClock;
 use crate::child::lifecycle::{Input, Lifecycle, Output};
-use crate::child::live_process::Cell;
-use crate::child::progress::Outcome;
+use crate::child::live_process::LiveProcess;
+use crate::child::progress::Progress;
 use crate::child::recorder::Recorder;
 use crate::child::start_gate::Gate;
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
-use crate::port::mailbox_turns::Inbox;
+use crate::port::mailbox_turns::MailboxTurns;
 use crate::port::window::Credit;
 use crate::port::{FdCommand, Port};
 use crate::status::ExitStatus;
@@ -47,10 +47,10 @@ use escalation::Escalation;
 pub(crate) use escalation::Report;
 
 /// The way to a protocol.
-pub(crate) trait Outlet: fmt::Debug + Send + Sync {
+pub(crate) trait EventSink: fmt::Debug + Send + Sync {
     /// Queues the first or the last event, which keeps the protocol's mailbox connected until it is
     /// handled. Called with the record's lock held: must not call back.
-    fn emit_and_hold(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent);
+    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent);
     /// Queues an event between them. May be called with the record's lock held: must not call back.
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
     /// Whether the protocol's mailbox is open.
@@ -64,9 +64,9 @@ pub(crate) struct Child {
     /// Information only: the number may be another's by now.
     pub(crate) spawned_pid: i32,
     pub(crate) started_at: SystemTime,
-    pub(crate) cell: Cell,
-    pub(crate) outcome: Outcome,
-    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) live: LiveProcess,
+    pub(crate) progress: Progress,
+    pub(crate) mailbox_turns: Arc<MailboxTurns>,
     /// In place of a child, in tests of protocols.
     pub(crate) recorder: Option<Arc<Recorder>>,
     /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
@@ -95,7 +95,7 @@ pub(crate) struct Child {
 
 struct Core {
     life: Lifecycle,
-    outlet: Option<Arc<dyn Outlet>>,
+    event_sink: Option<Arc<dyn EventSink>>,
     on_ended: Option<Hook>,
 }
 
@@ -106,8 +106,8 @@ pub(crate) struct Origin {
     pub(crate) id: ProcessId,
     pub(crate) program: Arc<str>,
     pub(crate) spawned_pid: i32,
-    pub(crate) outlet: Option<Arc<dyn Outlet>>,
-    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) event_sink: Option<Arc<dyn EventSink>>,
+    pub(crate) mailbox_turns: Arc<MailboxTurns>,
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) on_leftovers: OnLeftovers,
     pub(crate) ended_timeout: Option<Duration>,
@@ -121,7 +121,7 @@ impl Child {
     /// A record of a child with these piped descriptors.
     pub(crate) fn new(origin: Origin, piped: impl IntoIterator<Item = i32>) -> Arc<Self> {
         let gate = Gate::default();
-        if origin.outlet.is_none() {
+        if origin.event_sink.is_none() {
             gate.open();
         }
         Arc::new(Self {
@@ -129,9 +129,9 @@ impl Child {
             program: origin.program,
             spawned_pid: origin.spawned_pid,
             started_at: SystemTime::now(),
-            cell: Cell::default(),
-            outcome: Outcome::default(),
-            inbox: origin.inbox,
+            live: LiveProcess::default(),
+            progress: Progress::default(),
+            mailbox_turns: origin.mailbox_turns,
             recorder: origin.recorder,
             gate,
             clock: origin
@@ -150,7 +150,7 @@ impl Child {
             ring: Mutex::default(),
             core: Mutex::new(Core {
                 life: Lifecycle::new(piped),
-                outlet: origin.outlet,
+                event_sink: origin.event_sink,
                 on_ended: None,
             }),
         })
@@ -241,21 +241,21 @@ impl Child {
             let mut core = lock(&self.core);
             let Core {
                 life,
-                outlet,
+                event_sink,
                 on_ended,
             } = &mut *core;
             life.step(input, |output| {
-                if let Some(outlet) = outlet {
-                    protocol_is_gone |= !outlet.is_connected();
-                    self.tell(outlet, output);
+                if let Some(event_sink) = event_sink {
+                    protocol_is_gone |= !event_sink.is_connected();
+                    self.tell(event_sink, output);
                 }
                 // The waiters come after the event.
                 match output {
-                    Output::Exited => self.outcome.exited(),
+                    Output::Exited => self.progress.exited(),
                     Output::Ended => {
-                        self.outcome.ended();
-                        self.inbox.note_end();
-                        done = outlet.take();
+                        self.progress.ended();
+                        self.mailbox_turns.note_end();
+                        done = event_sink.take();
                         hook = on_ended.take();
                     }
                     Output::Made | Output::Lost(..) => {}
@@ -277,13 +277,14 @@ impl Child {
         }
     }
 
-    fn tell(self: &Arc<Self>, outlet: &Arc<dyn Outlet>, output: Output) {
+    fn tell(self: &Arc<Self>, event_sink: &Arc<dyn EventSink>, output: Output) {
         // Known before the record hears of the reap.
-        let status = || self.outcome.status().unwrap_or(ExitStatus::Unknown);
+        let status = || self.progress.status().unwrap_or(ExitStatus::Unknown);
         let event = match output {
             Output::Made => {
                 log::debug!("{self} is connected");
-                return Arc::clone(outlet).emit_and_hold(self, ProcessEvent::ConnectionMade);
+                return Arc::clone(event_sink)
+                    .emit_with_receipt(self, ProcessEvent::ConnectionMade);
             }
             Output::Lost(fd, reason) => {
                 log::debug!("{self} fd {fd} closed: {reason:?}");
@@ -297,33 +298,33 @@ impl Child {
             Output::Ended => {
                 log::debug!("{self} ended");
                 let event = ProcessEvent::ProcessEnded { status: status() };
-                return Arc::clone(outlet).emit_and_hold(self, event);
+                return Arc::clone(event_sink).emit_with_receipt(self, event);
             }
         };
-        outlet.emit(self, event, None);
+        event_sink.emit(self, event, None);
     }
 
     /// Queues data for the protocol. False if it is gone. A reader's data are before its close since
     /// they are sent by the same thread.
     pub(crate) fn deliver(
         self: &Arc<Self>,
-        outlet: &dyn Outlet,
+        event_sink: &dyn EventSink,
         fd: i32,
         data: Bytes,
         credit: Credit,
     ) -> bool {
-        if !outlet.is_connected() {
+        if !event_sink.is_connected() {
             self.orphan("its protocol is gone");
             return false;
         }
         let event = ProcessEvent::ChildDataReceived { fd, data };
-        outlet.emit(self, event, Some(credit));
+        event_sink.emit(self, event, Some(credit));
         true
     }
 
     /// The way to whoever listens to the events, until the last.
-    pub(crate) fn outlet(&self) -> Option<Arc<dyn Outlet>> {
-        lock(&self.core).outlet.clone()
+    pub(crate) fn event_sink(&self) -> Option<Arc<dyn EventSink>> {
+        lock(&self.core).event_sink.clone()
     }
 
     /// The piped descriptors that are still open.
@@ -349,7 +350,7 @@ impl fmt::Debug for Child {
         f.debug_struct("Child")
             .field("id", &self.id)
             .field("program", &self.program)
-            .field("pid", &self.cell.pid())
+            .field("pid", &self.live.pid())
             .finish_non_exhaustive()
     }
 }

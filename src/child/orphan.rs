@@ -10,7 +10,7 @@ use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::SignalError;
 use crate::ladder::{Act, Ladder};
 use crate::port::FdCommand;
-use crate::port::mailbox_turns::Ward;
+use crate::port::mailbox_turns::Dependent;
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys;
@@ -24,14 +24,14 @@ impl Child {
 
     /// The same for the process group that the child leads, to its last member.
     pub(crate) fn terminate_group(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.cell.look_for_group()?;
+        self.live.look_for_group()?;
         self.insist(Extent::Tree, grace)
     }
 
     /// SIGKILL to all that belongs to the child. Nobody survives it but who may not be signalled, so
     /// there is nothing to wait for.
     pub(crate) fn kill_all(&self) -> Result<(), SignalError> {
-        self.cell.signal_all(Extent::Tree, Signal::KILL)
+        self.live.signal_all(Extent::Tree, Signal::KILL)
     }
 
     /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
@@ -40,11 +40,11 @@ impl Child {
         if sys::copy::is_copy() {
             return;
         }
-        if self.outcome.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
+        if self.progress.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
             return;
         }
         // As far as the cell knows: this may run while the record is locked by this very thread.
-        if self.cell.pid().is_some() || self.cell.group_left().is_some() {
+        if self.live.pid().is_some() || self.live.group_left().is_some() {
             log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
             match self.on_orphaned {
                 OnOrphaned::Leave => {}
@@ -73,10 +73,10 @@ impl Child {
 
     /// Signals as much of what belongs to the child, so that it acts on it.
     pub(super) fn send(&self, extent: Extent, signal: Signal) -> Result<(), SignalError> {
-        let sent = self.cell.signal_all(extent, signal);
+        let sent = self.live.signal_all(extent, signal);
         if sent.is_ok() && Act::wants_continue(signal) {
             // A stopped process acts on nothing but SIGKILL before it is continued.
-            let _ = self.cell.signal_all(extent, Signal::CONT);
+            let _ = self.live.signal_all(extent, Signal::CONT);
         }
         sent
     }
@@ -103,12 +103,12 @@ impl Child {
     /// The child has exited, or an escalation is over. When there is none left the rest of the group
     /// follows the policy, once; and nothing is held for a child that has ended.
     pub(super) fn settle(self: &Arc<Self>) {
-        if self.cell.pid().is_some() || !lock(&self.escalations).is_empty() {
+        if self.live.pid().is_some() || !lock(&self.escalations).is_empty() {
             return;
         }
         if self.on_leftovers != OnLeftovers::Leave
             && !self.settled.swap(true, Ordering::SeqCst)
-            && self.cell.group_left().is_some()
+            && self.live.group_left().is_some()
         {
             match self.on_leftovers {
                 OnLeftovers::Leave => {}
@@ -116,22 +116,22 @@ impl Child {
                     if !self.kill_by_policy() {
                         return;
                     }
-                    self.cell.let_go();
+                    self.live.let_go();
                 }
                 OnLeftovers::Terminate(grace) => {
                     return self.escalate(Ladder::terminate(grace), |_| {});
                 }
             }
         }
-        if self.outcome.is_ended() {
-            self.cell.end();
+        if self.progress.is_ended() {
+            self.live.end();
         }
     }
 }
 
-impl Ward for Child {
+impl Dependent for Child {
     fn has_ended(&self) -> bool {
-        self.outcome.is_ended()
+        self.progress.is_ended()
     }
 
     fn protocol_gone(self: Arc<Self>) {

@@ -19,7 +19,7 @@ pub(crate) enum Phase {
 
 /// The exit status and the phase; both only ever advance.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct Progress {
     status: OnceLock<ExitStatus>,
     phase: AtomicU8,
     changed: Notify,
@@ -28,7 +28,7 @@ pub(crate) struct Outcome {
 /// Nobody will advance the phase any more.
 const GONE: u8 = 3;
 
-impl Outcome {
+impl Progress {
     /// The status can be asked for; nobody is woken yet. The first counts.
     pub(crate) fn set_status(&self, status: ExitStatus) {
         let _ = self.status.set(status);

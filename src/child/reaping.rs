@@ -8,7 +8,7 @@ use crate::child::lifecycle::Input;
 use crate::child::live_process::Reap;
 use crate::status::ExitStatus;
 use crate::sys;
-use crate::threads::janitor::Watched;
+use crate::threads::janitor::Reapable;
 
 impl Child {
     /// Reaps the child if it is dead and tells so. True if there is nothing more to reap.
@@ -22,7 +22,7 @@ impl Child {
     }
 
     fn reap_by(self: &Arc<Self>, known_dead: bool) -> bool {
-        match self.cell.try_reap(known_dead) {
+        match self.live.try_reap(known_dead) {
             Reap::Alive => false,
             Reap::Before => true,
             Reap::Now(status) => {
@@ -34,26 +34,26 @@ impl Child {
 
     fn reaped(self: &Arc<Self>, status: ExitStatus) {
         // Before whoever is told asks for it.
-        self.outcome.set_status(status);
+        self.progress.set_status(status);
         self.settle();
         self.apply(Input::Reaped);
     }
 
     /// This record as something that the janitor can reap.
-    pub(crate) fn watched(self: &Arc<Self>) -> Arc<dyn Watched> {
+    pub(crate) fn watched(self: &Arc<Self>) -> Arc<dyn Reapable> {
         Arc::new(Patient(Arc::clone(self)))
     }
 }
 
 struct Patient(Arc<Child>);
 
-impl Watched for Patient {
+impl Reapable for Patient {
     fn pidfd(&self) -> Option<Arc<OwnedFd>> {
-        self.0.cell.pidfd()
+        self.0.live.pidfd()
     }
 
     fn wait_until_dead(&self) {
-        if let Some(pid) = self.0.cell.pid() {
+        if let Some(pid) = self.0.live.pid() {
             sys::wait::wait_until_exited(pid);
         }
     }

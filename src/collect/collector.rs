@@ -126,7 +126,7 @@ impl Drop for KillOnDrop {
 
 fn kill(process: &ProcessHandle) {
     let _ = process.child().kill_by_policy();
-    // Whatever an heir of the child does with the other ends.
+    // Whatever a descendant of the child does with the other ends.
     process.cut_connection();
 }
 
@@ -279,7 +279,7 @@ impl Handler<TimeIsUp> for Collector {
             return;
         }
         self.time_is_up = true;
-        // Only heirs of its pipes hold up the end now.
+        // Only descendants that hold its pipes hold up the end now.
         process.cut_connection();
         let status = (!exited).then_some(ExitStatus::StillRunning);
         if let Some(status) = self.ended.or(status) {

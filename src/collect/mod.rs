@@ -293,13 +293,13 @@ impl<T> Collect<T> {
 
     /// Terminates the child after `timeout`: SIGTERM, [`grace`](Self::grace), SIGKILL; it, and the
     /// process group that it leads, to its last member. The result is then [`CollectError::TimedOut`],
-    /// with what was collected until they were gone; other heirs of its pipes are not waited for.
+    /// with what was collected until they were gone; other descendants that hold its pipes are not waited for.
     ///
     /// It comes no later than 2 seconds after the SIGKILL, whatever the child does and is. One that
     /// may not be killed (sudo, say) or cannot die is [`ExitStatus::StillRunning`] then. It is reaped
     /// when it dies.
     ///
-    /// The time is that of the whole result. It runs out also for a child that has exited, if an heir
+    /// The time is that of the whole result. It runs out also for a child that has exited, if a descendant
     /// still holds its pipes: `TimedOut` then, with the child's own status. With
     /// [`Command::ended_timeout`] that is no error.
     pub fn timeout(mut self, timeout: Duration) -> Self {

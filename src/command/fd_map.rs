@@ -293,7 +293,7 @@ impl FdMap {
     }
 
     /// Takes all moved descriptors out, each for the first number it is meant for.
-    pub(crate) fn take_moved(&self) -> Vec<(i32, OwnedFd)> {
+    pub(crate) fn take_fds(&self) -> Vec<(i32, OwnedFd)> {
         let moved = self.entries.iter();
         moved.filter_map(|(n, fd)| Some((*n, fd.take()?))).collect()
     }

@@ -255,15 +255,15 @@ impl Command {
         self.edit(|spec| spec.process_group = None)
     }
 
-    /// Closes what pipes remain open when the child has been dead for `timeout`, whatever its heirs
+    /// Closes what pipes remain open when the child has been dead for `timeout`, whatever its descendants
     /// (grandchildren that hold its pipes) write.
     ///
     /// The clock runs while the child is reaped, but not while a descriptor is paused, nor before all
     /// that a protocol's pipe held at the reap was read: a protocol may be slow with the child's own last
-    /// words. Time in which heirs write, however much, counts, and so does time in which a protocol is
+    /// words. Time in which descendants write, however much, counts, and so does time in which a protocol is
     /// behind with that. At the deadline what the pipes hold is read and delivered, and nothing that is
     /// written later; they close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded`
-    /// comes. Without it, `ProcessEnded` waits for the last heir.
+    /// comes. Without it, `ProcessEnded` waits for the last descendant.
     ///
     /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
     /// [`cut_connection`](crate::ProcessHandle::cut_connection).

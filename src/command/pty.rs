@@ -62,7 +62,7 @@ impl Pty {
     ///
     /// Ends that do not belong together, and a terminal that controls a session already, make the
     /// spawn fail at [`SpawnStep::Pty`](crate::SpawnStep::Pty). Whoever keeps a duplicate of the slave
-    /// holds up the end of the output, as an heir does.
+    /// holds up the end of the output, as a descendant does.
     pub fn from_ends(master: OwnedFd, slave: OwnedFd) -> Self {
         let ends = PtyEnds { master, slave };
         Self {

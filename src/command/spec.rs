@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::capability::Capability;
 use crate::command::fd_map::{Fd, FdMap};
 use crate::command::pty::Pty;
-use crate::command::taken_fds::Moved;
+use crate::command::taken_fds::TakenFds;
 use crate::limits::{Limit, Resource};
 use crate::signal::{IgnoredSignals, Signal};
 
@@ -161,9 +161,9 @@ impl Spec {
     }
 
     /// Takes out all descriptors that this spawn is given for good.
-    pub(crate) fn take_moved(&self) -> Moved {
+    pub(crate) fn take_fds(&self) -> TakenFds {
         let pty = self.pty.as_ref().and_then(Pty::take);
-        Moved::new(self.fds.take_moved(), pty)
+        TakenFds::new(self.fds.take_fds(), pty)
     }
 
     /// The program as text, for messages.

@@ -6,13 +6,13 @@ use crate::sys::tty::PtyEnds;
 
 /// The descriptors that one spawn has taken. Closed with it, whatever becomes of it.
 #[derive(Debug)]
-pub(crate) struct Moved {
+pub(crate) struct TakenFds {
     fds: Vec<(i32, OwnedFd)>,
     /// A terminal that was given.
     pub(crate) pty: Option<PtyEnds>,
 }
 
-impl Moved {
+impl TakenFds {
     pub(crate) const fn new(fds: Vec<(i32, OwnedFd)>, pty: Option<PtyEnds>) -> Self {
         Self { fds, pty }
     }

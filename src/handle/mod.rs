@@ -65,7 +65,7 @@ impl ProcessHandle {
     /// [`spawned_pid`](Self::spawned_pid).
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
-        self.child.cell.pid()
+        self.child.live.pid()
     }
 
     /// The process id that the child was born with, for good: for a log, a file, an audit. It gives
@@ -194,7 +194,7 @@ impl ProcessHandle {
     /// first; queues for writing are dropped. The reason is
     /// [`CloseReason::Cut`](crate::CloseReason::Cut).
     ///
-    /// For a child that is dead while an heir of its pipes lives on, in
+    /// For a child that is dead while a descendant that holds its pipes lives on, in
     /// [`process_exited`](crate::ProcessProtocol::process_exited): `ProcessEnded` follows. It is
     /// what [`ended_timeout`](crate::Command::ended_timeout) does at its deadline.
     ///
@@ -240,7 +240,7 @@ impl ProcessHandle {
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         match &self.child.recorder {
             Some(recorder) => recorder.signal(signal),
-            None => self.child.cell.signal(signal),
+            None => self.child.live.signal(signal),
         }
     }
 
@@ -263,7 +263,7 @@ impl ProcessHandle {
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         match &self.child.recorder {
             Some(recorder) => recorder.signal_group(signal),
-            None => self.child.cell.signal_group(signal),
+            None => self.child.live.signal_group(signal),
         }
     }
 
@@ -350,12 +350,12 @@ impl ProcessHandle {
     /// fork, of the one that spawned the child. A real child is reaped whatever becomes of its System.
     pub fn exited(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
         let child = Arc::clone(&self.child);
-        async move { child.outcome.reached(Phase::Exited).await }
+        async move { child.progress.reached(Phase::Exited).await }
     }
 
     /// Resolves when `ProcessEnded` was queued: the child was reaped and all its pipes are closed.
     ///
-    /// **What keeps it waiting**: an heir that holds a pipe (see
+    /// **What keeps it waiting**: a descendant that holds a pipe (see
     /// [`ended_timeout`](crate::Command::ended_timeout)); a pipe to the child's standard input, for a child
     /// that reads it to the end (see [`sink`](Self::sink)); a paused descriptor; a
     /// [stream](crate::Fd::stream) that nobody takes; and a protocol that does not handle its events. So a
@@ -367,13 +367,13 @@ impl ProcessHandle {
     /// As [`exited`](Self::exited).
     pub fn ended(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
         let child = Arc::clone(&self.child);
-        async move { child.outcome.reached(Phase::Ended).await }
+        async move { child.progress.reached(Phase::Ended).await }
     }
 
     /// How the child ended, or `None` if it was not reaped yet.
     #[must_use]
     pub fn try_status(&self) -> Option<ExitStatus> {
-        self.child.outcome.status()
+        self.child.progress.status()
     }
 }
 

@@ -88,7 +88,7 @@ impl ProcessHandle {
                 Ok(report) => report,
                 // Only a test's, whose child exits when the test says so.
                 Err(_) => Report {
-                    exited: child.outcome.reached(Phase::Exited).await.is_ok(),
+                    exited: child.progress.reached(Phase::Exited).await.is_ok(),
                     by: StoppedBy::Itself,
                     leftovers: Vec::new(),
                     took: begun.elapsed(),
@@ -101,7 +101,7 @@ impl ProcessHandle {
                 took,
             } = report;
             // Its death is noted a moment before it is told.
-            if exited && let Ok(status) = child.outcome.reached(Phase::Exited).await {
+            if exited && let Ok(status) = child.progress.reached(Phase::Exited).await {
                 return Ok(Stopped {
                     status,
                     by,

@@ -13,7 +13,7 @@ use crate::child::Child;
 use crate::error::StreamError;
 use crate::handle::ProcessHandle;
 use crate::port::FdCommand;
-use crate::port::stream_queue::Feed;
+use crate::port::stream_queue::StreamQueue;
 use crate::sys;
 
 impl ProcessHandle {
@@ -39,13 +39,13 @@ impl ProcessHandle {
     ///
     /// [`StreamError::Taken`] the second time, [`StreamError::NotStream`] for another descriptor.
     pub fn take_stream(&self, fd: i32) -> Result<FdStream, StreamError> {
-        let feed = self.child().port(fd).and_then(|port| port.feed());
-        let feed = feed.ok_or(StreamError::NotStream { fd })?;
-        if !feed.take() {
+        let stream_queue = self.child().port(fd).and_then(|port| port.stream_queue());
+        let stream_queue = stream_queue.ok_or(StreamError::NotStream { fd })?;
+        if !stream_queue.take() {
             return Err(StreamError::Taken { fd });
         }
         Ok(FdStream {
-            feed: Arc::clone(feed),
+            stream_queue: Arc::clone(stream_queue),
             child: Arc::clone(self.child()),
             fd,
         })
@@ -63,7 +63,7 @@ impl ProcessHandle {
 #[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {
-    feed: Arc<Feed>,
+    stream_queue: Arc<StreamQueue>,
     child: Arc<Child>,
     fd: i32,
 }
@@ -99,7 +99,7 @@ impl Stream for FdStream {
         if sys::copy::is_copy() {
             return Poll::Ready(None);
         }
-        self.feed.poll_next(cx)
+        self.stream_queue.poll_next(cx)
     }
 }
 
@@ -108,7 +108,7 @@ impl Drop for FdStream {
         if sys::copy::is_copy() {
             return;
         }
-        self.feed.discard();
+        self.stream_queue.discard();
         if let Some(port) = self.child.port(self.fd) {
             port.close(FdCommand::Close);
         }
@@ -166,7 +166,7 @@ impl<D: Decoder> Stream for Decoded<D> {
             let result = match this.state {
                 DecoderState::Done => return Poll::Ready(None),
                 DecoderState::Hungry => {
-                    match ready!(this.stream.feed.poll_next(cx)) {
+                    match ready!(this.stream.stream_queue.poll_next(cx)) {
                         Some(data) => {
                             this.buffer.extend_from_slice(&data);
                             this.state = DecoderState::Busy;

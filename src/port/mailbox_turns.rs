@@ -16,35 +16,35 @@ pub(crate) const TURN_TIME: Duration = Duration::from_millis(2);
 
 /// The mailbox of one protocol actor, as all its children's readers see it.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct MailboxTurns {
     /// A watch in the actor's context tells of its turns. Changed under the lock.
     watched: AtomicBool,
     /// In the present turn. Set back under the lock where there are two or more.
     messages: AtomicU32,
     /// A reader waits, or a child has ended: the next turn has more to do than to count anew.
     attention: AtomicBool,
-    state: Mutex<InboxState>,
+    state: Mutex<TurnsState>,
 }
 
 #[derive(Default)]
-struct InboxState {
+struct TurnsState {
     /// When the turn's second message came.
     since: Option<Instant>,
     waiters: Vec<Waker>,
     /// The children that the watch looks after.
-    wards: Vec<Weak<dyn Ward>>,
+    dependents: Vec<Weak<dyn Dependent>>,
 }
 
 /// A child, as far as its protocol's death concerns it.
-pub(crate) trait Ward: Send + Sync {
+pub(crate) trait Dependent: Send + Sync {
     fn has_ended(&self) -> bool;
     /// Its protocol is gone.
     fn protocol_gone(self: Arc<Self>);
 }
 
-impl fmt::Debug for InboxState {
+impl fmt::Debug for TurnsState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InboxState")
+        f.debug_struct("TurnsState")
             .field("since", &self.since)
             .finish_non_exhaustive()
     }
@@ -58,7 +58,7 @@ pub(crate) enum TurnState {
     Unknown,
 }
 
-impl Inbox {
+impl MailboxTurns {
     fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Acquire)
     }
@@ -103,13 +103,13 @@ impl Inbox {
     }
 
     /// Puts a child under the watch.
-    pub(crate) fn attend(&self, ward: Weak<dyn Ward>) {
+    pub(crate) fn attend(&self, dependent: Weak<dyn Dependent>) {
         let mut state = lock(&self.state);
         // Amortized: the list is swept whenever it would grow.
-        if state.wards.len() == state.wards.capacity() {
-            state.wards.retain(is_open);
+        if state.dependents.len() == state.dependents.capacity() {
+            state.dependents.retain(is_open);
         }
-        state.wards.push(ward);
+        state.dependents.push(dependent);
     }
 
     /// From now on [`turn`](Self::turn) is called whenever the mailbox was drained. False if that
@@ -121,16 +121,16 @@ impl Inbox {
 
     /// The actor, or its watch, is done: nobody calls [`turn`](Self::turn) any more. Gives the
     /// children that have not ended.
-    pub(crate) fn unwatch(&self) -> Vec<Arc<dyn Ward>> {
+    pub(crate) fn unwatch(&self) -> Vec<Arc<dyn Dependent>> {
         let mut state = lock(&self.state);
         self.watched.store(false, Ordering::Release);
-        let wards = std::mem::take(&mut state.wards);
+        let dependents = std::mem::take(&mut state.dependents);
         drop(state);
         self.turn();
-        wards
+        dependents
             .iter()
             .filter_map(Weak::upgrade)
-            .filter(|ward| !ward.has_ended())
+            .filter(|dependent| !dependent.has_ended())
             .collect()
     }
 
@@ -156,10 +156,14 @@ impl Inbox {
         let mut state = lock(&self.state);
         self.messages.store(0, Ordering::Release);
         self.attention.store(false, Ordering::Release);
-        while state.wards.last().is_some_and(|ward| !is_open(ward)) {
-            state.wards.pop();
+        while state
+            .dependents
+            .last()
+            .is_some_and(|dependent| !is_open(dependent))
+        {
+            state.dependents.pop();
         }
-        let left = !state.wards.is_empty();
+        let left = !state.dependents.is_empty();
         state.since = None;
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
@@ -168,8 +172,10 @@ impl Inbox {
     }
 }
 
-fn is_open(ward: &Weak<dyn Ward>) -> bool {
-    ward.upgrade().is_some_and(|ward| !ward.has_ended())
+fn is_open(dependent: &Weak<dyn Dependent>) -> bool {
+    dependent
+        .upgrade()
+        .is_some_and(|dependent| !dependent.has_ended())
 }
 
 /// Whether a turn is over, of so many messages, the second of them at `since`.

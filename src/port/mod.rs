@@ -16,8 +16,8 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 
 use crate::error::{ProducerError, ResizeError, WriteError};
-use crate::port::stream_queue::Feed;
-use crate::port::write_queue::{Backlog, ProducerKind, SinkId, Tell};
+use crate::port::stream_queue::StreamQueue;
+use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
 use crate::sync::lock;
 use crate::sys;
 use crate::sys::io::Registered;
@@ -87,7 +87,7 @@ pub(crate) struct Port {
     /// once, on whatever thread it is in the middle of its reads. A command waits until it looks into
     /// its mailbox.
     shut: AtomicBool,
-    feed: Option<Arc<Feed>>,
+    stream_queue: Option<Arc<StreamQueue>>,
     state: Mutex<State>,
 }
 
@@ -97,7 +97,7 @@ struct State {
     closing: bool,
     /// The close waits for the producer to be unregistered.
     close_waits: bool,
-    backlog: Backlog,
+    write_queue: WriteQueue,
 }
 
 impl Port {
@@ -108,19 +108,19 @@ impl Port {
             terminal: false,
             master: Weak::new(),
             shut: AtomicBool::new(false),
-            feed: None,
+            stream_queue: None,
             state: Mutex::new(State {
                 route: Some(route),
                 closing: false,
                 close_waits: false,
-                backlog: Backlog::default(),
+                write_queue: WriteQueue::default(),
             }),
         }
     }
 
     /// With what its stream is fed from.
-    pub(crate) fn fed_from(mut self, feed: Option<Arc<Feed>>) -> Self {
-        self.feed = feed;
+    pub(crate) fn with_stream_queue(mut self, stream_queue: Option<Arc<StreamQueue>>) -> Self {
+        self.stream_queue = stream_queue;
         self
     }
 
@@ -157,8 +157,8 @@ impl Port {
         self.shut.store(shut, Ordering::SeqCst);
     }
 
-    pub(crate) const fn feed(&self) -> Option<&Arc<Feed>> {
-        self.feed.as_ref()
+    pub(crate) const fn stream_queue(&self) -> Option<&Arc<StreamQueue>> {
+        self.stream_queue.as_ref()
     }
 
     /// Queues bytes. The check and the queueing are one step, so that a write which is taken is
@@ -173,7 +173,9 @@ impl Port {
         command: FdCommand,
         registration: u64,
     ) -> Result<(), WriteError> {
-        self.write_if(command, |state| state.backlog.is_registered(registration))
+        self.write_if(command, |state| {
+            state.write_queue.is_registered(registration)
+        })
     }
 
     fn write_if(
@@ -189,12 +191,14 @@ impl Port {
             return Err(WriteError::Closed { fd });
         }
         let mut state = lock(&self.state);
-        let State { route, backlog, .. } = match &*state {
+        let State {
+            route, write_queue, ..
+        } = match &*state {
             State { route: Some(_), .. } if may(&state) => &mut *state,
             _ => return Err(WriteError::Closed { fd }),
         };
         if let Some(Route::Actor(_)) = route {
-            backlog.add(command.queued());
+            write_queue.add(command.queued());
         }
         if let Some(route) = route {
             route.send(fd, command);
@@ -204,7 +208,7 @@ impl Port {
 
     /// So many bytes of the queue were written.
     pub(crate) fn written(&self, bytes: usize) {
-        let waiters = lock(&self.state).backlog.subtract(bytes);
+        let waiters = lock(&self.state).write_queue.subtract(bytes);
         waiters.into_iter().for_each(Waker::wake);
     }
 
@@ -219,7 +223,7 @@ impl Port {
         if state.route.is_none() || state.closing {
             return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
         }
-        state.backlog.poll_room(sink, &mut waker).map(Ok)
+        state.write_queue.poll_room(sink, &mut waker).map(Ok)
     }
 
     /// Ready when everything that was queued is written, or lost.
@@ -233,7 +237,7 @@ impl Port {
         if state.route.is_none() {
             return Poll::Ready(self.fate(&state));
         }
-        state.backlog.poll_empty(sink, &mut waker).map(Ok)
+        state.write_queue.poll_empty(sink, &mut waker).map(Ok)
     }
 
     /// Ready when the descriptor is closed.
@@ -246,19 +250,19 @@ impl Port {
         let mut state = lock(&self.state);
         match state.route {
             None | Some(Route::Recorder(_)) => Poll::Ready(self.fate(&state)),
-            Some(Route::Actor(_)) => state.backlog.wait(sink, &mut waker).map(Ok),
+            Some(Route::Actor(_)) => state.write_queue.wait(sink, &mut waker).map(Ok),
         }
     }
 
     /// A sink is gone.
     pub(crate) fn forget(&self, sink: SinkId) {
-        let waker = lock(&self.state).backlog.forget(sink);
+        let waker = lock(&self.state).write_queue.forget(sink);
         drop(waker);
     }
 
     /// What became of the queue of a closed descriptor.
     fn fate(&self, state: &State) -> Result<(), WriteError> {
-        if state.backlog.is_empty() {
+        if state.write_queue.is_empty() {
             Ok(())
         } else {
             Err(WriteError::Closed { fd: self.fd })
@@ -266,7 +270,7 @@ impl Port {
     }
 
     /// Registers a producer; gives its registration.
-    pub(crate) fn register(&self, kind: ProducerKind, tell: Tell) -> Result<u64, ProducerError> {
+    pub(crate) fn register(&self, kind: ProducerKind, tell: Notice) -> Result<u64, ProducerError> {
         let fd = self.fd;
         if self.direction == Direction::Read {
             return Err(ProducerError::NotWritable { fd });
@@ -275,19 +279,19 @@ impl Port {
         if state.route.is_none() || state.closing {
             return Err(ProducerError::Closed { fd });
         }
-        if state.backlog.has_producer() {
+        if state.write_queue.has_producer() {
             return Err(ProducerError::AlreadyRegistered { fd });
         }
-        Ok(state.backlog.register(kind, tell))
+        Ok(state.write_queue.register(kind, tell))
     }
 
     /// Takes the producer out, and closes if the close has waited for that.
     pub(crate) fn unregister(&self, registration: u64) {
         let mut state = lock(&self.state);
-        if !state.backlog.is_registered(registration) {
+        if !state.write_queue.is_registered(registration) {
             return;
         }
-        let producer = state.backlog.unregister();
+        let producer = state.write_queue.unregister();
         if std::mem::take(&mut state.close_waits)
             && let Some(route) = &state.route
         {
@@ -321,8 +325,8 @@ impl Port {
         state.closing = true;
         self.shut(true);
         // A sink that waits for room will get none, however long the child takes to read the rest.
-        let waiters = state.backlog.take_waiters();
-        if matches!(command, FdCommand::Close) && state.backlog.has_producer() {
+        let waiters = state.write_queue.take_waiters();
+        if matches!(command, FdCommand::Close) && state.write_queue.has_producer() {
             state.close_waits = true;
         } else if let Some(route) = &state.route {
             route.send(self.fd, command);
@@ -381,12 +385,12 @@ impl Port {
     pub(crate) fn closed(&self) {
         let mut state = lock(&self.state);
         let route = state.route.take();
-        let (waiters, producer) = state.backlog.stop();
+        let (waiters, producer) = state.write_queue.stop();
         drop(state);
         drop((route, producer));
         waiters.into_iter().for_each(Waker::wake);
-        if let Some(feed) = &self.feed {
-            feed.end();
+        if let Some(stream_queue) = &self.stream_queue {
+            stream_queue.end();
         }
     }
 }

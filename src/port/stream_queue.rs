@@ -16,7 +16,7 @@ const CHUNKS_PER_TURN: u32 = 64;
 
 /// Bounded by the credits that its chunks hold.
 #[derive(Default)]
-pub(crate) struct Feed {
+pub(crate) struct StreamQueue {
     state: Mutex<State>,
 }
 
@@ -33,7 +33,7 @@ struct State {
     dropped: bool,
 }
 
-impl Feed {
+impl StreamQueue {
     /// Puts a chunk at the end; drops it if nobody is there to take it.
     pub(crate) fn push(&self, data: Bytes, credit: Credit) {
         let mut state = lock(&self.state);
@@ -98,10 +98,10 @@ fn wake(mut state: std::sync::MutexGuard<'_, State>) {
     }
 }
 
-impl fmt::Debug for Feed {
+impl fmt::Debug for StreamQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = lock(&self.state);
-        f.debug_struct("Feed")
+        f.debug_struct("StreamQueue")
             .field("chunks", &state.chunks.len())
             .field("ended", &state.ended)
             .finish_non_exhaustive()
@@ -115,16 +115,16 @@ mod tests {
 
     #[test]
     fn a_taker_whose_feed_never_runs_dry_lets_others_have_their_turn() {
-        let feed = Feed::default();
+        let stream_queue = StreamQueue::default();
         let window = Window::of_stream(1 << 20);
         let cx = Context::from_waker(Waker::noop());
         let mut taken = 0;
         for _ in 0..10 {
-            while feed.state.lock().unwrap().chunks.len() < 40 {
-                feed.push(Bytes::from_static(b"."), window.charge(1));
+            while stream_queue.state.lock().unwrap().chunks.len() < 40 {
+                stream_queue.push(Bytes::from_static(b"."), window.charge(1));
             }
-            while taken < 1000 && feed.poll_next(&cx).is_ready() {
-                feed.push(Bytes::from_static(b"."), window.charge(1));
+            while taken < 1000 && stream_queue.poll_next(&cx).is_ready() {
+                stream_queue.push(Bytes::from_static(b"."), window.charge(1));
                 taken += 1;
             }
         }
@@ -133,17 +133,17 @@ mod tests {
 
     #[test]
     fn a_taker_that_comes_again_gets_all_and_then_the_end() {
-        let feed = Feed::default();
+        let stream_queue = StreamQueue::default();
         let window = Window::of_stream(1 << 20);
         let cx = Context::from_waker(Waker::noop());
         for _ in 0..CHUNKS_PER_TURN {
-            feed.push(Bytes::from_static(b"."), window.charge(1));
+            stream_queue.push(Bytes::from_static(b"."), window.charge(1));
         }
-        feed.end();
+        stream_queue.end();
         for _ in 0..CHUNKS_PER_TURN {
-            assert!(matches!(feed.poll_next(&cx), Poll::Ready(Some(_))));
+            assert!(matches!(stream_queue.poll_next(&cx), Poll::Ready(Some(_))));
         }
-        assert!(matches!(feed.poll_next(&cx), Poll::Ready(None)));
-        assert!(matches!(feed.poll_next(&cx), Poll::Ready(None)));
+        assert!(matches!(stream_queue.poll_next(&cx), Poll::Ready(None)));
+        assert!(matches!(stream_queue.poll_next(&cx), Poll::Ready(None)));
     }
 }

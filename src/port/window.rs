@@ -1,7 +1,7 @@
 //! Flow control between a descriptor's reader and its protocol.
 //!
 //! A [`Window`] bounds what is on its way from one descriptor, in bytes and in messages. Each
-//! message carries a [`Credit`] that gives its share back when it drops. The [`Inbox`] of the
+//! message carries a [`Credit`] that gives its share back when it drops. The [`MailboxTurns`] of the
 //! protocol is shared by all its children.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::port::mailbox_turns::{Inbox, TurnState, is_over};
+use crate::port::mailbox_turns::{MailboxTurns, TurnState, is_over};
 use crate::sync::lock;
 use crate::sys;
 
@@ -29,27 +29,27 @@ pub(crate) struct Window {
     limit: usize,
     /// `None` for a stream: no mailbox is flooded, and what nobody has taken yet is no turn of
     /// anybody's.
-    inbox: Option<Arc<Inbox>>,
+    mailbox_turns: Option<Arc<MailboxTurns>>,
     flow: AtomicU64,
     pause: Mutex<Pause>,
 }
 
 /// How much of a window is left, of bytes for one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct Capacity {
     pub(crate) bytes: usize,
     pub(crate) messages: usize,
 }
 
-impl Room {
+impl Capacity {
     /// For what goes to nobody.
-    pub(crate) const ENDLESS: Self = Self {
+    pub(crate) const UNBOUNDED: Self = Self {
         bytes: usize::MAX,
         messages: usize::MAX,
     };
 
     /// Whether some is left after a message of `bytes`.
-    pub(crate) const fn outlasts(self, bytes: usize) -> bool {
+    pub(crate) const fn fits_more_after(self, bytes: usize) -> bool {
         self.bytes > bytes && self.messages > 1
     }
 }
@@ -117,8 +117,8 @@ impl Turn {
 }
 
 impl Window {
-    pub(crate) fn new(limit: usize, inbox: Arc<Inbox>) -> Arc<Self> {
-        Self::with_inbox(limit, Some(inbox))
+    pub(crate) fn new(limit: usize, mailbox_turns: Arc<MailboxTurns>) -> Arc<Self> {
+        Self::with_inbox(limit, Some(mailbox_turns))
     }
 
     /// One of a stream, whose taker may come late and take at leisure.
@@ -127,10 +127,10 @@ impl Window {
     }
 
     /// `limit` is at least [`PACKET`].
-    fn with_inbox(limit: usize, inbox: Option<Arc<Inbox>>) -> Arc<Self> {
+    fn with_inbox(limit: usize, mailbox_turns: Option<Arc<MailboxTurns>>) -> Arc<Self> {
         Arc::new(Self {
             limit,
-            inbox,
+            mailbox_turns,
             flow: AtomicU64::new(0),
             pause: Mutex::default(),
         })
@@ -143,8 +143,11 @@ impl Window {
     }
 
     /// What may be read now. Pending: the task is woken when it is worth reading on. For one task.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Room> {
-        let turn = self.inbox.as_ref().map(|inbox| inbox.poll_turn(cx));
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Capacity> {
+        let turn = self
+            .mailbox_turns
+            .as_ref()
+            .map(|mailbox_turns| mailbox_turns.poll_turn(cx));
         let unwatched = match turn {
             Some(TurnState::Over) => return Poll::Pending,
             Some(TurnState::Unknown) => true,
@@ -175,10 +178,10 @@ impl Window {
         }
     }
 
-    fn room(&self, flow: Flow) -> Option<Room> {
+    fn room(&self, flow: Flow) -> Option<Capacity> {
         let bytes = self.limit.saturating_sub(flow.bytes());
         let messages = WINDOW_MESSAGES.saturating_sub(flow.messages());
-        (bytes >= PACKET && messages > 0).then(|| Room {
+        (bytes >= PACKET && messages > 0).then(|| Capacity {
             bytes: bytes.min(self.largest_read()),
             messages,
         })
@@ -186,7 +189,10 @@ impl Window {
 
     /// Books a message of `bytes`.
     pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Credit {
-        let unwatched = self.inbox.as_ref().is_some_and(|inbox| !inbox.charge());
+        let unwatched = self
+            .mailbox_turns
+            .as_ref()
+            .is_some_and(|mailbox_turns| !mailbox_turns.charge());
         self.flow.fetch_add(Flow::of(bytes), Ordering::AcqRel);
         if unwatched {
             let mut pause = lock(&self.pause);
@@ -333,10 +339,10 @@ mod tests {
 
     #[test]
     fn a_watched_protocol_gets_its_turn_whatever_it_keeps() {
-        let inbox = Arc::new(Inbox::default());
-        assert!(inbox.watch());
-        assert!(!inbox.watch());
-        let windows = [(); 2].map(|()| Window::new(1 << 20, Arc::clone(&inbox)));
+        let mailbox_turns = Arc::new(MailboxTurns::default());
+        assert!(mailbox_turns.watch());
+        assert!(!mailbox_turns.watch());
+        let windows = [(); 2].map(|()| Window::new(1 << 20, Arc::clone(&mailbox_turns)));
         let mut credits = Vec::new();
         'turn: loop {
             for window in &windows {
@@ -347,7 +353,7 @@ mod tests {
             }
         }
         assert_eq!(credits.len(), TURN_MESSAGES as usize);
-        inbox.turn();
+        mailbox_turns.turn();
         assert!(windows.iter().all(|window| room(window).is_some()));
     }
 

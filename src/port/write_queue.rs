@@ -35,18 +35,18 @@ pub enum ProducerCommand {
 }
 
 /// Takes what the producer is told, under the port's lock: must not call back.
-pub(crate) type Tell = Box<dyn Fn(ProducerCommand) + Send>;
+pub(crate) type Notice = Box<dyn Fn(ProducerCommand) + Send>;
 
 #[derive(Default)]
-pub(crate) struct Backlog {
+pub(crate) struct WriteQueue {
     bytes: usize,
     /// Most descriptors never have any.
-    listeners: Option<Box<Listeners>>,
+    listeners: Option<Box<Observers>>,
 }
 
 /// Who is told how much is queued.
 #[derive(Default)]
-struct Listeners {
+struct Observers {
     producer: Option<Producer>,
     /// How many producers there have been.
     registrations: u64,
@@ -60,10 +60,10 @@ pub(crate) type SinkId = u64;
 struct Producer {
     kind: ProducerKind,
     paused: bool,
-    tell: Tell,
+    tell: Notice,
 }
 
-impl Backlog {
+impl WriteQueue {
     pub(crate) const fn is_empty(&self) -> bool {
         self.bytes == 0
     }
@@ -72,7 +72,7 @@ impl Backlog {
         self.listeners.as_ref()?.producer.as_ref()
     }
 
-    fn listeners(&mut self) -> &mut Listeners {
+    fn listeners(&mut self) -> &mut Observers {
         self.listeners.get_or_insert_default()
     }
 
@@ -82,12 +82,12 @@ impl Backlog {
 
     /// Whether the producer with this registration is still there.
     pub(crate) fn is_registered(&self, registration: u64) -> bool {
-        let is_there = |of: &Listeners| of.producer.is_some() && of.registrations == registration;
+        let is_there = |of: &Observers| of.producer.is_some() && of.registrations == registration;
         self.listeners.as_deref().is_some_and(is_there)
     }
 
     /// Registers a producer, in place of none; gives its registration.
-    pub(crate) fn register(&mut self, kind: ProducerKind, tell: Tell) -> u64 {
+    pub(crate) fn register(&mut self, kind: ProducerKind, tell: Notice) -> u64 {
         if kind == ProducerKind::Pull {
             tell(ProducerCommand::Resume);
         }
@@ -190,7 +190,7 @@ impl Backlog {
     }
 }
 
-impl Listeners {
+impl Observers {
     fn pause_if_high(&mut self, bytes: usize) {
         if let Some(producer) = &mut self.producer
             && producer.kind == ProducerKind::Push
@@ -217,9 +217,9 @@ impl Listeners {
     }
 }
 
-impl std::fmt::Debug for Backlog {
+impl std::fmt::Debug for WriteQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Backlog")
+        f.debug_struct("WriteQueue")
             .field("bytes", &self.bytes)
             .field("producer", &self.producer().map(|p| p.kind))
             .finish_non_exhaustive()
@@ -235,14 +235,14 @@ mod tests {
 
     type Told = Arc<Mutex<Vec<ProducerCommand>>>;
 
-    fn with(kind: ProducerKind) -> (Backlog, Told) {
+    fn with(kind: ProducerKind) -> (WriteQueue, Told) {
         let told = Told::default();
-        let mut backlog = Backlog::default();
-        backlog.register(kind, teller(&told));
-        (backlog, told)
+        let mut write_queue = WriteQueue::default();
+        write_queue.register(kind, teller(&told));
+        (write_queue, told)
     }
 
-    fn teller(told: &Told) -> Tell {
+    fn teller(told: &Told) -> Notice {
         let told = Arc::clone(told);
         Box::new(move |command| lock(&told).push(command))
     }
@@ -253,81 +253,81 @@ mod tests {
 
     #[test]
     fn a_push_producer_pauses_above_the_mark_and_resumes_at_empty() {
-        let (mut backlog, told) = with(ProducerKind::Push);
-        backlog.add(HIGH_WATER);
+        let (mut write_queue, told) = with(ProducerKind::Push);
+        write_queue.add(HIGH_WATER);
         assert_eq!(take(&told), []);
-        backlog.add(1);
-        backlog.add(1);
+        write_queue.add(1);
+        write_queue.add(1);
         assert_eq!(take(&told), [ProducerCommand::Pause]);
-        drop(backlog.subtract(HIGH_WATER + 1));
+        drop(write_queue.subtract(HIGH_WATER + 1));
         assert_eq!(take(&told), []);
-        drop(backlog.subtract(1));
+        drop(write_queue.subtract(1));
         assert_eq!(take(&told), [ProducerCommand::Resume]);
         // It was not paused: there is nothing to resume.
-        backlog.add(1);
-        drop(backlog.subtract(1));
+        write_queue.add(1);
+        drop(write_queue.subtract(1));
         assert_eq!(take(&told), []);
     }
 
     #[test]
     fn a_push_producer_that_comes_to_a_full_queue_is_paused_at_once() {
         let told = Told::default();
-        let mut backlog = Backlog::default();
-        backlog.add(HIGH_WATER + 1);
-        backlog.register(ProducerKind::Push, teller(&told));
+        let mut write_queue = WriteQueue::default();
+        write_queue.add(HIGH_WATER + 1);
+        write_queue.register(ProducerKind::Push, teller(&told));
         assert_eq!(take(&told), [ProducerCommand::Pause]);
     }
 
     #[test]
     fn a_pull_producer_is_asked_at_registration_and_at_each_drain() {
-        let (mut backlog, told) = with(ProducerKind::Pull);
+        let (mut write_queue, told) = with(ProducerKind::Pull);
         assert_eq!(take(&told), [ProducerCommand::Resume]);
-        backlog.add(2 * HIGH_WATER);
-        drop(backlog.subtract(HIGH_WATER));
+        write_queue.add(2 * HIGH_WATER);
+        drop(write_queue.subtract(HIGH_WATER));
         assert_eq!(take(&told), []);
-        drop(backlog.subtract(HIGH_WATER));
+        drop(write_queue.subtract(HIGH_WATER));
         assert_eq!(take(&told), [ProducerCommand::Resume]);
-        drop(backlog.subtract(0));
+        drop(write_queue.subtract(0));
         assert_eq!(take(&told), []);
     }
 
     #[test]
     fn stop_is_told_once_and_last() {
-        let (mut backlog, told) = with(ProducerKind::Push);
-        backlog.add(1);
-        drop(backlog.stop());
-        drop(backlog.stop());
-        drop(backlog.subtract(1));
+        let (mut write_queue, told) = with(ProducerKind::Push);
+        write_queue.add(1);
+        drop(write_queue.stop());
+        drop(write_queue.stop());
+        drop(write_queue.subtract(1));
         assert_eq!(take(&told), [ProducerCommand::Stop]);
-        assert!(!backlog.has_producer());
+        assert!(!write_queue.has_producer());
     }
 
     #[test]
     fn a_registration_outlives_no_other() {
-        let (mut backlog, told) = with(ProducerKind::Push);
-        assert!(backlog.is_registered(1));
-        assert!(backlog.unregister().is_some());
-        assert!(!backlog.is_registered(1));
-        let second = backlog.register(ProducerKind::Push, teller(&told));
-        assert!(backlog.is_registered(second) && !backlog.is_registered(1));
+        let (mut write_queue, told) = with(ProducerKind::Push);
+        assert!(write_queue.is_registered(1));
+        assert!(write_queue.unregister().is_some());
+        assert!(!write_queue.is_registered(1));
+        let second = write_queue.register(ProducerKind::Push, teller(&told));
+        assert!(write_queue.is_registered(second) && !write_queue.is_registered(1));
     }
 
     #[test]
     fn a_sink_has_room_below_the_mark_and_is_woken_at_half() {
-        let mut backlog = Backlog::default();
+        let mut write_queue = WriteQueue::default();
         let mut waker = Waker::noop().clone();
-        backlog.add(HIGH_WATER - 1);
-        assert!(backlog.poll_room(1, &mut waker).is_ready());
-        backlog.add(1);
-        assert!(backlog.poll_room(1, &mut waker).is_pending());
-        assert!(backlog.poll_empty(2, &mut waker).is_pending());
-        assert!(backlog.poll_empty(1, &mut waker).is_pending());
-        assert!(backlog.forget(2).is_some());
-        assert!(backlog.forget(2).is_none());
-        assert!(backlog.subtract(LOW_WATER - 1).is_empty());
-        assert_eq!(backlog.subtract(1).len(), 1);
-        assert!(backlog.poll_empty(1, &mut waker).is_pending());
-        assert_eq!(backlog.subtract(LOW_WATER).len(), 1);
-        assert!(backlog.poll_empty(1, &mut waker).is_ready());
+        write_queue.add(HIGH_WATER - 1);
+        assert!(write_queue.poll_room(1, &mut waker).is_ready());
+        write_queue.add(1);
+        assert!(write_queue.poll_room(1, &mut waker).is_pending());
+        assert!(write_queue.poll_empty(2, &mut waker).is_pending());
+        assert!(write_queue.poll_empty(1, &mut waker).is_pending());
+        assert!(write_queue.forget(2).is_some());
+        assert!(write_queue.forget(2).is_none());
+        assert!(write_queue.subtract(LOW_WATER - 1).is_empty());
+        assert_eq!(write_queue.subtract(1).len(), 1);
+        assert!(write_queue.poll_empty(1, &mut waker).is_pending());
+        assert_eq!(write_queue.subtract(LOW_WATER).len(), 1);
+        assert!(write_queue.poll_empty(1, &mut waker).is_ready());
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Handler, Recipient};
 
-use super::mailbox::inbox_of;
+use super::mailbox::mailbox_turns_of;
 use super::message::FromProcess;
-use crate::child::Outlet;
-use crate::port::mailbox_turns::Inbox;
+use crate::child::EventSink;
+use crate::port::mailbox_turns::MailboxTurns;
 
 /// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, or
 /// [`NoProtocol`].
@@ -34,12 +34,12 @@ impl Protocol {
     }
 
     /// What a child's record sends through, and the mailbox behind it.
-    pub(crate) fn into_parts(self) -> (Option<Arc<dyn Outlet>>, Arc<Inbox>) {
+    pub(crate) fn into_parts(self) -> (Option<Arc<dyn EventSink>>, Arc<MailboxTurns>) {
         match self.0 {
             None => (None, Arc::default()),
             Some(recipient) => {
-                let inbox = inbox_of(&recipient);
-                (Some(Arc::new(recipient)), inbox)
+                let mailbox_turns = mailbox_turns_of(&recipient);
+                (Some(Arc::new(recipient)), mailbox_turns)
             }
         }
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use actix::{Actor, ActorFuture, AsyncContext};
 
 use crate::child::Child;
-use crate::port::mailbox_turns::Inbox;
+use crate::port::mailbox_turns::MailboxTurns;
 use crate::sys;
 
 /// Sees to it that the actor's context watches over `child`: one future an actor, whatever the
@@ -17,29 +17,29 @@ where
     A: Actor,
     A::Context: AsyncContext<A>,
 {
-    if child.outcome.is_ended() {
+    if child.progress.is_ended() {
         return;
     }
-    let ward: Weak<Child> = Arc::downgrade(child);
-    child.inbox.attend(ward);
-    if child.inbox.watch() {
-        ctx.spawn(Watch {
-            inbox: Arc::clone(&child.inbox),
+    let dependent: Weak<Child> = Arc::downgrade(child);
+    child.mailbox_turns.attend(dependent);
+    if child.mailbox_turns.watch() {
+        ctx.spawn(LivenessWatch {
+            mailbox_turns: Arc::clone(&child.mailbox_turns),
         });
     }
 }
 
 /// Lives in the protocol actor's context from its first child to the end of its last. It is polled
 /// when the actor's mailbox was drained, and dropped when the actor dies.
-struct Watch {
-    inbox: Arc<Inbox>,
+struct LivenessWatch {
+    mailbox_turns: Arc<MailboxTurns>,
 }
 
-impl<A: Actor> ActorFuture<A> for Watch {
+impl<A: Actor> ActorFuture<A> for LivenessWatch {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut A, _: &mut A::Context, _: &mut Context<'_>) -> Poll<()> {
-        if self.inbox.turn() {
+        if self.mailbox_turns.turn() {
             Poll::Pending
         } else {
             Poll::Ready(())
@@ -47,12 +47,12 @@ impl<A: Actor> ActorFuture<A> for Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for LivenessWatch {
     fn drop(&mut self) {
         if sys::copy::is_copy() {
             return;
         }
-        for child in self.inbox.unwatch() {
+        for child in self.mailbox_turns.unwatch() {
             child.protocol_gone();
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 
-use crate::child::{Child, Outlet};
+use crate::child::{Child, EventSink};
 use crate::event::ProcessEvent;
 use crate::handle::ProcessHandle;
 use crate::port::window::Credit;
@@ -78,7 +78,7 @@ enum Share {
 /// before that loses its child, though no watch runs in its context yet. The last: an actor whose last address drops stops with what is in its mailbox
 /// if it had just found that empty, so the address stays until the event is handled.
 struct Receipt {
-    outlet: Arc<dyn Outlet>,
+    event_sink: Arc<dyn EventSink>,
     child: Arc<Child>,
 }
 
@@ -87,7 +87,7 @@ impl Drop for Receipt {
         if sys::copy::is_copy() {
             return;
         }
-        if !self.outlet.is_connected() {
+        if !self.event_sink.is_connected() {
             self.child.orphan("its protocol is gone");
         }
         // The last event finds it open.
@@ -101,10 +101,10 @@ impl std::fmt::Debug for Receipt {
     }
 }
 
-impl Outlet for Recipient<FromProcess> {
-    fn emit_and_hold(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) {
+impl EventSink for Recipient<FromProcess> {
+    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) {
         let receipt = Receipt {
-            outlet: Arc::clone(&self) as Arc<dyn Outlet>,
+            event_sink: Arc::clone(&self) as Arc<dyn EventSink>,
             child: Arc::clone(child),
         };
         self.do_send(FromProcess {

@@ -33,11 +33,11 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
 
 /// When a spawn was asked for: it inherits this program's environment as it is at some time later.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(u64);
+pub(crate) struct EnvGeneration(u64);
 
 static MOMENTS: AtomicU64 = AtomicU64::new(0);
 
-impl Moment {
+impl EnvGeneration {
     pub(crate) fn now() -> Self {
         Self(MOMENTS.fetch_add(1, Ordering::SeqCst))
     }
@@ -51,7 +51,7 @@ static LATEST: Latest = Latest(Mutex::new((0, Weak::new())));
 impl Latest {
     /// This program's own environment, later than `asked`. So spawns that wait for a thread at the
     /// same time share what one of them reads.
-    fn since(&self, asked: Moment) -> Arc<Environment> {
+    fn since(&self, asked: EnvGeneration) -> Arc<Environment> {
         let mut latest = lock(&self.0);
         let (read_at, environment) = &*latest;
         if asked.0 < *read_at
@@ -83,7 +83,7 @@ impl Environment {
     pub(crate) fn of(
         spec: &Spec,
         account: Option<&Account>,
-        asked: Moment,
+        asked: EnvGeneration,
     ) -> Result<Arc<Self>, SpawnError> {
         if !spec.env_clear && spec.env.is_empty() && account.is_none() {
             return Ok(LATEST.since(asked));
@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn spawns_that_were_asked_before_share_what_one_reads_and_later_ones_read_anew() {
-        let [first, second] = [Moment::now(), Moment::now()];
+        let [first, second] = [EnvGeneration::now(), EnvGeneration::now()];
         let latest = Latest(Mutex::default());
         let one = latest.since(first);
         let other = latest.since(second);
         assert!(Arc::ptr_eq(&one, &other));
-        let later = latest.since(Moment::now());
+        let later = latest.since(EnvGeneration::now());
         assert!(!Arc::ptr_eq(&one, &later));
         assert!(one.strings().iter().eq(later.strings().iter()));
     }

@@ -12,18 +12,18 @@ use crate::threads::janitor;
 
 /// How a child's death will be noticed.
 #[derive(Debug)]
-pub(crate) enum DeathWatch {
+pub(crate) enum ExitWatch {
     /// The pidfd becomes readable; it is registered with the asking arbiter's driver.
     Pidfd(Registered<Arc<OwnedFd>>),
     /// A thread waits in wait(2), once it is told to go.
     Thread(mpsc::Sender<()>),
 }
 
-impl DeathWatch {
+impl ExitWatch {
     /// From now on the child's death is told.
     pub(crate) fn arm(self, child: &Arc<Child>) {
         match self {
-            Self::Pidfd(pidfd) => Reaping::start(child, pidfd),
+            Self::Pidfd(pidfd) => PidfdWaker::start(child, pidfd),
             Self::Thread(go) => {
                 let _ = go.send(());
             }
@@ -37,7 +37,7 @@ impl DeathWatch {
 /// reaps on the spot. The driver has just told of the child's last closes, mostly, so the death costs
 /// no wake of a thread. When the driver shuts down it calls as well, and the janitor takes over.
 #[derive(Debug)]
-struct Reaping {
+struct PidfdWaker {
     child: Arc<Child>,
     wait: Mutex<Wait>,
 }
@@ -45,13 +45,13 @@ struct Reaping {
 #[derive(Debug)]
 struct Wait {
     /// Out while somebody looks at it, and for good when there is nothing more to wait for. It holds
-    /// the [`Reaping`] as its waker until then.
+    /// the [`PidfdWaker`] as its waker until then.
     pidfd: Option<Registered<Arc<OwnedFd>>>,
     /// Called while somebody looked.
     called: bool,
 }
 
-impl Reaping {
+impl PidfdWaker {
     fn start(child: &Arc<Child>, pidfd: Registered<Arc<OwnedFd>>) {
         let reaping = Arc::new(Self {
             child: Arc::clone(child),
@@ -99,7 +99,7 @@ impl Reaping {
     }
 }
 
-impl Wake for Reaping {
+impl Wake for PidfdWaker {
     fn wake(self: Arc<Self>) {
         self.look();
     }

@@ -30,7 +30,7 @@ pub(crate) struct Identity {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     name: OsString,
-    home: OsString,
+    arbiter_ref: OsString,
     shell: OsString,
 }
 
@@ -43,16 +43,20 @@ impl Account {
         };
         Self {
             name: user.name.clone().into(),
-            home: user.dir.clone().into(),
+            arbiter_ref: user.dir.clone().into(),
             shell: shell.to_owned(),
         }
     }
 
     /// As environment variables.
     pub(crate) fn variables(&self) -> [(&'static str, &OsStr); 4] {
-        let Self { name, home, shell } = self;
+        let Self {
+            name,
+            arbiter_ref,
+            shell,
+        } = self;
         [
-            ("HOME", home),
+            ("HOME", arbiter_ref),
             ("USER", name),
             ("LOGNAME", name),
             ("SHELL", shell),

@@ -1,6 +1,6 @@
 //! One spawn, from the request to the adopted child.
 //!
-//! [`Birth::run`] prepares, clones and registers on a spawner thread; [`Newborn::adopt`] starts the
+//! [`SpawnJob::run`] prepares, clones and registers on a spawner thread; [`Unadopted::adopt`] starts the
 //! child's actors on the asking arbiter, queues `ConnectionMade`, arms the reaping and answers. Each
 //! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
 //! wherever the sequence ends.
@@ -12,7 +12,7 @@ use std::sync::{Arc, mpsc};
 use tokio::io::Interest;
 use tokio::runtime::Handle;
 
-use super::exit_watch::DeathWatch;
+use super::exit_watch::ExitWatch;
 use super::reply::Reply;
 use super::table::Entry;
 use crate::actors::End;
@@ -21,46 +21,46 @@ use crate::child::lifecycle::Input;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::command::spec::Spec;
-use crate::command::taken_fds::Moved;
+use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::ladder::Ladder;
 use crate::port::role::Role;
 use crate::protocol::into::Protocol;
-use crate::spawn::arbiter_ref::Home;
-use crate::spawn::environment::Moment;
+use crate::spawn::arbiter_ref::ArbiterRef;
+use crate::spawn::environment::EnvGeneration;
 use crate::spawn::opening::{ParentEnd, ParentEnds};
 use crate::spawn::prepare::Prepared;
 use crate::sys;
-use crate::sys::clone::{Born, Ticket};
+use crate::sys::clone::{Cloned, Ticket};
 use crate::threads::janitor;
 use crate::threads::spawners::{Desk, Kin};
 use crate::tree::Leader;
 
 /// A spawn on its way to a spawner thread.
-pub(crate) struct Birth {
+pub(crate) struct SpawnJob {
     pub(crate) id: ProcessId,
     pub(crate) spec: Arc<Spec>,
-    pub(crate) moved: Moved,
-    pub(crate) asked: Moment,
+    pub(crate) taken: TakenFds,
+    pub(crate) asked: EnvGeneration,
     pub(crate) protocol: Protocol,
-    pub(crate) home: Home,
+    pub(crate) arbiter_ref: ArbiterRef,
     pub(crate) ticket: Arc<Ticket>,
     pub(crate) entry: Entry,
     pub(crate) reply: Reply,
 }
 
-impl Birth {
+impl SpawnJob {
     /// Runs on a spawner thread; may block. Without a thread there is no desk.
     pub(crate) fn run(self, desk: io::Result<Desk<'_>>) {
         let Self {
             id,
             spec,
-            moved,
+            taken,
             asked,
             protocol,
-            home,
+            arbiter_ref,
             ticket,
             entry,
             reply,
@@ -80,10 +80,10 @@ impl Birth {
                 }
                 // The signal follows the thread that clones.
                 tie = spec.parent_death_signal.map(|_| ties.tie());
-                Prepared::new(&spec, moved, asked)?.spawn(&spec, &ticket, stack)
+                Prepared::new(&spec, taken, asked)?.spawn(&spec, &ticket, stack)
             });
-        let (born, ends, cgroup) = match result {
-            Ok(born) => born,
+        let (cloned, ends, cgroup) = match result {
+            Ok(cloned) => cloned,
             Err(error) => {
                 log::debug!("{error}");
                 // Before the answer, so that whoever gets it finds the table without the spawn.
@@ -91,13 +91,13 @@ impl Birth {
                 return reply.answer(Err(error));
             }
         };
-        let (outlet, inbox) = protocol.into_parts();
+        let (event_sink, mailbox_turns) = protocol.into_parts();
         let origin = Origin {
             id,
             program: Arc::clone(&reply.program),
-            spawned_pid: born.pid,
-            outlet,
-            inbox,
+            spawned_pid: cloned.pid,
+            event_sink,
+            mailbox_turns,
             on_orphaned: spec.on_orphaned,
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
@@ -107,20 +107,20 @@ impl Birth {
         };
         let piped = ends.roles().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
-        let Born { pid, pidfd } = born;
+        let Cloned { pid, pidfd } = cloned;
         log::debug!("{child} is born");
-        child.cell.fill(Leader {
+        child.live.fill(Leader {
             pid,
             pidfd,
             cgroup: cgroup.map(Arc::new),
         });
         child.keep_threads(tie, asker);
-        let mut newborn = Newborn::new(child, ticket, entry, reply);
-        if let Err(error) = newborn.register(ends, &home.runtime) {
-            newborn.give_up(error);
+        let mut unadopted = Unadopted::new(child, ticket, entry, reply);
+        if let Err(error) = unadopted.register(ends, &arbiter_ref.runtime) {
+            unadopted.give_up(error);
             return;
         }
-        home.arbiter.spawn_fn(move || newborn.adopt());
+        arbiter_ref.arbiter.spawn_fn(move || unadopted.adopt());
     }
 }
 
@@ -128,9 +128,9 @@ impl Birth {
 /// so: whoever asked finds nothing left, unless it cannot be killed, which the answer waits two
 /// seconds for.
 #[derive(Debug)]
-struct Newborn {
+struct Unadopted {
     pipes: Vec<Piped>,
-    watch: Option<DeathWatch>,
+    watch: Option<ExitWatch>,
     child: Arc<Child>,
     ticket: Arc<Ticket>,
     entry: Option<Entry>,
@@ -138,7 +138,7 @@ struct Newborn {
     error: Option<SpawnError>,
 }
 
-impl Newborn {
+impl Unadopted {
     fn new(child: Arc<Child>, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
         Self {
             pipes: Vec::new(),
@@ -156,14 +156,14 @@ impl Newborn {
     fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
         let failed = |error| SpawnError::new(SpawnStep::Register, &**program, error);
-        self.watch = Some(match self.child.cell.pidfd() {
-            Some(pidfd) => DeathWatch::Pidfd(
+        self.watch = Some(match self.child.live.pidfd() {
+            Some(pidfd) => ExitWatch::Pidfd(
                 sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?,
             ),
             None => {
                 let (go, wait) = mpsc::channel();
                 janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
-                DeathWatch::Thread(go)
+                ExitWatch::Thread(go)
             }
         });
         let register = |fd: i32, end, interest| {
@@ -224,7 +224,7 @@ impl Newborn {
     }
 }
 
-impl Drop for Newborn {
+impl Drop for Unadopted {
     fn drop(&mut self) {
         // In a copy of the process it is the parent's to give up.
         if sys::copy::is_copy() {
@@ -254,7 +254,7 @@ impl Drop for Newborn {
         });
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.
-            Some(DeathWatch::Thread(_)) => {}
+            Some(ExitWatch::Thread(_)) => {}
             watch => {
                 drop(watch);
                 janitor::watch(child.watched());

@@ -8,18 +8,18 @@ use nix::libc;
 use crate::command::fd_map::{Fd, Kind};
 use crate::command::pty::Pty;
 use crate::command::spec::Spec;
-use crate::command::taken_fds::Moved;
+use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
 use crate::port::role::Role;
 use crate::port::window::PACKET;
 use crate::sys;
-use crate::sys::fdplan::Wish;
+use crate::sys::fdplan::FdMapping;
 use crate::sys::tty::PtyEnds;
 
 /// All that was opened for a child.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) wishes: Vec<Wish>,
+    pub(crate) mappings: Vec<FdMapping>,
     /// The child's ends, open in the parent until the clone.
     pub(crate) sources: Vec<Source>,
     pub(crate) parent_ends: ParentEnds,
@@ -74,17 +74,17 @@ impl Opened {
     /// Opens what `spec` says, for a child that becomes the user `owner`, if it changes its user.
     pub(crate) fn new(
         spec: &Spec,
-        mut moved: Moved,
+        mut taken: TakenFds,
         owner: Option<u32>,
     ) -> Result<Self, SpawnError> {
         let mut opened = Self {
-            wishes: Vec::new(),
+            mappings: Vec::new(),
             sources: Vec::new(),
             parent_ends: ParentEnds::default(),
         };
         let mut slave = None;
         if let Some(pty) = &spec.pty {
-            let ends = terminal(pty, &mut moved, owner)?;
+            let ends = terminal(pty, &mut taken, owner)?;
             opened.parent_ends.terminal = Some((ends.master, at_least_a_page(spec.window)));
             slave = Some(ends.slave.as_raw_fd());
             opened.sources.push(Source::Owned(ends.slave));
@@ -97,7 +97,7 @@ impl Opened {
             let window = at_least_a_page(fd.window.unwrap_or(spec.window));
             let (source, parent_end) = match (&fd.kind, slave) {
                 (Kind::Terminal, Some(slave)) => (Source::Number(slave), None),
-                _ => open(target, fd, window, &mut moved, owner)?,
+                _ => open(target, fd, window, &mut taken, owner)?,
             };
             originals.push((target, source.number()));
             opened.sources.push(source);
@@ -108,7 +108,7 @@ impl Opened {
             let opened_as = |(number, _): &&(i32, RawFd)| Some(*number) == original;
             if let Some((_, source)) = originals.iter().find(opened_as) {
                 let source = *source;
-                opened.wishes.push(Wish { target, source });
+                opened.mappings.push(FdMapping { target, source });
             }
         }
         Ok(opened)
@@ -116,19 +116,19 @@ impl Opened {
 }
 
 /// Whether what is given is there, before anything is opened: that might get an inherited number.
-pub(crate) fn check(spec: &Spec, moved: &Moved) -> Result<(), SpawnError> {
-    check_moved(spec, moved)?;
+pub(crate) fn check(spec: &Spec, taken: &TakenFds) -> Result<(), SpawnError> {
+    check_taken(spec, taken)?;
     check_inherited(spec)
 }
 
-fn check_moved(spec: &Spec, moved: &Moved) -> Result<(), SpawnError> {
+fn check_taken(spec: &Spec, taken: &TakenFds) -> Result<(), SpawnError> {
     for (target, fd) in spec.fds.iter() {
-        let is_taken = || spec.fds.original(target).is_some_and(|n| moved.has(n));
+        let is_taken = || spec.fds.original(target).is_some_and(|n| taken.has(n));
         if matches!(fd.kind, Kind::Moved(_)) && !is_taken() {
             return Err(taken_before(target));
         }
     }
-    if spec.pty.as_ref().is_some_and(Pty::is_given) && moved.pty.is_none() {
+    if spec.pty.as_ref().is_some_and(Pty::is_given) && taken.pty.is_none() {
         let taken = "an earlier spawn took its descriptors";
         return Err(SpawnError::invalid("pty", taken));
     }
@@ -159,7 +159,7 @@ fn open(
     target: i32,
     fd: &Fd,
     window: usize,
-    moved: &mut Moved,
+    taken: &mut TakenFds,
     owner: Option<u32>,
 ) -> Result<(Source, Option<ParentEnd>), SpawnError> {
     let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
@@ -178,7 +178,7 @@ fn open(
             Ok((Source::Owned(theirs), Some(end)))
         }
         Kind::Inherit(n) => Ok((Source::Number(*n), None)),
-        Kind::Moved(_) => match moved.take(target) {
+        Kind::Moved(_) => match taken.take(target) {
             Some(fd) => {
                 sys::io::set_blocking(fd.as_fd()).map_err(failed)?;
                 Ok((Source::Owned(fd), None))
@@ -228,8 +228,8 @@ fn is_lack_of_right(error: &std::io::Error) -> bool {
 }
 
 /// The child's terminal, as it shall find it.
-fn terminal(pty: &Pty, moved: &mut Moved, owner: Option<u32>) -> Result<PtyEnds, SpawnError> {
-    let ends = match moved.pty.take() {
+fn terminal(pty: &Pty, taken: &mut TakenFds, owner: Option<u32>) -> Result<PtyEnds, SpawnError> {
+    let ends = match taken.pty.take() {
         Some(ends) => {
             check_given(&ends)?;
             let slave = ends.slave.as_fd();

@@ -9,7 +9,7 @@ use crate::command::spec::Spec;
 use crate::error::{SpawnError, SpawnStep};
 use crate::limits;
 use crate::spawn::identity::Identity;
-use crate::sys::clone::Stillborn;
+use crate::sys::clone::CloneError;
 use crate::sys::fdplan::FdStep;
 use crate::sys::handshake::Failed;
 use crate::sys::step::Steps;
@@ -21,14 +21,14 @@ pub(crate) const CGROUP: &str = "cgroup";
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) steps: Steps,
-    pub(crate) meanings: Meanings,
+    pub(crate) labels: StepLabels,
     /// The first step that changes the ids, or comes after it.
     pub(crate) identity: usize,
 }
 
 /// For each step of the child which step of the spawn it is, and on what.
 #[derive(Debug, Default)]
-pub(crate) struct Meanings(Vec<(SpawnStep, Subject)>);
+pub(crate) struct StepLabels(Vec<(SpawnStep, Subject)>);
 
 /// What a step is about. Most spawns place descriptors only, and need no text unless one fails.
 #[derive(Debug, Clone)]
@@ -58,10 +58,10 @@ impl fmt::Display for Subject {
     }
 }
 
-impl Meanings {
+impl StepLabels {
     /// Whether there is no child because it could not join its cgroup.
-    pub(crate) fn is_cgroup(&self, stillborn: &Stillborn) -> bool {
-        let Stillborn::Child { failed, .. } = stillborn else {
+    pub(crate) fn is_cgroup(&self, clone_error: &CloneError) -> bool {
+        let CloneError::Child { failed, .. } = clone_error else {
             return false;
         };
         let &Failed::Step(index) = failed else {
@@ -129,7 +129,7 @@ impl Plan {
     fn add(&mut self, step: SpawnStep, subject: impl Into<Subject>, add: impl FnOnce(&mut Steps)) {
         let subject = subject.into();
         add(&mut self.steps);
-        self.meanings
+        self.labels
             .0
             .resize_with(self.steps.len(), || (step, subject.clone()));
     }
@@ -278,8 +278,8 @@ mod tests {
             let cwd = Some(c"/".to_owned());
             let plan = Plan::new(&spec, cwd, &identity, &[], Some(9));
             let is_it = |(_, subject): &(SpawnStep, Subject)| subject.to_string() == CGROUP;
-            let joins: Vec<usize> = (0..plan.meanings.0.len())
-                .filter(|index| is_it(&plan.meanings.0[*index]))
+            let joins: Vec<usize> = (0..plan.labels.0.len())
+                .filter(|index| is_it(&plan.labels.0[*index]))
                 .collect();
             let end = if changes {
                 plan.identity

@@ -8,20 +8,20 @@ use std::sync::Arc;
 use nix::libc;
 
 use crate::command::spec::{Contain, Spec};
-use crate::command::taken_fds::Moved;
+use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
 use crate::spawn::check::check;
-use crate::spawn::environment::{self, Environment, Moment};
+use crate::spawn::environment::{self, EnvGeneration, Environment};
 use crate::spawn::explain::{self, Explanation};
 use crate::spawn::identity::Identity;
 use crate::spawn::opening::{self, Opened, ParentEnds, Source};
-use crate::spawn::plan::{CGROUP, Meanings, Plan};
+use crate::spawn::plan::{CGROUP, Plan, StepLabels};
 use crate::spawn::program::{argv, c_string, candidates};
 use crate::sys;
-use crate::sys::clone::{Born, Image, Stack, Stillborn, Ticket};
-use crate::sys::fdplan::{self, Wish};
+use crate::sys::clone::{CloneError, Cloned, Image, Stack, Ticket};
+use crate::sys::fdplan::{self, FdMapping};
 use crate::sys::handshake::Failed;
-use crate::sys::reserved_fds::{self, Loaded};
+use crate::sys::reserved_fds::{self, BorrowedSlots};
 use crate::sys::strings::Strings;
 use crate::sys::trampoline::{self, Trampoline};
 use crate::tree::cgroup::Cgroup;
@@ -34,7 +34,7 @@ pub(crate) struct Prepared {
     environment: Arc<Environment>,
     cwd: Option<CString>,
     identity: Identity,
-    wishes: Vec<Wish>,
+    mappings: Vec<FdMapping>,
     /// Which of them is the cgroup's file, until it is joined.
     procs: Option<RawFd>,
     /// The child's ends, open in the parent until the clone.
@@ -45,9 +45,13 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(spec: &Spec, moved: Moved, asked: Moment) -> Result<Self, SpawnError> {
+    pub(crate) fn new(
+        spec: &Spec,
+        taken: TakenFds,
+        asked: EnvGeneration,
+    ) -> Result<Self, SpawnError> {
         check(spec)?;
-        opening::check(spec, &moved)?;
+        opening::check(spec, &taken)?;
         environment::check(spec)?;
         let identity = Identity::resolve(spec)?;
         let environment = Environment::of(spec, identity.account.as_ref(), asked)?;
@@ -58,19 +62,19 @@ impl Prepared {
             None => None,
         };
         let Opened {
-            mut wishes,
+            mut mappings,
             mut sources,
             parent_ends,
-        } = Opened::new(spec, moved, identity.uid)?;
+        } = Opened::new(spec, taken, identity.uid)?;
         let cgroup = Cgroup::of(spec)?;
         let procs = match &cgroup {
             Some(cgroup) => {
                 let procs = cgroup
                     .open_procs()
                     .map_err(|error| SpawnError::new(SpawnStep::Limits, CGROUP, error))?;
-                let target = unused(&wishes);
+                let target = unused(&mappings);
                 let source = procs.as_raw_fd();
-                wishes.push(Wish { target, source });
+                mappings.push(FdMapping { target, source });
                 sources.push(Source::Owned(procs));
                 Some(target)
             }
@@ -82,7 +86,7 @@ impl Prepared {
             environment,
             cwd,
             identity,
-            wishes,
+            mappings,
             procs,
             sources,
             parent_ends,
@@ -96,51 +100,52 @@ impl Prepared {
         spec: &Spec,
         ticket: &Ticket,
         stack: &mut Stack,
-    ) -> Result<(Born, ParentEnds, Option<Cgroup>), SpawnError> {
-        let own_wishes = self.wishes.len();
+    ) -> Result<(Cloned, ParentEnds, Option<Cgroup>), SpawnError> {
+        let own_wishes = self.mappings.len();
         let trampoline = if self.identity.changes_ids() {
             Trampoline::new()
         } else {
             None
         };
         let program = trampoline.map(|(program, file)| {
-            let (target, source) = (unused(&self.wishes), file.as_raw_fd());
-            self.wishes.push(Wish { target, source });
+            let (target, source) = (unused(&self.mappings), file.as_raw_fd());
+            self.mappings.push(FdMapping { target, source });
             self.sources.push(Source::Owned(file));
             (program, target)
         });
         let by_trampoline = program.is_some();
         let mut result = self.attempt(spec, program, ticket, stack);
         if by_trampoline
-            && let Err((_, Stillborn::Child { failed, errno })) = &result
+            && let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Trampoline
         {
             if is_refusal(*errno) {
                 trampoline::refuse();
             }
-            self.wishes.pop();
+            self.mappings.pop();
             result = self.attempt(spec, None, ticket, stack);
         }
-        if let Err((meanings, stillborn)) = &result
-            && meanings.is_cgroup(stillborn)
+        if let Err((labels, clone_error)) = &result
+            && labels.is_cgroup(clone_error)
             && let Some(cgroup) = self.cgroup.take()
         {
             cgroup.distrust();
             if spec.contain == Some(Contain::Strongest) {
-                self.wishes.truncate(own_wishes);
+                self.mappings.truncate(own_wishes);
                 let procs = self.procs.take();
-                self.wishes.retain(|wish| Some(wish.target) != procs);
+                self.mappings
+                    .retain(|mapping| Some(mapping.target) != procs);
                 result = self.attempt(spec, None, ticket, stack);
             }
         }
         // The child has them.
         self.sources.clear();
         match result {
-            Ok(born) => {
+            Ok(cloned) => {
                 let cgroup = self.cgroup.filter(Cgroup::holds_the_child);
-                Ok((born, self.parent_ends, cgroup))
+                Ok((cloned, self.parent_ends, cgroup))
             }
-            Err((meanings, stillborn)) => Err(self.error_of(spec, &meanings, stillborn)),
+            Err((labels, clone_error)) => Err(self.error_of(spec, &labels, clone_error)),
         }
     }
 
@@ -151,16 +156,16 @@ impl Prepared {
         trampoline: Option<(Trampoline, RawFd)>,
         ticket: &Ticket,
         stack: &mut Stack,
-    ) -> Result<Born, (Meanings, Stillborn)> {
+    ) -> Result<Cloned, (StepLabels, CloneError)> {
         let mut trampoline = trampoline;
-        let slots = reserved_fds::load(&self.wishes, |source| !self.owns(source));
+        let slots = reserved_fds::borrow(&self.mappings, |source| !self.owns(source));
         let mut result = self.clone_once(spec, slots.as_ref(), &mut trampoline, ticket, stack);
         drop(slots);
-        if let Err((_, Stillborn::Child { failed, errno })) = &result
+        if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Unshare
         {
             if is_refusal(*errno) {
-                reserved_fds::refuse();
+                reserved_fds::disable();
             }
             result = self.clone_once(spec, None, &mut trampoline, ticket, stack);
         }
@@ -170,14 +175,14 @@ impl Prepared {
     fn clone_once(
         &mut self,
         spec: &Spec,
-        slots: Option<&Loaded>,
+        slots: Option<&BorrowedSlots>,
         trampoline: &mut Option<(Trampoline, RawFd)>,
         ticket: &Ticket,
         stack: &mut Stack,
-    ) -> Result<Born, (Meanings, Stillborn)> {
-        let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
+    ) -> Result<Cloned, (StepLabels, CloneError)> {
+        let fds = fdplan::plan(slots.map_or(self.mappings.as_slice(), BorrowedSlots::mappings));
         let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.procs);
-        let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
+        let mut kept: Vec<RawFd> = self.mappings.iter().map(|mapping| mapping.target).collect();
         kept.sort_unstable();
         let trampoline = trampoline.as_mut();
         let trampoline = trampoline.map(|(program, file)| (program, plan.identity, *file));
@@ -190,9 +195,10 @@ impl Prepared {
             trampoline,
             kept,
             keep_ignored: spec.keeps_ignored(),
-            unshare_from: slots.map(Loaded::end),
+            unshare_from: slots.map(BorrowedSlots::end),
         };
-        sys::clone::spawn(&mut image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
+        sys::clone::spawn(&mut image, ticket, stack)
+            .map_err(|clone_error| (plan.labels, clone_error))
     }
 
     /// Whether `source` is closed in the parent after the spawn, and not the host's to use further.
@@ -201,11 +207,11 @@ impl Prepared {
         self.sources.iter().any(is_it)
     }
 
-    fn error_of(&self, spec: &Spec, plan: &Meanings, stillborn: Stillborn) -> SpawnError {
+    fn error_of(&self, spec: &Spec, plan: &StepLabels, clone_error: CloneError) -> SpawnError {
         let program = spec.program.to_string_lossy();
-        let (failed, errno) = match stillborn {
-            Stillborn::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
-            Stillborn::Child { failed, errno } => (failed, errno),
+        let (failed, errno) = match clone_error {
+            CloneError::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
+            CloneError::Child { failed, errno } => (failed, errno),
         };
         let source = std::io::Error::from_raw_os_error(errno);
         match failed {
@@ -231,7 +237,7 @@ fn is_refusal(errno: i32) -> bool {
 }
 
 /// The lowest number above 2 that the child shall not have.
-fn unused(wishes: &[Wish]) -> RawFd {
-    let is_free = |number: &RawFd| wishes.iter().all(|wish| wish.target != *number);
+fn unused(mappings: &[FdMapping]) -> RawFd {
+    let is_free = |number: &RawFd| mappings.iter().all(|mapping| mapping.target != *number);
     (3..).find(is_free).unwrap_or(RawFd::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::job::Birth;
+use super::job::SpawnJob;
 use super::reply::{Reply, Sender};
 use super::table::{KeepAlive, Table};
 use crate::command::Command;
@@ -11,8 +11,8 @@ use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::protocol::into::{IntoProtocol, Protocol};
-use crate::spawn::arbiter_ref::Home;
-use crate::spawn::environment::Moment;
+use crate::spawn::arbiter_ref::ArbiterRef;
+use crate::spawn::environment::EnvGeneration;
 use crate::sys;
 use crate::sys::clone::Ticket;
 use crate::threads::spawners::{self, Place};
@@ -28,7 +28,7 @@ use actix::Message;
 pub struct Spawn {
     spec: Arc<Spec>,
     protocol: Protocol,
-    home: Option<Home>,
+    arbiter_ref: Option<ArbiterRef>,
     /// As the asking thread is.
     place: Place,
     pub(crate) ticket: Arc<Ticket>,
@@ -45,7 +45,7 @@ impl Spawn {
         Self {
             spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
-            home: Home::current(),
+            arbiter_ref: ArbiterRef::current(),
             place,
             ticket: Arc::default(),
         }
@@ -62,18 +62,18 @@ impl Spawn {
         let Self {
             spec,
             protocol,
-            home,
+            arbiter_ref,
             place,
             ticket,
         } = self;
         // By this spawn, whatever becomes of it.
-        let moved = spec.take_moved();
+        let taken = spec.take_fds();
         let program = spec.program_name();
         let reply = Reply::new(program, Arc::clone(&ticket), to);
         if sys::copy::is_copy() {
             return reply.refuse(spawners::COPY);
         }
-        let Some(home) = home.or_else(Home::current) else {
+        let Some(arbiter_ref) = arbiter_ref.or_else(ArbiterRef::current) else {
             return reply.refuse("there is no arbiter");
         };
         if !protocol.is_alive() {
@@ -84,17 +84,17 @@ impl Spawn {
             Ok(entry) => entry,
             Err(why) => return reply.refuse(why),
         };
-        let birth = Birth {
+        let job = SpawnJob {
             id,
             spec,
-            moved,
-            asked: Moment::now(),
+            taken,
+            asked: EnvGeneration::now(),
             protocol,
-            home,
+            arbiter_ref,
             ticket,
             entry,
             reply,
         };
-        place.submit(Box::new(move |desk| birth.run(desk)));
+        place.submit(Box::new(move |desk| job.run(desk)));
     }
 }

@@ -1,5 +1,5 @@
 //! The live table: who is being spawned and who lives. Shared with whatever must find the children
-//! when the supervisor actor is dead: the sentinel, the spawner threads, the children's records.
+//! when the supervisor actor is dead: the guard, the spawner threads, the children's records.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -175,7 +175,7 @@ impl Table {
 
     /// The supervisor, or its System, is gone: every child follows its policy. Synchronous, from
     /// any thread, any number of times.
-    pub(crate) fn lose(&self, why: &str) {
+    pub(crate) fn owner_lost(&self, why: &str) {
         if sys::copy::is_copy() {
             return;
         }
@@ -231,7 +231,7 @@ impl Table {
             match waiting {
                 Some(child) => drop(
                     child
-                        .outcome
+                        .progress
                         .reached(crate::child::progress::Phase::Exited)
                         .await,
                 ),
@@ -245,7 +245,7 @@ impl Table {
         let mut listed: Vec<_> = children.iter().map(|child| (info(child), child)).collect();
         // Their ends are told under the lock that `info` took, and they leave the table after that: whoever was
         // told finds them gone.
-        listed.retain(|(_, child)| !child.outcome.is_ended());
+        listed.retain(|(_, child)| !child.progress.is_ended());
         listed.into_iter().map(|(info, _)| info).collect()
     }
 
@@ -264,7 +264,7 @@ impl Table {
 fn info(child: &Child) -> ProcessInfo {
     ProcessInfo {
         id: child.id,
-        pid: child.cell.pid(),
+        pid: child.live.pid(),
         spawned_pid: child.spawned_pid,
         program: child.program.to_string(),
         state: if child.is_reaped() {

@@ -21,7 +21,7 @@ use crate::ladder::LINGER;
 use crate::tree::members::Leftover;
 
 use crate::spawn::table::Table;
-use system_guard::Sentinel;
+use system_guard::SystemGuard;
 
 /// Spawns children, and has the table of those that have not ended. Each is reaped by the driver of
 /// the arbiter that asked for it, or by a thread of the crate's when that arbiter is gone.
@@ -51,8 +51,8 @@ use system_guard::Sentinel;
 #[derive(Debug)]
 pub struct ProcessSupervisor {
     table: Arc<Table>,
-    /// Its drop tells the sentinel that it has nothing more to watch.
-    sentinel: Option<oneshot::Sender<()>>,
+    /// Its drop tells the guard that it has nothing more to watch.
+    system_guard: Option<oneshot::Sender<()>>,
 }
 
 impl ProcessSupervisor {
@@ -61,7 +61,7 @@ impl ProcessSupervisor {
     pub fn new() -> Self {
         Self {
             table: Arc::default(),
-            sentinel: None,
+            system_guard: None,
         }
     }
 }
@@ -77,16 +77,16 @@ impl Actor for ProcessSupervisor {
 
     fn started(&mut self, _: &mut Self::Context) {
         // Without a System to watch, children are only as safe as this actor's own drop.
-        if self.sentinel.is_none() {
-            self.sentinel = System::try_current()
-                .and_then(|system| Sentinel::post(&system, Arc::clone(&self.table), || {}));
+        if self.system_guard.is_none() {
+            self.system_guard = System::try_current()
+                .and_then(|system| SystemGuard::post(&system, Arc::clone(&self.table), || {}));
         }
     }
 }
 
 impl Drop for ProcessSupervisor {
     fn drop(&mut self) {
-        self.table.lose("its supervisor is gone");
+        self.table.owner_lost("its supervisor is gone");
     }
 }
 

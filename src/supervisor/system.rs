@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use actix::{Actor, Addr, Arbiter, System};
 
 use super::ProcessSupervisor;
-use super::system_guard::Sentinel;
+use super::system_guard::SystemGuard;
 use crate::error::{SpawnError, SpawnStep};
 use crate::spawn::table::Table;
 use crate::sync::lock;
@@ -16,9 +16,10 @@ use crate::sys;
 use crate::threads::spawners;
 
 /// One for each System that ever asked and is not gone.
-static DEFAULTS: LazyLock<Mutex<HashMap<usize, Default>>> = LazyLock::new(Mutex::default);
+static SUPERVISORS: LazyLock<Mutex<HashMap<usize, SystemSupervisor>>> =
+    LazyLock::new(Mutex::default);
 
-pub(super) struct Default {
+pub(super) struct SystemSupervisor {
     /// Lives as long as it is here.
     pub(super) supervisor: Addr<ProcessSupervisor>,
     /// Who spawns need not wait for the actor.
@@ -26,7 +27,7 @@ pub(super) struct Default {
 }
 
 /// What is wanted of the System's own supervisor.
-pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError> {
+pub(super) fn current<T>(wanted: impl Fn(&SystemSupervisor) -> T) -> Result<T, SpawnError> {
     if sys::copy::is_copy() {
         return Err(SpawnError::register(
             "the default supervisor",
@@ -38,25 +39,25 @@ pub(super) fn current<T>(wanted: impl Fn(&Default) -> T) -> Result<T, SpawnError
     if !system.arbiter().alive() {
         return Err(has_stopped());
     }
-    if let Some(found) = find(&lock(&DEFAULTS), &system) {
+    if let Some(found) = find(&lock(&SUPERVISORS), &system) {
         return Ok(wanted(found));
     }
-    // Not under the lock: the sentinel takes it when the System ends in this moment.
+    // Not under the lock: the guard takes it when the System ends in this moment.
     let (arbiter, new) = start(&system)?;
-    let mut defaults = lock(&DEFAULTS);
-    if let Some(found) = find(&defaults, &system) {
+    let mut supervisors = lock(&SUPERVISORS);
+    if let Some(found) = find(&supervisors, &system) {
         // Another thread was faster.
         arbiter.stop();
         return Ok(wanted(found));
     }
     if new.table.is_lost() {
-        // The sentinel has been here.
+        // The guard has been here.
         arbiter.stop();
         return Err(has_stopped());
     }
-    defaults.retain(|_, default| default.supervisor.connected());
+    supervisors.retain(|_, default| default.supervisor.connected());
     let found = wanted(&new);
-    defaults.insert(system.id(), new);
+    supervisors.insert(system.id(), new);
     Ok(found)
 }
 
@@ -73,12 +74,15 @@ impl ProcessSupervisor {
     }
 }
 
-fn find<'a>(defaults: &'a HashMap<usize, Default>, system: &System) -> Option<&'a Default> {
-    let default = defaults.get(&system.id())?;
+fn find<'a>(
+    supervisors: &'a HashMap<usize, SystemSupervisor>,
+    system: &System,
+) -> Option<&'a SystemSupervisor> {
+    let default = supervisors.get(&system.id())?;
     default.supervisor.connected().then_some(default)
 }
 
-fn start(system: &System) -> Result<(Arbiter, Default), SpawnError> {
+fn start(system: &System) -> Result<(Arbiter, SystemSupervisor), SpawnError> {
     let arbiter = Arbiter::try_new().map_err(|error| {
         SpawnError::new(
             SpawnStep::Register,
@@ -88,17 +92,18 @@ fn start(system: &System) -> Result<(Arbiter, Default), SpawnError> {
     })?;
     let table = Arc::new(Table::with_arbiter(arbiter.handle()));
     // Before the first spawn, which does not wait for the actor to start.
-    let Some(sentinel) = Sentinel::post(system, Arc::clone(&table), forget(system.id(), &table))
+    let Some(system_guard) =
+        SystemGuard::post(system, Arc::clone(&table), forget(system.id(), &table))
     else {
         arbiter.stop();
         return Err(has_stopped());
     };
     let actor = ProcessSupervisor {
         table: Arc::clone(&table),
-        sentinel: Some(sentinel),
+        system_guard: Some(system_guard),
     };
     let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| actor);
-    Ok((arbiter, Default { supervisor, table }))
+    Ok((arbiter, SystemSupervisor { supervisor, table }))
 }
 
 fn has_stopped() -> SpawnError {
@@ -110,14 +115,15 @@ fn has_stopped() -> SpawnError {
 pub(super) fn forget(system: usize, table: &Arc<Table>) -> impl FnOnce() + Send + 'static {
     let table = Arc::downgrade(table);
     move || {
-        let mut defaults = lock(&DEFAULTS);
-        let is_it = |default: &Default| std::ptr::eq(Arc::as_ptr(&default.table), table.as_ptr());
-        let dead = if defaults.get(&system).is_some_and(is_it) {
-            defaults.remove(&system)
+        let mut supervisors = lock(&SUPERVISORS);
+        let is_it =
+            |default: &SystemSupervisor| std::ptr::eq(Arc::as_ptr(&default.table), table.as_ptr());
+        let dead = if supervisors.get(&system).is_some_and(is_it) {
+            supervisors.remove(&system)
         } else {
             None
         };
-        drop(defaults);
+        drop(supervisors);
         drop(dead);
     }
 }

@@ -12,22 +12,22 @@ use tokio::sync::oneshot;
 use crate::spawn::table::Table;
 use crate::sys;
 
-pub(super) struct Sentinel {
+pub(super) struct SystemGuard {
     table: Arc<Table>,
     on_gone: Option<Box<dyn FnOnce() + Send>>,
     relieved: bool,
 }
 
-impl Sentinel {
-    /// Posts a sentinel on the System's arbiter. It stays until the sender drops. `None` if the
-    /// System is gone already: the table is closed then. `on_gone` runs when the sentinel drops, after it has closed the table
+impl SystemGuard {
+    /// Posts a guard on the System's arbiter. It stays until the sender drops. `None` if the
+    /// System is gone already: the table is closed then. `on_gone` runs when the guard drops, after it has closed the table
     /// at the System's end.
     pub(super) fn post(
         system: &System,
         table: Arc<Table>,
         on_gone: impl FnOnce() + Send + 'static,
     ) -> Option<oneshot::Sender<()>> {
-        let sentinel = Self {
+        let system_guard = Self {
             table: Arc::clone(&table),
             on_gone: Some(Box::new(on_gone)),
             relieved: false,
@@ -35,25 +35,25 @@ impl Sentinel {
         let (relieve, relieved) = oneshot::channel::<()>();
         let posted = system.arbiter().spawn(async move {
             // The whole of it moves in here: a capture by fields would drop it outside.
-            let mut sentinel = sentinel;
+            let mut system_guard = system_guard;
             let _ = relieved.await;
-            sentinel.relieved = true;
+            system_guard.relieved = true;
         });
         // What is sent while the arbiter closes may stay unseen in its queue.
         let watches = posted && system.arbiter().alive();
         if !watches {
-            table.lose("its System is gone");
+            table.owner_lost("its System is gone");
         }
         watches.then_some(relieve)
     }
 }
 
-impl Drop for Sentinel {
+impl Drop for SystemGuard {
     fn drop(&mut self) {
         if sys::copy::is_copy() {
             return;
         }
-        self.table.lose("its System is gone");
+        self.table.owner_lost("its System is gone");
         if let Some(on_gone) = self.on_gone.take() {
             on_gone();
         }

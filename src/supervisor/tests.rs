@@ -146,7 +146,7 @@ fn a_writer_that_panics_closes_its_descriptor_only() {
 #[test]
 fn a_reader_that_panics_does_not_stop_the_clock_of_the_ended_timeout() {
     run(async {
-        // An heir holds both of its outputs.
+        // A descendant holds both of its outputs.
         let script = "sleep 60 & echo $! >&2; exit 7";
         let timeout = Duration::from_millis(50);
         let scene = Scene::start(script, OnOrphaned::Kill, Some(timeout));
@@ -169,9 +169,9 @@ fn a_reader_that_panics_does_not_stop_the_clock_of_the_ended_timeout() {
             ProcessEvent::ChildDataReceived { fd: 2, data } => Some(data),
             _ => None,
         });
-        let heir = String::from_utf8(said.unwrap().to_vec()).unwrap();
-        let heir = nix::unistd::Pid::from_raw(heir.trim().parse().unwrap());
-        nix::sys::signal::kill(heir, nix::sys::signal::SIGKILL).unwrap();
+        let descendant = String::from_utf8(said.unwrap().to_vec()).unwrap();
+        let descendant = nix::unistd::Pid::from_raw(descendant.trim().parse().unwrap());
+        nix::sys::signal::kill(descendant, nix::sys::signal::SIGKILL).unwrap();
     });
 }
 

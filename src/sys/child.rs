@@ -20,7 +20,7 @@ use super::step::Step;
 use super::trampoline::Trampoline;
 
 /// Everything that the child needs, prepared by the parent and alive until the exec.
-pub(super) struct Orders<'a> {
+pub(super) struct ChildArgs<'a> {
     pub(super) steps: &'a [Step],
     /// What the program shall have, ascending: everything else is closed.
     pub(super) kept: &'a [RawFd],
@@ -45,24 +45,24 @@ pub(super) struct Orders<'a> {
 pub(super) const KERNEL_SIGSET_BYTES: usize = 8;
 
 /// Entry point of the child. Returns only to `_exit`.
-pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
-    // SAFETY: `clone` was given a pointer to an `Orders` which outlives the suspended parent
+pub(super) extern "C" fn child_main(child_args: *mut c_void) -> c_int {
+    // SAFETY: `clone` was given a pointer to `ChildArgs` which outlives the suspended parent
     // thread's call (CLONE_VFORK), and nothing writes to it but through its atomics.
-    let orders = unsafe { &*orders.cast::<Orders<'_>>() };
-    let (failed, errno) = run(orders);
-    orders.handshake.fail(failed, errno);
+    let child_args = unsafe { &*child_args.cast::<ChildArgs<'_>>() };
+    let (failed, errno) = run(child_args);
+    child_args.handshake.fail(failed, errno);
     loop {
         // SAFETY: ends this thread group, which is the child alone (no CLONE_THREAD).
         unsafe { libc::syscall(libc::SYS_exit_group, 127 as c_long) };
     }
 }
 
-/// Runs the orders; comes back only with what failed.
-fn run(orders: &Orders<'_>) -> (Failed, c_int) {
-    if !orders.handshake.begin() {
+/// Runs what is ordered; comes back only with what failed.
+fn run(child_args: &ChildArgs<'_>) -> (Failed, c_int) {
+    if !child_args.handshake.begin() {
         return (Failed::Cancelled, libc::ECANCELED);
     }
-    if let Some(end) = orders.unshare_from
+    if let Some(end) = child_args.unshare_from
         && !close_range(end.into(), c_int::MAX.into(), libc::CLOSE_RANGE_UNSHARE)
     {
         return (Failed::Unshare, errno());
@@ -70,28 +70,28 @@ fn run(orders: &Orders<'_>) -> (Failed, c_int) {
     // The one signal that may come through to here: it has no handler of the parent's now.
     set_disposition(libc::SIGCHLD.into(), &DEFAULT);
     let mut index = 0_usize;
-    for step in orders.steps {
-        let errno = run_step(step, orders);
+    for step in child_args.steps {
+        let errno = run_step(step, child_args);
         if errno != 0 {
             return (Failed::Step(index), errno);
         }
         index = index.wrapping_add(1);
     }
     // Where no signal gets through to a child that hung.
-    if orders.handshake.is_cancelled() {
+    if child_args.handshake.is_cancelled() {
         return (Failed::Cancelled, libc::ECANCELED);
     }
-    reset_signals(orders.keep_ignored);
-    if let Some((trampoline, file)) = orders.trampoline {
-        return (Failed::Trampoline, go_on(trampoline, file, orders));
+    reset_signals(child_args.keep_ignored);
+    if let Some((trampoline, file)) = child_args.trampoline {
+        return (Failed::Trampoline, go_on(trampoline, file, child_args));
     }
     // Last, so that no handler of the parent can run here: they are all default by now.
     open_signal_mask();
-    (Failed::Exec, exec(orders))
+    (Failed::Exec, exec(child_args))
 }
 
 /// Returns an errno or 0.
-fn run_step(step: &Step, orders: &Orders<'_>) -> c_int {
+fn run_step(step: &Step, child_args: &ChildArgs<'_>) -> c_int {
     match step {
         Step::Call {
             number,
@@ -110,13 +110,13 @@ fn run_step(step: &Step, orders: &Orders<'_>) -> c_int {
                 errno
             }
         }
-        Step::CloseOthers => close_others(orders.kept),
+        Step::CloseOthers => close_others(child_args.kept),
         Step::WriteFile { path, text } => write_file(path.as_ptr(), text.as_bytes()),
         Step::CheckParent => {
             // SAFETY: no arguments.
             let parent = unsafe { libc::syscall(libc::SYS_getppid) };
             // It died between the clone and the request for a signal at its death.
-            if parent == orders.parent as c_long {
+            if parent == child_args.parent as c_long {
                 0
             } else {
                 libc::ESRCH
@@ -199,7 +199,7 @@ fn set_disposition(signal: c_long, action: &Action) -> Action {
 }
 
 /// Executes the trampoline, with all signals blocked; returns the errno.
-fn go_on(trampoline: &Trampoline, file: RawFd, orders: &Orders<'_>) -> c_int {
+fn go_on(trampoline: &Trampoline, file: RawFd, child_args: &ChildArgs<'_>) -> c_int {
     // SAFETY: no arguments.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
     trampoline.board(pid as u32);
@@ -209,8 +209,8 @@ fn go_on(trampoline: &Trampoline, file: RawFd, orders: &Orders<'_>) -> c_int {
             libc::SYS_execveat,
             file as c_long,
             c"".as_ptr(),
-            orders.argv,
-            orders.envp,
+            child_args.argv,
+            child_args.envp,
             libc::AT_EMPTY_PATH as c_long,
         )
     };
@@ -232,10 +232,10 @@ fn open_signal_mask() {
 }
 
 /// Execs the candidates in turn by posix_spawnp's rules; returns the errno that tells most.
-fn exec(orders: &Orders<'_>) -> c_int {
+fn exec(child_args: &ChildArgs<'_>) -> c_int {
     let mut best = (0, libc::ENOENT);
     let mut waits = 0;
-    let mut next = orders.candidates;
+    let mut next = child_args.candidates;
     loop {
         // SAFETY: the list ends with a null, where the loop stops.
         let candidate = unsafe { next.read() };
@@ -243,7 +243,7 @@ fn exec(orders: &Orders<'_>) -> c_int {
             return best.1;
         }
         next = next.wrapping_add(1);
-        let errno = exec_one(candidate, orders, &mut waits);
+        let errno = exec_one(candidate, child_args, &mut waits);
         match telling(errno) {
             Some(rank) if rank >= best.0 => best = (rank, errno),
             Some(_) => {}
@@ -276,10 +276,17 @@ pub(super) const FIRST_WAIT: c_long = 250_000;
 
 /// Execs; returns the errno. A program that was just written may be busy for a moment only: a child
 /// that is between its clone and exec at the same time has a copy of the writer's descriptor.
-fn exec_one(candidate: *const c_char, orders: &Orders<'_>, waits: &mut u32) -> c_int {
+fn exec_one(candidate: *const c_char, child_args: &ChildArgs<'_>, waits: &mut u32) -> c_int {
     loop {
         // SAFETY: NUL-terminated path and NULL-terminated arrays of the parent's.
-        unsafe { libc::syscall(libc::SYS_execve, candidate, orders.argv, orders.envp) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_execve,
+                candidate,
+                child_args.argv,
+                child_args.envp,
+            )
+        };
         let errno = errno();
         if errno != libc::ETXTBSY || *waits == MOST_WAITS {
             return errno;

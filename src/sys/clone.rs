@@ -13,19 +13,19 @@ use std::sync::Arc;
 
 use nix::libc;
 
-use super::child::{KERNEL_SIGSET_BYTES, Orders, child_main};
+use super::child::{ChildArgs, KERNEL_SIGSET_BYTES, child_main};
 use super::handshake::{Failed, Handshake};
 use super::step::Steps;
 use super::strings::Strings;
 use super::thread_state::Credentials;
-use super::ticket::Target;
-pub(crate) use super::ticket::{Born, Ticket};
+use super::ticket::KillTarget;
+pub(crate) use super::ticket::{Cloned, Ticket};
 use super::trampoline::{Course, Trampoline};
 use super::{cvt, signal, wait};
 
 /// Why there is no child.
 #[derive(Debug)]
-pub(crate) enum Stillborn {
+pub(crate) enum CloneError {
     /// The kernel made no process.
     Clone(Error),
     /// The process was made, failed at a step before its exec, and has been reaped.
@@ -123,7 +123,7 @@ pub(crate) fn spawn(
     image: &mut Image<'_>,
     ticket: &Ticket,
     stack: &mut Stack,
-) -> Result<Born, Stillborn> {
+) -> Result<Cloned, CloneError> {
     let candidates = image.candidates.pointers();
     let argv = image.argv.pointers();
     let envp = image.envp.pointers();
@@ -146,7 +146,7 @@ pub(crate) fn spawn(
             steps = steps.get(..*from).unwrap_or_default();
             trampoline = Some((&**program, *file));
         } else {
-            return Err(Stillborn::Child {
+            return Err(CloneError::Child {
                 failed: Failed::Trampoline,
                 errno: libc::E2BIG,
             });
@@ -154,11 +154,11 @@ pub(crate) fn spawn(
     }
     let copies_memory = image.changes_ids && trampoline.is_none();
     let handshake = if copies_memory || SHARING_IS_EMULATED {
-        Arc::new(Handshake::for_a_copy().map_err(Stillborn::Clone)?)
+        Arc::new(Handshake::for_a_copy().map_err(CloneError::Clone)?)
     } else {
         Arc::clone(&stack.handshake)
     };
-    let orders = Orders {
+    let child_args = ChildArgs {
         candidates: candidates.as_ptr(),
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
@@ -172,9 +172,9 @@ pub(crate) fn spawn(
     };
     let mut clone = |with_pidfd| {
         ticket.take_off(&handshake, with_pidfd);
-        clone_child(&orders, copies_memory, ticket, stack, with_pidfd)
+        clone_child(&child_args, copies_memory, ticket, stack, with_pidfd)
     };
-    let born = if cfg!(actix_process_force_no_pidfd) {
+    let cloned = if cfg!(actix_process_force_no_pidfd) {
         clone(false)
     } else {
         match clone(true) {
@@ -184,21 +184,21 @@ pub(crate) fn spawn(
             result => result,
         }
     }
-    .map_err(Stillborn::Clone)?;
+    .map_err(CloneError::Clone)?;
 
     let failure = handshake.failure();
-    let landed = || trampoline.and_then(|(trampoline, _)| trampoline.landed(born.pid));
+    let landed = || trampoline.and_then(|(trampoline, _)| trampoline.landed(cloned.pid));
     match failure.or_else(landed) {
-        None => Ok(born),
+        None => Ok(cloned),
         Some((failed, errno)) => {
             // It is exiting already; if that is not true, the wait is short all the same.
-            if !wait::has_exited(born.pid) {
-                let pidfd = born.pidfd.as_ref().map(|fd| fd.as_fd());
-                let _ = signal::send(born.pid, pidfd, libc::SIGKILL);
+            if !wait::has_exited(cloned.pid) {
+                let pidfd = cloned.pidfd.as_ref().map(|fd| fd.as_fd());
+                let _ = signal::send(cloned.pid, pidfd, libc::SIGKILL);
             }
             ticket.forget();
-            wait::wait_and_forget(born.pid);
-            Err(Stillborn::Child { failed, errno })
+            wait::wait_and_forget(cloned.pid);
+            Err(CloneError::Child { failed, errno })
         }
     }
 }
@@ -218,19 +218,19 @@ pub(crate) const CHANGED: &str =
     "the ids, groups or capabilities of the spawner thread have changed since it was asked";
 
 fn clone_child(
-    orders: &Orders<'_>,
+    child_args: &ChildArgs<'_>,
     copies_memory: bool,
     ticket: &Ticket,
     stack: &mut Stack,
     with_pidfd: bool,
-) -> io::Result<Born> {
+) -> io::Result<Cloned> {
     let store_id = if with_pidfd {
         libc::CLONE_PIDFD
     } else {
         libc::CLONE_PARENT_SETTID
     };
     let share_memory = if copies_memory { 0 } else { libc::CLONE_VM };
-    let share_files = if orders.unshare_from.is_some() {
+    let share_files = if child_args.unshare_from.is_some() {
         libc::CLONE_FILES
     } else {
         0
@@ -244,15 +244,15 @@ fn clone_child(
         return Err(Error::other(CHANGED));
     }
     // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
-    // ours, large enough and not in use; `orders` and the place for the id outlive the call, which
+    // ours, large enough and not in use; `child_args` and the place for the id outlive the call, which
     // returns only when the child has left our memory, or its copy of it (CLONE_VFORK).
     let pid = unsafe {
         libc::clone(
             child_main,
             stack.top(),
             share_memory | libc::CLONE_VFORK | share_files | store_id | libc::SIGCHLD,
-            ptr::from_ref(orders).cast_mut().cast::<c_void>(),
-            orders.handshake.id_place(),
+            ptr::from_ref(child_args).cast_mut().cast::<c_void>(),
+            child_args.handshake.id_place(),
         )
     };
     let result = cvt(pid.into());
@@ -262,15 +262,15 @@ fn clone_child(
     let mut target = ticket.target();
     *target = None;
     result?;
-    let stored = orders.handshake.id().filter(|_| with_pidfd);
+    let stored = child_args.handshake.id().filter(|_| with_pidfd);
     let pidfd = stored.map(|stored| {
         // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(stored) };
         Arc::new(super::io::above_stdio(pidfd))
     });
-    let born = Born { pid, pidfd };
-    *target = Some(Target::Born(born.clone()));
-    Ok(born)
+    let cloned = Cloned { pid, pidfd };
+    *target = Some(KillTarget::Cloned(cloned.clone()));
+    Ok(cloned)
 }
 
 /// Blocks all 64 signals, the two of libc's own included; returns the mask before.

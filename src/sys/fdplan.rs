@@ -5,9 +5,9 @@
 
 use std::os::fd::RawFd;
 
-/// One wish: the parent's descriptor `source` shall be `target` in the child.
+/// One mapping: the parent's descriptor `source` shall be `target` in the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct FdMapping {
     pub(crate) target: RawFd,
     pub(crate) source: RawFd,
 }
@@ -38,49 +38,51 @@ impl FdStep {
     }
 }
 
-/// The steps for `wishes`, whose targets must be distinct.
+/// The steps for `mappings`, whose targets must be distinct.
 ///
-/// Sources that another wish overwrites are saved to scratch numbers first; then each target is
+/// Sources that another mapping overwrites are saved to scratch numbers first; then each target is
 /// placed. Swaps and cycles need no special case: all their sources are saved.
-pub(crate) fn plan(wishes: &[Wish]) -> Vec<FdStep> {
-    let mut steps = Vec::with_capacity(wishes.len() * 2);
+pub(crate) fn plan(mappings: &[FdMapping]) -> Vec<FdStep> {
+    let mut steps = Vec::with_capacity(mappings.len() * 2);
     let mut saved: Vec<(RawFd, RawFd)> = Vec::new();
     let mut scratch = 3;
 
-    for wish in wishes {
-        let overwritten = wishes
+    for mapping in mappings {
+        let overwritten = mappings
             .iter()
-            .any(|other| other.target == wish.source && other.source != wish.source);
-        if overwritten && !saved.iter().any(|(from, _)| *from == wish.source) {
-            while is_used(wishes, scratch) {
+            .any(|other| other.target == mapping.source && other.source != mapping.source);
+        if overwritten && !saved.iter().any(|(from, _)| *from == mapping.source) {
+            while is_used(mappings, scratch) {
                 scratch += 1;
             }
             steps.push(FdStep::Save {
-                from: wish.source,
+                from: mapping.source,
                 to: scratch,
             });
-            saved.push((wish.source, scratch));
+            saved.push((mapping.source, scratch));
             scratch += 1;
         }
     }
-    for wish in wishes {
-        let copy = saved.iter().find(|(from, _)| *from == wish.source);
+    for mapping in mappings {
+        let copy = saved.iter().find(|(from, _)| *from == mapping.source);
         match copy {
-            None if wish.source == wish.target => steps.push(FdStep::Keep { fd: wish.target }),
+            None if mapping.source == mapping.target => {
+                steps.push(FdStep::Keep { fd: mapping.target })
+            }
             _ => steps.push(FdStep::Place {
-                from: copy.map_or(wish.source, |(_, to)| *to),
-                to: wish.target,
-                target: wish.target,
+                from: copy.map_or(mapping.source, |(_, to)| *to),
+                to: mapping.target,
+                target: mapping.target,
             }),
         }
     }
     steps
 }
 
-fn is_used(wishes: &[Wish], fd: RawFd) -> bool {
-    wishes
+fn is_used(mappings: &[FdMapping], fd: RawFd) -> bool {
+    mappings
         .iter()
-        .any(|wish| wish.source == fd || wish.target == fd)
+        .any(|mapping| mapping.source == fd || mapping.target == fd)
 }
 
 #[cfg(test)]
@@ -117,28 +119,29 @@ mod tests {
         // swap, cycle and duplicate among them.
         for code in 0..7_usize.pow(4) {
             let mut rest = code;
-            let mut wishes = Vec::new();
+            let mut mappings = Vec::new();
             for target in 0..4 {
                 let source = rest % 7;
                 rest /= 7;
                 if source < 6 {
-                    wishes.push(Wish {
+                    mappings.push(FdMapping {
                         target,
                         source: source as RawFd,
                     });
                 }
             }
             let mut table: BTreeMap<RawFd, RawFd> = (0..12).map(|fd| (fd, fd)).collect();
-            run(&plan(&wishes), &mut table);
+            run(&plan(&mappings), &mut table);
             let wanted: BTreeMap<RawFd, RawFd> =
-                wishes.iter().map(|w| (w.target, w.source)).collect();
-            assert_eq!(table, wanted, "{wishes:?}");
+                mappings.iter().map(|w| (w.target, w.source)).collect();
+            assert_eq!(table, wanted, "{mappings:?}");
         }
     }
 
     #[test]
     fn plain_pipes_need_one_step_each() {
-        let wishes = [(0, 7), (1, 9), (2, 11)].map(|(target, source)| Wish { target, source });
-        assert_eq!(plan(&wishes).len(), 3);
+        let mappings =
+            [(0, 7), (1, 9), (2, 11)].map(|(target, source)| FdMapping { target, source });
+        assert_eq!(plan(&mappings).len(), 3);
     }
 }

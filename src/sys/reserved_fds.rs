@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use nix::libc;
 
 use super::cvt;
-use super::fdplan::Wish;
+use super::fdplan::FdMapping;
 use super::io::open_null;
 
 /// A child with more descriptors is cloned the other way: 0 to 2, and five more.
@@ -47,32 +47,35 @@ static RESERVED: OnceLock<Vec<Mutex<Set>>> = OnceLock::new();
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// No more clones that share the table: the child could not unshare it.
-pub(crate) fn refuse() {
+pub(crate) fn disable() {
     REFUSED.store(true, Ordering::Relaxed);
 }
 
 /// A set whose slots hold a child's descriptors until the drop.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct BorrowedSlots {
     set: MutexGuard<'static, Set>,
     used: usize,
-    wishes: Vec<Wish>,
+    mappings: Vec<FdMapping>,
 }
 
 /// Puts what is wished for into slots, if there is a free set of them and it is large enough.
 ///
-/// What is `lent` by the host stays where it is: when a slot let go of a copy, the kernel would drop
+/// What is the host's own stays where it is: when a slot let go of a copy, the kernel would drop
 /// the record locks that this process has on the file.
-pub(crate) fn load(wishes: &[Wish], lent: impl Fn(RawFd) -> bool) -> Option<Loaded> {
+pub(crate) fn borrow(
+    mappings: &[FdMapping],
+    host_owned: impl Fn(RawFd) -> bool,
+) -> Option<BorrowedSlots> {
     if cfg!(actix_process_force_no_shared_table)
         || cfg!(actix_process_force_no_close_range)
         || REFUSED.load(Ordering::Relaxed)
-        || wishes.len() > SLOTS
+        || mappings.len() > SLOTS
     {
         return None;
     }
     let sets = RESERVED.get_or_init(|| reserve().unwrap_or_default());
-    if wishes.iter().all(|wish| wish.source < WORTH_IT) {
+    if mappings.iter().all(|mapping| mapping.source < WORTH_IT) {
         return None;
     }
     let set = sets.iter().find_map(|set| match set.try_lock() {
@@ -80,21 +83,21 @@ pub(crate) fn load(wishes: &[Wish], lent: impl Fn(RawFd) -> bool) -> Option<Load
         Err(TryLockError::Poisoned(set)) => Some(set.into_inner()),
         Err(TryLockError::WouldBlock) => None,
     })?;
-    let mut loaded = Loaded {
+    let mut borrowed = BorrowedSlots {
         set,
         used: 0,
-        wishes: Vec::with_capacity(wishes.len()),
+        mappings: Vec::with_capacity(mappings.len()),
     };
-    for wish in wishes {
-        let source = if lent(wish.source) {
-            wish.source
+    for mapping in mappings {
+        let source = if host_owned(mapping.source) {
+            mapping.source
         } else {
-            loaded.take_in(wish.source)?
+            borrowed.take_in(mapping.source)?
         };
-        let target = wish.target;
-        loaded.wishes.push(Wish { target, source });
+        let target = mapping.target;
+        borrowed.mappings.push(FdMapping { target, source });
     }
-    Some(loaded)
+    Some(borrowed)
 }
 
 /// All sets, or none where that would leave the program with few descriptors.
@@ -107,7 +110,7 @@ fn reserve() -> io::Result<Vec<Mutex<Set>>> {
     Ok(sets.into_iter().map(Mutex::new).collect())
 }
 
-impl Loaded {
+impl BorrowedSlots {
     /// Copies `source` into the next slot; gives the slot's number.
     fn take_in(&mut self, source: RawFd) -> Option<RawFd> {
         let slot = self.set.slots.get(self.used)?;
@@ -116,20 +119,20 @@ impl Loaded {
         Some(slot.as_raw_fd())
     }
 
-    /// The same wishes, from the slots.
-    pub(crate) fn wishes(&self) -> &[Wish] {
-        &self.wishes
+    /// The same mappings, from the slots.
+    pub(crate) fn mappings(&self) -> &[FdMapping] {
+        &self.mappings
     }
 
-    /// One above the highest slot, and above all that is lent.
+    /// One above the highest slot, and above all that is the host's own.
     pub(crate) fn end(&self) -> RawFd {
         let slots = self.set.slots.iter().map(AsRawFd::as_raw_fd);
-        let sources = self.wishes.iter().map(|wish| wish.source);
+        let sources = self.mappings.iter().map(|mapping| mapping.source);
         slots.chain(sources).max().map_or(0, |highest| highest + 1)
     }
 }
 
-impl Drop for Loaded {
+impl Drop for BorrowedSlots {
     /// The slots let go of the child's descriptors: else their readers would see no end.
     fn drop(&mut self) {
         for slot in self.set.slots.iter().take(self.used) {

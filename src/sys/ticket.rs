@@ -13,7 +13,7 @@ use crate::sync::lock;
 
 /// A child that has exec'd (or was killed while it did).
 #[derive(Debug, Clone)]
-pub(crate) struct Born {
+pub(crate) struct Cloned {
     pub(crate) pid: libc::pid_t,
     /// `None` where the kernel or a sandbox refuses pidfds.
     pub(crate) pidfd: Option<Arc<OwnedFd>>,
@@ -23,19 +23,19 @@ pub(crate) struct Born {
 #[derive(Debug, Default)]
 pub(crate) struct Ticket {
     state: AtomicU8,
-    target: Mutex<Option<Target>>,
+    target: Mutex<Option<KillTarget>>,
 }
 
 /// Whom a cancel kills.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum KillTarget {
     /// The clone runs.
     InFlight {
         handshake: Arc<Handshake>,
         by_pidfd: bool,
     },
     /// It came back; the child is not reaped before [`Ticket::forget`].
-    Born(Born),
+    Cloned(Cloned),
 }
 
 const WANTED: u8 = 0;
@@ -68,7 +68,7 @@ impl Ticket {
             return;
         }
         match &*self.target() {
-            Some(Target::InFlight {
+            Some(KillTarget::InFlight {
                 handshake,
                 by_pidfd,
             }) => {
@@ -78,7 +78,7 @@ impl Ticket {
                     let _ = signal::kill_unreaped(id, *by_pidfd);
                 }
             }
-            Some(Target::Born(Born { pid, pidfd })) => {
+            Some(KillTarget::Cloned(Cloned { pid, pidfd })) => {
                 let pidfd = pidfd.as_ref().map(|fd| fd.as_fd());
                 let _ = signal::send(*pid, pidfd, libc::SIGKILL);
             }
@@ -93,7 +93,7 @@ impl Ticket {
     /// A clone is about to be made, which uses `handshake`.
     pub(super) fn take_off(&self, handshake: &Arc<Handshake>, by_pidfd: bool) {
         handshake.clear();
-        *self.target() = Some(Target::InFlight {
+        *self.target() = Some(KillTarget::InFlight {
             handshake: Arc::clone(handshake),
             by_pidfd,
         });
@@ -104,7 +104,7 @@ impl Ticket {
     }
 
     /// Whom a cancel finds, to be replaced in one step: there is always either the one or the other.
-    pub(super) fn target(&self) -> MutexGuard<'_, Option<Target>> {
+    pub(super) fn target(&self) -> MutexGuard<'_, Option<KillTarget>> {
         lock(&self.target)
     }
 

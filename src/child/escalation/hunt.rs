@@ -9,7 +9,7 @@ use super::Escalation;
 use crate::ladder::Input;
 use crate::sync::lock;
 use crate::sys;
-use crate::threads::janitor::{self, LAST_RESORT, Watch, Watched};
+use crate::threads::janitor::{self, LAST_RESORT, Reapable, Watch};
 use crate::tree::members::{self, Leftover};
 
 /// So many deaths are awaited at the same time; then another look shows who is left.
@@ -39,7 +39,7 @@ fn look_for_all() {
             if escalation.is_over() {
                 return false;
             }
-            match escalation.child.cell.group_left() {
+            match escalation.child.live.group_left() {
                 Some(group) => groups.push(group),
                 None => {
                     over(escalation);
@@ -67,7 +67,7 @@ fn look_for_all() {
 
 /// Waits for the deaths of those who live, or looks again later where it cannot; false if nobody does.
 fn follow(escalation: &Arc<Escalation>, living: Option<&[Leftover]>) -> bool {
-    let Some(group) = escalation.child.cell.group_left() else {
+    let Some(group) = escalation.child.live.group_left() else {
         return false;
     };
     if living.is_some_and(<[_]>::is_empty) {
@@ -120,7 +120,7 @@ struct Member {
     escalation: Weak<Escalation>,
 }
 
-impl Watched for Member {
+impl Reapable for Member {
     fn pidfd(&self) -> Option<Arc<OwnedFd>> {
         Some(Arc::clone(&self.pidfd))
     }

@@ -62,7 +62,7 @@ impl Child {
         // No lock, no thread of ours: the copy has none.
         if sys::copy::is_copy() {
             return on_done(Report {
-                exited: self.outcome.has_exited(),
+                exited: self.progress.has_exited(),
                 by: StoppedBy::Itself,
                 leftovers: Vec::new(),
                 took: Duration::ZERO,
@@ -117,7 +117,7 @@ impl Child {
             escalation.feed(Input::Begin)
         };
         // The child may have been dead before, and have left others.
-        if self.cell.pid().is_none() {
+        if self.live.pid().is_none() {
             escalation.leader_died();
         }
         (escalation, sent)
@@ -135,8 +135,8 @@ impl Child {
 impl Escalation {
     /// Whether nothing is left, as far as it can be told without looking around.
     fn is_gone(&self) -> bool {
-        self.child.cell.pid().is_none()
-            && (self.extent == Extent::Child || self.child.cell.group_left().is_none())
+        self.child.live.pid().is_none()
+            && (self.extent == Extent::Child || self.child.live.group_left().is_none())
     }
 
     /// Takes in what happened, and does what follows. Gives what came of a signal, if one was sent.
@@ -279,11 +279,11 @@ impl Escalation {
         };
         drop((timers, watches));
         let child = &self.child;
-        let exited = child.cell.pid().is_none();
+        let exited = child.live.pid().is_none();
         let group = if exited {
-            child.cell.group_left()
+            child.live.group_left()
         } else {
-            child.cell.group()
+            child.live.group()
         };
         let leftovers = match group {
             Some(group) if !gone && on_done.is_some() && self.extent == Extent::Tree => group
@@ -293,7 +293,7 @@ impl Escalation {
         };
         lock(&child.escalations).retain(|other| !Arc::ptr_eq(other, self));
         if gone && self.extent == Extent::Tree {
-            child.cell.let_go();
+            child.live.let_go();
         }
         child.settle();
         if let Some(on_done) = on_done {

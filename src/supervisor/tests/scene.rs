@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use crate::actors::process::{Ended, Process};
-use crate::actors::{End, PipeReader, PipeWriter, Target};
+use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::lifecycle::Input;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
@@ -118,13 +118,13 @@ impl Scene {
             std_child.stderr.take().unwrap().into(),
         ];
         let log = Log::default();
-        let (outlet, inbox) = log.clone().start().into_protocol().into_parts();
+        let (event_sink, mailbox_turns) = log.clone().start().into_protocol().into_parts();
         let origin = Origin {
             id: ProcessId::next(),
             program: "sh".into(),
             spawned_pid: i32::try_from(std_child.id()).unwrap(),
-            outlet,
-            inbox,
+            event_sink,
+            mailbox_turns,
             on_orphaned: policy,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout,
@@ -133,7 +133,7 @@ impl Scene {
             containment: Containment::Process,
         };
         let child = Child::new(origin, [0, 1, 2]);
-        child.cell.fill(Leader {
+        child.live.fill(Leader {
             pid: i32::try_from(std_child.id()).unwrap(),
             pidfd: None,
             cgroup: None,
@@ -146,9 +146,9 @@ impl Scene {
         });
         let writer = PipeWriter::new(Arc::clone(&child), 0, input).start();
         let [reader, other] = [(1, output), (2, errors)].map(|(fd, end)| {
-            let window = Window::new(Command::DEFAULT_WINDOW, Arc::clone(&child.inbox));
-            let target = Target::Protocol(window, child.outlet().unwrap());
-            PipeReader::new(Arc::clone(&child), fd, end, target).start()
+            let window = Window::new(Command::DEFAULT_WINDOW, Arc::clone(&child.mailbox_turns));
+            let destination = Destination::Protocol(window, child.event_sink().unwrap());
+            PipeReader::new(Arc::clone(&child), fd, end, destination).start()
         });
         let port =
             |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));

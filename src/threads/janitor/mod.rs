@@ -27,7 +27,7 @@ use crate::sys;
 pub(crate) use start::start;
 
 /// A process whose death is waited for.
-pub(crate) trait Watched: Send + Sync {
+pub(crate) trait Reapable: Send + Sync {
     /// What becomes readable at its death; `None` where there are no pidfds.
     fn pidfd(&self) -> Option<Arc<OwnedFd>>;
     /// Blocks until it is dead, without reaping it. For a thread of its own.
@@ -51,35 +51,35 @@ pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) -> Tim
         .checked_add(delay)
         .unwrap_or_else(|| Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600));
     let key = (due, next_key());
-    // The thread is the parent's, and so is its bell.
+    // The thread is the parent's, and so is its wakeup.
     if sys::copy::is_copy() {
         return Timer { key };
     }
-    let mut door = lock(&DOOR);
-    let earliest = door.deadlines.keys().next();
+    let mut queue = lock(&QUEUE);
+    let earliest = queue.deadlines.keys().next();
     let wake = earliest.is_none_or(|earliest| key < *earliest);
-    door.deadlines.insert(key, Box::new(job));
+    queue.deadlines.insert(key, Box::new(job));
     if wake {
-        ring(door);
+        ring(queue);
     }
     Timer { key }
 }
 
 /// Runs `job` at once, on the janitor's thread.
 pub(crate) fn soon(job: impl FnOnce() + Send + 'static) {
-    post(Order::Run(Box::new(job)));
+    post(Request::Run(Box::new(job)));
 }
 
 /// Reaps `child` when it dies.
-pub(crate) fn watch(child: Arc<dyn Watched>) {
-    post(Order::Watch(next_key(), child));
+pub(crate) fn watch(child: Arc<dyn Reapable>) {
+    post(Request::Watch(next_key(), child));
 }
 
 /// Waits for the death of a process that is nobody's business any more when what is returned drops.
 #[must_use = "dropped, it ends"]
-pub(crate) fn watch_for(process: Arc<dyn Watched>) -> Watch {
+pub(crate) fn watch_for(process: Arc<dyn Reapable>) -> Watch {
     let key = next_key();
-    post(Order::Watch(key, process));
+    post(Request::Watch(key, process));
     Watch { key }
 }
 
@@ -94,7 +94,7 @@ impl Drop for Timer {
         if sys::copy::is_copy() {
             return;
         }
-        let job = lock(&DOOR).deadlines.remove(&self.key);
+        let job = lock(&QUEUE).deadlines.remove(&self.key);
         drop(job);
     }
 }
@@ -107,13 +107,13 @@ pub(crate) struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        post(Order::Forget(self.key));
+        post(Request::Forget(self.key));
     }
 }
 
 /// Reaps `child` in a thread of its own, which waits for `go` (or its drop) first.
 pub(crate) fn watch_in_thread(
-    child: Arc<dyn Watched>,
+    child: Arc<dyn Reapable>,
     go: Option<mpsc::Receiver<()>>,
 ) -> io::Result<()> {
     start_thread("actix-process-waiter", move || {
@@ -136,27 +136,27 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<(
         .map(drop)
 }
 
-enum Order {
+enum Request {
     Run(Job),
-    Watch(u64, Arc<dyn Watched>),
+    Watch(u64, Arc<dyn Reapable>),
     Forget(u64),
     /// To a thread that goes on in place of this one.
     HandOver(mpsc::Sender<Janitor>),
 }
 
-/// The way to the thread: what it has not taken yet, and the bell once it runs.
-struct Door {
-    orders: Vec<Order>,
+/// The way to the thread: what it has not taken yet, and the wakeup once it runs.
+struct Queue {
+    requests: Vec<Request>,
     deadlines: BTreeMap<(Instant, u64), Job>,
-    bell: Option<Arc<EventFd>>,
+    wakeup: Option<Arc<EventFd>>,
     /// The thread is unlike the main thread, or may be.
     odd: bool,
 }
 
-static DOOR: Mutex<Door> = Mutex::new(Door {
-    orders: Vec::new(),
+static QUEUE: Mutex<Queue> = Mutex::new(Queue {
+    requests: Vec::new(),
     deadlines: BTreeMap::new(),
-    bell: None,
+    wakeup: None,
     odd: true,
 });
 
@@ -165,41 +165,41 @@ fn next_key() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-fn start_at(door: &mut Door) -> io::Result<()> {
-    if door.bell.is_none() {
-        door.bell = Some(Janitor::start()?);
+fn start_at(queue: &mut Queue) -> io::Result<()> {
+    if queue.wakeup.is_none() {
+        queue.wakeup = Some(Janitor::start()?);
     }
     Ok(())
 }
 
-fn post(order: Order) {
+fn post(request: Request) {
     // As above.
     if sys::copy::is_copy() {
         return;
     }
-    let mut door = lock(&DOOR);
-    door.orders.push(order);
-    ring(door);
+    let mut queue = lock(&QUEUE);
+    queue.requests.push(request);
+    ring(queue);
 }
 
-fn ring(mut door: std::sync::MutexGuard<'_, Door>) {
-    if let Err(error) = start_at(&mut door) {
+fn ring(mut queue: std::sync::MutexGuard<'_, Queue>) {
+    if let Err(error) = start_at(&mut queue) {
         log::warn!("cannot start the janitor, its work waits: {error}");
     }
-    let bell = door.bell.clone();
-    drop(door);
-    if let Some(bell) = bell {
-        // Fails only when the counter is full: the bell rings already.
-        let _ = bell.write(1);
+    let wakeup = queue.wakeup.clone();
+    drop(queue);
+    if let Some(wakeup) = wakeup {
+        // Fails only when the counter is full: the wakeup rings already.
+        let _ = wakeup.write(1);
     }
 }
 
 struct Janitor {
     epoll: Epoll,
-    bell: Arc<EventFd>,
-    watched: HashMap<u64, (Arc<dyn Watched>, Arc<OwnedFd>)>,
+    wakeup: Arc<EventFd>,
+    watched: HashMap<u64, (Arc<dyn Reapable>, Arc<OwnedFd>)>,
     /// Those for whom there was neither an epoll entry nor a thread.
-    unwatched: HashMap<u64, Arc<dyn Watched>>,
+    unwatched: HashMap<u64, Arc<dyn Reapable>>,
 }
 
 /// How often to look for what nothing announces; only where everything better was refused.
@@ -209,30 +209,30 @@ const BELL: u64 = 0;
 
 impl Janitor {
     fn start() -> io::Result<Arc<EventFd>> {
-        let (epoll, bell) = Self::set_up()?;
+        let (epoll, wakeup) = Self::set_up()?;
         let janitor = Self {
             epoll,
-            bell: Arc::clone(&bell),
+            wakeup: Arc::clone(&wakeup),
             watched: HashMap::new(),
             unwatched: HashMap::new(),
         };
         start_thread("actix-process-janitor", move || janitor.run())?;
-        Ok(bell)
+        Ok(wakeup)
     }
 
     fn set_up() -> io::Result<(Epoll, Arc<EventFd>)> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let bell = Arc::new(EventFd::from_flags(flags)?);
-        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        Ok((epoll, bell))
+        let wakeup = Arc::new(EventFd::from_flags(flags)?);
+        epoll.add(&*wakeup, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        Ok((epoll, wakeup))
     }
 
     fn run(mut self) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
-            if let Some(heir) = self.take_orders() {
-                match heir.send(self) {
+            if let Some(successor) = self.take_orders() {
+                match successor.send(self) {
                     Ok(()) => return,
                     Err(mpsc::SendError(janitor)) => self = janitor,
                 }
@@ -258,7 +258,7 @@ impl Janitor {
             };
             for event in events.iter().take(count) {
                 match event.data() {
-                    BELL => drop(self.bell.read()),
+                    BELL => drop(self.wakeup.read()),
                     key => self.reap(key),
                 }
             }
@@ -271,10 +271,10 @@ impl Janitor {
         let watched = watched.map(|(key, (process, _))| (key, process));
         self.unwatched.extend(watched);
         match Self::set_up() {
-            Ok((epoll, bell)) => {
+            Ok((epoll, wakeup)) => {
                 self.epoll = epoll;
-                self.bell = Arc::clone(&bell);
-                lock(&DOOR).bell = Some(bell);
+                self.wakeup = Arc::clone(&wakeup);
+                lock(&QUEUE).wakeup = Some(wakeup);
                 for (key, process) in std::mem::take(&mut self.unwatched) {
                     self.watch(key, process);
                 }
@@ -285,24 +285,24 @@ impl Janitor {
 
     /// Gives who is to go on, if it is another thread.
     fn take_orders(&mut self) -> Option<mpsc::Sender<Self>> {
-        let mut heir = None;
+        let mut successor = None;
         loop {
-            let orders = std::mem::take(&mut lock(&DOOR).orders);
-            if orders.is_empty() {
-                return heir;
+            let requests = std::mem::take(&mut lock(&QUEUE).requests);
+            if requests.is_empty() {
+                return successor;
             }
-            for order in orders {
-                match order {
-                    Order::Run(job) => guarded(job),
-                    Order::Watch(key, process) => self.watch(key, process),
-                    Order::Forget(key) => self.forget(key),
-                    Order::HandOver(to) => heir = Some(to),
+            for request in requests {
+                match request {
+                    Request::Run(job) => guarded(job),
+                    Request::Watch(key, process) => self.watch(key, process),
+                    Request::Forget(key) => self.forget(key),
+                    Request::HandOver(to) => successor = Some(to),
                 }
             }
         }
     }
 
-    fn watch(&mut self, key: u64, process: Arc<dyn Watched>) {
+    fn watch(&mut self, key: u64, process: Arc<dyn Reapable>) {
         if reaped(&*process) {
             return;
         }
@@ -349,14 +349,14 @@ impl Janitor {
 /// Runs the jobs that are due; tells how long to sleep.
 fn run_due() -> Option<Duration> {
     loop {
-        let mut door = lock(&DOOR);
-        let next = door.deadlines.first_entry()?;
+        let mut queue = lock(&QUEUE);
+        let next = queue.deadlines.first_entry()?;
         let left = next.key().0.saturating_duration_since(Instant::now());
         if !left.is_zero() {
             return Some(left);
         }
         let job = next.remove();
-        drop(door);
+        drop(queue);
         guarded(job);
     }
 }
@@ -367,7 +367,7 @@ impl fmt::Debug for Janitor {
     }
 }
 
-fn reaped(child: &dyn Watched) -> bool {
+fn reaped(child: &dyn Reapable) -> bool {
     let mut reaped = false;
     guarded(|| reaped = child.reap());
     reaped

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::sync::mpsc;
 
-use super::{DOOR, Janitor, Order, ring, start_at, start_thread};
+use super::{Janitor, QUEUE, Request, ring, start_at, start_thread};
 use crate::sync::lock;
 use crate::threads::main_thread;
 
@@ -17,8 +17,8 @@ thread_local! {
 /// runs nothing that it is given is dropped.
 pub(crate) fn start() -> io::Result<()> {
     let (runs, odd) = {
-        let door = lock(&DOOR);
-        (door.bell.is_some(), door.odd)
+        let queue = lock(&QUEUE);
+        (queue.wakeup.is_some(), queue.odd)
     };
     if runs && (!odd || IS_ODD.get()) {
         return Ok(());
@@ -26,16 +26,16 @@ pub(crate) fn start() -> io::Result<()> {
     // Not under the lock.
     let odd = !main_thread::is_like_us();
     IS_ODD.set(odd);
-    let mut door = lock(&DOOR);
-    if door.bell.is_none() {
-        start_at(&mut door)?;
-        door.odd = odd;
-    } else if door.odd && !odd {
-        match start_heir() {
-            Ok(heir) => {
-                door.odd = false;
-                door.orders.push(Order::HandOver(heir));
-                ring(door);
+    let mut queue = lock(&QUEUE);
+    if queue.wakeup.is_none() {
+        start_at(&mut queue)?;
+        queue.odd = odd;
+    } else if queue.odd && !odd {
+        match start_successor() {
+            Ok(successor) => {
+                queue.odd = false;
+                queue.requests.push(Request::HandOver(successor));
+                ring(queue);
             }
             Err(error) => log::debug!("cannot start another janitor: {error}"),
         }
@@ -44,7 +44,7 @@ pub(crate) fn start() -> io::Result<()> {
 }
 
 /// A thread like the calling one, that waits for what the present one has.
-fn start_heir() -> io::Result<mpsc::Sender<Janitor>> {
+fn start_successor() -> io::Result<mpsc::Sender<Janitor>> {
     let (to, from) = mpsc::channel::<Janitor>();
     start_thread("actix-process-janitor", move || {
         if let Ok(janitor) = from.recv() {

@@ -12,10 +12,10 @@ fn jobs_run_in_the_order_of_their_deadlines_and_survive_a_panic() {
             assert_ne!(name, "second", "a job that panics");
         })
     });
-    let order: Vec<_> = (0..3)
+    let request: Vec<_> = (0..3)
         .map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap())
         .collect();
-    assert_eq!(order, ["first", "second", "third"]);
+    assert_eq!(request, ["first", "second", "third"]);
     drop(timers);
 }
 
@@ -39,12 +39,12 @@ fn a_deadline_that_is_withdrawn_is_forgotten() {
 fn a_copy_of_the_process_waits_for_no_lock() {
     let day = Duration::from_secs(24 * 3600);
     let mut timer = Some(after(day, || {}));
-    let door = lock(&DOOR);
+    let queue = lock(&QUEUE);
     let done = sys::copy::tests::is_done_in_a_copy(|| {
         drop(timer.take());
         drop(after(day, || {}));
         soon(|| {});
     });
-    drop(door);
+    drop(queue);
     assert!(done);
 }

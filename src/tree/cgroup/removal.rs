@@ -10,7 +10,7 @@ use super::base::Base;
 use super::files::{MOST_GROUPS, read_events, says_populated};
 use super::sweep::{Outcome, remove_all};
 use super::{Cgroup, Place};
-use crate::threads::janitor::{self, Watched};
+use crate::threads::janitor::{self, Reapable};
 
 impl Cgroup {
     /// No child will join it any more: one of our own is removed, now or when it is empty. Tells
@@ -23,15 +23,15 @@ impl Cgroup {
         if made.retired.swap(true, Ordering::SeqCst) {
             return !self.is_populated();
         }
-        let heirs = Heirs {
+        let descendants = Survivors {
             base: Arc::clone(&made.base),
             name: made.name.clone(),
             events: Arc::clone(&made.events),
             short: false,
         };
-        let outcome = heirs.remove();
+        let outcome = descendants.remove();
         if outcome != Outcome::Over {
-            janitor::watch(Arc::new(heirs));
+            janitor::watch(Arc::new(descendants));
         }
         outcome != Outcome::Populated
     }
@@ -50,7 +50,7 @@ impl Drop for Cgroup {
 }
 
 /// Whoever lives on in a cgroup whose child is gone.
-struct Heirs {
+struct Survivors {
     base: Arc<Base>,
     name: PathBuf,
     /// Readable always, and told anew when the last of them leaves.
@@ -59,7 +59,7 @@ struct Heirs {
     short: bool,
 }
 
-impl Heirs {
+impl Survivors {
     fn remove(&self) -> Outcome {
         let is_populated = || says_populated(&read_events(&self.events));
         remove_all(
@@ -72,7 +72,7 @@ impl Heirs {
     }
 }
 
-impl Watched for Heirs {
+impl Reapable for Survivors {
     fn pidfd(&self) -> Option<Arc<OwnedFd>> {
         (!self.short).then(|| Arc::clone(&self.events))
     }
