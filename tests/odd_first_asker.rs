@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, Spawn};
+use common::asker::{assert_spawns, on_a_thread};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
@@ -20,27 +21,27 @@ use nix::libc;
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Runs `act` on a thread of its own.
-fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::spawn(act).join().unwrap()
-}
-
-fn assert_spawns() {
-    run(async {
-        let output = helper(["say", "hi"]).output().await.unwrap();
-        assert_eq!(output.stdout, b"hi\n");
-    });
-}
-
 /// The calling thread's ids alone: libc would change all threads.
 fn become_user(id: libc::c_long) {
     // SAFETY: integers.
     assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, id, id, id) }, 0);
 }
 
+/// The nice value of the main thread, and of each that has not changed it: whoever runs the tests may have
+/// said which. Below 19.
+fn usual() -> i32 {
+    // SAFETY: integers.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, std::process::id()) }
+}
+
+fn odd() -> i32 {
+    usual() + 1
+}
+
 fn become_nice() {
+    let nice = odd();
     // SAFETY: integers; 0 is this thread, on Linux.
-    assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) }, 0);
+    assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }, 0);
 }
 
 /// The nice values of the janitor threads.
@@ -102,15 +103,15 @@ fn the_janitor_is_like_the_main_thread_when_a_thread_like_that_has_asked() {
             become_nice();
             assert_spawns();
         });
-        run(until_the_janitor_is(7));
+        run(until_the_janitor_is(odd()));
         assert_spawns();
-        run(until_the_janitor_is(0));
+        run(until_the_janitor_is(usual()));
         // It stays so, whoever asks.
         on_a_thread(|| {
             become_nice();
             assert_spawns();
         });
-        assert_eq!(janitors(), [0]);
+        assert_eq!(janitors(), [usual()]);
     });
 }
 
@@ -134,7 +135,7 @@ fn a_deadline_that_one_janitor_was_given_is_kept_by_the_next() {
         });
         told.recv().unwrap();
         assert_spawns();
-        run(until_the_janitor_is(0));
+        run(until_the_janitor_is(usual()));
         go.send(()).unwrap();
         odd.join().unwrap();
     });

@@ -7,9 +7,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use actix_process::{Command, NoProtocol, Pty, PtySize, SpawnStep};
-use common::isolated::{isolated, skipped};
+use common::isolated::isolated;
+use common::mounts::isolated_with_mounts;
 use common::refuse::{Call, refuse};
-use common::told::may_change_ids;
 use common::trace::Trace;
 use common::{run, start_all_threads};
 use nix::fcntl::{OFlag, open};
@@ -103,21 +103,11 @@ fn terminal_0_in(place: &Path) -> OwnedFd {
 
 /// Runs `test` where `/dev` has terminals of two file systems.
 fn with_two<F: Future<Output = ()>>(name: &str, ptmx: Ptmx, test: impl FnOnce(Two) -> F) {
-    if !may_change_ids() {
-        return;
-    }
-    isolated(name, || {
-        // Before there are other threads: what is started later is in the namespace as well.
-        // SAFETY: integers.
-        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
-            return skipped("no mount namespace can be made");
-        }
+    isolated_with_mounts(name, || {
         let nothing = None::<&str>;
         let put = |what: &Path, place: &Path, flags| {
             mount(Some(what), place, nothing, flags, nothing).unwrap();
         };
-        let root = Path::new("/");
-        put(root, root, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
         let dir = tempfile::tempdir().unwrap();
         let [theirs, ours, dev] = ["theirs", "ours", "dev"].map(|name| dir.path().join(name));
         for place in [&theirs, &ours, &dev] {

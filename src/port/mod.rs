@@ -1,11 +1,13 @@
 //! The way from the handle to the actor of one piped descriptor.
 
 pub(crate) mod mailbox_turns;
+pub(crate) mod outbox;
 pub(crate) mod role;
 pub(crate) mod stream_queue;
 pub(crate) mod window;
 pub(crate) mod write_queue;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,7 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 
 use crate::error::{ProducerError, ResizeError, WriteError};
+use crate::port::outbox::Outbox;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
 use crate::sync::lock;
@@ -23,7 +26,7 @@ use crate::sys;
 use crate::sys::io::Registered;
 use crate::winsize::PtySize;
 
-/// What the actor of a descriptor is told. No `Debug`: it carries what is written.
+/// What the actor of a descriptor is told, or fetches. No `Debug`: it carries what is written.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum FdCommand {
@@ -46,17 +49,6 @@ pub(crate) enum FdCommand {
     /// A terminal's window has another size. Only a recorder is told: the size of a real one is set at
     /// the call.
     Resize(PtySize),
-}
-
-impl FdCommand {
-    /// How many bytes it queues.
-    fn queued(&self) -> usize {
-        match self {
-            Self::Write(data) => data.len(),
-            Self::WriteSequence(pieces) => pieces.iter().map(Bytes::len).sum(),
-            _ => 0,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +83,7 @@ pub(crate) struct Port {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// `None` once the descriptor is closed.
     route: Option<Route>,
@@ -98,6 +91,7 @@ struct State {
     /// The close waits for the producer to be unregistered.
     close_waits: bool,
     write_queue: WriteQueue,
+    outbox: Outbox,
 }
 
 impl Port {
@@ -111,9 +105,7 @@ impl Port {
             stream_queue: None,
             state: Mutex::new(State {
                 route: Some(route),
-                closing: false,
-                close_waits: false,
-                write_queue: WriteQueue::default(),
+                ..State::default()
             }),
         }
     }
@@ -191,19 +183,30 @@ impl Port {
             return Err(WriteError::Closed { fd });
         }
         let mut state = lock(&self.state);
-        let State {
-            route, write_queue, ..
-        } = match &*state {
-            State { route: Some(_), .. } if may(&state) => &mut *state,
-            _ => return Err(WriteError::Closed { fd }),
-        };
-        if let Some(Route::Actor(_)) = route {
-            write_queue.add(command.queued());
+        if !may(&state) {
+            return Err(WriteError::Closed { fd });
         }
-        if let Some(route) = route {
-            route.send(fd, command);
+        let State {
+            route,
+            write_queue,
+            outbox,
+            ..
+        } = &mut *state;
+        match route {
+            None => return Err(WriteError::Closed { fd }),
+            Some(Route::Actor(_)) => write_queue.add(match command {
+                FdCommand::Write(data) => outbox.put([data]),
+                FdCommand::WriteSequence(pieces) => outbox.put(pieces),
+                _ => 0,
+            }),
+            Some(Route::Recorder(record)) => record(fd, command),
         }
         Ok(())
+    }
+
+    /// For the writer: puts what was written since to the end of `queue`.
+    pub(crate) fn fetch(&self, queue: &mut VecDeque<Bytes>, writer: &Waker) {
+        lock(&self.state).outbox.fetch(queue, writer);
     }
 
     /// So many bytes of the queue were written.
@@ -385,9 +388,10 @@ impl Port {
     pub(crate) fn closed(&self) {
         let mut state = lock(&self.state);
         let route = state.route.take();
+        let outbox = std::mem::take(&mut state.outbox);
         let (waiters, producer) = state.write_queue.stop();
         drop(state);
-        drop((route, producer));
+        drop((route, outbox, producer));
         waiters.into_iter().for_each(Waker::wake);
         if let Some(stream_queue) = &self.stream_queue {
             stream_queue.end();

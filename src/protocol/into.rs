@@ -5,8 +5,7 @@ use std::sync::Arc;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Handler, Recipient};
 
-use super::mailbox::mailbox_turns_of;
-use super::message::FromProcess;
+use super::message::{self, FromProcess};
 use crate::child::EventSink;
 use crate::port::mailbox_turns::MailboxTurns;
 
@@ -38,8 +37,8 @@ impl Protocol {
         match self.0 {
             None => (None, Arc::default()),
             Some(recipient) => {
-                let mailbox_turns = mailbox_turns_of(&recipient);
-                (Some(Arc::new(recipient)), mailbox_turns)
+                let (event_sink, mailbox_turns) = message::parts_of(recipient);
+                (Some(event_sink), mailbox_turns)
             }
         }
     }

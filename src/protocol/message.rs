@@ -1,13 +1,18 @@
 //! The one message that a protocol gets.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use actix::{Message, Recipient};
 
 use crate::child::{Child, EventSink};
 use crate::event::ProcessEvent;
 use crate::handle::ProcessHandle;
+use crate::port::mailbox_turns::MailboxTurns;
 use crate::port::window::Credit;
+use crate::sync::lock;
 use crate::sys;
 
 /// An event of a child, as a message to its protocol actor.
@@ -124,5 +129,91 @@ impl EventSink for Recipient<FromProcess> {
 
     fn is_connected(&self) -> bool {
         self.connected()
+    }
+}
+
+/// The one way to a protocol that all its children have, and its one turns.
+///
+/// The way is dropped with the last of its children, so that the actor can stop.
+pub(crate) fn parts_of(
+    recipient: Recipient<FromProcess>,
+) -> (Arc<dyn EventSink>, Arc<MailboxTurns>) {
+    type Parts = (Weak<Recipient<FromProcess>>, Weak<MailboxTurns>);
+    // By the mailbox's address, which no other mailbox has while a child holds this one. Turns
+    // that a kept handle keeps longer has no watch and no children.
+    static KNOWN: LazyLock<Mutex<HashMap<u64, Parts>>> = LazyLock::new(Mutex::default);
+    let mut hasher = DefaultHasher::new();
+    recipient.hash(&mut hasher);
+    let key = hasher.finish();
+
+    let mut known = lock(&KNOWN);
+    let (event_sink, mailbox_turns) = known
+        .get(&key)
+        .map_or((None, None), |(event_sink, mailbox_turns)| {
+            (event_sink.upgrade(), mailbox_turns.upgrade())
+        });
+    if let (Some(event_sink), Some(mailbox_turns)) = (&event_sink, &mailbox_turns) {
+        let parts = (
+            Arc::clone(event_sink) as Arc<dyn EventSink>,
+            Arc::clone(mailbox_turns),
+        );
+        drop(known);
+        return parts;
+    }
+    if known.len() == known.capacity() {
+        known.retain(|_, (_, mailbox_turns)| mailbox_turns.strong_count() > 0);
+    }
+    let event_sink = Arc::new(recipient);
+    let mailbox_turns = mailbox_turns.unwrap_or_default();
+    known.insert(
+        key,
+        (Arc::downgrade(&event_sink), Arc::downgrade(&mailbox_turns)),
+    );
+    (event_sink, mailbox_turns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix::{Actor, Context, Handler, System};
+
+    use super::*;
+
+    struct Listener;
+
+    impl Actor for Listener {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<FromProcess> for Listener {
+        type Result = ();
+
+        fn handle(&mut self, _: FromProcess, _: &mut Context<Self>) {}
+    }
+
+    #[test]
+    fn the_way_to_a_protocol_is_one_for_all_its_children_and_goes_with_the_last() {
+        System::new().block_on(async {
+            let address = Listener.start();
+            let [one, other] = [(); 2].map(|()| parts_of(address.clone().recipient()));
+            assert!(Arc::ptr_eq(&one.1, &other.1));
+            assert_eq!(
+                Arc::as_ptr(&one.0).cast::<()>(),
+                Arc::as_ptr(&other.0).cast::<()>()
+            );
+            let weak = address.downgrade();
+            drop((address, one.0));
+            tokio::task::yield_now().await;
+            assert!(other.0.is_connected());
+            drop(other.0);
+            for _ in 0..3_000 {
+                if weak.upgrade().is_none() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("the actor runs on, and nobody has its address");
+        });
     }
 }

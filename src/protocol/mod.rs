@@ -2,7 +2,6 @@
 
 pub(crate) mod into;
 mod liveness_watch;
-mod mailbox;
 pub(crate) mod message;
 
 use actix::{Actor, AsyncContext};

@@ -1,7 +1,8 @@
 //! One spawn, from the request to the adopted child.
 //!
-//! [`SpawnJob::run`] prepares, clones and registers on a spawner thread; [`Unadopted::adopt`] starts the
-//! child's actors on the asking arbiter, queues `ConnectionMade`, arms the reaping and answers. Each
+//! [`SpawnJob::run`] prepares and clones on a spawner thread; [`Unadopted::adopt`] registers the pipes and the
+//! pidfd with the asking arbiter's driver, starts the child's actors there, queues `ConnectionMade`, arms
+//! the reaping and answers. Each
 //! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
 //! wherever the sequence ends.
 
@@ -16,7 +17,7 @@ use super::exit_watch::ExitWatch;
 use super::reply::Reply;
 use super::table::Entry;
 use crate::actors::End;
-use crate::actors::process::{Ended, Piped, Process};
+use crate::actors::process::{Piped, Process};
 use crate::child::lifecycle::Input;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
@@ -115,12 +116,12 @@ impl SpawnJob {
             cgroup: cgroup.map(Arc::new),
         });
         child.keep_threads(tie, asker);
-        let mut unadopted = Unadopted::new(child, ticket, entry, reply);
-        if let Err(error) = unadopted.register(ends, &arbiter_ref.runtime) {
-            unadopted.give_up(error);
-            return;
+        let ArbiterRef { arbiter, runtime } = arbiter_ref;
+        let mut unadopted = Unadopted::new(child, ends, ticket, entry, reply);
+        if let Err(error) = unadopted.start_waiter() {
+            return unadopted.give_up(error);
         }
-        arbiter_ref.arbiter.spawn_fn(move || unadopted.adopt());
+        arbiter.spawn_fn(move || unadopted.adopt(&runtime));
     }
 }
 
@@ -129,6 +130,8 @@ impl SpawnJob {
 /// seconds for.
 #[derive(Debug)]
 struct Unadopted {
+    /// Until they are registered.
+    ends: ParentEnds,
     pipes: Vec<Piped>,
     watch: Option<ExitWatch>,
     child: Arc<Child>,
@@ -139,8 +142,15 @@ struct Unadopted {
 }
 
 impl Unadopted {
-    fn new(child: Arc<Child>, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
+    fn new(
+        child: Arc<Child>,
+        ends: ParentEnds,
+        ticket: Arc<Ticket>,
+        entry: Entry,
+        reply: Reply,
+    ) -> Self {
         Self {
+            ends,
             pipes: Vec::new(),
             watch: None,
             child,
@@ -151,21 +161,29 @@ impl Unadopted {
         }
     }
 
-    /// Makes the pipes and the child's death known to the asking arbiter's driver: on this thread,
-    /// so that all that can fail has failed before `ConnectionMade`.
-    fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
+    /// Where there is no pidfd: on the spawner thread, since a thread is as its maker.
+    fn start_waiter(&mut self) -> Result<(), SpawnError> {
+        if self.child.live.pidfd().is_none() {
+            let (go, wait) = mpsc::channel();
+            let started = janitor::watch_in_thread(self.child.watched(), Some(wait));
+            started.map_err(|error| {
+                SpawnError::new(SpawnStep::Register, &*self.child.program, error)
+            })?;
+            self.watch = Some(ExitWatch::Thread(go));
+        }
+        Ok(())
+    }
+
+    /// Makes the pipes and the child's death known to the asking arbiter's driver, on its thread: what is
+    /// allocated there is freed there. All that can fail has failed before `ConnectionMade`.
+    fn register(&mut self, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
         let failed = |error| SpawnError::new(SpawnStep::Register, &**program, error);
-        self.watch = Some(match self.child.live.pidfd() {
-            Some(pidfd) => ExitWatch::Pidfd(
-                sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?,
-            ),
-            None => {
-                let (go, wait) = mpsc::channel();
-                janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
-                ExitWatch::Thread(go)
-            }
-        });
+        if let Some(pidfd) = self.child.live.pidfd() {
+            let pidfd = sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?;
+            self.watch = Some(ExitWatch::Pidfd(pidfd));
+        }
+        let ends = mem::take(&mut self.ends);
         let register = |fd: i32, end, interest| {
             sys::io::register(end, interest, runtime)
                 .map_err(|error| failed(error).with_detail(format!("fd {fd}")))
@@ -180,6 +198,7 @@ impl Unadopted {
                 self.pipes.push(Piped { fd, role, end });
             }
         }
+        self.pipes.reserve_exact(ends.pipes.len());
         for ParentEnd { fd, role, end } in ends.pipes {
             let interest = if role.is_output() {
                 Interest::READABLE
@@ -197,8 +216,15 @@ impl Unadopted {
         self.error = Some(error);
     }
 
-    /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
-    fn adopt(mut self) {
+    /// Runs on the asking arbiter: registers, and commits, unless the spawn was cancelled.
+    fn adopt(mut self, runtime: &Handle) {
+        // The driver's epoll instance is the parent's.
+        if sys::copy::is_copy() {
+            return;
+        }
+        if let Err(error) = self.register(runtime) {
+            return self.give_up(error);
+        }
         let child = Arc::clone(&self.child);
         let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
         // Refused, the entry stays until the child is reaped.
@@ -213,7 +239,7 @@ impl Unadopted {
         let id = child.id;
         let table = entry.into_table();
         child.on_ended(move || {
-            process.do_send(Ended);
+            drop(process);
             table.remove(id);
         });
         child.apply(Input::Made);
@@ -239,6 +265,7 @@ impl Drop for Unadopted {
             .take()
             .unwrap_or_else(|| SpawnError::register(&*child.program, "its arbiter is gone"));
         log::debug!("{child} is given up: {error}");
+        self.ends = ParentEnds::default();
         self.pipes.clear();
         let entry = self.entry.take();
         self.ticket.forget();

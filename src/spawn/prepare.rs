@@ -23,7 +23,7 @@ use crate::sys::fdplan::{self, FdMapping};
 use crate::sys::handshake::Failed;
 use crate::sys::reserved_fds::{self, BorrowedSlots};
 use crate::sys::strings::Strings;
-use crate::sys::trampoline::{self, Trampoline};
+use crate::sys::trampoline::{self, Files, Trampoline};
 use crate::tree::cgroup::Cgroup;
 
 /// A command that is ready to be cloned.
@@ -101,29 +101,15 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Cloned, ParentEnds, Option<Cgroup>), SpawnError> {
-        let own_wishes = self.mappings.len();
-        let trampoline = if self.identity.changes_ids() {
-            Trampoline::new()
-        } else {
-            None
-        };
-        let program = trampoline.map(|(program, file)| {
-            let (target, source) = (unused(&self.mappings), file.as_raw_fd());
-            self.mappings.push(FdMapping { target, source });
-            self.sources.push(Source::Owned(file));
-            (program, target)
-        });
-        let by_trampoline = program.is_some();
-        let mut result = self.attempt(spec, program, ticket, stack);
-        if by_trampoline
-            && let Err((_, CloneError::Child { failed, errno })) = &result
+        let by_trampoline = self.identity.changes_ids();
+        let mut result = self.attempt(spec, by_trampoline, ticket, stack);
+        if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Trampoline
         {
             if is_refusal(*errno) {
                 trampoline::refuse();
             }
-            self.mappings.pop();
-            result = self.attempt(spec, None, ticket, stack);
+            result = self.attempt(spec, false, ticket, stack);
         }
         if let Err((labels, clone_error)) = &result
             && labels.is_cgroup(clone_error)
@@ -131,11 +117,10 @@ impl Prepared {
         {
             cgroup.distrust();
             if spec.contain == Some(Contain::Strongest) {
-                self.mappings.truncate(own_wishes);
                 let procs = self.procs.take();
                 self.mappings
                     .retain(|mapping| Some(mapping.target) != procs);
-                result = self.attempt(spec, None, ticket, stack);
+                result = self.attempt(spec, false, ticket, stack);
             }
         }
         // The child has them.
@@ -153,52 +138,74 @@ impl Prepared {
     fn attempt(
         &mut self,
         spec: &Spec,
-        trampoline: Option<(Trampoline, RawFd)>,
+        by_trampoline: bool,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Cloned, (StepLabels, CloneError)> {
-        let mut trampoline = trampoline;
-        let slots = reserved_fds::borrow(&self.mappings, |source| !self.owns(source));
-        let mut result = self.clone_once(spec, slots.as_ref(), &mut trampoline, ticket, stack);
-        drop(slots);
+        let mut result = self.clone_once(spec, by_trampoline, true, ticket, stack);
         if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Unshare
         {
             if is_refusal(*errno) {
                 reserved_fds::disable();
             }
-            result = self.clone_once(spec, None, &mut trampoline, ticket, stack);
+            result = self.clone_once(spec, by_trampoline, false, ticket, stack);
         }
         result
     }
 
+    /// By a trampoline of its own and by reserved slots, where both may be and there are any.
     fn clone_once(
         &mut self,
         spec: &Spec,
-        slots: Option<&BorrowedSlots>,
-        trampoline: &mut Option<(Trampoline, RawFd)>,
+        by_trampoline: bool,
+        by_slots: bool,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Cloned, (StepLabels, CloneError)> {
-        let fds = fdplan::plan(slots.map_or(self.mappings.as_slice(), BorrowedSlots::mappings));
+        let program = by_trampoline.then(Trampoline::new).flatten();
+        let own_wishes = self.mappings.len();
+        let files = program.as_ref().map(Trampoline::files);
+        let places = files.map(|files| Files {
+            program: self.place(files.program),
+            report: self.place(files.report),
+        });
+        let is_files =
+            |source| files.is_some_and(|files| source == files.program || source == files.report);
+        let is_lent = |source| !self.owns(source) && !is_files(source);
+        let slots = by_slots
+            .then(|| reserved_fds::borrow(&self.mappings, is_lent))
+            .flatten();
+        let mappings = slots
+            .as_ref()
+            .map_or(self.mappings.as_slice(), BorrowedSlots::mappings);
+        let fds = fdplan::plan(mappings);
         let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.procs);
         let mut kept: Vec<RawFd> = self.mappings.iter().map(|mapping| mapping.target).collect();
         kept.sort_unstable();
-        let trampoline = trampoline.as_mut();
-        let trampoline = trampoline.map(|(program, file)| (program, plan.identity, *file));
-        let mut image = Image {
+        let trampoline = program.as_ref().zip(places);
+        let image = Image {
             candidates: &self.candidates,
             argv: &self.argv,
             envp: self.environment.strings(),
             steps: plan.steps,
             changes_ids: self.identity.changes_ids(),
-            trampoline,
+            trampoline: trampoline.map(|(program, places)| (program, plan.identity, places)),
             kept,
             keep_ignored: spec.keeps_ignored(),
-            unshare_from: slots.map(BorrowedSlots::end),
+            unshare_from: slots.as_ref().map(BorrowedSlots::end),
         };
-        sys::clone::spawn(&mut image, ticket, stack)
-            .map_err(|clone_error| (plan.labels, clone_error))
+        let result = sys::clone::spawn(&image, ticket, stack);
+        drop(slots);
+        self.mappings.truncate(own_wishes);
+        result.map_err(|clone_error| (plan.labels, clone_error))
+    }
+
+    /// Gives the child `source` under a number that it does not have; tells which.
+    fn place(&mut self, source: RawFd) -> RawFd {
+        let target = unused(&self.mappings);
+        self.mappings.push(FdMapping { target, source });
+        target
     }
 
     /// Whether `source` is closed in the parent after the spawn, and not the host's to use further.

@@ -16,11 +16,11 @@ use nix::libc;
 use super::child::{ChildArgs, KERNEL_SIGSET_BYTES, child_main};
 use super::handshake::{Failed, Handshake};
 use super::step::Steps;
-use super::strings::Strings;
+use super::strings::{self, Strings};
 use super::thread_state::Credentials;
 use super::ticket::KillTarget;
 pub(crate) use super::ticket::{Cloned, Ticket};
-use super::trampoline::{Course, Trampoline};
+use super::trampoline::{Course, Files, Trampoline};
 use super::{cvt, signal, wait};
 
 /// Why there is no child.
@@ -41,9 +41,9 @@ pub(crate) struct Image<'a> {
     pub(crate) steps: Steps,
     /// Whether a step changes the ids: the child must not share the parent's memory then.
     pub(crate) changes_ids: bool,
-    /// Does that, if the child cannot be forked cheaply: from which step on, and its file's number in
-    /// the child.
-    pub(crate) trampoline: Option<(&'a mut Trampoline, usize, RawFd)>,
+    /// Does that, if the child cannot be forked cheaply: from which step on, and its files' numbers in
+    /// the child. It is for one clone.
+    pub(crate) trampoline: Option<(&'a Trampoline, usize, Files)>,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
     /// Whether the child ignores what the parent does.
@@ -63,6 +63,8 @@ pub(crate) struct Stack {
     handshake: Arc<Handshake>,
     /// What its thread must have to clone.
     credentials: Credentials,
+    /// It had others at a clone.
+    has_changed: bool,
 }
 
 // SAFETY: plain memory; only its owner uses it.
@@ -95,10 +97,17 @@ impl Stack {
             length,
             handshake: Arc::new(Handshake::new()),
             credentials,
+            has_changed: false,
         };
         // SAFETY: the lowest page of the mapping just made.
         cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
         Ok(stack)
+    }
+
+    /// Whether its thread was found to have other credentials. By libc's setuid and the like, for all
+    /// threads: it clones for nobody any more.
+    pub(crate) const fn has_changed(&self) -> bool {
+        self.has_changed
     }
 
     fn top(&mut self) -> *mut c_void {
@@ -120,13 +129,13 @@ impl Drop for Stack {
 /// Must run on a thread that outlives a child with a parent-death signal: that follows the thread that
 /// cloned.
 pub(crate) fn spawn(
-    image: &mut Image<'_>,
+    image: &Image<'_>,
     ticket: &Ticket,
     stack: &mut Stack,
 ) -> Result<Cloned, CloneError> {
-    let candidates = image.candidates.pointers();
-    let argv = image.argv.pointers();
-    let envp = image.envp.pointers();
+    // The pointers live to the end of this function.
+    let lists = [image.candidates, image.argv, image.envp];
+    let (_pointers, [candidates, argv, envp]) = strings::pointers(lists);
     let parent = if image.steps.compare_parent() {
         std::process::id() as libc::pid_t
     } else {
@@ -134,17 +143,17 @@ pub(crate) fn spawn(
     };
     let mut steps = image.steps.as_slice();
     let mut trampoline = None;
-    if let Some((program, from, file)) = &mut image.trampoline {
+    if let Some((program, from, files)) = image.trampoline {
         let course = Course {
             steps: &image.steps,
-            from: *from,
+            from,
             candidates: image.candidates,
             parent,
-            file: *file,
+            files,
         };
         if program.prepare(&course) {
-            steps = steps.get(..*from).unwrap_or_default();
-            trampoline = Some((&**program, *file));
+            steps = steps.get(..from).unwrap_or_default();
+            trampoline = Some((program, files.program));
         } else {
             return Err(CloneError::Child {
                 failed: Failed::Trampoline,
@@ -159,9 +168,9 @@ pub(crate) fn spawn(
         Arc::clone(&stack.handshake)
     };
     let child_args = ChildArgs {
-        candidates: candidates.as_ptr(),
-        argv: argv.as_ptr(),
-        envp: envp.as_ptr(),
+        candidates,
+        argv,
+        envp,
         steps,
         parent,
         kept: &image.kept,
@@ -239,6 +248,7 @@ fn clone_child(
     let mask = block_all_signals();
     // From here on libc's setuid and the like wait for this thread.
     if !stack.credentials.are_ours() {
+        stack.has_changed = true;
         restore_signals(mask);
         *ticket.target() = None;
         return Err(Error::other(CHANGED));
