@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, Spawn};
+use common::asker::{assert_spawns, on_a_thread};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
@@ -19,18 +20,6 @@ use common::{eventually, in_time, run};
 use nix::libc;
 
 const SHORT: Duration = Duration::from_millis(100);
-
-/// Runs `act` on a thread of its own.
-fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::spawn(act).join().unwrap()
-}
-
-fn assert_spawns() {
-    run(async {
-        let output = helper(["say", "hi"]).output().await.unwrap();
-        assert_eq!(output.stdout, b"hi\n");
-    });
-}
 
 /// The calling thread's ids alone: libc would change all threads.
 fn become_user(id: libc::c_long) {

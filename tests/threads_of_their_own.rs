@@ -2,28 +2,15 @@
 
 mod common;
 
-use std::thread;
-
 use actix::Arbiter;
 use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
+use common::asker::{assert_spawns, on_a_thread};
 use common::census::{Census, spawner_threads};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::trace::Trace;
 use common::{eventually, in_time, run};
 use nix::libc;
-
-/// Runs `act` on a thread of its own.
-fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::spawn(act).join().unwrap()
-}
-
-fn assert_spawns() {
-    run(async {
-        let output = helper(["say", "hi"]).output().await.unwrap();
-        assert_eq!(output.stdout, b"hi\n");
-    });
-}
 
 /// This thread gets no privileges any more: it may confine itself, and nobody sees.
 fn set_no_new_privs() {

@@ -7,9 +7,9 @@ use std::fs;
 
 use actix_process::Command;
 use common::isolated::{isolated, skipped};
+use common::mounts::own_mounts;
 use common::run;
 use common::told::{may_change_ids, status, told};
-use nix::libc;
 use nix::mount::{MsFlags, mount};
 
 /// The user has a group by passwd, and two that only the group file knows; root has one more, too.
@@ -31,14 +31,10 @@ fn with_users<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
         return;
     }
     isolated(name, || {
-        // Before there are other threads: what is started later is in the namespace as well.
-        // SAFETY: integers.
-        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        if !own_mounts() {
             return skipped("no mount namespace can be made");
         }
         let nothing = None::<&str>;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(nothing, "/", nothing, private, nothing).unwrap();
         let dir = tempfile::tempdir().unwrap();
         for (file, text) in [("passwd", PASSWD), ("group", GROUP)] {
             let made = dir.path().join(file);
