@@ -24,7 +24,7 @@ use crate::sys::fdplan::{self, Wish};
 use crate::sys::handshake::Failed;
 use crate::sys::slots::{self, Loaded};
 use crate::sys::strings::Strings;
-use crate::sys::trampoline::{self, Trampoline};
+use crate::sys::trampoline::{self, Files, Trampoline};
 
 /// A command that is ready to be cloned.
 #[derive(Debug)]
@@ -97,29 +97,15 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Born, ParentEnds, Option<Cgroup>), SpawnError> {
-        let own_wishes = self.wishes.len();
-        let trampoline = if self.identity.changes_ids() {
-            Trampoline::new()
-        } else {
-            None
-        };
-        let program = trampoline.map(|(program, file)| {
-            let (target, source) = (unused(&self.wishes), file.as_raw_fd());
-            self.wishes.push(Wish { target, source });
-            self.sources.push(Source::Owned(file));
-            (program, target)
-        });
-        let by_trampoline = program.is_some();
-        let mut result = self.attempt(spec, program, ticket, stack);
-        if by_trampoline
-            && let Err((_, Stillborn::Child { failed, errno })) = &result
+        let by_trampoline = self.identity.changes_ids();
+        let mut result = self.attempt(spec, by_trampoline, ticket, stack);
+        if let Err((_, Stillborn::Child { failed, errno })) = &result
             && *failed == Failed::Trampoline
         {
             if is_refusal(*errno) {
                 trampoline::refuse();
             }
-            self.wishes.pop();
-            result = self.attempt(spec, None, ticket, stack);
+            result = self.attempt(spec, false, ticket, stack);
         }
         if let Err((meanings, stillborn)) = &result
             && meanings.is_cgroup(stillborn)
@@ -127,10 +113,9 @@ impl Prepared {
         {
             cgroup.distrust();
             if spec.contain == Some(Contain::Strongest) {
-                self.wishes.truncate(own_wishes);
                 let procs = self.procs.take();
                 self.wishes.retain(|wish| Some(wish.target) != procs);
-                result = self.attempt(spec, None, ticket, stack);
+                result = self.attempt(spec, false, ticket, stack);
             }
         }
         // The child has them.
@@ -148,51 +133,74 @@ impl Prepared {
     fn attempt(
         &mut self,
         spec: &Spec,
-        trampoline: Option<(Trampoline, RawFd)>,
+        by_trampoline: bool,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
-        let mut trampoline = trampoline;
-        let slots = slots::load(&self.wishes, |source| !self.owns(source));
-        let mut result = self.clone_once(spec, slots.as_ref(), &mut trampoline, ticket, stack);
-        drop(slots);
+        let mut result = self.clone_once(spec, by_trampoline, true, ticket, stack);
         if let Err((_, Stillborn::Child { failed, errno })) = &result
             && *failed == Failed::Unshare
         {
             if is_refusal(*errno) {
                 slots::refuse();
             }
-            result = self.clone_once(spec, None, &mut trampoline, ticket, stack);
+            result = self.clone_once(spec, by_trampoline, false, ticket, stack);
         }
         result
     }
 
+    /// By a trampoline of its own and by reserved slots, where both may be and there are any.
     fn clone_once(
         &mut self,
         spec: &Spec,
-        slots: Option<&Loaded>,
-        trampoline: &mut Option<(Trampoline, RawFd)>,
+        by_trampoline: bool,
+        by_slots: bool,
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<Born, (Meanings, Stillborn)> {
-        let fds = fdplan::plan(slots.map_or(self.wishes.as_slice(), Loaded::wishes));
+        let program = by_trampoline.then(Trampoline::new).flatten();
+        let own_wishes = self.wishes.len();
+        let files = program.as_ref().map(Trampoline::files);
+        let places = files.map(|files| Files {
+            program: self.place(files.program),
+            report: self.place(files.report),
+        });
+        let is_files =
+            |source| files.is_some_and(|files| source == files.program || source == files.report);
+        let is_lent = |source| !self.owns(source) && !is_files(source);
+        let slots = by_slots
+            .then(|| slots::load(&self.wishes, is_lent))
+            .flatten();
+        let wishes = slots
+            .as_ref()
+            .map_or(self.wishes.as_slice(), Loaded::wishes);
+        let fds = fdplan::plan(wishes);
         let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.procs);
         let mut kept: Vec<RawFd> = self.wishes.iter().map(|wish| wish.target).collect();
         kept.sort_unstable();
-        let trampoline = trampoline.as_mut();
-        let trampoline = trampoline.map(|(program, file)| (program, plan.identity, *file));
-        let mut image = Image {
+        let trampoline = program.as_ref().zip(places);
+        let image = Image {
             candidates: &self.candidates,
             argv: &self.argv,
             envp: self.environment.strings(),
             steps: plan.steps,
             changes_ids: self.identity.changes_ids(),
-            trampoline,
+            trampoline: trampoline.map(|(program, places)| (program, plan.identity, places)),
             kept,
             keep_ignored: spec.keeps_ignored(),
-            unshare_from: slots.map(Loaded::end),
+            unshare_from: slots.as_ref().map(Loaded::end),
         };
-        sys::clone::spawn(&mut image, ticket, stack).map_err(|stillborn| (plan.meanings, stillborn))
+        let result = sys::clone::spawn(&image, ticket, stack);
+        drop(slots);
+        self.wishes.truncate(own_wishes);
+        result.map_err(|stillborn| (plan.meanings, stillborn))
+    }
+
+    /// Gives the child `source` under a number that it does not have; tells which.
+    fn place(&mut self, source: RawFd) -> RawFd {
+        let target = unused(&self.wishes);
+        self.wishes.push(Wish { target, source });
+        target
     }
 
     /// Whether `source` is closed in the parent after the spawn, and not the host's to use further.

@@ -36,7 +36,7 @@ pub(super) struct Orders<'a> {
     /// Who must be the parent still, if a parent-death signal is to come.
     pub(super) parent: libc::pid_t,
     pub(super) handshake: &'a Handshake,
-    /// What does the rest, and the number of its file.
+    /// What does the rest, and the number of its program.
     pub(super) trampoline: Option<(&'a Trampoline, RawFd)>,
 }
 

@@ -20,7 +20,7 @@ use super::strings::Strings;
 use super::thread_state::Credentials;
 use super::ticket::Target;
 pub(crate) use super::ticket::{Born, Ticket};
-use super::trampoline::{Course, Trampoline};
+use super::trampoline::{Course, Files, Trampoline};
 use super::{cvt, signal, wait};
 
 /// Why there is no child.
@@ -41,9 +41,9 @@ pub(crate) struct Image<'a> {
     pub(crate) steps: Steps,
     /// Whether a step changes the ids: the child must not share the parent's memory then.
     pub(crate) changes_ids: bool,
-    /// Does that, if the child cannot be forked cheaply: from which step on, and its file's number in
-    /// the child.
-    pub(crate) trampoline: Option<(&'a mut Trampoline, usize, RawFd)>,
+    /// Does that, if the child cannot be forked cheaply: from which step on, and its files' numbers in
+    /// the child. It is for one clone.
+    pub(crate) trampoline: Option<(&'a Trampoline, usize, Files)>,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
     /// Whether the child ignores what the parent does.
@@ -120,7 +120,7 @@ impl Drop for Stack {
 /// Must run on a thread that outlives a child with a parent-death signal: that follows the thread that
 /// cloned.
 pub(crate) fn spawn(
-    image: &mut Image<'_>,
+    image: &Image<'_>,
     ticket: &Ticket,
     stack: &mut Stack,
 ) -> Result<Born, Stillborn> {
@@ -134,17 +134,17 @@ pub(crate) fn spawn(
     };
     let mut steps = image.steps.as_slice();
     let mut trampoline = None;
-    if let Some((program, from, file)) = &mut image.trampoline {
+    if let Some((program, from, files)) = image.trampoline {
         let course = Course {
             steps: &image.steps,
-            from: *from,
+            from,
             candidates: image.candidates,
             parent,
-            file: *file,
+            files,
         };
         if program.prepare(&course) {
-            steps = steps.get(..*from).unwrap_or_default();
-            trampoline = Some((&**program, *file));
+            steps = steps.get(..from).unwrap_or_default();
+            trampoline = Some((program, files.program));
         } else {
             return Err(Stillborn::Child {
                 failed: Failed::Trampoline,

@@ -5,7 +5,7 @@
 use nix::libc;
 
 #[cfg(target_arch = "x86_64")]
-use super::image::{ATTACH, BASE, EQUAL, EXEC, Entry, OPTIONAL, RANKS, RANKS_AT, TABLE_AT};
+use super::image::{ATTACH, BASE, EQUAL, EXEC, Entry, OPTIONAL, RANKS, RANKS_AT, TABLE_AT, TRIED};
 #[cfg(target_arch = "x86_64")]
 use super::{SHARED, Shared};
 #[cfg(target_arch = "x86_64")]
@@ -113,6 +113,8 @@ pub(super) fn code() -> &'static [u8] {
         "jmp 85f",
         // It failed: minus the errno is in rax, or from 85 on the errno.
         "77:",
+        "cmp qword ptr [rbx + 56], {tried}",
+        "je 40b",
         "cmp qword ptr [rbx + 56], {optional}",
         "jne 80f",
         "cmp rax, -{eperm}",
@@ -144,6 +146,7 @@ pub(super) fn code() -> &'static [u8] {
         errno = const SHARED + std::mem::offset_of!(Shared, errno),
         failed = const SHARED + std::mem::offset_of!(Shared, failed),
         optional = const OPTIONAL,
+        tried = const TRIED,
         eperm = const libc::EPERM,
         esrch = const libc::ESRCH,
         enoent = const libc::ENOENT,

@@ -1,9 +1,10 @@
-//! The trampoline's file: an ELF header, the code, the table of calls, and what they point to.
+//! The trampoline's program: an ELF header, the code, the table of calls, and what they point to.
 
 use nix::libc;
 
 use super::code::code;
-use super::{HEAD_AT, PAGE, SHARED, Trampoline};
+use super::memfds::F_SEAL_FUTURE_WRITE;
+use super::{Files, PAGE, SHARED};
 use crate::sys::child::telling;
 use crate::sys::handshake::Failed;
 use crate::sys::step::{Call, Steps};
@@ -11,10 +12,11 @@ use crate::sys::strings::Strings;
 
 /// Where the file begins in the trampoline's memory.
 pub(super) const BASE: usize = 0x1000_0000;
-/// Offsets in the file: the table's address, the ranks of errnos, the code.
+/// Offsets in the file: the table's address, the ranks of errnos, the robust list, the code.
 pub(super) const TABLE_AT: usize = 0xc0;
 pub(super) const RANKS_AT: usize = 0x100;
 pub(super) const RANKS: usize = 134;
+const ROBUST_AT: usize = 0x190;
 const CODE_AT: usize = 0x200;
 
 /// One entry of the table.
@@ -40,6 +42,8 @@ pub(super) const EQUAL: i64 = 1;
 pub(super) const ATTACH: i64 = 2;
 /// EPERM is no failure.
 pub(super) const OPTIONAL: i64 = 3;
+/// Nothing is a failure.
+pub(super) const TRIED: i64 = 4;
 
 /// What it does, in its table.
 pub(in crate::sys) struct Course<'a> {
@@ -48,21 +52,27 @@ pub(in crate::sys) struct Course<'a> {
     pub(in crate::sys) from: usize,
     pub(in crate::sys) candidates: &'a Strings,
     pub(in crate::sys) parent: libc::pid_t,
-    /// The file's number in the child.
-    pub(in crate::sys) file: i32,
+    /// Their numbers in the child.
+    pub(in crate::sys) files: Files,
 }
 
-/// The file, but for the shared page.
+/// The whole program.
 pub(super) fn image(course: &Course<'_>) -> Option<Vec<u8>> {
     let code = code();
-    let mut image = Vec::with_capacity(2 * PAGE);
+    let mut image = Vec::with_capacity(PAGE);
     image.resize(CODE_AT, 0);
     image.extend_from_slice(code);
     for errno in 0..RANKS {
         let rank = telling(errno as i32).map_or(0, |rank| rank + 1);
         *image.get_mut(RANKS_AT + errno)? = rank;
     }
-    let mut table = arrival(course.file);
+    for (index, word) in robust_list().into_iter().enumerate() {
+        let place = ROBUST_AT + index * 8;
+        image
+            .get_mut(place..place + 8)?
+            .copy_from_slice(&word.to_le_bytes());
+    }
+    let mut table = arrival(course.files);
     for (index, call) in course.steps.calls(course.from)?.into_iter().enumerate() {
         let mut args = [0; 6];
         for ((place, arg), memory) in args.iter_mut().zip(call.args).zip(call.memory) {
@@ -117,13 +127,24 @@ pub(super) fn image(course: &Course<'_>) -> Option<Vec<u8>> {
     Some(image)
 }
 
-/// Its first calls: to map the shared page, to close the file, to hold the futex.
-fn arrival(file: i32) -> Vec<Entry> {
+/// The head of the list: its one element, the futex seen from there, none pending. Then the element:
+/// back to the head. The futex is the first word of the shared page.
+fn robust_list() -> [usize; 4] {
+    let head = BASE + ROBUST_AT;
+    let element = head + 24;
+    [element, SHARED - element, 0, head]
+}
+
+/// Its first calls: to map the shared page, and seal it for all who come later; to close the files; to hold
+/// the futex.
+fn arrival(files: Files) -> Vec<Entry> {
+    let Files { program, report } = files;
     let rights = i64::from(libc::PROT_READ | libc::PROT_WRITE);
     let flags = i64::from(libc::MAP_SHARED | libc::MAP_FIXED);
-    let page = (Trampoline::LENGTH - PAGE) as i64;
-    let map = [SHARED as i64, PAGE as i64, rights, flags, file.into(), page];
-    let head = [(SHARED + HEAD_AT) as i64, 24, 0, 0, 0, 0];
+    let map = [SHARED as i64, PAGE as i64, rights, flags, report.into(), 0];
+    let seals = (F_SEAL_FUTURE_WRITE | libc::F_SEAL_SEAL).into();
+    let seal = [report.into(), libc::F_ADD_SEALS.into(), seals, 0, 0, 0];
+    let head = [(BASE + ROBUST_AT) as i64, 24, 0, 0, 0, 0];
     let entry = |number, args, kind, code: u32| Entry {
         number,
         args,
@@ -131,10 +152,16 @@ fn arrival(file: i32) -> Vec<Entry> {
         answer: 0,
         code: code.into(),
     };
+    let close = |file: i32, code| {
+        let file = [file.into(), 0, 0, 0, 0, 0];
+        entry(libc::SYS_close, file, CALL, code)
+    };
     let failed = Failed::Trampoline.code();
     vec![
         entry(libc::SYS_mmap, map, CALL, 0),
-        entry(libc::SYS_close, [file.into(), 0, 0, 0, 0, 0], CALL, failed),
+        entry(libc::SYS_fcntl, seal, TRIED, failed),
+        close(report, failed),
+        close(program, failed),
         entry(libc::SYS_set_robust_list, head, ATTACH, failed),
     ]
 }

@@ -1,19 +1,21 @@
 //! A tiny program between a child that shares the parent's memory and the program that it shall
 //! run: it changes the ids, in a memory of its own, which holds nothing of the parent's.
 //!
-//! It lies in a memfd, made for one spawn: an ELF header, code that is always the same, and a table
-//! of system calls, then the candidates to exec. The last page of the memfd is shared with the
+//! It lies in a memfd, made for one spawn and sealed: an ELF header, code that is always the same, and a
+//! table of system calls, then the candidates to exec. A page of another memfd is shared with the
 //! parent, for the report of a failure. In it is also a robust futex (see set_robust_list(2)), which
 //! the kernel releases when the trampoline execs or dies: that is how the parent learns of it,
-//! without a descriptor that others could inherit.
+//! without a descriptor whose end others could hold up.
 
 mod code;
 mod image;
+mod memfds;
 mod privilege;
 
 use std::ffi::c_long;
+use std::fs::File;
 use std::io::{self, Error};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
@@ -37,16 +39,7 @@ struct Shared {
     failed: AtomicU32,
     errno: AtomicI32,
     attached: AtomicU32,
-    /// The head of the robust list: its one element, the futex seen from there, none pending.
-    head: [usize; 3],
-    /// The element: back to the head.
-    element: usize,
 }
-
-const HEAD_AT: usize = 16;
-const ELEMENT_AT: usize = 40;
-const _: () = assert!(std::mem::offset_of!(Shared, head) == HEAD_AT);
-const _: () = assert!(std::mem::offset_of!(Shared, element) == ELEMENT_AT);
 
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
@@ -58,16 +51,25 @@ pub(crate) fn refuse() {
 /// One trampoline, for one clone.
 #[derive(Debug)]
 pub(crate) struct Trampoline {
-    /// The whole file, shared.
-    memory: NonNull<u8>,
+    program: File,
+    report: File,
+    /// The page of the report.
+    page: NonNull<Shared>,
+}
+
+/// The numbers of its two files, in the parent or in the child.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Files {
+    pub(crate) program: RawFd,
+    pub(crate) report: RawFd,
 }
 
 impl Trampoline {
-    /// Of the file. Most of it is never touched.
-    const LENGTH: usize = 64 * PAGE;
+    /// Of the program, at most.
+    const LENGTH: usize = 63 * PAGE;
 
-    /// With its file; `None` where a child must be forked.
-    pub(crate) fn new() -> Option<(Self, OwnedFd)> {
+    /// `None` where a child must be forked.
+    pub(crate) fn new() -> Option<Self> {
         if !cfg!(target_arch = "x86_64")
             || cfg!(actix_process_force_no_trampoline)
             || REFUSED.load(Ordering::Relaxed)
@@ -80,73 +82,53 @@ impl Trampoline {
         Self::make().ok()
     }
 
-    fn make() -> io::Result<(Self, OwnedFd)> {
-        let file = match memfd(libc::MFD_CLOEXEC | MFD_EXEC) {
-            // Before Linux 6.3 each is executable.
-            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => memfd(libc::MFD_CLOEXEC),
-            result => result,
-        }?;
-        let file = super::io::above_stdio(file);
-        nix::unistd::ftruncate(&file, Self::LENGTH as i64)?;
-        // SAFETY: a mapping of a file that nobody else has, at an address of the kernel's choice.
-        let memory = unsafe {
+    fn make() -> io::Result<Self> {
+        let (program, report) = (memfds::program()?, memfds::report()?);
+        // SAFETY: a page of a file that is never shorter, at an address of the kernel's choice.
+        let page = unsafe {
             libc::mmap(
                 ptr::null_mut(),
-                Self::LENGTH,
+                PAGE,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
-                file.as_raw_fd(),
+                report.as_raw_fd(),
                 0,
             )
         };
-        if memory == libc::MAP_FAILED {
+        if page == libc::MAP_FAILED {
             return Err(Error::last_os_error());
         }
-        let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let trampoline = Self { memory };
+        let page = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let trampoline = Self {
+            program,
+            report,
+            page,
+        };
         // A fork of the host may be anybody's, and would write to it.
         // SAFETY: the mapping just made.
-        cvt(unsafe {
-            let memory = trampoline.memory.as_ptr().cast();
-            libc::madvise(memory, Self::LENGTH, libc::MADV_DONTFORK)
+        cvt(unsafe { libc::madvise(page.as_ptr().cast(), PAGE, libc::MADV_DONTFORK) }.into())?;
+        Ok(trampoline)
+    }
+
+    /// In the parent; the child has them under other numbers.
+    pub(crate) fn files(&self) -> Files {
+        Files {
+            program: self.program.as_raw_fd(),
+            report: self.report.as_raw_fd(),
         }
-        .into())?;
-        Ok((trampoline, file))
     }
 
     fn shared(&self) -> &Shared {
-        // SAFETY: the last page of the mapping, which is aligned, zeroed by the kernel (valid for
-        // every field), and unmapped by the drop only. It is written to by `prepare`, before there
-        // is a child, and else through its atomics.
-        unsafe {
-            let page = self.memory.as_ptr().wrapping_add(Self::LENGTH - PAGE);
-            &*page.cast::<Shared>()
-        }
+        // SAFETY: a page that was mapped in `make`, zeroed by the kernel (valid for every field), and is
+        // unmapped by the drop only. Everything in it is atomic.
+        unsafe { self.page.as_ref() }
     }
 
-    /// Writes the program. False: there is no room, or a step that it cannot do.
-    pub(super) fn prepare(&mut self, course: &Course<'_>) -> bool {
-        let Some(image) = image::image(course) else {
-            return false;
-        };
-        if image.len() > Self::LENGTH - PAGE {
-            return false;
-        }
-        let shared = Shared {
-            owner: AtomicU32::new(0),
-            failed: AtomicU32::new(0),
-            errno: AtomicI32::new(0),
-            attached: AtomicU32::new(0),
-            head: [SHARED + ELEMENT_AT, ELEMENT_AT.wrapping_neg(), 0],
-            element: SHARED + HEAD_AT,
-        };
-        // SAFETY: the mapping is ours alone, long enough as just looked at, and aligned to a page.
-        unsafe {
-            ptr::copy_nonoverlapping(image.as_ptr(), self.memory.as_ptr(), image.len());
-            let page = self.memory.as_ptr().wrapping_add(Self::LENGTH - PAGE);
-            page.cast::<Shared>().write(shared);
-        }
-        true
+    /// Writes the program, once. False: there is no room, or a step that it cannot do.
+    pub(super) fn prepare(&self, course: &Course<'_>) -> bool {
+        image::image(course).is_some_and(|image| {
+            image.len() <= Self::LENGTH && memfds::write_program(&self.program, &image).is_ok()
+        })
     }
 
     /// The child is about to execute it: the last that it writes to the parent's memory.
@@ -181,13 +163,13 @@ impl Trampoline {
     }
 }
 
-// SAFETY: plain memory with one owner.
+// SAFETY: plain memory with one owner, and files.
 unsafe impl Send for Trampoline {}
 
 impl Drop for Trampoline {
     fn drop(&mut self) {
         // SAFETY: the mapping made in `make`; a clone borrows the trampoline until it has landed.
-        unsafe { libc::munmap(self.memory.as_ptr().cast(), Self::LENGTH) };
+        unsafe { libc::munmap(self.page.as_ptr().cast(), PAGE) };
     }
 }
 
@@ -195,15 +177,6 @@ impl Drop for Trampoline {
 const LOOK: Duration = Duration::from_millis(10);
 /// How often one that does is looked at.
 const SELDOM: Duration = Duration::from_secs(1);
-/// Since Linux 6.3: whatever vm.memfd_noexec is, but for 2.
-const MFD_EXEC: u32 = 0x10;
-
-fn memfd(flags: u32) -> io::Result<OwnedFd> {
-    // SAFETY: a NUL-terminated name.
-    let fd = cvt(unsafe { libc::syscall(libc::SYS_memfd_create, c"spawn".as_ptr(), flags) })?;
-    // SAFETY: the kernel just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
 
 /// A file that is larger than the limit allows costs the host a SIGXFSZ.
 fn may_write_files() -> bool {
