@@ -37,6 +37,8 @@ fn a_cancel_after_the_clone_has_failed_signals_nobody() {
             start_all_threads().await;
             let mut bystander = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
             let Some(_full) = FullCgroup::enter() else {
+                drop(bystander.stdin.take());
+                bystander.wait().unwrap();
                 return skipped("no cgroup that counts processes can be made");
             };
             let error = helper(["pause"]).spawn(NoProtocol).await.unwrap_err();

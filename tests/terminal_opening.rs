@@ -7,10 +7,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use actix_process::{Command, NoProtocol, Pty, PtySize, SpawnStep};
-use common::isolated::{isolated, skipped};
-use common::mounts::own_mounts;
+use common::isolated::isolated;
+use common::mounts::isolated_with_mounts;
 use common::refuse::{Call, refuse};
-use common::told::may_change_ids;
 use common::trace::Trace;
 use common::{run, start_all_threads};
 use nix::fcntl::{OFlag, open};
@@ -104,13 +103,7 @@ fn terminal_0_in(place: &Path) -> OwnedFd {
 
 /// Runs `test` where `/dev` has terminals of two file systems.
 fn with_two<F: Future<Output = ()>>(name: &str, ptmx: Ptmx, test: impl FnOnce(Two) -> F) {
-    if !may_change_ids() {
-        return;
-    }
-    isolated(name, || {
-        if !own_mounts() {
-            return skipped("no mount namespace can be made");
-        }
+    isolated_with_mounts(name, || {
         let nothing = None::<&str>;
         let put = |what: &Path, place: &Path, flags| {
             mount(Some(what), place, nothing, flags, nothing).unwrap();

@@ -6,10 +6,9 @@ mod common;
 use std::fs;
 
 use actix_process::Command;
-use common::isolated::{isolated, skipped};
-use common::mounts::own_mounts;
+use common::mounts::isolated_with_mounts;
 use common::run;
-use common::told::{may_change_ids, status, told};
+use common::told::{status, told};
 use nix::mount::{MsFlags, mount};
 
 /// The user has a group by passwd, and two that only the group file knows; root has one more, too.
@@ -27,13 +26,7 @@ const OURS: [u32; 2] = [51, 52];
 
 /// Runs `test` where those files are in force.
 fn with_users<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
-    if !may_change_ids() {
-        return;
-    }
-    isolated(name, || {
-        if !own_mounts() {
-            return skipped("no mount namespace can be made");
-        }
+    isolated_with_mounts(name, || {
         let nothing = None::<&str>;
         let dir = tempfile::tempdir().unwrap();
         for (file, text) in [("passwd", PASSWD), ("group", GROUP)] {

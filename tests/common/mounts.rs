@@ -3,6 +3,9 @@
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 
+use super::isolated::{isolated, skipped};
+use super::told::may_change_ids;
+
 /// Gives this thread a mount namespace of its own. False where it may not. Call it before other threads
 /// start: only what starts later is in the namespace as well.
 pub fn own_mounts() -> bool {
@@ -13,4 +16,17 @@ pub fn own_mounts() -> bool {
     let nothing = None::<&str>;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(nothing, "/", nothing, private, nothing).is_ok()
+}
+
+/// Runs `body` alone in a process that may change its mounts, for the test `name`, as root.
+pub fn isolated_with_mounts(name: &str, body: impl FnOnce()) {
+    if !may_change_ids() {
+        return;
+    }
+    isolated(name, || {
+        if !own_mounts() {
+            return skipped("no mount namespace can be made");
+        }
+        body();
+    });
 }
