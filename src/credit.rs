@@ -34,26 +34,6 @@ pub(crate) struct Window {
     pause: Mutex<Pause>,
 }
 
-/// How much of a window is left, of bytes for one read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
-    pub(crate) bytes: usize,
-    pub(crate) messages: usize,
-}
-
-impl Room {
-    /// For what goes to nobody.
-    pub(crate) const ENDLESS: Self = Self {
-        bytes: usize::MAX,
-        messages: usize::MAX,
-    };
-
-    /// Whether some is left after a message of `bytes`.
-    pub(crate) const fn outlasts(self, bytes: usize) -> bool {
-        self.bytes > bytes && self.messages > 1
-    }
-}
-
 /// The value of `Window::flow`: how many messages are on their way (16 bits), two marks, and how many
 /// bytes (46 bits).
 #[derive(Debug, Clone, Copy)]
@@ -142,8 +122,9 @@ impl Window {
         (self.limit / 4).max(PACKET)
     }
 
-    /// What may be read now. Pending: the task is woken when it is worth reading on. For one task.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Room> {
+    /// How many bytes one read may take now. Pending: the task is woken when it is worth reading on. For one
+    /// task.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
         let turn = self.inbox.as_ref().map(|inbox| inbox.poll_turn(cx));
         let unwatched = match turn {
             Some(TurnState::Over) => return Poll::Pending,
@@ -175,13 +156,10 @@ impl Window {
         }
     }
 
-    fn room(&self, flow: Flow) -> Option<Room> {
+    fn room(&self, flow: Flow) -> Option<usize> {
         let bytes = self.limit.saturating_sub(flow.bytes());
-        let messages = WINDOW_MESSAGES.saturating_sub(flow.messages());
-        (bytes >= PACKET && messages > 0).then(|| Room {
-            bytes: bytes.min(self.largest_read()),
-            messages,
-        })
+        let is_open = bytes >= PACKET && flow.messages() < WINDOW_MESSAGES;
+        is_open.then(|| bytes.min(self.largest_read()))
     }
 
     /// Books a message of `bytes`.
@@ -258,7 +236,7 @@ mod tests {
 
     fn room(window: &Window) -> Option<usize> {
         match window.poll_room(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(room) => Some(room.bytes),
+            Poll::Ready(bytes) => Some(bytes),
             Poll::Pending => None,
         }
     }
@@ -364,7 +342,7 @@ mod tests {
                 for _ in 0..MESSAGES {
                     let room = std::future::poll_fn(|cx| reader.poll_room(cx));
                     let room = futures::executor::block_on(room);
-                    sent.send(reader.charge(room.bytes.min(1000))).unwrap();
+                    sent.send(reader.charge(room.min(1000))).unwrap();
                 }
                 let _ = ended.send(());
             });

@@ -19,7 +19,7 @@ use crate::winsize::PtySize;
 
 /// A child process: cheap to clone, usable from any thread, and dropping it does nothing.
 ///
-/// A handle that is kept costs no descriptor, unless others of the child's group outlive the child. Writing, closing, pausing and resuming are messages:
+/// A handle that is kept costs no descriptor, unless others of the child's group outlive the child. Writing, closing, pausing and resuming are queued:
 /// they return at once, and those for one descriptor run in the order in which they were given.
 /// Signals are sent, and a terminal's size is set, by the calling thread, at once: neither waits for what
 /// is queued to be written. After the end commands do nothing, or say so where they can fail.

@@ -204,6 +204,7 @@ mod members;
 mod message;
 mod moved;
 mod opening;
+mod outbox;
 mod outcome;
 mod pipe;
 mod plan;

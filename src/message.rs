@@ -1,6 +1,9 @@
 //! The one message that a protocol gets.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use actix::{Message, Recipient};
 
@@ -8,6 +11,8 @@ use crate::child::{Child, Outlet};
 use crate::credit::Credit;
 use crate::event::ProcessEvent;
 use crate::handle::ProcessHandle;
+use crate::inbox::Inbox;
+use crate::sync::lock;
 use crate::sys;
 
 /// An event of a child, as a message to its protocol actor.
@@ -124,5 +129,81 @@ impl Outlet for Recipient<FromProcess> {
 
     fn is_connected(&self) -> bool {
         self.connected()
+    }
+}
+
+/// The one way to a protocol that all its children have, and its one inbox.
+///
+/// The way is dropped with the last of its children, so that the actor can stop.
+pub(crate) fn parts_of(recipient: Recipient<FromProcess>) -> (Arc<dyn Outlet>, Arc<Inbox>) {
+    type Parts = (Weak<Recipient<FromProcess>>, Weak<Inbox>);
+    // By the mailbox's address, which no other mailbox has while a child holds this one. An inbox
+    // that a kept handle keeps longer has no watch and no children.
+    static KNOWN: LazyLock<Mutex<HashMap<u64, Parts>>> = LazyLock::new(Mutex::default);
+    let mut hasher = DefaultHasher::new();
+    recipient.hash(&mut hasher);
+    let key = hasher.finish();
+
+    let mut known = lock(&KNOWN);
+    let (outlet, inbox) = known.get(&key).map_or((None, None), |(outlet, inbox)| {
+        (outlet.upgrade(), inbox.upgrade())
+    });
+    if let (Some(outlet), Some(inbox)) = (&outlet, &inbox) {
+        let parts = (Arc::clone(outlet) as Arc<dyn Outlet>, Arc::clone(inbox));
+        drop(known);
+        return parts;
+    }
+    if known.len() == known.capacity() {
+        known.retain(|_, (_, inbox)| inbox.strong_count() > 0);
+    }
+    let outlet = Arc::new(recipient);
+    let inbox = inbox.unwrap_or_default();
+    known.insert(key, (Arc::downgrade(&outlet), Arc::downgrade(&inbox)));
+    (outlet, inbox)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix::{Actor, Context, Handler, System};
+
+    use super::*;
+
+    struct Listener;
+
+    impl Actor for Listener {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<FromProcess> for Listener {
+        type Result = ();
+
+        fn handle(&mut self, _: FromProcess, _: &mut Context<Self>) {}
+    }
+
+    #[test]
+    fn the_way_to_a_protocol_is_one_for_all_its_children_and_goes_with_the_last() {
+        System::new().block_on(async {
+            let address = Listener.start();
+            let [one, other] = [(); 2].map(|()| parts_of(address.clone().recipient()));
+            assert!(Arc::ptr_eq(&one.1, &other.1));
+            assert_eq!(
+                Arc::as_ptr(&one.0).cast::<()>(),
+                Arc::as_ptr(&other.0).cast::<()>()
+            );
+            let weak = address.downgrade();
+            drop((address, one.0));
+            tokio::task::yield_now().await;
+            assert!(other.0.is_connected());
+            drop(other.0);
+            for _ in 0..3_000 {
+                if weak.upgrade().is_none() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("the actor runs on, and nobody has its address");
+        });
     }
 }

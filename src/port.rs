@@ -1,5 +1,6 @@
 //! The way from the handle to the actor of one piped descriptor.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +13,13 @@ use bytes::Bytes;
 use crate::backlog::{Backlog, ProducerKind, SinkId, Tell};
 use crate::error::{ProducerError, ResizeError, WriteError};
 use crate::feed::Feed;
+use crate::outbox::Outbox;
 use crate::sync::lock;
 use crate::sys;
 use crate::sys::io::Registered;
 use crate::winsize::PtySize;
 
-/// What the actor of a descriptor is told. No `Debug`: it carries what is written.
+/// What the actor of a descriptor is told, or fetches. No `Debug`: it carries what is written.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum FdCommand {
@@ -40,17 +42,6 @@ pub(crate) enum FdCommand {
     /// A terminal's window has another size. Only a recorder is told: the size of a real one is set at
     /// the call.
     Resize(PtySize),
-}
-
-impl FdCommand {
-    /// How many bytes it queues.
-    fn queued(&self) -> usize {
-        match self {
-            Self::Write(data) => data.len(),
-            Self::WriteSequence(pieces) => pieces.iter().map(Bytes::len).sum(),
-            _ => 0,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +76,7 @@ pub(crate) struct Port {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// `None` once the descriptor is closed.
     route: Option<Route>,
@@ -92,6 +84,7 @@ struct State {
     /// The close waits for the producer to be unregistered.
     close_waits: bool,
     backlog: Backlog,
+    outbox: Outbox,
 }
 
 impl Port {
@@ -105,9 +98,7 @@ impl Port {
             feed: None,
             state: Mutex::new(State {
                 route: Some(route),
-                closing: false,
-                close_waits: false,
-                backlog: Backlog::default(),
+                ..State::default()
             }),
         }
     }
@@ -183,17 +174,30 @@ impl Port {
             return Err(WriteError::Closed { fd });
         }
         let mut state = lock(&self.state);
-        let State { route, backlog, .. } = match &*state {
-            State { route: Some(_), .. } if may(&state) => &mut *state,
-            _ => return Err(WriteError::Closed { fd }),
-        };
-        if let Some(Route::Actor(_)) = route {
-            backlog.add(command.queued());
+        if !may(&state) {
+            return Err(WriteError::Closed { fd });
         }
-        if let Some(route) = route {
-            route.send(fd, command);
+        let State {
+            route,
+            backlog,
+            outbox,
+            ..
+        } = &mut *state;
+        match route {
+            None => return Err(WriteError::Closed { fd }),
+            Some(Route::Actor(_)) => backlog.add(match command {
+                FdCommand::Write(data) => outbox.put([data]),
+                FdCommand::WriteSequence(pieces) => outbox.put(pieces),
+                _ => 0,
+            }),
+            Some(Route::Recorder(record)) => record(fd, command),
         }
         Ok(())
+    }
+
+    /// For the writer: puts what was written since to the end of `queue`.
+    pub(crate) fn fetch(&self, queue: &mut VecDeque<Bytes>, writer: &Waker) {
+        lock(&self.state).outbox.fetch(queue, writer);
     }
 
     /// So many bytes of the queue were written.
@@ -375,9 +379,10 @@ impl Port {
     pub(crate) fn closed(&self) {
         let mut state = lock(&self.state);
         let route = state.route.take();
+        let outbox = std::mem::take(&mut state.outbox);
         let (waiters, producer) = state.backlog.stop();
         drop(state);
-        drop((route, producer));
+        drop((route, outbox, producer));
         waiters.into_iter().for_each(Waker::wake);
         if let Some(feed) = &self.feed {
             feed.end();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context};
 
 use crate::child::Child;
 use crate::credit::Window;
@@ -52,7 +52,8 @@ impl Drop for Owner {
 
 impl Process {
     /// Makes the actors of `child` on this arbiter, and gives the child's record the ways to them.
-    /// They do not run before the arbiter turns; those that read are still to be started.
+    /// They do not run before the arbiter turns; those that read are still to be started. `Process` stops when
+    /// its address drops: when the child's last event was queued, nothing is left to own.
     pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> (Addr<Self>, Readers) {
         let mut readers = Readers(Vec::new());
         let ports = pipes
@@ -109,18 +110,8 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
 
 impl Actor for Process {
     type Context = Context<Self>;
-}
 
-/// The child's last event was queued: nothing is left to own.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Ended;
-
-impl Handler<Ended> for Process {
-    type Result = ();
-
-    fn handle(&mut self, _: Ended, ctx: &mut Self::Context) {
+    fn stopped(&mut self, _: &mut Self::Context) {
         log::trace!("the actor of {} stops", self.owner.0);
-        ctx.stop();
     }
 }

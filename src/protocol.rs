@@ -1,10 +1,7 @@
 //! How an actor becomes a protocol.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use actix::dev::ToEnvelope;
@@ -15,9 +12,8 @@ use crate::child::{Child, Outlet};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::handle::ProcessHandle;
 use crate::inbox::{Inbox, Ward};
-use crate::message::FromProcess;
+use crate::message::{self, FromProcess};
 use crate::status::ExitStatus;
-use crate::sync::lock;
 use crate::sys;
 
 /// An actor that is told of its children's lives: Twisted's `ProcessProtocol`.
@@ -274,32 +270,11 @@ impl Protocol {
         match self.0 {
             None => (None, Arc::default()),
             Some(recipient) => {
-                let inbox = inbox_of(&recipient);
-                (Some(Arc::new(recipient)), inbox)
+                let (outlet, inbox) = message::parts_of(recipient);
+                (Some(outlet), inbox)
             }
         }
     }
-}
-
-/// The one inbox of all children whose protocol is behind `recipient`.
-fn inbox_of(recipient: &Recipient<FromProcess>) -> Arc<Inbox> {
-    // By the mailbox's address, which no other mailbox has while a child holds this one. An inbox
-    // that a kept handle keeps longer has no watch and no children.
-    static INBOXES: LazyLock<Mutex<HashMap<u64, Weak<Inbox>>>> = LazyLock::new(Mutex::default);
-    let mut hasher = DefaultHasher::new();
-    recipient.hash(&mut hasher);
-    let key = hasher.finish();
-
-    let mut inboxes = lock(&INBOXES);
-    if let Some(inbox) = inboxes.get(&key).and_then(Weak::upgrade) {
-        return inbox;
-    }
-    if inboxes.len() == inboxes.capacity() {
-        inboxes.retain(|_, inbox| inbox.strong_count() > 0);
-    }
-    let inbox = Arc::default();
-    inboxes.insert(key, Arc::downgrade(&inbox));
-    inbox
 }
 
 /// Nobody: events are dropped, and what the child writes is read and thrown away.

@@ -1,7 +1,7 @@
 //! The actor that reads one descriptor of a child and forwards what comes.
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use super::sizes::{BYTES_PER_TURN, GROWN_PIPE, READ};
 use super::target::Target;
 use super::{Closing, End, failed};
 use crate::child::Child;
-use crate::credit::Room;
 use crate::event::CloseReason;
 use crate::port::{FdCommand, Port};
 use crate::sys;
@@ -26,14 +25,6 @@ const FULL_READS_TO_GROW: u32 = 4;
 const READS_PER_TURN: u32 = 16;
 
 type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
-
-/// What one look at a descriptor gave.
-#[derive(Debug, Clone, Copy, Default)]
-struct Read {
-    count: usize,
-    /// It holds no more, as far as was seen.
-    emptied: bool,
-}
 
 pub(crate) struct PipeReader {
     /// First, so that it is closed before the record hears of it.
@@ -102,29 +93,23 @@ impl PipeReader {
                 return Poll::Ready(CloseReason::Cut);
             }
             let room = match &self.target {
-                Target::Nobody => Room::ENDLESS,
+                Target::Nobody => usize::MAX,
                 // Somebody may take it from the stream, now or later, or nobody: the cut waits for none. It
                 // is bounded by what the pipe holds.
-                Target::Stream(..) if self.cut_after.is_some() => Room::ENDLESS,
+                Target::Stream(..) if self.cut_after.is_some() => usize::MAX,
                 Target::Protocol(window, _) | Target::Stream(window, _) => {
-                    ready!(window.poll_room(cx))
+                    let Poll::Ready(room) = window.poll_room(cx) else {
+                        self.put_buffer_back();
+                        return Poll::Pending;
+                    };
+                    room
                 }
             };
-            let read = match ready!(self.poll_read_once(cx, room.bytes)) {
-                Ok(read) => read,
+            let count = match ready!(self.poll_read_once(cx, room)) {
+                Ok(count) => count,
                 Err(reason) => return Poll::Ready(reason),
             };
-            // The usual end of a turn needs no other look at the window.
-            if read.emptied
-                && self.cut_after.is_none()
-                && room.outlasts(read.count)
-                && let Some(source) = &self.source
-                && source.poll_read_ready(cx).is_pending()
-            {
-                self.rest();
-                return Poll::Pending;
-            }
-            bytes_left = bytes_left.saturating_sub(read.count);
+            bytes_left = bytes_left.saturating_sub(count);
             if bytes_left == 0 {
                 // Others on this arbiter first.
                 cx.waker().wake_by_ref();
@@ -139,11 +124,14 @@ impl PipeReader {
 
     /// Fills a buffer and forwards it, when the descriptor is readable, or to be cut. Ready: how much,
     /// or why it is closed.
+    ///
+    /// Only a read that finds nothing says that nothing is there. A short one may have given a packet of
+    /// several, and of the others no readiness would tell: they came before it did.
     fn poll_read_once(
         &mut self,
         cx: &mut TaskContext<'_>,
         room: usize,
-    ) -> Poll<Result<Read, CloseReason>> {
+    ) -> Poll<Result<usize, CloseReason>> {
         let Some(source) = &self.source else {
             return Poll::Ready(Err(CloseReason::Gone));
         };
@@ -161,33 +149,28 @@ impl PipeReader {
         // What is left before the cut is so many whole packets, where it is packets.
         let most = room.min(self.cut_after.unwrap_or(usize::MAX));
         let mut buffer = self.buffer.take().unwrap_or_else(buffers::take);
-        let (result, emptied) = read(source, buffer.room(most));
-        if emptied {
-            // What comes later is a new edge.
-            clear(&mut ready);
-        }
+        let result = source.read(buffer.room(most));
         // Nobody had the terminal's other end at some time: somebody may have opened it again, but
         // such a readiness never goes away.
         let is_closed = |ready: &Readiness<'_>| ready.ready().is_read_closed();
         let was_hung_up = source.is_terminal() && ready.as_ref().is_some_and(is_closed);
         match result {
             Ok(0) => Poll::Ready(Err(CloseReason::ByChild)),
-            Ok(count) => {
-                let read = Read { count, emptied };
-                Poll::Ready(self.forward(buffer, count).map(|()| read))
-            }
+            Ok(count) => Poll::Ready(self.forward(buffer, count).map(|()| count)),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if was_hung_up => Poll::Ready(Err(CloseReason::ByChild)),
                 ErrorKind::WouldBlock => {
-                    clear(&mut ready);
+                    // What comes later is a new edge.
+                    if let Some(ready) = &mut ready {
+                        ready.clear_ready();
+                    }
                     self.buffer = Some(buffer);
                     // Nothing is there, so the cut has nothing more to take.
-                    let nothing = Ok(Read::default());
-                    Poll::Ready(self.cut_after.map_or(nothing, |_| Err(CloseReason::Cut)))
+                    Poll::Ready(self.cut_after.map_or(Ok(0), |_| Err(CloseReason::Cut)))
                 }
                 ErrorKind::Interrupted => {
                     self.buffer = Some(buffer);
-                    Poll::Ready(Ok(Read::default()))
+                    Poll::Ready(Ok(0))
                 }
                 _ if source.is_hung_up(&error) => Poll::Ready(Err(CloseReason::ByChild)),
                 _ => Poll::Ready(Err(failed(&error))),
@@ -195,11 +178,16 @@ impl PipeReader {
         }
     }
 
-    /// Nothing is there to be read: holds no buffer, and owes nothing.
-    fn rest(&mut self) {
+    /// Who waits holds no buffer.
+    fn put_buffer_back(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             buffers::put_back(buffer);
         }
+    }
+
+    /// Nothing is there to be read: holds no buffer, and owes nothing.
+    fn rest(&mut self) {
+        self.put_buffer_back();
         self.owed = self.owed.and(Some(0));
     }
 
@@ -272,24 +260,6 @@ impl PipeReader {
         if let Some(mut closing) = self.closing.take() {
             closing.reason = reason;
         }
-    }
-}
-
-/// One read. True if it found that nothing more is there.
-fn read(source: &End, space: &mut [u8]) -> (io::Result<usize>, bool) {
-    let wanted = space.len();
-    let result = source.read(space);
-    let short = result
-        .as_ref()
-        .is_ok_and(|count| (1..wanted).contains(count));
-    // Of a terminal it tells nothing; of a pipe nothing for sure: it may have given a packet of several.
-    let emptied = short && source.waiting() == 0;
-    (result, emptied)
-}
-
-fn clear(ready: &mut Option<Readiness<'_>>) {
-    if let Some(ready) = ready {
-        ready.clear_ready();
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct PipeWriter {
     /// First, so that it is closed before the record hears of it.
     sink: Option<End>,
     closing: Option<Closing>,
+    /// What was fetched of the port's outbox, and is not written yet.
+    queue: VecDeque<Bytes>,
     /// Most children are never written to.
     outgoing: Option<Box<Outgoing>>,
     close_when_drained: bool,
@@ -37,8 +39,6 @@ pub(crate) struct PipeWriter {
 
 /// What a writer knows from its first write on.
 struct Outgoing {
-    /// Unbounded, as the handle's `write` says.
-    queue: VecDeque<Bytes>,
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
     /// How often it was.
@@ -52,7 +52,6 @@ struct Outgoing {
 impl Outgoing {
     fn new() -> Box<Self> {
         Box::new(Self {
-            queue: VecDeque::new(),
             full: false,
             times_full: 0,
             reports_room: false,
@@ -60,15 +59,15 @@ impl Outgoing {
         })
     }
 
-    /// Writes the front of the queue, as much as there is room for.
-    fn write(&mut self, sink: &End) -> io::Result<usize> {
-        let write = || sys::io::write_front(sink.as_fd(), self.queue.iter());
+    /// Writes the front of `queue`, as much as there is room for.
+    fn write(&self, queue: &mut VecDeque<Bytes>, sink: &End) -> io::Result<usize> {
+        let write = || sys::io::write_front(sink.as_fd(), queue.iter());
         let count = if self.feels_sigpipe {
             sys::signal::without_sigpipe(write)?
         } else {
             write()?
         };
-        advance(&mut self.queue, count);
+        advance(queue, count);
         Ok(count)
     }
 
@@ -87,45 +86,41 @@ impl PipeWriter {
         Self {
             sink: Some(sink),
             closing: Some(Closing::new(child, fd)),
+            queue: VecDeque::new(),
             outgoing: None,
             close_when_drained: false,
         }
-    }
-
-    fn enqueue(&mut self, data: Bytes) {
-        if !data.is_empty() {
-            let outgoing = self.outgoing.get_or_insert_with(Outgoing::new);
-            outgoing.queue.push_back(data);
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        let outgoing = self.outgoing.as_ref();
-        outgoing.is_none_or(|outgoing| outgoing.queue.is_empty())
     }
 
     fn is_full(&self) -> bool {
         self.outgoing.as_ref().is_some_and(|outgoing| outgoing.full)
     }
 
-    /// Writes for a turn at most, or until the pipe is full, without asking for its readiness first: a fresh
+    /// Fetches what was written and writes for a turn at most, or until the pipe is full, without asking for its readiness first: a fresh
     /// registration knows none before the driver has turned. Some: to be closed.
-    fn flush(&mut self) -> Option<CloseReason> {
+    fn flush(&mut self, cx: &TaskContext<'_>) -> Option<CloseReason> {
+        let full = self.is_full();
         let (Some(sink), Some(closing)) = (&self.sink, &self.closing) else {
             return Some(CloseReason::Gone);
         };
         let Closing { child, fd, .. } = closing;
+        let port = child.port(*fd);
+        // Of a full pipe the outbox keeps what comes: nobody is woken for it.
+        if let (Some(port), false) = (port, full) {
+            port.fetch(&mut self.queue, cx.waker());
+        }
         for _ in 0..WRITES_PER_TURN {
-            let Some(outgoing) = &mut self.outgoing else {
-                break;
-            };
-            if outgoing.full || outgoing.queue.is_empty() {
+            if self.queue.is_empty() {
                 break;
             }
-            match outgoing.write(sink) {
+            let outgoing = self.outgoing.get_or_insert_with(Outgoing::new);
+            if outgoing.full {
+                break;
+            }
+            match outgoing.write(&mut self.queue, sink) {
                 Ok(count) => {
                     log::trace!("{child} fd {fd}: wrote {count} bytes");
-                    if let Some(port) = child.port(*fd) {
+                    if let Some(port) = port {
                         port.written(count);
                     }
                 }
@@ -138,17 +133,17 @@ impl PipeWriter {
                 },
             }
         }
-        (self.close_when_drained && self.is_drained()).then_some(CloseReason::ByParent)
+        (self.close_when_drained && self.queue.is_empty()).then_some(CloseReason::ByParent)
     }
 
     /// Writes what is queued; waits for room while the pipe is full, and for the child's close
     /// always. Ready: to be closed.
     fn poll_sink(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         loop {
-            if let Some(reason) = self.flush() {
+            if let Some(reason) = self.flush(cx) {
                 return Poll::Ready(reason);
             }
-            if !self.is_full() && !self.is_drained() {
+            if !self.is_full() && !self.queue.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -189,6 +184,7 @@ impl PipeWriter {
 
     /// Closes the descriptor, then tells so.
     fn close(&mut self, reason: CloseReason, ctx: &mut Context<Self>) {
+        self.queue = VecDeque::new();
         self.outgoing = None;
         self.sink = None;
         if let Some(mut closing) = self.closing.take() {
@@ -241,21 +237,19 @@ impl Handler<FdCommand> for PipeWriter {
 
     fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
         match command {
-            FdCommand::Write(data) => self.enqueue(data),
-            FdCommand::WriteSequence(pieces) => {
-                pieces.into_iter().for_each(|piece| self.enqueue(piece));
-            }
             FdCommand::Close => self.close_when_drained = true,
             FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
             FdCommand::Cut => self.close(CloseReason::Cut, ctx),
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
-            // There is nothing to pause. A size is set at the call.
-            FdCommand::Pause
+            // There is nothing to pause. What is written is fetched. A size is set at the call.
+            FdCommand::Write(_)
+            | FdCommand::WriteSequence(_)
+            | FdCommand::Pause
             | FdCommand::Resume
             | FdCommand::Reaped
             | FdCommand::Discard
             | FdCommand::Resize(_) => {}
         }
-        // The loop, which is polled when the mailbox is empty, writes what came in one go.
+        // The loop, which is polled when the mailbox is empty, does the rest.
     }
 }

@@ -29,7 +29,7 @@ use crate::moved::Moved;
 use crate::opening::{ParentEnd, ParentEnds};
 use crate::pipe::End;
 use crate::prepare::Prepared;
-use crate::process::{Ended, Piped, Process, Purpose};
+use crate::process::{Piped, Process, Purpose};
 use crate::protocol::Protocol;
 use crate::spawner::{Desk, Kin};
 use crate::spec::Spec;
@@ -212,7 +212,7 @@ impl Newborn {
         let id = child.id;
         let table = entry.into_table();
         child.on_ended(move || {
-            process.do_send(Ended);
+            drop(process);
             table.remove(id);
         });
         child.apply(Input::Made);

@@ -76,7 +76,7 @@ fn run(test: impl Future<Output = ()>) {
 fn a_process_actor_that_panics_orphans_its_child() {
     run(async {
         let scene = Scene::start("exec sleep 60", OnOrphaned::Kill, None);
-        scene.process.do_send(Boom);
+        scene.process.upgrade().unwrap().do_send(Boom);
         let (closes, status) = scene.ended().await;
         assert_eq!(status.signal(), Some(Signal::KILL));
         let gone = [0, 1, 2].map(|fd| (fd, CloseReason::Gone));
@@ -89,7 +89,7 @@ fn a_process_actor_that_panics_leaves_a_child_that_shall_be_left() {
     run(async {
         // The close of its pipes is all that it notices.
         let scene = Scene::start("read x; exit 7", OnOrphaned::Leave, None);
-        scene.process.do_send(Boom);
+        scene.process.upgrade().unwrap().do_send(Boom);
         let (closes, status) = scene.ended().await;
         assert_eq!(status.code(), Some(7));
         let gone = [0, 1, 2].map(|fd| (fd, CloseReason::Gone));

@@ -5,7 +5,7 @@ use std::process::{Command as StdCommand, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Recipient};
+use actix::{Actor, Addr, Context, Handler, Recipient, WeakAddr};
 use tokio::io::Interest;
 use tokio::runtime::Handle;
 
@@ -16,7 +16,7 @@ use crate::id::ProcessId;
 use crate::lifecycle::Input;
 use crate::pipe::{End, PipeReader, PipeWriter, Target};
 use crate::port::{Direction, FdCommand, Port, Route};
-use crate::process::{Ended, Process};
+use crate::process::Process;
 use crate::protocol::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
@@ -96,7 +96,7 @@ pub(super) async fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T
 pub(super) struct Scene {
     pub(super) log: Log,
     pub(super) handle: ProcessHandle,
-    pub(super) process: Addr<Process>,
+    pub(super) process: WeakAddr<Process>,
     pub(super) writer: Addr<PipeWriter>,
     pub(super) reader: Addr<PipeReader>,
 }
@@ -158,14 +158,14 @@ impl Scene {
             port(2, Direction::Read, other.recipient()),
         ]);
         let (process, _) = Process::start_with(&child, Vec::new());
-        let owner = process.clone();
-        child.on_ended(move || owner.do_send(Ended));
+        let weak = process.downgrade();
+        child.on_ended(move || drop(process));
         child.apply(Input::Made);
         janitor::watch(child.watched());
         Self {
             log,
             handle: ProcessHandle::new(child),
-            process,
+            process: weak,
             writer,
             reader,
         }
@@ -175,8 +175,9 @@ impl Scene {
     pub(super) async fn ended(self) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
         let ended = self.log.ended(&self.handle).await;
         eventually(|| {
-            let lives =
-                self.process.connected() || self.writer.connected() || self.reader.connected();
+            let lives = self.process.upgrade().is_some()
+                || self.writer.connected()
+                || self.reader.connected();
             (!lives).then_some(())
         })
         .await;
