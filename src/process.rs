@@ -54,7 +54,8 @@ impl Process {
     /// Makes the actors of `child` on this arbiter, and gives the child's record the ways to them.
     /// They do not run before the arbiter turns; those that read are still to be started.
     pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> (Addr<Self>, Readers) {
-        let mut readers = Readers(Vec::new());
+        let outputs = pipes.iter().filter(|piped| piped.purpose.is_output());
+        let mut readers = Readers(Vec::with_capacity(outputs.count()));
         let ports = pipes
             .into_iter()
             .map(|piped| open(child, piped, &mut readers));

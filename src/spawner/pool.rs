@@ -179,20 +179,17 @@ impl Pool {
                 self.call_minder(&line);
             }
             drop(line);
-            let desk = if self.state.credentials().are_ours() {
-                Ok(Desk {
-                    stack: &mut stack,
-                    ties: &ties,
-                    kin: Kin(Arc::downgrade(self)),
-                })
-            } else {
-                // By libc's setuid, for all threads, after it was asked for.
-                forget(self);
-                Err(changed())
+            let desk = Desk {
+                stack: &mut stack,
+                ties: &ties,
+                kin: Kin(Arc::downgrade(self)),
             };
             // A panic is the end of this spawn only, whose guards clean up.
-            if catch_unwind(AssertUnwindSafe(|| job(desk))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job(Ok(desk)))).is_err() {
                 log::warn!("a spawn panicked");
+            }
+            if stack.has_changed() {
+                forget(self);
             }
             line = lock(&self.line);
             line.set_busy(number, None);
