@@ -118,7 +118,11 @@ impl Pool {
 
     /// Whether its threads are like the calling one, whose state this is.
     pub(super) fn is_like_us(&self, state: &State) -> bool {
-        self.state == *state && thread_state::shares_fs(self.witness.load(Ordering::Relaxed))
+        self.state == *state && thread_state::shares_fs(self.witness())
+    }
+
+    pub(super) fn witness(&self) -> i32 {
+        self.witness.load(Ordering::Relaxed)
     }
 
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
@@ -298,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_seat_in_a_pool_that_was_forgotten_does_not_wait_for_a_hung_worker() {
-        let Asker::Like(state) = thread_state::of_this_thread() else {
+        let Asker::Like(state) = thread_state::of_this_thread(None) else {
             return println!("skipped: the state of this thread cannot be read");
         };
         let pool = Pool::start(state).unwrap();

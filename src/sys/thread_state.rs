@@ -67,15 +67,16 @@ thread_local! {
     };
 }
 
-/// The calling thread.
-pub(crate) fn of_this_thread() -> Asker {
+/// The calling thread. The descriptor table is that of thread `ours`, or of the main thread, which may
+/// have left that of the others.
+pub(crate) fn of_this_thread(ours: Option<libc::pid_t>) -> Asker {
     // SAFETY: no arguments.
     let process = unsafe { libc::getpid() };
-    let shares_table = match kcmp(process, this_thread(), KCMP_FILES) {
+    let shares_table = match kcmp(ours.unwrap_or(process), this_thread(), KCMP_FILES) {
         0 => true,
         // Nobody can tell: a sandbox, or a kernel without the call. `shares_fs` could not either.
         refused if refused < 0 => return Asker::Confined,
-        _ => is_zombie(process),
+        _ => ours.is_none() && is_zombie(process),
     };
     if !shares_table {
         return Asker::TableOfItsOwn;
