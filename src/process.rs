@@ -55,7 +55,8 @@ impl Process {
     /// They do not run before the arbiter turns; those that read are still to be started. `Process` stops when
     /// its address drops: when the child's last event was queued, nothing is left to own.
     pub(crate) fn start_with(child: &Arc<Child>, pipes: Vec<Piped>) -> (Addr<Self>, Readers) {
-        let mut readers = Readers(Vec::new());
+        let outputs = pipes.iter().filter(|piped| piped.purpose.is_output());
+        let mut readers = Readers(Vec::with_capacity(outputs.count()));
         let ports = pipes
             .into_iter()
             .map(|piped| open(child, piped, &mut readers));

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::panic::catch_unwind;
+
 use actix::Arbiter;
 use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
 use common::asker::{assert_spawns, on_a_thread};
@@ -11,6 +13,8 @@ use common::isolated::{isolated, skipped};
 use common::trace::Trace;
 use common::{eventually, in_time, run};
 use nix::libc;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
 
 /// This thread gets no privileges any more: it may confine itself, and nobody sees.
 fn set_no_new_privs() {
@@ -27,19 +31,20 @@ fn unshare(flags: i32) -> Result<(), String> {
     }
 }
 
-/// A thread that spawns, leaves something by `flags`, and spawns again: the step that failed.
+/// The calling thread spawns, leaves something by `flags`, and spawns again: the step that failed.
+async fn step_after_leaving(flags: i32) -> Result<SpawnStep, String> {
+    let command = helper(["say", "hi"]);
+    assert_eq!(command.output().await.unwrap().stdout, b"hi\n");
+    unshare(flags)?;
+    let error = command.spawn(NoProtocol).await.unwrap_err();
+    assert_eq!(error.subject(), "the spawner thread");
+    Ok(error.step())
+}
+
+/// A thread that spawns, leaves something by `flags`, and spawns again.
 fn refused_after_leaving(name: &str, flags: i32) {
     isolated(name, || {
-        let step = on_a_thread(move || {
-            run(async move {
-                let command = helper(["say", "hi"]);
-                assert_eq!(command.output().await.unwrap().stdout, b"hi\n");
-                unshare(flags)?;
-                let error = command.spawn(NoProtocol).await.unwrap_err();
-                assert_eq!(error.subject(), "the spawner thread");
-                Ok::<_, String>(error.step())
-            })
-        });
+        let step = on_a_thread(move || run(step_after_leaving(flags)));
         match step {
             Ok(step) => assert_eq!(step, SpawnStep::Clone),
             Err(why) => skipped(&why),
@@ -59,6 +64,36 @@ fn a_thread_that_can_make_no_thread_like_itself_gets_a_typed_error() {
 fn a_thread_with_a_descriptor_table_of_its_own_gets_a_typed_error() {
     let name = "a_thread_with_a_descriptor_table_of_its_own_gets_a_typed_error";
     refused_after_leaving(name, libc::CLONE_FILES);
+}
+
+/// In a copy of this process, by fork, which is a host like any other: its one thread is its main thread.
+#[test]
+fn a_main_thread_with_a_descriptor_table_of_its_own_gets_a_typed_error() {
+    let name = "a_main_thread_with_a_descriptor_table_of_its_own_gets_a_typed_error";
+    isolated(name, || {
+        // SAFETY: nothing was spawned yet; other threads of the harness wait, and the copy ends below.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+            }
+            ForkResult::Child => {
+                // SAFETY: an integer; a copy that hangs dies of SIGALRM.
+                unsafe { libc::alarm(20) };
+                let ended = catch_unwind(|| {
+                    run(async {
+                        let step = step_after_leaving(libc::CLONE_FILES).await;
+                        let refused = step == Ok(SpawnStep::Clone);
+                        // At once: whatever else is dropped is in two tables, or in one.
+                        // SAFETY: an integer.
+                        unsafe { libc::_exit(i32::from(!refused)) }
+                    });
+                });
+                drop(ended);
+                // SAFETY: an integer.
+                unsafe { libc::_exit(2) }
+            }
+        }
+    });
 }
 
 #[test]

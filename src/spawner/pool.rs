@@ -118,7 +118,11 @@ impl Pool {
 
     /// Whether its threads are like the calling one, whose state this is.
     pub(super) fn is_like_us(&self, state: &State) -> bool {
-        self.state == *state && thread_state::shares_fs(self.witness.load(Ordering::Relaxed))
+        self.state == *state && thread_state::shares_fs(self.witness())
+    }
+
+    pub(super) fn witness(&self) -> i32 {
+        self.witness.load(Ordering::Relaxed)
     }
 
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
@@ -179,20 +183,17 @@ impl Pool {
                 self.call_minder(&line);
             }
             drop(line);
-            let desk = if self.state.credentials().are_ours() {
-                Ok(Desk {
-                    stack: &mut stack,
-                    ties: &ties,
-                    kin: Kin(Arc::downgrade(self)),
-                })
-            } else {
-                // By libc's setuid, for all threads, after it was asked for.
-                forget(self);
-                Err(changed())
+            let desk = Desk {
+                stack: &mut stack,
+                ties: &ties,
+                kin: Kin(Arc::downgrade(self)),
             };
             // A panic is the end of this spawn only, whose guards clean up.
-            if catch_unwind(AssertUnwindSafe(|| job(desk))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job(Ok(desk)))).is_err() {
                 log::warn!("a spawn panicked");
+            }
+            if stack.has_changed() {
+                forget(self);
             }
             line = lock(&self.line);
             line.set_busy(number, None);
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_seat_in_a_pool_that_was_forgotten_does_not_wait_for_a_hung_worker() {
-        let Asker::Like(state) = thread_state::of_this_thread() else {
+        let Asker::Like(state) = thread_state::of_this_thread(None) else {
             return println!("skipped: the state of this thread cannot be read");
         };
         let pool = Pool::start(state).unwrap();

@@ -1,7 +1,8 @@
 //! One spawn, from the request to the adopted child.
 //!
-//! [`Birth::run`] prepares, clones and registers on a spawner thread; [`Newborn::adopt`] starts the
-//! child's actors on the asking arbiter, queues `ConnectionMade`, arms the reaping and answers. Each
+//! [`Birth::run`] prepares and clones on a spawner thread; [`Newborn::adopt`] registers the pipes and the
+//! pidfd with the asking arbiter's driver, starts the child's actors there, queues `ConnectionMade`, arms
+//! the reaping and answers. Each
 //! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
 //! wherever the sequence ends.
 
@@ -114,12 +115,12 @@ impl Birth {
             cgroup: cgroup.map(Arc::new),
         });
         child.keep_threads(tie, asker);
-        let mut newborn = Newborn::new(child, ticket, entry, reply);
-        if let Err(error) = newborn.register(ends, &home.runtime) {
-            newborn.give_up(error);
-            return;
+        let Home { arbiter, runtime } = home;
+        let mut newborn = Newborn::new(child, ends, ticket, entry, reply);
+        if let Err(error) = newborn.start_waiter() {
+            return newborn.give_up(error);
         }
-        home.arbiter.spawn_fn(move || newborn.adopt());
+        arbiter.spawn_fn(move || newborn.adopt(&runtime));
     }
 }
 
@@ -128,6 +129,8 @@ impl Birth {
 /// seconds for.
 #[derive(Debug)]
 struct Newborn {
+    /// Until they are registered.
+    ends: ParentEnds,
     pipes: Vec<Piped>,
     watch: Option<DeathWatch>,
     child: Arc<Child>,
@@ -138,8 +141,15 @@ struct Newborn {
 }
 
 impl Newborn {
-    fn new(child: Arc<Child>, ticket: Arc<Ticket>, entry: Entry, reply: Reply) -> Self {
+    fn new(
+        child: Arc<Child>,
+        ends: ParentEnds,
+        ticket: Arc<Ticket>,
+        entry: Entry,
+        reply: Reply,
+    ) -> Self {
         Self {
+            ends,
             pipes: Vec::new(),
             watch: None,
             child,
@@ -150,21 +160,29 @@ impl Newborn {
         }
     }
 
-    /// Makes the pipes and the child's death known to the asking arbiter's driver: on this thread,
-    /// so that all that can fail has failed before `ConnectionMade`.
-    fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
+    /// Where there is no pidfd: on the spawner thread, since a thread is as its maker.
+    fn start_waiter(&mut self) -> Result<(), SpawnError> {
+        if self.child.cell.pidfd().is_none() {
+            let (go, wait) = mpsc::channel();
+            let started = janitor::watch_in_thread(self.child.watched(), Some(wait));
+            started.map_err(|error| {
+                SpawnError::new(SpawnStep::Register, &*self.child.program, error)
+            })?;
+            self.watch = Some(DeathWatch::Thread(go));
+        }
+        Ok(())
+    }
+
+    /// Makes the pipes and the child's death known to the asking arbiter's driver, on its thread: what is
+    /// allocated there is freed there. All that can fail has failed before `ConnectionMade`.
+    fn register(&mut self, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
         let failed = |error| SpawnError::new(SpawnStep::Register, &**program, error);
-        self.watch = Some(match self.child.cell.pidfd() {
-            Some(pidfd) => DeathWatch::Pidfd(
-                sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?,
-            ),
-            None => {
-                let (go, wait) = mpsc::channel();
-                janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
-                DeathWatch::Thread(go)
-            }
-        });
+        if let Some(pidfd) = self.child.cell.pidfd() {
+            let pidfd = sys::io::register(pidfd, Interest::READABLE, runtime).map_err(failed)?;
+            self.watch = Some(DeathWatch::Pidfd(pidfd));
+        }
+        let ends = mem::take(&mut self.ends);
         let register = |fd: i32, end, interest| {
             sys::io::register(end, interest, runtime)
                 .map_err(|error| failed(error).with_detail(format!("fd {fd}")))
@@ -179,6 +197,7 @@ impl Newborn {
                 self.pipes.push(Piped { fd, purpose, end });
             }
         }
+        self.pipes.reserve_exact(ends.pipes.len());
         for ParentEnd { fd, purpose, end } in ends.pipes {
             let interest = if purpose.is_output() {
                 Interest::READABLE
@@ -196,8 +215,15 @@ impl Newborn {
         self.error = Some(error);
     }
 
-    /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
-    fn adopt(mut self) {
+    /// Runs on the asking arbiter: registers, and commits, unless the spawn was cancelled.
+    fn adopt(mut self, runtime: &Handle) {
+        // The driver's epoll instance is the parent's.
+        if sys::copy::is_copy() {
+            return;
+        }
+        if let Err(error) = self.register(runtime) {
+            return self.give_up(error);
+        }
         let child = Arc::clone(&self.child);
         let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
         // Refused, the entry stays until the child is reaped.
@@ -238,6 +264,7 @@ impl Drop for Newborn {
             .take()
             .unwrap_or_else(|| SpawnError::register(&*child.program, "its arbiter is gone"));
         log::debug!("{child} is given up: {error}");
+        self.ends = ParentEnds::default();
         self.pipes.clear();
         let entry = self.entry.take();
         self.ticket.forget();

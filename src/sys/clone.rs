@@ -16,7 +16,7 @@ use nix::libc;
 use super::child::{KERNEL_SIGSET_BYTES, Orders, child_main};
 use super::handshake::{Failed, Handshake};
 use super::step::Steps;
-use super::strings::Strings;
+use super::strings::{self, Strings};
 use super::thread_state::Credentials;
 use super::ticket::Target;
 pub(crate) use super::ticket::{Born, Ticket};
@@ -63,6 +63,8 @@ pub(crate) struct Stack {
     handshake: Arc<Handshake>,
     /// What its thread must have to clone.
     credentials: Credentials,
+    /// It had others at a clone.
+    has_changed: bool,
 }
 
 // SAFETY: plain memory; only its owner uses it.
@@ -95,10 +97,17 @@ impl Stack {
             length,
             handshake: Arc::new(Handshake::new()),
             credentials,
+            has_changed: false,
         };
         // SAFETY: the lowest page of the mapping just made.
         cvt(unsafe { libc::mprotect(stack.base, page, libc::PROT_NONE) }.into())?;
         Ok(stack)
+    }
+
+    /// Whether its thread was found to have other credentials. By libc's setuid and the like, for all
+    /// threads: it clones for nobody any more.
+    pub(crate) const fn has_changed(&self) -> bool {
+        self.has_changed
     }
 
     fn top(&mut self) -> *mut c_void {
@@ -124,9 +133,9 @@ pub(crate) fn spawn(
     ticket: &Ticket,
     stack: &mut Stack,
 ) -> Result<Born, Stillborn> {
-    let candidates = image.candidates.pointers();
-    let argv = image.argv.pointers();
-    let envp = image.envp.pointers();
+    // The pointers live to the end of this function.
+    let lists = [image.candidates, image.argv, image.envp];
+    let (_pointers, [candidates, argv, envp]) = strings::pointers(lists);
     let parent = if image.steps.compare_parent() {
         std::process::id() as libc::pid_t
     } else {
@@ -159,9 +168,9 @@ pub(crate) fn spawn(
         Arc::clone(&stack.handshake)
     };
     let orders = Orders {
-        candidates: candidates.as_ptr(),
-        argv: argv.as_ptr(),
-        envp: envp.as_ptr(),
+        candidates,
+        argv,
+        envp,
         steps,
         parent,
         kept: &image.kept,
@@ -239,6 +248,7 @@ fn clone_child(
     let mask = block_all_signals();
     // From here on libc's setuid and the like wait for this thread.
     if !stack.credentials.are_ours() {
+        stack.has_changed = true;
         restore_signals(mask);
         *ticket.target() = None;
         return Err(Error::other(CHANGED));

@@ -62,26 +62,23 @@ fn read_labels_of_old(state: &mut Vec<u64>) {
     }
 }
 
-/// Whether a Landlock domain is seen. It cannot be read, but who is in one may not look at a process
-/// outside of it: at our parent, where we may do that otherwise.
-pub(super) fn landlocked() -> u64 {
+/// How our parent looks from the calling thread: whether a Landlock domain is seen. A domain cannot be
+/// read, but who is in one may not look at a process outside of it: at our parent, where we may do that
+/// otherwise. `None`: there is no Landlock.
+pub(super) fn look_at_parent() -> Option<i64> {
     if !has_landlock() {
-        return 0;
+        return None;
     }
-    look_at_parent() as u64
-}
-
-fn look_at_parent() -> i64 {
     // SAFETY: no arguments.
     let parent = unsafe { libc::getppid() };
-    kcmp(parent, parent, KCMP_VM)
+    Some(kcmp(parent, parent, KCMP_VM))
 }
 
 /// Whether a privileged thread is in a Landlock domain about files, where it may not look at our
-/// parent. (The first process of a PID namespace has none to look at.) Who is in one may not mount,
-/// which is said before the kernel says that this mount is none: it has no type.
-pub(super) fn may_not_mount() -> bool {
-    if !has_landlock() || look_at_parent() == 0 {
+/// parent, as `seen` says. (The first process of a PID namespace has none to look at.) Who is in one may
+/// not mount, which is said before the kernel says that this mount is none: it has no type.
+pub(super) fn may_not_mount(seen: Option<i64>) -> bool {
+    if matches!(seen, None | Some(0)) {
         return false;
     }
     let root = c"/".as_ptr() as c_long;

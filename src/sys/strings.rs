@@ -43,16 +43,24 @@ impl Strings {
             .filter_map(|start| self.bytes.get(*start..));
         rests.filter_map(|rest| CStr::from_bytes_until_nul(rest).ok())
     }
+}
 
-    /// The addresses of all strings, then a null.
-    pub(super) fn pointers(&self) -> Vec<*const c_char> {
-        let base = self.bytes.as_ptr().cast::<c_char>();
-        let starts = self.starts.iter();
-        starts
-            .map(|start| base.wrapping_add(*start))
-            .chain([ptr::null()])
-            .collect()
-    }
+/// The addresses of all strings of each list, then a null, and where each list of addresses begins.
+pub(super) fn pointers<const N: usize>(
+    lists: [&Strings; N],
+) -> (Vec<*const c_char>, [*const *const c_char; N]) {
+    let length = lists.iter().map(|list| list.starts.len() + 1).sum();
+    let mut pointers = Vec::with_capacity(length);
+    let begins = lists.map(|list| {
+        let begin = pointers.len();
+        let base = list.bytes.as_ptr().cast::<c_char>();
+        pointers.extend(list.starts.iter().map(|start| base.wrapping_add(*start)));
+        pointers.push(ptr::null());
+        begin
+    });
+    let base = pointers.as_ptr();
+    let begins = begins.map(|begin| base.wrapping_add(begin));
+    (pointers, begins)
 }
 
 /// Without the strings, which may be secret.
@@ -76,6 +84,15 @@ mod tests {
         assert!(strings.push(&[b"no", b"\0"]).is_err());
         strings.push(&[]).unwrap();
         assert_eq!(strings.iter().collect::<Vec<_>>(), [c"a=b", c""]);
-        assert_eq!(strings.pointers().len(), 3);
+        let (pointers, begins) = pointers([&Strings::default(), &strings]);
+        assert_eq!(pointers.len(), 1 + 3);
+        assert_eq!(
+            begins.map(|begin| pointers.as_ptr_range().start == begin),
+            [true, false]
+        );
+        assert_eq!(
+            pointers.iter().filter(|pointer| pointer.is_null()).count(),
+            2
+        );
     }
 }

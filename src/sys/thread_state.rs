@@ -7,11 +7,12 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_long};
 use std::io::Error;
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::libc;
 
-use super::security_modules::{landlocked, may_not_mount, read_labels};
+use super::security_modules::{look_at_parent, may_not_mount, read_labels};
 
 /// What the calling thread is like, as far as it can be read.
 #[derive(Debug)]
@@ -38,7 +39,14 @@ pub(crate) struct Credentials {
     capabilities: [u64; 3],
     /// Real, effective, saved; users before groups.
     ids: [u32; 6],
-    groups: Vec<u64>,
+    groups: Groups,
+}
+
+/// The supplementary groups, and what the kernel said of their number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Groups {
+    count: i64,
+    numbers: Vec<u32>,
 }
 
 impl State {
@@ -59,15 +67,16 @@ thread_local! {
     };
 }
 
-/// The calling thread.
-pub(crate) fn of_this_thread() -> Asker {
+/// The calling thread. The descriptor table is that of thread `ours`, or of the main thread, which may
+/// have left that of the others.
+pub(crate) fn of_this_thread(ours: Option<libc::pid_t>) -> Asker {
     // SAFETY: no arguments.
     let process = unsafe { libc::getpid() };
-    let shares_table = match kcmp(process, this_thread(), KCMP_FILES) {
+    let shares_table = match kcmp(ours.unwrap_or(process), this_thread(), KCMP_FILES) {
         0 => true,
         // Nobody can tell: a sandbox, or a kernel without the call. `shares_fs` could not either.
         refused if refused < 0 => return Asker::Confined,
-        _ => is_zombie(process),
+        _ => ours.is_none() && is_zombie(process),
     };
     if !shares_table {
         return Asker::TableOfItsOwn;
@@ -79,8 +88,10 @@ pub(crate) fn of_this_thread() -> Asker {
     let credentials = Credentials::ours();
     let [_, permitted, inheritable] = credentials.capabilities;
     let filtered = prctl(libc::PR_GET_SECCOMP, 0) != 0;
+    let may_change_all = permitted & (CAP_SYS_ADMIN | CAP_SETPCAP) != 0;
+    let parent = may_change_all.then(look_at_parent).flatten();
     // It may have added another domain to the one that is seen.
-    if permitted & CAP_SYS_ADMIN != 0 && (filtered || may_not_mount()) {
+    if permitted & CAP_SYS_ADMIN != 0 && (filtered || may_not_mount(parent)) {
         return Asker::Confined;
     }
     let mut others = Vec::with_capacity(96);
@@ -93,14 +104,13 @@ pub(crate) fn of_this_thread() -> Asker {
     });
     read_what_anybody_can_change(&mut others);
     others.push(ambient(inheritable));
-    let may_change_all = permitted & (CAP_SYS_ADMIN | CAP_SETPCAP) != 0;
     let known = FIXED.try_with(|fixed| {
         if may_change_all {
-            read_what_needs_privilege(&mut others);
+            read_what_needs_privilege(&mut others, parent);
         } else {
             let read = || {
                 let mut state = Vec::new();
-                read_what_needs_privilege(&mut state);
+                read_what_needs_privilege(&mut state, look_at_parent());
                 state
             };
             others.extend(fixed.borrow_mut().get_or_insert_with(read).iter());
@@ -132,54 +142,71 @@ impl Credentials {
     /// Whether the calling thread has these. Directly before a clone: somebody may have changed them
     /// for all threads since the state was read.
     pub(crate) fn are_ours(&self) -> bool {
-        *self == Self::ours()
+        let Groups { count, numbers } = &self.groups;
+        self.capabilities == capabilities()
+            && self.ids == ids()
+            && with_groups(|ours, groups| ours == *count && groups == numbers)
     }
 
     /// Those of the calling thread.
     pub(crate) fn ours() -> Self {
-        let header = [0x2008_0522_u32, 0]; // Version 3, this thread.
-        let mut halves = [[0_u32; 3]; 2];
-        let [
-            [user, effective_user, saved_user],
-            [group, effective_group, saved_group],
-        ] = &mut [[0_u32; 3]; 2];
-        // SAFETY: the kernel reads the header, and writes two times three numbers, and three and
-        // three, into live locals.
-        unsafe {
-            libc::syscall(libc::SYS_capget, header.as_ptr(), halves.as_mut_ptr());
-            libc::syscall(
-                libc::SYS_getresuid,
-                &raw mut *user,
-                &raw mut *effective_user,
-                &raw mut *saved_user,
-            );
-            libc::syscall(
-                libc::SYS_getresgid,
-                &raw mut *group,
-                &raw mut *effective_group,
-                &raw mut *saved_group,
-            );
-        }
-        let [low, high] = halves;
-        let mut capabilities = [0; 3];
-        for (whole, (low, high)) in capabilities.iter_mut().zip(low.into_iter().zip(high)) {
-            *whole = u64::from(low) | u64::from(high) << 32;
-        }
-        let mut groups = Vec::new();
-        read_groups(&mut groups);
         Self {
-            capabilities,
-            groups,
-            ids: [
-                *user,
-                *effective_user,
-                *saved_user,
-                *group,
-                *effective_group,
-                *saved_group,
-            ],
+            capabilities: capabilities(),
+            ids: ids(),
+            groups: with_groups(|count, groups| Groups {
+                count,
+                numbers: groups.to_vec(),
+            }),
         }
     }
+}
+
+fn capabilities() -> [u64; 3] {
+    let header = [0x2008_0522_u32, 0]; // Version 3, this thread.
+    let mut halves = [[0_u32; 3]; 2];
+    let (header, address) = (header.as_ptr() as c_long, halves.as_mut_ptr() as c_long);
+    call(libc::SYS_capget, [header, address, 0, 0, 0]);
+    let [low, high] = halves;
+    let mut capabilities = [0; 3];
+    for (whole, (low, high)) in capabilities.iter_mut().zip(low.into_iter().zip(high)) {
+        *whole = u64::from(low) | u64::from(high) << 32;
+    }
+    capabilities
+}
+
+fn ids() -> [u32; 6] {
+    let [mut user, mut effective_user, mut saved_user] = [0_u32; 3];
+    let [mut group, mut effective_group, mut saved_group] = [0_u32; 3];
+    let address = |id: &mut u32| ptr::from_mut(id) as c_long;
+    let users = [&mut user, &mut effective_user, &mut saved_user].map(address);
+    let groups = [&mut group, &mut effective_group, &mut saved_group].map(address);
+    for (number, [real, effective, saved]) in
+        [(libc::SYS_getresuid, users), (libc::SYS_getresgid, groups)]
+    {
+        call(number, [real, effective, saved, 0, 0]);
+    }
+    [
+        user,
+        effective_user,
+        saved_user,
+        group,
+        effective_group,
+        saved_group,
+    ]
+}
+
+/// What the kernel says of the number of groups, and the groups.
+fn with_groups<T>(act: impl FnOnce(i64, &[u32]) -> T) -> T {
+    let mut groups = [0_u32; 64];
+    let args = [64, groups.as_mut_ptr() as c_long, 0, 0, 0];
+    let count = call(libc::SYS_getgroups, args);
+    if let Some(groups) = usize::try_from(count).ok().and_then(|n| groups.get(..n)) {
+        return act(count, groups);
+    }
+    // There are more, or nobody can tell.
+    let groups = nix::unistd::getgroups().unwrap_or_default();
+    let groups: Vec<u32> = groups.iter().map(|group| group.as_raw()).collect();
+    act(count, &groups)
 }
 
 /// A raw system call's result, or its errno negated: which call is refused is a part of the state.
@@ -275,22 +302,10 @@ fn read_memory_policy(state: &mut Vec<u64>) {
     }
 }
 
-fn read_groups(state: &mut Vec<u64>) {
-    let mut groups = [0_u32; 64];
-    let args = [64, groups.as_mut_ptr() as c_long, 0, 0, 0];
-    let count = call(libc::SYS_getgroups, args);
-    state.push(count as u64);
-    if let Ok(count) = usize::try_from(count) {
-        state.extend(groups.iter().take(count).map(|group| u64::from(*group)));
-    } else if let Ok(groups) = nix::unistd::getgroups() {
-        state.extend(groups.iter().map(|group| u64::from(group.as_raw())));
-    }
-}
-
-/// What only a privileged thread can change: its bounding set, Landlock without `no_new_privs`, and its
-/// namespaces.
-fn read_what_needs_privilege(state: &mut Vec<u64>) {
-    state.extend([bounding(), landlocked()]);
+/// What only a privileged thread can change: its bounding set, Landlock without `no_new_privs`, as our
+/// `parent` looks from it, and its namespaces.
+fn read_what_needs_privilege(state: &mut Vec<u64>, parent: Option<i64>) {
+    state.extend([bounding(), parent.unwrap_or(0) as u64]);
     read_namespaces(state);
 }
 
