@@ -1,0 +1,10 @@
+//! The documents, the examples, and what the compiler says.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compile_fail;
+mod examples;
+mod examples_terminal;
+mod examples_tools;
+mod readme;
