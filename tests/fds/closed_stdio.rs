@@ -76,7 +76,7 @@ async fn spawns_work() -> Result<(), String> {
 
 #[test]
 fn a_parent_without_0_1_or_2_can_spawn() {
-    isolated("a_parent_without_0_1_or_2_can_spawn", || {
+    isolated(|| {
         for subset in 0..8 {
             let (result, landed) = run(async {
                 // What the first spawn opens for good is open before.
@@ -102,7 +102,7 @@ fn a_parent_without_0_1_or_2_can_spawn() {
 
 #[test]
 fn a_parent_that_never_had_0_1_and_2_can_spawn() {
-    isolated("a_parent_that_never_had_0_1_and_2_can_spawn", || {
+    isolated(|| {
         let closed = Closed::new(0b111);
         let result = run(spawns_work());
         // A runtime that is still closing its descriptors may have had these numbers.

@@ -310,39 +310,36 @@ fn lose_connection_drops_outputs_above_two_though_they_are_paused() {
 
 #[test]
 fn extra_descriptors_leave_nothing_however_they_are_closed() {
-    isolated(
-        "extra_descriptors_leave_nothing_however_they_are_closed",
-        || {
-            run(async {
-                let before = start_all_threads().await;
-                let ways: [fn(&ProcessHandle, i32); 4] = [
-                    ProcessHandle::close_child_fd,
-                    ProcessHandle::abort,
-                    |process, _| process.lose_connection(),
-                    |process, _| drop(process.kill()),
-                ];
-                for close in ways {
-                    for fd in 3..=6 {
-                        let (trace, protocol) = Trace::start();
-                        let child = helper(["copy", "3", "4", "flood", "6", "1000000"]);
-                        let map = [
-                            (3, Fd::write()),
-                            (4, Fd::read()),
-                            (5, Fd::write()),
-                            (6, Fd::read()),
-                        ];
-                        let process = child.fds(map.into()).spawn(&protocol).await.unwrap();
-                        process.write_to_child(3, pattern(300_000)).unwrap();
-                        process.write_to_child(5, pattern(300_000)).unwrap();
-                        process.pause_child_fd(6);
-                        close(&process, fd);
-                        process.close_child_fd(3);
-                        process.resume_producing();
-                        trace.ended(&process).await.assert_rules(&[3, 4, 5, 6]);
-                    }
+    isolated(|| {
+        run(async {
+            let before = start_all_threads().await;
+            let ways: [fn(&ProcessHandle, i32); 4] = [
+                ProcessHandle::close_child_fd,
+                ProcessHandle::abort,
+                |process, _| process.lose_connection(),
+                |process, _| drop(process.kill()),
+            ];
+            for close in ways {
+                for fd in 3..=6 {
+                    let (trace, protocol) = Trace::start();
+                    let child = helper(["copy", "3", "4", "flood", "6", "1000000"]);
+                    let map = [
+                        (3, Fd::write()),
+                        (4, Fd::read()),
+                        (5, Fd::write()),
+                        (6, Fd::read()),
+                    ];
+                    let process = child.fds(map.into()).spawn(&protocol).await.unwrap();
+                    process.write_to_child(3, pattern(300_000)).unwrap();
+                    process.write_to_child(5, pattern(300_000)).unwrap();
+                    process.pause_child_fd(6);
+                    close(&process, fd);
+                    process.close_child_fd(3);
+                    process.resume_producing();
+                    trace.ended(&process).await.assert_rules(&[3, 4, 5, 6]);
                 }
-                before.assert_restored_but_spawners().await;
-            });
-        },
-    );
+            }
+            before.assert_restored_but_spawners().await;
+        });
+    });
 }

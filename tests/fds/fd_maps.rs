@@ -19,7 +19,7 @@ use nix::libc;
 
 #[test]
 fn swaps_and_cycles_come_out_as_mapped() {
-    isolated("swaps_and_cycles_come_out_as_mapped", || {
+    isolated(|| {
         let files = Files::new();
         for (fd, name) in [(40, "a"), (41, "b"), (42, "c")] {
             files.open_at(fd, name, fd == 41);
@@ -45,7 +45,7 @@ fn swaps_and_cycles_come_out_as_mapped() {
 
 #[test]
 fn one_descriptor_can_become_several() {
-    isolated("one_descriptor_can_become_several", || {
+    isolated(|| {
         let files = Files::new();
         files.open_at(40, "a", true);
         files.open_at(41, "b", true);
@@ -63,20 +63,17 @@ fn one_descriptor_can_become_several() {
 
 #[test]
 fn a_close_on_exec_descriptor_is_inherited_under_its_own_number() {
-    isolated(
-        "a_close_on_exec_descriptor_is_inherited_under_its_own_number",
-        || {
-            let files = Files::new();
-            files.open_at(40, "a", true);
-            files.open_at(41, "b", false);
-            run(async {
-                let map = [(40, Fd::inherit(40)), (41, Fd::inherit(41))];
-                assert_map(&files, map, &[(40, "a"), (41, "b")]).await;
-                assert_eq!(flags_of(40).0, libc::FD_CLOEXEC);
-                assert_eq!(flags_of(41).0, 0);
-            });
-        },
-    );
+    isolated(|| {
+        let files = Files::new();
+        files.open_at(40, "a", true);
+        files.open_at(41, "b", false);
+        run(async {
+            let map = [(40, Fd::inherit(40)), (41, Fd::inherit(41))];
+            assert_map(&files, map, &[(40, "a"), (41, "b")]).await;
+            assert_eq!(flags_of(40).0, libc::FD_CLOEXEC);
+            assert_eq!(flags_of(41).0, 0);
+        });
+    });
 }
 
 #[test]
@@ -97,7 +94,7 @@ fn extra_pipes_work_in_both_directions() {
 
 #[test]
 fn an_empty_map_leaves_nothing_open() {
-    isolated("an_empty_map_leaves_nothing_open", || {
+    isolated(|| {
         run(assert_map_of_nothing());
     });
 }
@@ -108,62 +105,55 @@ async fn assert_map_of_nothing() {
 
 #[test]
 fn what_the_parent_has_open_without_close_on_exec_is_closed_in_the_child() {
-    isolated(
-        "what_the_parent_has_open_without_close_on_exec_is_closed_in_the_child",
-        || {
-            let files = Files::new();
-            for fd in (40..90).chain([500, 900]) {
-                files.open_at(fd, "leaky", false);
-            }
-            files.open_at(50, "wanted", false);
-            run(async {
-                assert_map(&files, [(50, Fd::inherit(50))], &[(50, "wanted")]).await;
-                assert_map(&files, [(7, Fd::inherit(50))], &[(7, "wanted")]).await;
-                assert_eq!(numbers(&history(&helper(["fds"])).await.text(1)), [0, 1, 2]);
-                assert_map_of_nothing().await;
-            });
-        },
-    );
+    isolated(|| {
+        let files = Files::new();
+        for fd in (40..90).chain([500, 900]) {
+            files.open_at(fd, "leaky", false);
+        }
+        files.open_at(50, "wanted", false);
+        run(async {
+            assert_map(&files, [(50, Fd::inherit(50))], &[(50, "wanted")]).await;
+            assert_map(&files, [(7, Fd::inherit(50))], &[(7, "wanted")]).await;
+            assert_eq!(numbers(&history(&helper(["fds"])).await.text(1)), [0, 1, 2]);
+            assert_map_of_nothing().await;
+        });
+    });
 }
 
 #[test]
 fn what_the_parent_opens_meanwhile_is_closed_in_the_child() {
-    isolated(
-        "what_the_parent_opens_meanwhile_is_closed_in_the_child",
-        || {
-            let stop = Arc::new(AtomicBool::new(false));
-            let opener = std::thread::spawn({
-                let stop = Arc::clone(&stop);
-                move || {
-                    while !stop.load(Ordering::SeqCst) {
-                        let opened: Vec<OwnedFd> = (0..20)
-                            .map(|_| {
-                                // SAFETY: a literal path; the number is a fresh descriptor of ours,
-                                // not close-on-exec.
-                                unsafe {
-                                    let fd = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY);
-                                    OwnedFd::from_raw_fd(fd)
-                                }
-                            })
-                            .collect();
-                        drop(opened);
-                    }
+    isolated(|| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let opener = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let opened: Vec<OwnedFd> = (0..20)
+                        .map(|_| {
+                            // SAFETY: a literal path; the number is a fresh descriptor of ours,
+                            // not close-on-exec.
+                            unsafe {
+                                let fd = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY);
+                                OwnedFd::from_raw_fd(fd)
+                            }
+                        })
+                        .collect();
+                    drop(opened);
                 }
-            });
-            run(async {
-                for _ in 0..20 {
-                    let commands = std::iter::repeat_n(helper(["fds"]), 10);
-                    let spawns =
-                        commands.map(|command| async move { history(&command).await.text(1) });
-                    for text in futures::future::join_all(spawns).await {
-                        assert_eq!(numbers(&text), [0, 1, 2], "{text}");
-                    }
+            }
+        });
+        run(async {
+            for _ in 0..20 {
+                let commands = std::iter::repeat_n(helper(["fds"]), 10);
+                let spawns = commands.map(|command| async move { history(&command).await.text(1) });
+                for text in futures::future::join_all(spawns).await {
+                    assert_eq!(numbers(&text), [0, 1, 2], "{text}");
                 }
-            });
-            stop.store(true, Ordering::SeqCst);
-            opener.join().unwrap();
-        },
-    );
+            }
+        });
+        stop.store(true, Ordering::SeqCst);
+        opener.join().unwrap();
+    });
 }
 
 fn is_open(fd: i32) -> bool {
@@ -195,7 +185,7 @@ async fn assert_moved(files: &Files, command: Command, works: bool) {
 
 #[test]
 fn a_moved_descriptor_belongs_to_the_first_spawn() {
-    isolated("a_moved_descriptor_belongs_to_the_first_spawn", || {
+    isolated(|| {
         let files = Files::new();
         run(async {
             assert_moved(&files, helper(["fds"]), true).await;
@@ -206,23 +196,20 @@ fn a_moved_descriptor_belongs_to_the_first_spawn() {
 
 #[test]
 fn a_moved_descriptor_is_closed_by_a_spawn_that_fails_before_it_is_needed() {
-    isolated(
-        "a_moved_descriptor_is_closed_by_a_spawn_that_fails_before_it_is_needed",
-        || {
-            let files = Files::new();
-            run(async {
-                assert_moved(&files, Command::new("a\0b"), false).await;
-                let unopened = helper(["fds"]).fd(3, Fd::inherit(999));
-                assert_moved(&files, unopened, false).await;
-                assert_moved(&files, helper(["fds"]).fd(-1, Fd::null()), false).await;
-            });
-        },
-    );
+    isolated(|| {
+        let files = Files::new();
+        run(async {
+            assert_moved(&files, Command::new("a\0b"), false).await;
+            let unopened = helper(["fds"]).fd(3, Fd::inherit(999));
+            assert_moved(&files, unopened, false).await;
+            assert_moved(&files, helper(["fds"]).fd(-1, Fd::null()), false).await;
+        });
+    });
 }
 
 #[test]
 fn a_shared_descriptor_serves_many_spawns() {
-    isolated("a_shared_descriptor_serves_many_spawns", || {
+    isolated(|| {
         let files = Files::new();
         let shared = Arc::new(files.owned("shared"));
         run(async {
@@ -276,7 +263,7 @@ fn high_numbers_work() {
 
 #[test]
 fn the_parents_descriptors_are_not_altered() {
-    isolated("the_parents_descriptors_are_not_altered", || {
+    isolated(|| {
         let files = Files::new();
         files.open_at(40, "a", true);
         files.open_at(41, "b", false);

@@ -40,7 +40,7 @@ async fn assert_moved(files: &Files, targets: &[i32]) {
 
 #[test]
 fn a_child_has_its_map_and_nothing_else() {
-    isolated("a_child_has_its_map_and_nothing_else", || {
+    isolated(|| {
         run(async {
             Many::open().await;
             let files = Files::new();
@@ -57,7 +57,7 @@ fn a_child_has_its_map_and_nothing_else() {
 
 #[test]
 fn the_first_spawn_may_come_when_many_are_open() {
-    isolated("the_first_spawn_may_come_when_many_are_open", || {
+    isolated(|| {
         run(async {
             common::many::fill();
             let files = Files::new();
@@ -71,7 +71,7 @@ fn the_first_spawn_may_come_when_many_are_open() {
 
 #[test]
 fn eight_descriptors_arrive_and_so_do_nine_and_twenty() {
-    isolated("eight_descriptors_arrive_and_so_do_nine_and_twenty", || {
+    isolated(|| {
         run(async {
             Many::open().await;
             let files = Files::new();
@@ -85,7 +85,7 @@ fn eight_descriptors_arrive_and_so_do_nine_and_twenty() {
 
 #[test]
 fn targets_may_be_numbers_that_are_reserved() {
-    isolated("targets_may_be_numbers_that_are_reserved", || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let files = Files::new();
@@ -109,8 +109,7 @@ fn targets_may_be_numbers_that_are_reserved() {
 
 #[test]
 fn swaps_cycles_and_kept_numbers_of_the_parents_come_out_as_mapped() {
-    let name = "swaps_cycles_and_kept_numbers_of_the_parents_come_out_as_mapped";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let files = Files::new();
@@ -157,8 +156,7 @@ fn swaps_cycles_and_kept_numbers_of_the_parents_come_out_as_mapped() {
 
 #[test]
 fn one_descriptor_that_becomes_several_serves_many_spawns() {
-    let name = "one_descriptor_that_becomes_several_serves_many_spawns";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             Many::open().await;
             let files = Files::new();
@@ -174,7 +172,7 @@ fn one_descriptor_that_becomes_several_serves_many_spawns() {
 
 #[test]
 fn pipes_end_when_either_side_closes() {
-    isolated("pipes_end_when_either_side_closes", || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let (trace, protocol) = Trace::start();
@@ -201,8 +199,7 @@ fn pipes_end_when_either_side_closes() {
 
 #[test]
 fn the_parents_descriptors_stay_as_they_are_whatever_comes_of_a_spawn() {
-    let name = "the_parents_descriptors_stay_as_they_are_whatever_comes_of_a_spawn";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let files = Files::new();
@@ -264,7 +261,7 @@ fn has_lock(path: &Path) -> bool {
 
 #[test]
 fn record_locks_of_the_parent_outlive_spawns() {
-    isolated("record_locks_of_the_parent_outlive_spawns", || {
+    isolated(|| {
         run(async {
             Many::open().await;
             let files = Files::new();
@@ -298,7 +295,7 @@ fn record_locks_of_the_parent_outlive_spawns() {
 
 #[test]
 fn a_parent_without_0_1_and_2_can_spawn() {
-    isolated("a_parent_without_0_1_and_2_can_spawn", || {
+    isolated(|| {
         // A panic would not be seen meanwhile.
         let (result, saved) = run(async {
             Many::open().await;

@@ -70,7 +70,7 @@ async fn until_loaded(many: &Many, count: usize) {
 
 #[test]
 fn spawns_that_are_asked_at_once_each_have_their_own() {
-    isolated("spawns_that_are_asked_at_once_each_have_their_own", || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let files = Files::new();
@@ -88,8 +88,7 @@ fn spawns_that_are_asked_at_once_each_have_their_own() {
 
 #[test]
 fn what_other_threads_open_meanwhile_is_not_in_the_child() {
-    let name = "what_other_threads_open_meanwhile_is_not_in_the_child";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             Many::open().await;
             let stop = Arc::new(AtomicBool::new(false));
@@ -122,8 +121,7 @@ fn what_other_threads_open_meanwhile_is_not_in_the_child() {
 
 #[test]
 fn hung_execs_keep_their_slots_and_other_spawns_are_right() {
-    let name = "hung_execs_keep_their_slots_and_other_spawns_are_right";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let files = Files::new();
@@ -160,7 +158,7 @@ fn hung_execs_keep_their_slots_and_other_spawns_are_right() {
 
 #[test]
 fn cancelled_hung_spawns_give_their_slots_back() {
-    isolated("cancelled_hung_spawns_give_their_slots_back", || {
+    isolated(|| {
         run(async {
             let many = Many::open().await;
             let files = Files::new();
@@ -216,8 +214,7 @@ fn works_without(call: Call, errno: i32) {
 
 #[test]
 fn where_close_range_may_not_unshare_the_table_is_copied() {
-    let name = "where_close_range_may_not_unshare_the_table_is_copied";
-    isolated(name, || {
+    isolated(|| {
         let unshare = libc::CLOSE_RANGE_UNSHARE.cast_signed();
         works_without(Call::Third(libc::SYS_close_range, unshare), libc::EINVAL);
     });
@@ -225,8 +222,7 @@ fn where_close_range_may_not_unshare_the_table_is_copied() {
 
 #[test]
 fn where_there_is_no_close_range_the_table_is_copied() {
-    let name = "where_there_is_no_close_range_the_table_is_copied";
-    isolated(name, || {
+    isolated(|| {
         works_without(Call::Any(libc::SYS_close_range), libc::ENOSYS);
     });
 }

@@ -278,7 +278,7 @@ fn a_spawn_that_was_dropped_closes_its_end_sooner_or_later() {
 
 #[test]
 fn pipelines_leave_the_parent_as_it_was() {
-    isolated("pipelines_leave_the_parent_as_it_was", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for _ in 0..10 {

@@ -286,7 +286,7 @@ fn traits(map: &Map) -> BTreeSet<&'static str> {
 
 #[test]
 fn twenty_random_maps_come_out_as_the_model_has_them() {
-    isolated("twenty_random_maps_come_out_as_the_model_has_them", || {
+    isolated(|| {
         let files = Files::arranged();
         let system = System::new();
         // What stays open for good is open before the first map is looked at.

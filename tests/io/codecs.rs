@@ -170,31 +170,28 @@ fn an_over_long_line_is_an_error_and_all_lines_after_it_follow() {
 
 #[test]
 fn an_over_long_line_is_a_typed_error_and_takes_no_memory() {
-    isolated(
-        "an_over_long_line_is_a_typed_error_and_takes_no_memory",
-        || {
-            run(async {
-                let script = "echo before; head -c $1 /dev/zero; echo; echo after";
-                let command = |size: &str| {
-                    let command = Command::new("sh").args(["-c", script, "sh", size]);
-                    command.stdout(Fd::stream())
-                };
-                for (size, used_before) in [("5000000", None), ("60000000", Some(max_rss()))] {
-                    let process = command(size).spawn(NoProtocol).await.unwrap();
-                    let mut lines = process.take_stream(1).unwrap().lines(1000);
-                    assert_eq!(next(&mut lines).await.unwrap().unwrap(), "before");
-                    let error = next(&mut lines).await.unwrap().unwrap_err();
-                    assert!(matches!(error, LinesCodecError::MaxLineLengthExceeded));
-                    assert_eq!(next(&mut lines).await.unwrap().unwrap(), "after");
-                    assert!(next(&mut lines).await.is_none());
-                    if let Some(before) = used_before {
-                        let more = max_rss().saturating_sub(before);
-                        assert!(more < 16 << 20, "{more} bytes");
-                    }
+    isolated(|| {
+        run(async {
+            let script = "echo before; head -c $1 /dev/zero; echo; echo after";
+            let command = |size: &str| {
+                let command = Command::new("sh").args(["-c", script, "sh", size]);
+                command.stdout(Fd::stream())
+            };
+            for (size, used_before) in [("5000000", None), ("60000000", Some(max_rss()))] {
+                let process = command(size).spawn(NoProtocol).await.unwrap();
+                let mut lines = process.take_stream(1).unwrap().lines(1000);
+                assert_eq!(next(&mut lines).await.unwrap().unwrap(), "before");
+                let error = next(&mut lines).await.unwrap().unwrap_err();
+                assert!(matches!(error, LinesCodecError::MaxLineLengthExceeded));
+                assert_eq!(next(&mut lines).await.unwrap().unwrap(), "after");
+                assert!(next(&mut lines).await.is_none());
+                if let Some(before) = used_before {
+                    let more = max_rss().saturating_sub(before);
+                    assert!(more < 16 << 20, "{more} bytes");
                 }
-            });
-        },
-    );
+            }
+        });
+    });
 }
 
 #[test]

@@ -171,17 +171,12 @@ fn assert_flat(elsewhere: bool) {
 
 #[test]
 fn memory_stays_flat_under_a_slow_protocol() {
-    isolated("memory_stays_flat_under_a_slow_protocol", || {
-        assert_flat(false)
-    });
+    isolated(|| assert_flat(false));
 }
 
 #[test]
 fn memory_stays_flat_under_a_slow_protocol_on_another_arbiter() {
-    isolated(
-        "memory_stays_flat_under_a_slow_protocol_on_another_arbiter",
-        || assert_flat(true),
-    );
+    isolated(|| assert_flat(true));
 }
 
 #[test]

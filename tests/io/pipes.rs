@@ -146,23 +146,17 @@ async fn settled(trace: &Trace, protocol: &Addr<common::trace::Tracer>) -> Censu
 
 #[test]
 fn ten_mebibytes_to_a_child_that_exits_at_once_neither_hang_nor_leak() {
-    isolated(
-        "ten_mebibytes_to_a_child_that_exits_at_once_neither_hang_nor_leak",
-        write_much_to_children_that_exit_at_once,
-    );
+    isolated(write_much_to_children_that_exit_at_once);
 }
 
 #[test]
 fn ten_mebibytes_to_a_child_that_exits_at_once_raise_no_sigpipe() {
-    isolated(
-        "ten_mebibytes_to_a_child_that_exits_at_once_raise_no_sigpipe",
-        || {
-            use nix::sys::signal::{SigHandler, Signal, signal};
-            // SAFETY: installs no handler; std had it ignored, so one that is raised now kills.
-            unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
-            write_much_to_children_that_exit_at_once();
-        },
-    );
+    isolated(|| {
+        use nix::sys::signal::{SigHandler, Signal, signal};
+        // SAFETY: installs no handler; std had it ignored, so one that is raised now kills.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
+        write_much_to_children_that_exit_at_once();
+    });
 }
 
 #[test]
@@ -281,7 +275,7 @@ fn closing_what_is_closed_or_unknown_does_nothing() {
 
 #[test]
 fn a_kept_handle_costs_no_descriptor() {
-    isolated("a_kept_handle_costs_no_descriptor", || {
+    isolated(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let before = settled(&trace, &protocol).await;
@@ -350,7 +344,7 @@ fn pipes() -> usize {
 
 #[test]
 fn a_descriptor_is_closed_before_its_close_is_told() {
-    isolated("a_descriptor_is_closed_before_its_close_is_told", || {
+    isolated(|| {
         run(async {
             helper(["exit"]).status().await.unwrap();
             let counts = Arc::default();

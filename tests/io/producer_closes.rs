@@ -288,7 +288,7 @@ async fn round(kind: ProducerKind, way: u32) {
 
 #[test]
 fn producers_leave_nothing_however_they_end() {
-    isolated("producers_leave_nothing_however_they_end", || {
+    isolated(|| {
         run(async {
             start_all_threads().await;
             let before = Census::quiet().await;

@@ -185,7 +185,7 @@ async fn pour_all(
 
 #[test]
 fn pouring_leaves_nothing() {
-    isolated("pouring_leaves_nothing", || {
+    isolated(|| {
         run(async {
             start_all_threads().await;
             let before = Census::quiet().await;

@@ -83,22 +83,19 @@ async fn forward(total: usize) -> String {
 
 #[test]
 fn a_hundred_mebibytes_go_from_one_childs_stream_to_anothers_sink() {
-    isolated(
-        "a_hundred_mebibytes_go_from_one_childs_stream_to_anothers_sink",
-        || {
-            run(async {
-                start_all_threads().await;
-                forward(4 * 1024 * 1024).await;
-                let census = Census::quiet().await;
-                let before = peak_memory();
-                assert_eq!(forward(TOTAL).await, wanted());
-                // The kernel's count may lag by some pages, either way.
-                let grown = peak_memory().saturating_sub(before);
-                assert!(grown < 8 << 20, "{grown} bytes more than before");
-                census.assert_restored_but_spawners().await;
-            });
-        },
-    );
+    isolated(|| {
+        run(async {
+            start_all_threads().await;
+            forward(4 * 1024 * 1024).await;
+            let census = Census::quiet().await;
+            let before = peak_memory();
+            assert_eq!(forward(TOTAL).await, wanted());
+            // The kernel's count may lag by some pages, either way.
+            let grown = peak_memory().saturating_sub(before);
+            assert!(grown < 8 << 20, "{grown} bytes more than before");
+            census.assert_restored_but_spawners().await;
+        });
+    });
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn a_frame_that_the_encoder_refuses_is_not_written_and_others_follow() {
 
 #[test]
 fn sinks_leave_nothing_however_they_end() {
-    isolated("sinks_leave_nothing_however_they_end", || {
+    isolated(|| {
         run(async {
             start_all_threads().await;
             let before = Census::quiet().await;

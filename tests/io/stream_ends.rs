@@ -189,7 +189,7 @@ fn kill_heir(said: &[u8]) {
 
 #[test]
 fn streams_leave_nothing_whatever_becomes_of_them() {
-    isolated("streams_leave_nothing_whatever_becomes_of_them", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let mut kept = Vec::new();

@@ -104,7 +104,7 @@ async fn play(seed: u64, count: usize, protocol: Addr<Tracer>, trace: Trace) {
 
 #[test]
 fn random_lives_keep_the_rules_and_leave_nothing() {
-    isolated("random_lives_keep_the_rules_and_leave_nothing", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for seed in [

@@ -42,8 +42,7 @@ async fn spawn_with_daemon(trace: &Trace, process: &actix_process::ProcessHandle
 
 #[test]
 fn a_contained_child_has_a_cgroup_that_is_gone_when_its_end_is_told() {
-    let name = "a_contained_child_has_a_cgroup_that_is_gone_when_its_end_is_told";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -69,8 +68,7 @@ fn a_contained_child_has_a_cgroup_that_is_gone_when_its_end_is_told() {
 
 #[test]
 fn containment_tells_what_holds_a_child() {
-    let name = "containment_tells_what_holds_a_child";
-    isolated(name, || {
+    isolated(|| {
         let cgroups = has_cgroups();
         run(async {
             let child = || Command::new("true");
@@ -115,8 +113,7 @@ fn commands_that_cannot_be_meant_are_invalid() {
 
 #[test]
 fn a_daemon_of_a_contained_child_dies_with_it_whatever_ends_it() {
-    let name = "a_daemon_of_a_contained_child_dies_with_it_whatever_ends_it";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -150,7 +147,7 @@ fn a_daemon_of_a_contained_child_dies_with_it_whatever_ends_it() {
 
 #[test]
 fn a_daemon_of_a_contained_helper_dies_with_it() {
-    isolated("a_daemon_of_a_contained_helper_dies_with_it", || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -188,8 +185,7 @@ fn a_daemon_of_a_contained_helper_dies_with_it() {
 
 #[test]
 fn what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_last() {
-    let name = "what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_last";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -225,8 +221,7 @@ fn what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_
 
 #[test]
 fn a_spawn_that_fails_or_is_cancelled_leaves_no_cgroup() {
-    let name = "a_spawn_that_fails_or_is_cancelled_leaves_no_cgroup";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -254,8 +249,7 @@ fn a_spawn_that_fails_or_is_cancelled_leaves_no_cgroup() {
 
 #[test]
 fn many_contained_children_of_a_host_with_many_descriptors_leave_nothing() {
-    let name = "many_contained_children_of_a_host_with_many_descriptors_leave_nothing";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -275,8 +269,7 @@ fn many_contained_children_of_a_host_with_many_descriptors_leave_nothing() {
 
 #[test]
 fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
-    let name = "a_dead_hosts_empty_cgroups_are_removed_and_no_others";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }

@@ -25,8 +25,7 @@ const NOBODY: u32 = 65534;
 
 #[test]
 fn a_host_that_is_moved_to_another_cgroup_finds_its_place_anew() {
-    let name = "a_host_that_is_moved_to_another_cgroup_finds_its_place_anew";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -83,11 +82,10 @@ async fn assert_no_cgroup() {
 
 #[test]
 fn an_unprivileged_host_contains_by_a_group() {
-    let name = "an_unprivileged_host_contains_by_a_group";
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         run(async {
             nix::unistd::setgroups(&[]).unwrap();
             nix::unistd::setgid(NOBODY.into()).unwrap();
@@ -138,8 +136,7 @@ fn spawned_where_it_cannot_join(child: &Command) -> Option<Result<Containment, S
 
 #[test]
 fn a_child_that_cannot_join_its_cgroup_is_held_by_a_group() {
-    let name = "a_child_that_cannot_join_its_cgroup_is_held_by_a_group";
-    isolated(name, || {
+    isolated(|| {
         let held = spawned_where_it_cannot_join(&helper(["exit"]).contained());
         if let Some(held) = held {
             assert_eq!(held.unwrap(), Containment::Group);
@@ -149,8 +146,7 @@ fn a_child_that_cannot_join_its_cgroup_is_held_by_a_group() {
 
 #[test]
 fn a_child_that_must_be_in_a_cgroup_and_cannot_join_it_is_refused() {
-    let name = "a_child_that_must_be_in_a_cgroup_and_cannot_join_it_is_refused";
-    isolated(name, || {
+    isolated(|| {
         let held = spawned_where_it_cannot_join(&helper(["exit"]).contained_by_cgroup());
         if let Some(held) = held {
             let error = held.unwrap_err();
@@ -179,7 +175,6 @@ fn with_mounts_of_its_own() -> std::io::Result<()> {
 
 #[test]
 fn where_the_cgroups_are_read_only_or_not_mounted_a_group_contains() {
-    let name = "where_the_cgroups_are_read_only_or_not_mounted_a_group_contains";
     if !is_isolated() && !has_cgroups() {
         return;
     }
@@ -202,7 +197,7 @@ fn where_the_cgroups_are_read_only_or_not_mounted_a_group_contains() {
             // SAFETY: system calls over what was prepared.
             unsafe { host.pre_exec(apart) };
         };
-        isolated_with(name, change, || run(assert_no_cgroup()));
+        isolated_with(change, || run(assert_no_cgroup()));
     }
 }
 
@@ -223,8 +218,7 @@ fn limit_descriptors() {
 
 #[test]
 fn leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors() {
-    let name = "leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -264,8 +258,7 @@ fn leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors() {
 
 #[test]
 fn a_shortage_of_descriptors_is_not_taken_for_a_host_without_cgroups() {
-    let name = "a_shortage_of_descriptors_is_not_taken_for_a_host_without_cgroups";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }
@@ -293,8 +286,7 @@ fn a_shortage_of_descriptors_is_not_taken_for_a_host_without_cgroups() {
 
 #[test]
 fn a_look_removes_only_so_many_cgroups_of_dead_hosts() {
-    let name = "a_look_removes_only_so_many_cgroups_of_dead_hosts";
-    isolated(name, || {
+    isolated(|| {
         if !has_cgroups() {
             return;
         }

@@ -38,8 +38,7 @@ async fn no_children() {
 
 #[test]
 fn a_timeout_is_answered_of_a_child_that_may_not_be_killed() {
-    let name = "a_timeout_is_answered_of_a_child_that_may_not_be_killed";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such a child");
         }
@@ -83,8 +82,7 @@ fn a_timeout_is_answered_of_a_child_that_may_not_be_killed() {
 
 #[test]
 fn a_shutdown_is_answered_of_a_child_that_may_not_be_killed() {
-    let name = "a_shutdown_is_answered_of_a_child_that_may_not_be_killed";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such a child");
         }
@@ -109,8 +107,7 @@ fn a_shutdown_is_answered_of_a_child_that_may_not_be_killed() {
 
 #[test]
 fn a_shutdown_does_not_wait_for_the_grace_of_another() {
-    let name = "a_shutdown_does_not_wait_for_the_grace_of_another";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make a child that it may not kill");
         }
@@ -137,9 +134,7 @@ fn a_shutdown_does_not_wait_for_the_grace_of_another() {
 
 #[test]
 fn the_error_of_a_spawn_that_was_given_up_does_not_wait_for_a_child_that_may_not_be_killed() {
-    let name =
-        "the_error_of_a_spawn_that_was_given_up_does_not_wait_for_a_child_that_may_not_be_killed";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such a child");
         }
@@ -190,8 +185,7 @@ fn memory() -> usize {
 
 #[test]
 fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
-    let name = "deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let round = async |children: usize| {
                 let child = Command::new("sh").args(["-c", "read x"]);
@@ -218,8 +212,7 @@ fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
 
 #[test]
 fn what_is_asked_for_at_the_limits_is_done() {
-    let name = "what_is_asked_for_at_the_limits_is_done";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "15", "say", "ready", "pause"]);
@@ -238,8 +231,7 @@ fn what_is_asked_for_at_the_limits_is_done() {
 
 #[test]
 fn a_first_spawn_that_cannot_have_a_janitor_fails() {
-    let name = "a_first_spawn_that_cannot_have_a_janitor_fails";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             // Everything but the janitor's own descriptors is there.
             let supervisor = ProcessSupervisor::current().unwrap();

@@ -82,56 +82,49 @@ impl Parent {
 
 #[test]
 fn a_copy_that_signals_reaches_none_of_the_parents_children() {
-    isolated(
-        "a_copy_that_signals_reaches_none_of_the_parents_children",
-        || {
-            common::run(async {
-                let parent = Parent::start().await;
-                assert_held(in_a_copy(|| {
-                    let refused = |sent| matches!(sent, Err(SignalError::Io(_)));
-                    for child in [&parent.cat, &parent.sleeper] {
-                        assert!(refused(child.kill()));
-                        assert!(refused(child.signal(Signal::TERM)));
-                        assert!(refused(child.signal_group(Signal::TERM)));
-                        assert!(refused(child.terminate(Duration::ZERO)));
-                        assert!(refused(child.terminate_group(Duration::ZERO)));
-                        assert_eq!(child.pid(), None);
-                    }
-                }));
-                parent.assert_untouched().await;
-            });
-        },
-    );
+    isolated(|| {
+        common::run(async {
+            let parent = Parent::start().await;
+            assert_held(in_a_copy(|| {
+                let refused = |sent| matches!(sent, Err(SignalError::Io(_)));
+                for child in [&parent.cat, &parent.sleeper] {
+                    assert!(refused(child.kill()));
+                    assert!(refused(child.signal(Signal::TERM)));
+                    assert!(refused(child.signal_group(Signal::TERM)));
+                    assert!(refused(child.terminate(Duration::ZERO)));
+                    assert!(refused(child.terminate_group(Duration::ZERO)));
+                    assert_eq!(child.pid(), None);
+                }
+            }));
+            parent.assert_untouched().await;
+        });
+    });
 }
 
 #[test]
 fn a_copy_that_waits_for_the_parents_children_is_answered_at_once() {
-    isolated(
-        "a_copy_that_waits_for_the_parents_children_is_answered_at_once",
-        || {
-            common::run(async {
-                let parent = Parent::start().await;
-                assert_held(in_a_copy(|| {
-                    let stopped = parent.sleeper.stop(Ladder::new().term(LONG).kill());
-                    let lives_on = block_on_thread(stopped).unwrap_err();
-                    assert_eq!(lives_on.by, StoppedBy::Itself);
-                    assert!(block_on_thread(parent.sleeper.exited()).is_err());
-                    assert!(block_on_thread(parent.sleeper.ended()).is_err());
-                    assert!(parent.cat.write("lost").is_err());
-                    assert!(block_on_thread(parent.cat.stdin().send("lost".into())).is_err());
-                    parent.cat.close_stdin();
-                }));
-                parent.assert_untouched().await;
-            });
-        },
-    );
+    isolated(|| {
+        common::run(async {
+            let parent = Parent::start().await;
+            assert_held(in_a_copy(|| {
+                let stopped = parent.sleeper.stop(Ladder::new().term(LONG).kill());
+                let lives_on = block_on_thread(stopped).unwrap_err();
+                assert_eq!(lives_on.by, StoppedBy::Itself);
+                assert!(block_on_thread(parent.sleeper.exited()).is_err());
+                assert!(block_on_thread(parent.sleeper.ended()).is_err());
+                assert!(parent.cat.write("lost").is_err());
+                assert!(block_on_thread(parent.cat.stdin().send("lost".into())).is_err());
+                parent.cat.close_stdin();
+            }));
+            parent.assert_untouched().await;
+        });
+    });
 }
 
 /// Their locks may be held by another thread of the parent's at the fork.
 #[test]
 fn a_copy_that_drops_children_with_clocks_and_streams_does_not_hang() {
-    let name = "a_copy_that_drops_children_with_clocks_and_streams_does_not_hang";
-    isolated(name, || {
+    isolated(|| {
         let system = System::new();
         let elsewhere = Arbiter::new();
         let mut all = Some(system.block_on(async {
@@ -187,7 +180,7 @@ fn a_copy_that_drops_children_with_clocks_and_streams_does_not_hang() {
 
 #[test]
 fn a_copy_that_spawns_gets_a_typed_error() {
-    isolated("a_copy_that_spawns_gets_a_typed_error", || {
+    isolated(|| {
         common::run(async {
             let parent = Parent::start().await;
             assert_held(in_a_copy(|| {
@@ -207,67 +200,61 @@ fn a_copy_that_spawns_gets_a_typed_error() {
 /// One that was asked for before the fork.
 #[test]
 fn a_copy_that_drops_a_spawn_does_not_cancel_the_parents() {
-    isolated(
-        "a_copy_that_drops_a_spawn_does_not_cancel_the_parents",
-        || {
-            common::run(async {
-                let parent = Parent::start().await;
-                let mut lease = common::hung::Hung::new();
-                let others = lease.children().len();
-                let mut spawning = lease.helper(["say", "at last"]).spawn(NoProtocol);
-                assert!(futures::FutureExt::now_or_never(&mut spawning).is_none());
-                lease.until_children(others + 1).await;
-                let mut spawning = Some(spawning);
-                assert_held(in_a_copy(|| drop(spawning.take())));
-                lease.release();
-                let process = in_time(spawning.unwrap()).await.unwrap();
-                assert!(in_time(process.ended()).await.unwrap().success());
-                parent.assert_untouched().await;
-            });
-        },
-    );
+    isolated(|| {
+        common::run(async {
+            let parent = Parent::start().await;
+            let mut lease = common::hung::Hung::new();
+            let others = lease.children().len();
+            let mut spawning = lease.helper(["say", "at last"]).spawn(NoProtocol);
+            assert!(futures::FutureExt::now_or_never(&mut spawning).is_none());
+            lease.until_children(others + 1).await;
+            let mut spawning = Some(spawning);
+            assert_held(in_a_copy(|| drop(spawning.take())));
+            lease.release();
+            let process = in_time(spawning.unwrap()).await.unwrap();
+            assert!(in_time(process.ended()).await.unwrap().success());
+            parent.assert_untouched().await;
+        });
+    });
 }
 
 #[test]
 fn a_copy_that_drops_everything_leaves_the_parents_children_alone() {
-    isolated(
-        "a_copy_that_drops_everything_leaves_the_parents_children_alone",
-        || {
-            for policy in [OnOrphaned::Kill, OnOrphaned::Terminate(Duration::ZERO)] {
-                let system = System::new();
-                let parent = system.block_on(async {
-                    let supervisor = ProcessSupervisor::new().start();
-                    let command = Command::new("sleep").arg("600").on_orphaned(policy);
-                    let spawn = Spawn::new(command, NoProtocol);
-                    let own = supervisor.send(spawn).await.unwrap().unwrap();
-                    (supervisor, own, Parent::start().await)
-                });
-                let mut all = Some((system, parent));
-                assert_held(in_a_copy(|| {
-                    let (system, (supervisor, own, parent)) = all.take().unwrap();
-                    drop(parent);
-                    drop(own);
-                    drop(supervisor);
-                    drop(system);
-                }));
+    isolated(|| {
+        for policy in [OnOrphaned::Kill, OnOrphaned::Terminate(Duration::ZERO)] {
+            let system = System::new();
+            let parent = system.block_on(async {
+                let supervisor = ProcessSupervisor::new().start();
+                let command = Command::new("sleep").arg("600").on_orphaned(policy);
+                let spawn = Spawn::new(command, NoProtocol);
+                let own = supervisor.send(spawn).await.unwrap().unwrap();
+                (supervisor, own, Parent::start().await)
+            });
+            let mut all = Some((system, parent));
+            assert_held(in_a_copy(|| {
                 let (system, (supervisor, own, parent)) = all.take().unwrap();
-                system.block_on(async {
-                    parent.assert_untouched().await;
-                    assert!(own.try_status().is_none());
-                    own.kill().unwrap();
-                    let status = in_time(own.ended()).await.unwrap();
-                    assert_eq!(status.signal(), Some(Signal::KILL));
-                    drop(supervisor);
-                });
-            }
-        },
-    );
+                drop(parent);
+                drop(own);
+                drop(supervisor);
+                drop(system);
+            }));
+            let (system, (supervisor, own, parent)) = all.take().unwrap();
+            system.block_on(async {
+                parent.assert_untouched().await;
+                assert!(own.try_status().is_none());
+                own.kill().unwrap();
+                let status = in_time(own.ended()).await.unwrap();
+                assert_eq!(status.signal(), Some(Signal::KILL));
+                drop(supervisor);
+            });
+        }
+    });
 }
 
 /// The other threads of the parent hold the crate's locks at the forks.
 #[test]
 fn copies_that_are_forked_amid_spawns_do_not_hang() {
-    isolated("copies_that_are_forked_amid_spawns_do_not_hang", || {
+    isolated(|| {
         let spawning = std::thread::spawn(|| {
             System::new().block_on(async {
                 for _ in 0..30 {
@@ -301,7 +288,7 @@ fn copies_that_are_forked_amid_spawns_do_not_hang() {
 /// As a daemon does, which leaves its terminal before it does anything else.
 #[test]
 fn a_copy_of_a_process_that_has_not_spawned_spawns() {
-    isolated("a_copy_of_a_process_that_has_not_spawned_spawns", || {
+    isolated(|| {
         assert_held(in_a_copy(|| {
             let output = System::new().block_on(helper(["say", "hi"]).output().into_future());
             assert_eq!(output.unwrap().stdout, b"hi\n");

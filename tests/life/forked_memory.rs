@@ -31,7 +31,7 @@ fn shared_with_a_copy() -> Vec<String> {
 
 #[test]
 fn a_fork_of_the_host_shares_no_memory_with_it() {
-    isolated("a_fork_of_the_host_shares_no_memory_with_it", || {
+    isolated(|| {
         run(async {
             assert!(Command::new("true").status().await.unwrap().success());
             assert_eq!(shared_with_a_copy(), Vec::<String>::new());
@@ -48,11 +48,10 @@ fn a_fork_of_the_host_shares_no_memory_with_it() {
 /// Who writes there would change a program that runs with the host's rights.
 #[test]
 fn a_fork_of_the_host_has_no_trampoline_that_is_under_way() {
-    let name = "a_fork_of_the_host_has_no_trampoline_that_is_under_way";
     if !may_change_ids() || cfg!(actix_process_force_no_trampoline) {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let mut hung = Hung::new();
             let child = hung.helper(["exit", "0"]).uid(65534).gid(65534);

@@ -63,8 +63,7 @@ fn codes() -> impl Iterator<Item = i32> {
 
 #[test]
 fn a_thousand_children_at_once_each_end_with_their_own_status() {
-    let name = "a_thousand_children_at_once_each_end_with_their_own_status";
-    isolated(name, || {
+    isolated(|| {
         const COUNT: usize = 1000;
         let needed = 3 * COUNT as u64 + 200;
         let (_, hard) = set_soft_limit(libc::RLIMIT_NOFILE, needed);
@@ -104,8 +103,7 @@ fn a_thousand_children_at_once_each_end_with_their_own_status() {
 
 #[test]
 fn a_hundred_deaths_while_the_thread_is_blocked_are_all_told() {
-    let name = "a_hundred_deaths_while_the_thread_is_blocked_are_all_told";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let before = census_after_a_first_child().await;
             // This thread's own supervisor, so that the reaping waits with everything else.
@@ -147,7 +145,7 @@ fn a_hundred_deaths_while_the_thread_is_blocked_are_all_told() {
 
 #[test]
 fn children_that_come_and_go_leave_nothing() {
-    isolated("children_that_come_and_go_leave_nothing", || {
+    isolated(|| {
         run(async {
             let before = census_after_a_first_child().await;
             for codes in codes().take(200).collect::<Vec<_>>().chunks(20) {

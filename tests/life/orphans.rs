@@ -111,7 +111,7 @@ impl Another for Trace {
 
 #[test]
 fn a_protocol_that_stops_orphans_its_children() {
-    in_a_host_of_its_own("a_protocol_that_stops_orphans_its_children", || {
+    in_a_host_of_its_own(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let family = Family::spawn(&protocol).await.ready(&trace).await;
@@ -123,7 +123,7 @@ fn a_protocol_that_stops_orphans_its_children() {
 
 #[test]
 fn a_protocol_that_panics_orphans_its_children() {
-    in_a_host_of_its_own("a_protocol_that_panics_orphans_its_children", || {
+    in_a_host_of_its_own(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let family = Family::spawn(&protocol).await.ready(&trace).await;
@@ -135,30 +135,27 @@ fn a_protocol_that_panics_orphans_its_children() {
 
 #[test]
 fn a_protocol_without_dispatch_that_stops_or_panics_is_missed_at_the_next_event() {
-    in_a_host_of_its_own(
-        "a_protocol_without_dispatch_that_stops_or_panics_is_missed_at_the_next_event",
-        || {
-            for how in [Die::Stop, Die::Panic] {
-                run(async {
-                    let trace = Trace::default();
-                    let protocol = trace.another();
-                    let family = Family::spawn(&protocol).await.ready(&trace).await;
-                    protocol.do_send(how);
-                    eventually(
-                        "the protocol to be gone",
-                        || (!protocol.connected()).then_some(()),
-                        || "it lives".to_owned(),
-                    )
-                    .await;
-                    for member in family.members() {
-                        // Its close is the event.
-                        member.close_stdin();
-                    }
-                    family.assert_policies_applied().await;
-                });
-            }
-        },
-    );
+    in_a_host_of_its_own(|| {
+        for how in [Die::Stop, Die::Panic] {
+            run(async {
+                let trace = Trace::default();
+                let protocol = trace.another();
+                let family = Family::spawn(&protocol).await.ready(&trace).await;
+                protocol.do_send(how);
+                eventually(
+                    "the protocol to be gone",
+                    || (!protocol.connected()).then_some(()),
+                    || "it lives".to_owned(),
+                )
+                .await;
+                for member in family.members() {
+                    // Its close is the event.
+                    member.close_stdin();
+                }
+                family.assert_policies_applied().await;
+            });
+        }
+    });
 }
 
 /// A protocol whose thread stands still in a handler until it is told how to go on.
@@ -193,145 +190,130 @@ process_protocol!(Gate);
 
 #[test]
 fn a_protocol_that_dies_before_it_handled_connection_made_orphans_its_children() {
-    in_a_host_of_its_own(
-        "a_protocol_that_dies_before_it_handled_connection_made_orphans_its_children",
-        || {
-            for how in [Die::Stop, Die::Panic] {
-                run(async {
-                    let arbiter = Arbiter::new();
-                    let gate = Gate::start_in_arbiter(&arbiter.handle(), |_| Gate);
-                    let (waits, waiting) = mpsc::channel();
-                    let (go_on, told) = mpsc::channel();
-                    gate.do_send(Wait(waits, told));
-                    waiting.recv_timeout(DEADLINE).unwrap();
+    in_a_host_of_its_own(|| {
+        for how in [Die::Stop, Die::Panic] {
+            run(async {
+                let arbiter = Arbiter::new();
+                let gate = Gate::start_in_arbiter(&arbiter.handle(), |_| Gate);
+                let (waits, waiting) = mpsc::channel();
+                let (go_on, told) = mpsc::channel();
+                gate.do_send(Wait(waits, told));
+                waiting.recv_timeout(DEADLINE).unwrap();
 
-                    let child = helper(["pause"]).on_orphaned(OnOrphaned::Terminate(10 * DEADLINE));
-                    let process = child.spawn(&gate).await.unwrap();
-                    go_on.send(how).unwrap();
-                    assert_eq!(signal_of(&process).await, Some(Signal::TERM));
-                    in_time(process.ended()).await.unwrap();
-                    arbiter.stop();
-                });
-            }
-        },
-    );
+                let child = helper(["pause"]).on_orphaned(OnOrphaned::Terminate(10 * DEADLINE));
+                let process = child.spawn(&gate).await.unwrap();
+                go_on.send(how).unwrap();
+                assert_eq!(signal_of(&process).await, Some(Signal::TERM));
+                in_time(process.ended()).await.unwrap();
+                arbiter.stop();
+            });
+        }
+    });
 }
 
 #[test]
 fn the_protocol_of_one_child_does_not_take_anothers_with_it() {
-    in_a_host_of_its_own(
-        "the_protocol_of_one_child_does_not_take_anothers_with_it",
-        || {
-            run(async {
-                let (trace, protocol) = Trace::start();
-                let (others, other) = Trace::start();
-                let mine = helper(["say", "ready", "pause"]).spawn(&protocol);
-                let mine = mine.await.unwrap();
-                let others_child = helper(["say", "ready", "cat"]).spawn(&other).await.unwrap();
-                trace.output(&mine, 1, "ready").await;
-                others.output(&others_child, 1, "ready").await;
-                protocol.do_send(Die::Stop);
-                assert_eq!(signal_of(&mine).await, Some(Signal::KILL));
-                others_child.write("still here").unwrap();
-                others.output(&others_child, 1, "still here").await;
-                others_child.close_stdin();
-                assert!(others.ended(&others_child).await.status().success());
-            });
-        },
-    );
+    in_a_host_of_its_own(|| {
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let (others, other) = Trace::start();
+            let mine = helper(["say", "ready", "pause"]).spawn(&protocol);
+            let mine = mine.await.unwrap();
+            let others_child = helper(["say", "ready", "cat"]).spawn(&other).await.unwrap();
+            trace.output(&mine, 1, "ready").await;
+            others.output(&others_child, 1, "ready").await;
+            protocol.do_send(Die::Stop);
+            assert_eq!(signal_of(&mine).await, Some(Signal::KILL));
+            others_child.write("still here").unwrap();
+            others.output(&others_child, 1, "still here").await;
+            others_child.close_stdin();
+            assert!(others.ended(&others_child).await.status().success());
+        });
+    });
 }
 
 #[test]
 fn an_asking_arbiter_that_stops_orphans_its_children_and_their_protocol_hears_all() {
-    in_a_host_of_its_own(
-        "an_asking_arbiter_that_stops_orphans_its_children_and_their_protocol_hears_all",
-        || {
-            run(async {
-                let (trace, protocol) = Trace::start();
-                let arbiter = Arbiter::new();
-                let (give, given) = tokio::sync::oneshot::channel();
-                arbiter.spawn(async move {
-                    let _ = give.send(Family::spawn(&protocol).await);
-                });
-                let family = in_time(given).await.unwrap().ready(&trace).await;
-                arbiter.stop();
-                family.assert_policies_applied().await;
-                for member in family.members() {
-                    let history = trace.ended(member).await;
-                    history.assert_rules(&[0, 1, 2]);
-                    let closes = history.closes();
-                    assert!(
-                        closes.values().all(|reason| *reason == CloseReason::Gone),
-                        "{closes:?}"
-                    );
-                }
+    in_a_host_of_its_own(|| {
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let arbiter = Arbiter::new();
+            let (give, given) = tokio::sync::oneshot::channel();
+            arbiter.spawn(async move {
+                let _ = give.send(Family::spawn(&protocol).await);
             });
-        },
-    );
+            let family = in_time(given).await.unwrap().ready(&trace).await;
+            arbiter.stop();
+            family.assert_policies_applied().await;
+            for member in family.members() {
+                let history = trace.ended(member).await;
+                history.assert_rules(&[0, 1, 2]);
+                let closes = history.closes();
+                assert!(
+                    closes.values().all(|reason| *reason == CloseReason::Gone),
+                    "{closes:?}"
+                );
+            }
+        });
+    });
 }
 
 #[test]
 fn a_supervisor_whose_arbiter_stops_orphans_its_children_and_their_protocol_hears_all() {
-    in_a_host_of_its_own(
-        "a_supervisor_whose_arbiter_stops_orphans_its_children_and_their_protocol_hears_all",
-        || {
-            run(async {
-                let trace = Trace::default();
-                let arbiter = Arbiter::new();
-                let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| {
-                    ProcessSupervisor::new()
-                });
-                let family = Family::spawn_by(&supervisor, &trace).await;
-                let family = family.ready(&trace).await;
-                arbiter.stop();
-                family.assert_policies_applied().await;
-                for member in family.members() {
-                    trace.ended(member).await.assert_rules(&[0, 1, 2]);
-                }
+    in_a_host_of_its_own(|| {
+        run(async {
+            let trace = Trace::default();
+            let arbiter = Arbiter::new();
+            let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| {
+                ProcessSupervisor::new()
             });
-        },
-    );
+            let family = Family::spawn_by(&supervisor, &trace).await;
+            let family = family.ready(&trace).await;
+            arbiter.stop();
+            family.assert_policies_applied().await;
+            for member in family.members() {
+                trace.ended(member).await.assert_rules(&[0, 1, 2]);
+            }
+        });
+    });
 }
 
 #[test]
 fn a_supervisor_without_addresses_lives_while_it_has_children() {
-    in_a_host_of_its_own(
-        "a_supervisor_without_addresses_lives_while_it_has_children",
-        || {
-            run(async {
-                let trace = Trace::default();
-                let supervisor = ProcessSupervisor::new().start();
-                let weak = supervisor.downgrade();
-                let child = helper(["say", "ready", "cat", "exit", "5"]);
-                let process = supervisor.send(Spawn::new(child, trace.another()));
-                let process = process.await.unwrap().unwrap();
-                drop(supervisor);
-                trace.output(&process, 1, "ready").await;
-                process.write("still here").unwrap();
-                trace.output(&process, 1, "still here").await;
-                let supervisor = weak.upgrade().expect("it lives");
-                assert_eq!(supervisor.send(List).await.unwrap().len(), 1);
-                drop(supervisor);
-                process.close_stdin();
-                assert_eq!(trace.ended(&process).await.status().code(), Some(5));
-                eventually(
-                    "the supervisor to stop",
-                    || {
-                        weak.upgrade()
-                            .is_none_or(|addr| !addr.connected())
-                            .then_some(())
-                    },
-                    || "it lives".to_owned(),
-                )
-                .await;
-            });
-        },
-    );
+    in_a_host_of_its_own(|| {
+        run(async {
+            let trace = Trace::default();
+            let supervisor = ProcessSupervisor::new().start();
+            let weak = supervisor.downgrade();
+            let child = helper(["say", "ready", "cat", "exit", "5"]);
+            let process = supervisor.send(Spawn::new(child, trace.another()));
+            let process = process.await.unwrap().unwrap();
+            drop(supervisor);
+            trace.output(&process, 1, "ready").await;
+            process.write("still here").unwrap();
+            trace.output(&process, 1, "still here").await;
+            let supervisor = weak.upgrade().expect("it lives");
+            assert_eq!(supervisor.send(List).await.unwrap().len(), 1);
+            drop(supervisor);
+            process.close_stdin();
+            assert_eq!(trace.ended(&process).await.status().code(), Some(5));
+            eventually(
+                "the supervisor to stop",
+                || {
+                    weak.upgrade()
+                        .is_none_or(|addr| !addr.connected())
+                        .then_some(())
+                },
+                || "it lives".to_owned(),
+            )
+            .await;
+        });
+    });
 }
 
 #[test]
 fn a_dropped_handle_does_nothing() {
-    in_a_host_of_its_own("a_dropped_handle_does_nothing", || {
+    in_a_host_of_its_own(|| {
         run(async {
             let process = helper(["pause"]).spawn(NoProtocol).await.unwrap();
             let (id, pid) = (process.id(), process.pid().unwrap());
@@ -352,7 +334,7 @@ fn a_dropped_handle_does_nothing() {
 
 #[test]
 fn an_owner_lost_twice_counts_once() {
-    in_a_host_of_its_own("an_owner_lost_twice_counts_once", || {
+    in_a_host_of_its_own(|| {
         // The second loss must not cut short the grace of the first.
         run(async {
             let (trace, protocol) = Trace::start();
@@ -380,7 +362,7 @@ fn an_owner_lost_twice_counts_once() {
 
 #[test]
 fn a_bare_recipient_is_a_protocol_like_its_actor() {
-    in_a_host_of_its_own("a_bare_recipient_is_a_protocol_like_its_actor", || {
+    in_a_host_of_its_own(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let recipient: Recipient<FromProcess> = protocol.clone().recipient();

@@ -41,8 +41,7 @@ async fn assert_reaped(processes: &[ProcessHandle]) {
 
 #[test]
 fn each_child_of_an_arbiter_that_is_gone_is_reaped() {
-    let name = "each_child_of_an_arbiter_that_is_gone_is_reaped";
-    in_a_host_of_its_own(name, || {
+    in_a_host_of_its_own(|| {
         run(async {
             let arbiter = Arbiter::new();
             let processes = spawn_on(&arbiter, 20).await;
@@ -59,8 +58,7 @@ fn each_child_of_an_arbiter_that_is_gone_is_reaped() {
 
 #[test]
 fn each_child_that_dies_while_its_arbiter_stops_is_reaped() {
-    let name = "each_child_that_dies_while_its_arbiter_stops_is_reaped";
-    in_a_host_of_its_own(name, || {
+    in_a_host_of_its_own(|| {
         run(async {
             for round in 0..20 {
                 let arbiter = Arbiter::new();
@@ -81,8 +79,7 @@ fn each_child_that_dies_while_its_arbiter_stops_is_reaped() {
 
 #[test]
 fn a_child_that_is_dead_before_its_blocked_arbiter_hears_of_it_is_reaped() {
-    let name = "a_child_that_is_dead_before_its_blocked_arbiter_hears_of_it_is_reaped";
-    in_a_host_of_its_own(name, || {
+    in_a_host_of_its_own(|| {
         run(async {
             let arbiter = Arbiter::new();
             let processes = spawn_on(&arbiter, 5).await;
@@ -107,8 +104,7 @@ fn a_child_that_is_dead_before_its_blocked_arbiter_hears_of_it_is_reaped() {
 
 #[test]
 fn each_child_of_a_system_that_is_gone_is_reaped() {
-    let name = "each_child_of_a_system_that_is_gone_is_reaped";
-    isolated(name, || {
+    isolated(|| {
         for stopped in [false, true] {
             let system = System::new();
             let mut processes = system.block_on(spawn(10));

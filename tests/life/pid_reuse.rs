@@ -93,7 +93,7 @@ fn assert_out_of_reach(process: &ProcessHandle) {
 
 #[test]
 fn a_reused_pid_is_never_signalled() {
-    isolated("a_reused_pid_is_never_signalled", || {
+    isolated(|| {
         if !pids_wrap_soon() {
             return;
         }
@@ -116,8 +116,7 @@ fn a_reused_pid_is_never_signalled() {
 
 #[test]
 fn a_pid_is_not_signalled_after_somebody_else_reaped_the_child_and_before_we_know() {
-    let name = "a_pid_is_not_signalled_after_somebody_else_reaped_the_child_and_before_we_know";
-    isolated(name, || {
+    isolated(|| {
         if !pids_wrap_soon() {
             return;
         }

@@ -35,7 +35,7 @@ fn exit_codes_are_told_as_they_are() {
 #[test]
 fn a_death_by_any_signal_is_told_with_its_number() {
     // No core files: the soft limit is this process's own.
-    isolated("a_death_by_any_signal_is_told_with_its_number", || {
+    isolated(|| {
         set_soft_limit(libc::RLIMIT_CORE, 0);
         run(async {
             // Those whose default does not end a process.
@@ -60,7 +60,7 @@ fn a_death_by_any_signal_is_told_with_its_number() {
 
 #[test]
 fn a_core_dump_is_told() {
-    isolated("a_core_dump_is_told", || {
+    isolated(|| {
         let (_, hard) = set_soft_limit(libc::RLIMIT_CORE, libc::RLIM_INFINITY);
         let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -121,8 +121,7 @@ fn assert_true_status(status: ExitStatus, right: ExitStatus) {
 
 #[test]
 fn a_child_that_somebody_else_reaped_ends_with_its_true_status() {
-    let name = "a_child_that_somebody_else_reaped_ends_with_its_true_status";
-    isolated(name, || {
+    isolated(|| {
         let done = Arc::new(AtomicBool::new(false));
         let thief = std::thread::spawn({
             let done = Arc::clone(&done);
@@ -180,8 +179,7 @@ fn a_child_that_somebody_else_reaped_ends_with_its_true_status() {
 
 #[test]
 fn with_sigchld_ignored_every_child_ends_with_its_true_status() {
-    let name = "with_sigchld_ignored_every_child_ends_with_its_true_status";
-    isolated(name, || {
+    isolated(|| {
         // SAFETY: no handler, only a disposition, before any thread of ours.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
         run(async {
@@ -277,8 +275,7 @@ fn any_number_of_waiters_on_any_runtime_learn_the_status() {
 
 #[test]
 fn a_handle_that_is_kept_after_the_end_costs_no_descriptor() {
-    let name = "a_handle_that_is_kept_after_the_end_costs_no_descriptor";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let spawn = || async {
                 let process = helper(["exit"]).spawn(NoProtocol).await.unwrap();

@@ -53,7 +53,7 @@ fn counting() -> libc::sighandler_t {
 
 #[test]
 fn a_handler_of_the_hosts_is_called_for_each_death() {
-    isolated("a_handler_of_the_hosts_is_called_for_each_death", || {
+    isolated(|| {
         set_disposition(counting());
         run(async {
             for _ in 0..30 {
@@ -73,8 +73,7 @@ fn a_handler_of_the_hosts_is_called_for_each_death() {
 
 #[test]
 fn no_handler_of_the_hosts_runs_in_a_child_and_none_inherits_anything() {
-    let name = "no_handler_of_the_hosts_runs_in_a_child_and_none_inherits_anything";
-    isolated(name, || {
+    isolated(|| {
         // For the flood of signals, which goes to the group.
         nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0)).unwrap();
         for disposition in [counting(), libc::SIG_DFL, libc::SIG_IGN] {
@@ -174,13 +173,12 @@ fn interruptions_until(event: libc::c_int) -> usize {
 
 #[test]
 fn deaths_interrupt_no_call_of_a_host_that_has_no_handler() {
-    let name = "deaths_interrupt_no_call_of_a_host_that_has_no_handler";
     // The kernel wakes one thread that does not block the signal: only those that wait are left.
     let blocked = |host: &mut std::process::Command| {
         // SAFETY: one system call over a local.
         unsafe { host.pre_exec(|| Ok(SigSet::from(Signal::SIGCHLD).thread_block()?)) };
     };
-    isolated_with(name, blocked, || {
+    isolated_with(blocked, || {
         for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
             run(async {
                 // It waits for a child of its own.

@@ -86,8 +86,7 @@ fn a_stopped_child_is_continued_to_act_on_sigterm() {
 
 #[test]
 fn a_child_is_killed_after_the_grace_even_if_descriptors_ran_out_meanwhile() {
-    let name = "a_child_is_killed_after_the_grace_even_if_descriptors_ran_out_meanwhile";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let actions = ["ignore", "15", "say", "ready", "pause"];
             let (trace, process) = ready(&actions, None).await;
@@ -342,7 +341,7 @@ fn within_process_exited_the_child_is_out_of_reach() {
 
 #[test]
 fn a_child_that_we_may_not_signal_says_so() {
-    isolated("a_child_that_we_may_not_signal_says_so", || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such a child");
         }

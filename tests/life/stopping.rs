@@ -231,8 +231,7 @@ ctypes.CDLL(None).syscall(60, 0)
 
 #[test]
 fn who_may_not_be_killed_is_told_in_a_bounded_time_and_reaped_later() {
-    let name = "who_may_not_be_killed_is_told_in_a_bounded_time_and_reaped_later";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such a child");
         }

@@ -33,32 +33,29 @@ const MANY: usize = 200;
 
 #[test]
 fn a_runtime_of_several_threads_adopts_hundreds_of_children_at_once() {
-    isolated(
-        "a_runtime_of_several_threads_adopts_hundreds_of_children_at_once",
-        || {
-            let runtime = || {
-                let mut builder = tokio::runtime::Builder::new_multi_thread();
-                builder.worker_threads(1).enable_all().build().unwrap()
-            };
-            System::with_tokio_rt(runtime).block_on(async {
-                let sleep = Command::new("sleep").arg("600");
-                let spawnings = (0..MANY).map(|_| sleep.spawn(NoProtocol));
-                let mut all = join_all(spawnings);
-                assert!((&mut all).now_or_never().is_none());
-                // The arbiter is held up until all are there to be adopted.
-                let begun = Instant::now();
-                while children().len() < MANY {
-                    assert!(begun.elapsed() < DEADLINE, "{} children", children().len());
-                    std::thread::yield_now();
-                }
-                for spawned in in_time(all).await {
-                    let process = spawned.unwrap();
-                    process.kill().unwrap();
-                    in_time(process.ended()).await.unwrap();
-                }
-            });
-        },
-    );
+    isolated(|| {
+        let runtime = || {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(1).enable_all().build().unwrap()
+        };
+        System::with_tokio_rt(runtime).block_on(async {
+            let sleep = Command::new("sleep").arg("600");
+            let spawnings = (0..MANY).map(|_| sleep.spawn(NoProtocol));
+            let mut all = join_all(spawnings);
+            assert!((&mut all).now_or_never().is_none());
+            // The arbiter is held up until all are there to be adopted.
+            let begun = Instant::now();
+            while children().len() < MANY {
+                assert!(begun.elapsed() < DEADLINE, "{} children", children().len());
+                std::thread::yield_now();
+            }
+            for spawned in in_time(all).await {
+                let process = spawned.unwrap();
+                process.kill().unwrap();
+                in_time(process.ended()).await.unwrap();
+            }
+        });
+    });
 }
 
 /// Waits until the process has no more descriptors than at `before`.
@@ -89,7 +86,7 @@ fn quiet() -> Census {
 
 #[test]
 fn a_system_that_is_gone_leaves_no_descriptor() {
-    isolated("a_system_that_is_gone_leaves_no_descriptor", || {
+    isolated(|| {
         let before = quiet();
         for stop in [true, false].into_iter().cycle().take(20) {
             let system = System::new();
@@ -111,25 +108,22 @@ fn a_system_that_is_gone_leaves_no_descriptor() {
 
 #[test]
 fn a_system_that_ends_amid_its_first_spawn_leaves_no_descriptor() {
-    isolated(
-        "a_system_that_ends_amid_its_first_spawn_leaves_no_descriptor",
-        || {
-            let before = quiet();
-            for round in 0..200 {
-                let system = System::new();
-                let arbiter = system.block_on(async { actix::Arbiter::new() });
-                let (tell, told) = std::sync::mpsc::channel();
-                arbiter.spawn(async move {
-                    tell.send(()).unwrap();
-                    let _ = Command::new("true").spawn(NoProtocol).await;
-                });
-                told.recv().unwrap();
-                std::thread::sleep(std::time::Duration::from_micros(round % 20 * 20));
-                arbiter.stop();
-                drop(system);
-                arbiter.join().unwrap();
-                assert_restored(&before);
-            }
-        },
-    );
+    isolated(|| {
+        let before = quiet();
+        for round in 0..200 {
+            let system = System::new();
+            let arbiter = system.block_on(async { actix::Arbiter::new() });
+            let (tell, told) = std::sync::mpsc::channel();
+            arbiter.spawn(async move {
+                tell.send(()).unwrap();
+                let _ = Command::new("true").spawn(NoProtocol).await;
+            });
+            told.recv().unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(round % 20 * 20));
+            arbiter.stop();
+            drop(system);
+            arbiter.join().unwrap();
+            assert_restored(&before);
+        }
+    });
 }

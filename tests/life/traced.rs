@@ -17,47 +17,44 @@ use nix::unistd::Pid;
 
 #[test]
 fn is_waited_for_without_spinning_and_reaped_when_it_is_let_go() {
-    isolated(
-        "is_waited_for_without_spinning_and_reaped_when_it_is_let_go",
-        || {
-            // Its System is gone, so the janitor waits for it.
-            let child = run(spawn_and_leave());
-            let pid = child.pid().unwrap();
-            run(async {
-                let (trace, protocol) = Trace::start();
-                let tracer = helper(["trace", &pid.to_string(), "say", "ready", "pause"]);
-                let tracer = tracer.spawn(&protocol).await.unwrap();
-                let said = trace.output(&tracer, 1, "ready").await;
-                if said.starts_with(b"refused") {
-                    skipped("this user may not trace a process of its own");
-                    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-                    return;
-                }
+    isolated(|| {
+        // Its System is gone, so the janitor waits for it.
+        let child = run(spawn_and_leave());
+        let pid = child.pid().unwrap();
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let tracer = helper(["trace", &pid.to_string(), "say", "ready", "pause"]);
+            let tracer = tracer.spawn(&protocol).await.unwrap();
+            let said = trace.output(&tracer, 1, "ready").await;
+            if said.starts_with(b"refused") {
+                skipped("this user may not trace a process of its own");
                 kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-                eventually(
-                    "the child's death",
-                    || is_gone(pid).then_some(()),
-                    || format!("{:?}", state_and_parent(pid)),
-                )
-                .await;
+                return;
+            }
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            eventually(
+                "the child's death",
+                || is_gone(pid).then_some(()),
+                || format!("{:?}", state_and_parent(pid)),
+            )
+            .await;
 
-                let before = janitor_ticks();
-                actix_rt::time::sleep(Duration::from_millis(300)).await;
-                let ticks = janitor_ticks() - before;
-                // A thread that spins gets most of the 30 ticks.
-                assert!(ticks < 10, "the janitor ran for {ticks} of 30 ticks");
-                assert_eq!(child.try_status(), None);
+            let before = janitor_ticks();
+            actix_rt::time::sleep(Duration::from_millis(300)).await;
+            let ticks = janitor_ticks() - before;
+            // A thread that spins gets most of the 30 ticks.
+            assert!(ticks < 10, "the janitor ran for {ticks} of 30 ticks");
+            assert_eq!(child.try_status(), None);
 
-                tracer.kill().unwrap();
-                trace.ended(&tracer).await;
-                let ended = actix_rt::time::timeout(common::DEADLINE, child.exited()).await;
-                let status = ended
-                    .expect("it is reaped when its tracer is gone")
-                    .unwrap();
-                assert_eq!(status.signal(), Some(actix_process::Signal::KILL));
-            });
-        },
-    );
+            tracer.kill().unwrap();
+            trace.ended(&tracer).await;
+            let ended = actix_rt::time::timeout(common::DEADLINE, child.exited()).await;
+            let status = ended
+                .expect("it is reaped when its tracer is gone")
+                .unwrap();
+            assert_eq!(status.signal(), Some(actix_process::Signal::KILL));
+        });
+    });
 }
 
 async fn spawn_and_leave() -> ProcessHandle {

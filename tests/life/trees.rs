@@ -230,8 +230,7 @@ fn what_a_child_leaves_follows_on_leftovers() {
 
 #[test]
 fn a_child_that_was_held_for_its_group_is_reaped_in_the_end() {
-    let name = "a_child_that_was_held_for_its_group_is_reaped_in_the_end";
-    in_a_host_of_its_own(name, || {
+    in_a_host_of_its_own(|| {
         run(async {
             // The record ends.
             let (trace, process, member) = stubborn(helper(STUBBORN).process_group(0)).await;
@@ -258,8 +257,7 @@ fn a_child_that_was_held_for_its_group_is_reaped_in_the_end() {
 
 #[test]
 fn groups_that_end_leave_no_descriptor() {
-    let name = "groups_that_end_leave_no_descriptor";
-    in_a_host_of_its_own(name, || {
+    in_a_host_of_its_own(|| {
         run(async {
             common::start_all_threads().await;
             let pidfds = || {

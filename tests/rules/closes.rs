@@ -205,7 +205,7 @@ fn rule_11_a_child_whose_protocol_stopped_follows_its_policy_and_is_reaped() {
 
 #[test]
 fn rule_12_no_failed_spawn_leaves_anything() {
-    isolated("rule_12_no_failed_spawn_leaves_anything", || {
+    isolated(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             // One that works, so that the crate's own threads are there before the count.

@@ -23,7 +23,7 @@ use futures::future::join_all;
 
 #[test]
 fn dropping_an_unpolled_spawning_does_nothing() {
-    isolated("dropping_an_unpolled_spawning_does_nothing", || {
+    isolated(|| {
         run(async {
             let before = Census::take();
             let (trace, protocol) = Trace::start();
@@ -76,66 +76,63 @@ async fn give_up_after(rounds: usize, command: &Command, protocol: &Addr<Keeper>
 
 #[test]
 fn a_spawning_dropped_at_any_stage_is_committed_or_cancelled() {
-    isolated(
-        "a_spawning_dropped_at_any_stage_is_committed_or_cancelled",
-        || {
-            run(async {
-                let mut all = Vec::new();
-                for number in 0..300_usize {
-                    let keeper = Keeper::default();
-                    let told = Rc::clone(&keeper.told);
-                    let command = if number.is_multiple_of(3) {
-                        Command::new("/bin/true")
-                    } else {
-                        helper(["pause"])
-                    };
-                    let protocol = keeper.start();
-                    give_up_after(number % 20, &command, &protocol).await;
-                    all.push((told, protocol));
-                }
-                // What is not cancelled lives: only then does it die of this signal.
-                let mut asked = Vec::new();
-                for (told, _) in &all {
-                    let handle = told.borrow().first().map(|(handle, _)| handle.clone());
-                    asked.push(handle.map(|handle| handle.signal(Signal::TERM).is_ok()));
-                }
-                // Answers when nothing is in flight and all are reaped.
-                let supervisor = ProcessSupervisor::current().unwrap();
-                let grace = DEADLINE;
-                let report = supervisor.send(Shutdown { grace }).await.unwrap();
-                assert!(report.unreaped.is_empty(), "{report:?}");
-                assert_eq!(children(), []);
+    isolated(|| {
+        run(async {
+            let mut all = Vec::new();
+            for number in 0..300_usize {
+                let keeper = Keeper::default();
+                let told = Rc::clone(&keeper.told);
+                let command = if number.is_multiple_of(3) {
+                    Command::new("/bin/true")
+                } else {
+                    helper(["pause"])
+                };
+                let protocol = keeper.start();
+                give_up_after(number % 20, &command, &protocol).await;
+                all.push((told, protocol));
+            }
+            // What is not cancelled lives: only then does it die of this signal.
+            let mut asked = Vec::new();
+            for (told, _) in &all {
+                let handle = told.borrow().first().map(|(handle, _)| handle.clone());
+                asked.push(handle.map(|handle| handle.signal(Signal::TERM).is_ok()));
+            }
+            // Answers when nothing is in flight and all are reaped.
+            let supervisor = ProcessSupervisor::current().unwrap();
+            let grace = DEADLINE;
+            let report = supervisor.send(Shutdown { grace }).await.unwrap();
+            assert!(report.unreaped.is_empty(), "{report:?}");
+            assert_eq!(children(), []);
 
-                let mut committed = 0;
-                for (number, (told, _)) in all.iter().enumerate() {
-                    let handle = told.borrow().first().map(|(handle, _)| handle.clone());
-                    let Some(handle) = handle else {
-                        continue;
-                    };
-                    committed += 1;
-                    let status = handle.ended().await.unwrap();
-                    let end = ProcessEvent::ProcessEnded { status };
-                    eventually(
-                        "ProcessEnded",
-                        || (told.borrow().last()?.1 == end).then_some(()),
-                        || format!("{:?}", told.borrow()),
-                    )
-                    .await;
-                    assert_eq!(told.borrow()[0].1, ProcessEvent::ConnectionMade);
-                    if !number.is_multiple_of(3) {
-                        assert_eq!(status.signal(), Some(Signal::TERM), "{number}: {status}");
-                        assert_ne!(asked[number], Some(false), "{number} was dead before");
-                    }
+            let mut committed = 0;
+            for (number, (told, _)) in all.iter().enumerate() {
+                let handle = told.borrow().first().map(|(handle, _)| handle.clone());
+                let Some(handle) = handle else {
+                    continue;
+                };
+                committed += 1;
+                let status = handle.ended().await.unwrap();
+                let end = ProcessEvent::ProcessEnded { status };
+                eventually(
+                    "ProcessEnded",
+                    || (told.borrow().last()?.1 == end).then_some(()),
+                    || format!("{:?}", told.borrow()),
+                )
+                .await;
+                assert_eq!(told.borrow()[0].1, ProcessEvent::ConnectionMade);
+                if !number.is_multiple_of(3) {
+                    assert_eq!(status.signal(), Some(Signal::TERM), "{number}: {status}");
+                    assert_ne!(asked[number], Some(false), "{number} was dead before");
                 }
-                assert!((1..300).contains(&committed), "{committed} of 300");
-            });
-        },
-    );
+            }
+            assert!((1..300).contains(&committed), "{committed} of 300");
+        });
+    });
 }
 
 #[test]
 fn cancelled_spawns_leave_nothing() {
-    isolated("cancelled_spawns_leave_nothing", || {
+    isolated(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let cancel = async || {
@@ -157,7 +154,7 @@ fn cancelled_spawns_leave_nothing() {
 
 #[test]
 fn cancelling_kills_a_hung_exec_at_once() {
-    isolated("cancelling_kills_a_hung_exec_at_once", || {
+    isolated(|| {
         run(async {
             let lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -180,60 +177,54 @@ fn cancelling_kills_a_hung_exec_at_once() {
 
 #[test]
 fn an_arbiter_that_stops_in_mid_clone_cancels_its_spawn() {
-    isolated(
-        "an_arbiter_that_stops_in_mid_clone_cancels_its_spawn",
-        || {
-            run(async {
-                let lease = Hung::new();
-                let (trace, protocol) = Trace::start();
-                let arbiter = Arbiter::new();
-                let command = lease.helper(["say", "alive"]);
-                let to = protocol.clone();
-                arbiter.spawn(async move { drop(command.spawn(&to).await) });
-                lease.until_children(1).await;
-                let begun = Instant::now();
-                arbiter.stop();
-                arbiter.join().unwrap();
-                lease.until_children(0).await;
-                assert!(
-                    begun.elapsed() < Duration::from_secs(30),
-                    "{:?}",
-                    begun.elapsed()
-                );
-                assert!(trace.events().is_empty());
-            });
-        },
-    );
+    isolated(|| {
+        run(async {
+            let lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            let arbiter = Arbiter::new();
+            let command = lease.helper(["say", "alive"]);
+            let to = protocol.clone();
+            arbiter.spawn(async move { drop(command.spawn(&to).await) });
+            lease.until_children(1).await;
+            let begun = Instant::now();
+            arbiter.stop();
+            arbiter.join().unwrap();
+            lease.until_children(0).await;
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "{:?}",
+                begun.elapsed()
+            );
+            assert!(trace.events().is_empty());
+        });
+    });
 }
 
 #[test]
 fn a_child_whose_arbiter_stopped_in_mid_clone_is_killed_when_its_exec_goes_on() {
-    isolated(
-        "a_child_whose_arbiter_stopped_in_mid_clone_is_killed_when_its_exec_goes_on",
-        || {
-            run(async {
-                let mut lease = Hung::new();
-                let (trace, protocol) = Trace::start();
-                let supervisor = ProcessSupervisor::current().unwrap();
-                let arbiter = Arbiter::new();
-                let command = lease.helper(["pause"]);
-                let to = protocol.clone();
-                // A message: there is no future whose drop could cancel.
-                arbiter.spawn(async move { supervisor.do_send(Spawn::new(command, &to)) });
-                lease.until_children(1).await;
-                arbiter.stop();
-                arbiter.join().unwrap();
-                lease.release();
-                lease.until_children(0).await;
-                assert!(trace.events().is_empty());
-            });
-        },
-    );
+    isolated(|| {
+        run(async {
+            let mut lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            let supervisor = ProcessSupervisor::current().unwrap();
+            let arbiter = Arbiter::new();
+            let command = lease.helper(["pause"]);
+            let to = protocol.clone();
+            // A message: there is no future whose drop could cancel.
+            arbiter.spawn(async move { supervisor.do_send(Spawn::new(command, &to)) });
+            lease.until_children(1).await;
+            arbiter.stop();
+            arbiter.join().unwrap();
+            lease.release();
+            lease.until_children(0).await;
+            assert!(trace.events().is_empty());
+        });
+    });
 }
 
 #[test]
 fn a_system_that_ends_in_mid_clone_leaves_no_child() {
-    isolated("a_system_that_ends_in_mid_clone_leaves_no_child", || {
+    isolated(|| {
         for by_message in [false, true] {
             let lease = Hung::new();
             let system = System::new();
@@ -264,7 +255,7 @@ fn a_system_that_ends_in_mid_clone_leaves_no_child() {
 
 #[test]
 fn a_shutdown_kills_a_hung_exec() {
-    isolated("a_shutdown_kills_a_hung_exec", || {
+    isolated(|| {
         run(async {
             let lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -285,7 +276,7 @@ fn a_shutdown_kills_a_hung_exec() {
 
 #[test]
 fn a_dead_protocol_gets_no_child() {
-    isolated("a_dead_protocol_gets_no_child", || {
+    isolated(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let before = start_all_threads().await;

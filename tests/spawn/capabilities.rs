@@ -55,11 +55,10 @@ async fn assert_sets(child: Command, sets: [u64; 4]) {
 
 #[test]
 fn a_change_of_uid_takes_all_capabilities_from_a_service_that_is_not_root() {
-    let test = "a_change_of_uid_takes_all_capabilities_from_a_service_that_is_not_root";
     if !may_change_ids() {
         return;
     }
-    isolated(test, || {
+    isolated(|| {
         become_service(&[Capability::SETUID, Capability::SETGID]);
         run(async {
             assert_sets(as_nobody(), [0; 4]).await;
@@ -76,21 +75,18 @@ fn a_change_of_uid_takes_roots_inheritable_capabilities() {
     if !may_change_ids() {
         return;
     }
-    isolated(
-        "a_change_of_uid_takes_roots_inheritable_capabilities",
-        || {
-            let bit = 1_u32 << Capability::NET_RAW.number();
-            let mut raw = [0x2008_0522, 0, 0, 0, 0, 0, 0, 0_u32];
-            let data = raw.as_mut_ptr().wrapping_add(2);
-            // SAFETY: the header and the six words of capget and capset.
-            unsafe {
-                assert_eq!(libc::syscall(libc::SYS_capget, raw.as_ptr(), data), 0);
-                raw[4] |= bit;
-                assert_eq!(libc::syscall(libc::SYS_capset, raw.as_ptr(), data), 0);
-            }
-            run(assert_sets(as_nobody(), [0; 4]));
-        },
-    );
+    isolated(|| {
+        let bit = 1_u32 << Capability::NET_RAW.number();
+        let mut raw = [0x2008_0522, 0, 0, 0, 0, 0, 0, 0_u32];
+        let data = raw.as_mut_ptr().wrapping_add(2);
+        // SAFETY: the header and the six words of capget and capset.
+        unsafe {
+            assert_eq!(libc::syscall(libc::SYS_capget, raw.as_ptr(), data), 0);
+            raw[4] |= bit;
+            assert_eq!(libc::syscall(libc::SYS_capset, raw.as_ptr(), data), 0);
+        }
+        run(assert_sets(as_nobody(), [0; 4]));
+    });
 }
 
 #[test]
@@ -98,7 +94,7 @@ fn a_command_keeps_the_capabilities_that_it_names() {
     if !may_change_ids() {
         return;
     }
-    isolated("a_command_keeps_the_capabilities_that_it_names", || {
+    isolated(|| {
         run(async {
             let bind = 1 << 10;
             let child = as_nobody().ambient([Capability::NET_BIND_SERVICE]);
@@ -120,7 +116,7 @@ fn a_service_hands_on_what_it_names_only() {
     if !may_change_ids() {
         return;
     }
-    isolated("a_service_hands_on_what_it_names_only", || {
+    isolated(|| {
         let bind = Capability::NET_BIND_SERVICE;
         become_service(&[Capability::SETUID, Capability::SETGID, bind]);
         run(async {
@@ -151,11 +147,10 @@ fn every_capability_has_its_number() {
 /// no_new_privs yet, would give root's capabilities back.
 #[test]
 fn a_child_gets_no_capability_back_that_the_host_gave_up() {
-    let test = "a_child_gets_no_capability_back_that_the_host_gave_up";
     if !may_change_ids() {
         return;
     }
-    isolated(test, || {
+    isolated(|| {
         let set = Capability::SETUID.number();
         let set = [
             set,

@@ -101,8 +101,7 @@ fn a_child_is_in_its_cgroup_from_the_start() {
 
 #[test]
 fn a_child_of_a_parent_with_many_descriptors_is_in_its_cgroup() {
-    let name = "a_child_of_a_parent_with_many_descriptors_is_in_its_cgroup";
-    isolated(name, || {
+    isolated(|| {
         let Some(group) = Cgroup::make("many") else {
             return;
         };
@@ -148,8 +147,7 @@ fn a_directory_that_is_no_cgroup_is_refused_before_anything_in_it_is_opened() {
 
 #[test]
 fn a_cgroup_that_holds_the_host_is_joined_and_never_signalled() {
-    let name = "a_cgroup_that_holds_the_host_is_joined_and_never_signalled";
-    isolated(name, || {
+    isolated(|| {
         let Some(group) = Cgroup::make("host") else {
             return;
         };
@@ -196,8 +194,7 @@ fn a_cgroup_that_holds_the_host_is_joined_and_never_signalled() {
 
 #[test]
 fn a_host_that_comes_into_the_cgroup_of_a_child_later_is_left_out() {
-    let name = "a_host_that_comes_into_the_cgroup_of_a_child_later_is_left_out";
-    isolated(name, || {
+    isolated(|| {
         let Some(group) = Cgroup::make("later") else {
             return;
         };

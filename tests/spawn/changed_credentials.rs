@@ -47,11 +47,11 @@ fn no_new_privs() {
     nix::sys::prctl::set_no_new_privs().unwrap();
 }
 
-fn ids_change(name: &str, begin: impl Fn()) {
+fn ids_change(begin: impl Fn()) {
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         begin();
         never(
             "Uid:",
@@ -64,20 +64,19 @@ fn ids_change(name: &str, begin: impl Fn()) {
 
 #[test]
 fn no_child_has_a_user_of_after_it_was_asked_for() {
-    ids_change("no_child_has_a_user_of_after_it_was_asked_for", || ());
+    ids_change(|| ());
 }
 
 #[test]
 fn no_child_of_a_thread_of_its_own_has_a_user_of_after_it_was_asked_for() {
-    let name = "no_child_of_a_thread_of_its_own_has_a_user_of_after_it_was_asked_for";
-    ids_change(name, no_new_privs);
+    ids_change(no_new_privs);
 }
 
-fn groups_change(name: &str, begin: impl Fn()) {
+fn groups_change(begin: impl Fn()) {
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         begin();
         never(
             "Groups:",
@@ -90,11 +89,10 @@ fn groups_change(name: &str, begin: impl Fn()) {
 
 #[test]
 fn no_child_has_groups_of_after_it_was_asked_for() {
-    groups_change("no_child_has_groups_of_after_it_was_asked_for", || ());
+    groups_change(|| ());
 }
 
 #[test]
 fn no_child_of_a_thread_of_its_own_has_groups_of_after_it_was_asked_for() {
-    let name = "no_child_of_a_thread_of_its_own_has_groups_of_after_it_was_asked_for";
-    groups_change(name, no_new_privs);
+    groups_change(no_new_privs);
 }

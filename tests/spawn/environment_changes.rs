@@ -29,7 +29,7 @@ async fn seen(command: Command) -> String {
 
 #[test]
 fn each_of_many_spawns_sees_the_change_before_it() {
-    isolated("each_of_many_spawns_sees_the_change_before_it", || {
+    isolated(|| {
         run(async {
             for round in 0..50 {
                 let value = format!("value {round}");
@@ -42,7 +42,7 @@ fn each_of_many_spawns_sees_the_change_before_it() {
 
 #[test]
 fn spawns_asked_at_once_after_a_change_all_see_it() {
-    isolated("spawns_asked_at_once_after_a_change_all_see_it", || {
+    isolated(|| {
         run(async {
             for round in 0..10 {
                 let [old, new] = ["old", "new"].map(|value| format!("{value} {round}"));
@@ -67,8 +67,7 @@ fn spawns_asked_at_once_after_a_change_all_see_it() {
 
 #[test]
 fn what_a_hung_spawn_has_read_serves_none_that_is_asked_later() {
-    let name = "what_a_hung_spawn_has_read_serves_none_that_is_asked_later";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let mut lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -90,8 +89,7 @@ fn what_a_hung_spawn_has_read_serves_none_that_is_asked_later() {
 
 #[test]
 fn a_spawns_own_variables_stand_beside_the_changed_ones() {
-    let name = "a_spawns_own_variables_stand_beside_the_changed_ones";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             for value in ["one", "two"] {
                 set(NAME, value);
@@ -105,7 +103,7 @@ fn a_spawns_own_variables_stand_beside_the_changed_ones() {
 
 #[test]
 fn a_changed_path_leads_to_other_programs() {
-    isolated("a_changed_path_leads_to_other_programs", || {
+    isolated(|| {
         run(async {
             let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
             for (dir, text) in dirs.iter().zip(["one", "two"]) {

@@ -74,7 +74,7 @@ fn the_errno_that_tells_most_is_reported() {
 
 #[test]
 fn a_program_that_was_just_written_can_be_run() {
-    isolated("a_program_that_was_just_written_can_be_run", || {
+    isolated(|| {
         let rounds = std::env::var(ROUNDS_VARIABLE).ok();
         let rounds = rounds.map_or(ROUNDS, |number| number.parse().unwrap());
         let dir = tempfile::tempdir().unwrap();

@@ -90,27 +90,24 @@ impl Drop for Swapping {
 
 #[test]
 fn a_fifo_that_takes_a_programs_place_holds_up_no_spawn() {
-    isolated(
-        "a_fifo_that_takes_a_programs_place_holds_up_no_spawn",
-        || {
-            let dir = files([("program", "#!/no/such/interpreter\n")]);
-            let (program, fifo) = (dir.path().join("program"), dir.path().join("fifo"));
-            mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-            let _swapping = Swapping::of(program.clone(), fifo);
-            run(async {
-                let command = Command::new(&program);
-                let (mut missing, mut refused) = (0, 0);
-                while missing + refused < 3000 {
-                    match failure(&command).await.errno() {
-                        Some(libc::ENOENT) => missing += 1,
-                        Some(libc::EACCES) => refused += 1,
-                        other => panic!("{other:?}"),
-                    }
+    isolated(|| {
+        let dir = files([("program", "#!/no/such/interpreter\n")]);
+        let (program, fifo) = (dir.path().join("program"), dir.path().join("fifo"));
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let _swapping = Swapping::of(program.clone(), fifo);
+        run(async {
+            let command = Command::new(&program);
+            let (mut missing, mut refused) = (0, 0);
+            while missing + refused < 3000 {
+                match failure(&command).await.errno() {
+                    Some(libc::ENOENT) => missing += 1,
+                    Some(libc::EACCES) => refused += 1,
+                    other => panic!("{other:?}"),
                 }
-                assert!(missing > 0 && refused > 0, "{missing}, {refused}");
-            });
-        },
-    );
+            }
+            assert!(missing > 0 && refused > 0, "{missing}, {refused}");
+        });
+    });
 }
 
 #[test]
@@ -218,7 +215,7 @@ fn nothing_is_said_about_a_file_that_another_user_failed_to_execute() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_told_of_as_such() {
-    isolated("a_file_that_cannot_be_read_is_told_of_as_such", || {
+    isolated(|| {
         if !geteuid().is_root() {
             return skipped("only root may become somebody else");
         }

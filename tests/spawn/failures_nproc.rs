@@ -19,7 +19,7 @@ use nix::libc;
 const NOBODY: u32 = 65534;
 
 /// Runs `body` alone in a process of nobody's.
-fn as_nobody(name: &str, body: impl FnOnce()) {
+fn as_nobody(body: impl FnOnce()) {
     // SAFETY: no arguments.
     let user = unsafe { libc::geteuid() };
     if user != 0 && user != NOBODY {
@@ -38,7 +38,7 @@ fn as_nobody(name: &str, body: impl FnOnce()) {
     let change = |command: &mut std::process::Command| {
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
     };
-    isolated_from(copy, name, change, body);
+    isolated_from(copy, change, body);
 }
 
 /// Sets how many processes nobody may have; `None`: as many as at first.
@@ -57,7 +57,7 @@ fn limit_processes(count: Option<u64>) {
 
 #[test]
 fn with_no_process_left_the_clone_is_the_step() {
-    as_nobody("with_no_process_left_the_clone_is_the_step", || {
+    as_nobody(|| {
         run(async {
             let before = start_all_threads().await;
             let (trace, protocol) = Trace::start();
@@ -84,26 +84,23 @@ fn with_no_process_left_the_clone_is_the_step() {
 
 #[test]
 fn without_a_thread_for_the_supervisor_a_spawn_is_a_typed_error() {
-    as_nobody(
-        "without_a_thread_for_the_supervisor_a_spawn_is_a_typed_error",
-        || {
-            run(async {
-                let before = Census::take();
-                limit_processes(Some(1));
-                let error = helper(["pause"]).spawn(NoProtocol).await.unwrap_err();
-                let seen = (error.step(), error.errno());
-                assert_eq!(seen, (SpawnStep::Register, Some(libc::EAGAIN)), "{error}");
-                before.assert_restored().await;
-                limit_processes(None);
-                assert_eq!(history(&helper(["say", "now"])).await.text(1), "now\n");
-            });
-        },
-    );
+    as_nobody(|| {
+        run(async {
+            let before = Census::take();
+            limit_processes(Some(1));
+            let error = helper(["pause"]).spawn(NoProtocol).await.unwrap_err();
+            let seen = (error.step(), error.errno());
+            assert_eq!(seen, (SpawnStep::Register, Some(libc::EAGAIN)), "{error}");
+            before.assert_restored().await;
+            limit_processes(None);
+            assert_eq!(history(&helper(["say", "now"])).await.text(1), "now\n");
+        });
+    });
 }
 
 #[test]
 fn without_a_spawner_thread_a_spawn_is_a_typed_error() {
-    as_nobody("without_a_spawner_thread_a_spawn_is_a_typed_error", || {
+    as_nobody(|| {
         run(async {
             let supervisor = ProcessSupervisor::new().start();
             let before = Census::take();

@@ -40,14 +40,12 @@ fn first_spawn_with(free: usize) -> Option<i32> {
 
 #[test]
 fn a_first_spawn_needs_as_many_free_descriptors_as_documented() {
-    let name = "a_first_spawn_needs_as_many_free_descriptors_as_documented";
-    isolated(name, || assert_eq!(first_spawn_with(NEEDED), None));
+    isolated(|| assert_eq!(first_spawn_with(NEEDED), None));
 }
 
 #[test]
 fn a_first_spawn_with_one_less_is_a_typed_error() {
-    let name = "a_first_spawn_with_one_less_is_a_typed_error";
-    isolated(name, || {
+    isolated(|| {
         assert_eq!(first_spawn_with(NEEDED - 1), Some(libc::EMFILE));
     });
 }

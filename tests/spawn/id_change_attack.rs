@@ -17,7 +17,7 @@ use actix_process::{Command, NoProtocol};
 use common::copy_of_this_program;
 use common::fuse::HangingDir;
 use common::hung::Hung;
-use common::isolated::{isolated_with, skipped};
+use common::isolated::{named::isolated_with, skipped};
 use common::refuse::{Call, refuse};
 use common::told::may_change_ids;
 use nix::libc;

@@ -73,7 +73,7 @@ fn missing_privilege_is_an_identity_error() {
     if !may_change_ids() {
         return;
     }
-    isolated("missing_privilege_is_an_identity_error", || {
+    isolated(|| {
         run(async {
             // The descriptors of the runtime exist before the ids change.
             let before = start_all_threads().await;
@@ -97,7 +97,7 @@ fn the_parents_ids_and_dumpable_flag_are_untouched() {
     if !may_change_ids() {
         return;
     }
-    isolated("the_parents_ids_and_dumpable_flag_are_untouched", || {
+    isolated(|| {
         run(async {
             let me = || std::fs::read_to_string("/proc/self/status").unwrap();
             let ids = |text: &str| -> Vec<String> {
@@ -176,8 +176,7 @@ fn the_hosts_dumpable_flag_is_its_own_while_a_child_changes_its_ids() {
     if !may_change_ids() {
         return;
     }
-    let test = "the_hosts_dumpable_flag_is_its_own_while_a_child_changes_its_ids";
-    isolated(test, || {
+    isolated(|| {
         run(async {
             let mut hung = Hung::new();
             let child = || {
@@ -217,7 +216,7 @@ fn a_child_that_hangs_with_other_ids_leaves_no_core() {
     if !may_change_ids() {
         return;
     }
-    isolated("a_child_that_hangs_with_other_ids_leaves_no_core", || {
+    isolated(|| {
         run(async {
             let dir = tempfile::tempdir().unwrap();
             std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();

@@ -133,7 +133,7 @@ fn a_limit_above_the_hard_one_is_a_limits_error() {
     if !may_change_ids() {
         return;
     }
-    isolated("a_limit_above_the_hard_one_is_a_limits_error", || {
+    isolated(|| {
         run(async {
             Command::new("true").status().await.unwrap();
             nix::unistd::setgroups(&[]).unwrap();

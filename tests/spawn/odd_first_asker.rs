@@ -12,7 +12,7 @@ use actix::prelude::*;
 use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, Spawn};
 use common::census::Census;
 use common::helper::helper;
-use common::isolated::{isolated, skipped};
+use common::isolated::{named::isolated, skipped};
 use common::limits::is_root;
 use common::trace::Trace;
 use common::{eventually, in_time, run};

@@ -19,7 +19,6 @@ const UNKNOWN: u32 = 4_000_001;
 
 /// Runs `test` as a user with these groups and no privilege.
 fn as_user<F: Future<Output = ()>>(
-    name: &str,
     (uid, gid): (u32, u32),
     groups: &'static [u32],
     test: impl FnOnce() -> F,
@@ -27,7 +26,7 @@ fn as_user<F: Future<Output = ()>>(
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
         setgroups(&groups).unwrap();
         setresgid(gid.into(), gid.into(), gid.into()).unwrap();
@@ -45,8 +44,7 @@ async fn assert_is(child: Command, (uid, gid): (u32, u32)) {
 
 #[test]
 fn an_unprivileged_host_may_name_its_own_user() {
-    let name = "an_unprivileged_host_may_name_its_own_user";
-    as_user(name, (NOBODY, NOBODY), &[], || async {
+    as_user((NOBODY, NOBODY), &[], || async {
         let ours = (NOBODY, NOBODY);
         assert_is(status().uid(NOBODY).gid(NOBODY), ours).await;
         assert_is(status().uid(NOBODY), ours).await;
@@ -58,8 +56,7 @@ fn an_unprivileged_host_may_name_its_own_user() {
 
 #[test]
 fn an_unprivileged_host_may_name_its_own_group_among_its_groups() {
-    let name = "an_unprivileged_host_may_name_its_own_group_among_its_groups";
-    as_user(name, (NOBODY, NOBODY), &[7, NOBODY], || async {
+    as_user((NOBODY, NOBODY), &[7, NOBODY], || async {
         let child = || status().uid(NOBODY).gid(NOBODY);
         assert_is(child().groups([7]), (NOBODY, NOBODY)).await;
         assert_is(child().groups([NOBODY, 7, 7]), (NOBODY, NOBODY)).await;
@@ -68,16 +65,14 @@ fn an_unprivileged_host_may_name_its_own_group_among_its_groups() {
 
 #[test]
 fn a_user_that_passwd_does_not_know_may_be_named_by_itself() {
-    let name = "a_user_that_passwd_does_not_know_may_be_named_by_itself";
-    as_user(name, (UNKNOWN, 12345), &[], || async {
+    as_user((UNKNOWN, 12345), &[], || async {
         assert_is(status().uid(UNKNOWN).gid(12345), (UNKNOWN, 12345)).await;
     });
 }
 
 #[test]
 fn groups_that_the_named_user_has_not_are_not_kept() {
-    let name = "groups_that_the_named_user_has_not_are_not_kept";
-    as_user(name, (NOBODY, NOBODY), &[1, 2], || async {
+    as_user((NOBODY, NOBODY), &[1, 2], || async {
         let child = status().uid(NOBODY).gid(NOBODY);
         let error = child.spawn(NoProtocol).await.unwrap_err();
         assert_eq!(error.step(), SpawnStep::Identity);
@@ -121,11 +116,10 @@ fn the_root_of_a_user_namespace_may_name_itself() {
 
 #[test]
 fn what_is_so_already_needs_no_privilege() {
-    let name = "what_is_so_already_needs_no_privilege";
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         // None of it may be taken back without privilege.
         // SAFETY: integers.
         assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 5) }, 0);
@@ -198,11 +192,10 @@ fn another_users_terminal_is_that_users() {
 
 #[test]
 fn a_host_that_may_not_give_pipes_away_spawns_all_the_same() {
-    let name = "a_host_that_may_not_give_pipes_away_spawns_all_the_same";
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         run(async {
             common::start_all_threads().await;
             let call = common::refuse::Call::Any(libc::SYS_fchown);
@@ -228,11 +221,10 @@ fn a_user_by_name_brings_home_user_logname_and_shell() {
     let (home, shell) = (nobody.dir.display(), nobody.shell.display());
     let home = format!("HOME={home}");
     let shell = format!("SHELL={shell}");
-    let name = "a_user_by_name_brings_home_user_logname_and_shell";
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         // SAFETY: no other thread runs in this process yet.
         unsafe {
             std::env::set_var("HOME", "/host");

@@ -86,7 +86,7 @@ async fn assert_starts_with(ignored: &[i32], change: impl FnOnce(Command) -> Com
 
 #[test]
 fn a_child_ignores_what_the_host_ignores_but_sigpipe() {
-    isolated("a_child_ignores_what_the_host_ignores_but_sigpipe", || {
+    isolated(|| {
         mind_no_signals();
         let ours = || fs::read_to_string("/proc/thread-self/status").unwrap();
         run(async {
@@ -99,7 +99,7 @@ fn a_child_ignores_what_the_host_ignores_but_sigpipe() {
 
 #[test]
 fn a_child_starts_with_default_signals_when_asked_to() {
-    isolated("a_child_starts_with_default_signals_when_asked_to", || {
+    isolated(|| {
         mind_no_signals();
         run(assert_starts_with(&[], |child| {
             child.ignored_signals(IgnoredSignals::Reset)
@@ -112,26 +112,22 @@ fn a_child_of_another_user_ignores_what_the_host_ignores() {
     if !may_change_ids() {
         return;
     }
-    isolated(
-        "a_child_of_another_user_ignores_what_the_host_ignores",
-        || {
-            mind_no_signals();
-            run(async {
-                let child = || status().user("nobody").current_dir("/");
-                assert_eq!(told(child(), "SigIgn:").await, set_of(&IGNORED));
-                assert_eq!(told(child(), "SigBlk:").await, set_of(&[]));
-                assert_eq!(told(child(), "SigCgt:").await, set_of(&[]));
-                let reset = child().ignored_signals(IgnoredSignals::Reset);
-                assert_eq!(told(reset, "SigIgn:").await, set_of(&[]));
-            });
-        },
-    );
+    isolated(|| {
+        mind_no_signals();
+        run(async {
+            let child = || status().user("nobody").current_dir("/");
+            assert_eq!(told(child(), "SigIgn:").await, set_of(&IGNORED));
+            assert_eq!(told(child(), "SigBlk:").await, set_of(&[]));
+            assert_eq!(told(child(), "SigCgt:").await, set_of(&[]));
+            let reset = child().ignored_signals(IgnoredSignals::Reset);
+            assert_eq!(told(reset, "SigIgn:").await, set_of(&[]));
+        });
+    });
 }
 
 #[test]
 fn ignored_children_of_the_host_are_none_of_its_childs_business() {
-    let test = "ignored_children_of_the_host_are_none_of_its_childs_business";
-    isolated(test, || {
+    isolated(|| {
         run(async {
             // SAFETY: no handler, only a disposition.
             unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };

@@ -32,7 +32,7 @@ fn start(
 
 #[test]
 fn one_hung_exec_holds_up_no_other_spawn() {
-    isolated("one_hung_exec_holds_up_no_other_spawn", || {
+    isolated(|| {
         run(async {
             let mut lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -51,7 +51,7 @@ fn one_hung_exec_holds_up_no_other_spawn() {
 
 #[test]
 fn a_spawn_queued_with_hung_ones_is_served() {
-    isolated("a_spawn_queued_with_hung_ones_is_served", || {
+    isolated(|| {
         run(async {
             history(&helper(["say", "the spawner thread is idle now"])).await;
             let mut lease = Hung::new();
@@ -98,8 +98,7 @@ impl log::Log for Helpers {
 
 #[test]
 fn a_second_thread_serves_what_waits_at_once_and_others_help_when_both_are_held_up() {
-    let name = "a_second_thread_serves_what_waits_at_once_and_others_help_when_both_are_held_up";
-    isolated(name, || {
+    isolated(|| {
         log::set_logger(&HELPERS).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
         run(async {
@@ -130,7 +129,7 @@ fn a_second_thread_serves_what_waits_at_once_and_others_help_when_both_are_held_
 
 #[test]
 fn the_asking_arbiter_goes_on_meanwhile() {
-    isolated("the_asking_arbiter_goes_on_meanwhile", || {
+    isolated(|| {
         run(async {
             let mut lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -154,29 +153,26 @@ fn the_asking_arbiter_goes_on_meanwhile() {
 
 #[test]
 fn a_hung_exec_does_not_hold_the_pipes_of_other_children() {
-    isolated(
-        "a_hung_exec_does_not_hold_the_pipes_of_other_children",
-        || {
-            run(async {
-                let mut lease = Hung::new();
-                let (trace, protocol) = Trace::start();
-                let cat = helper(["cat"]).spawn(&protocol).await.unwrap();
-                let hung = start(lease.helper(["exit"]).spawn(&protocol));
-                lease.until_children(2).await;
-                cat.write("through").unwrap();
-                cat.close_stdin();
-                assert_eq!(trace.ended(&cat).await.text(1), "through");
-                assert!(!hung.is_finished());
-                lease.release();
-                trace.ended(&hung.await.unwrap()).await;
-            });
-        },
-    );
+    isolated(|| {
+        run(async {
+            let mut lease = Hung::new();
+            let (trace, protocol) = Trace::start();
+            let cat = helper(["cat"]).spawn(&protocol).await.unwrap();
+            let hung = start(lease.helper(["exit"]).spawn(&protocol));
+            lease.until_children(2).await;
+            cat.write("through").unwrap();
+            cat.close_stdin();
+            assert_eq!(trace.ended(&cat).await.text(1), "through");
+            assert!(!hung.is_finished());
+            lease.release();
+            trace.ended(&hung.await.unwrap()).await;
+        });
+    });
 }
 
 /// Lets `count` execs hang, and then spawns one that does not. The threads that helped end with them.
-fn with_hung_execs(name: &str, count: usize) {
-    isolated(name, || {
+fn with_hung_execs(count: usize) {
+    isolated(|| {
         run(async {
             let mut lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -223,18 +219,17 @@ async fn until_usual_threads() {
 
 #[test]
 fn four_hung_execs_hold_up_no_other_spawn() {
-    with_hung_execs("four_hung_execs_hold_up_no_other_spawn", 4);
+    with_hung_execs(4);
 }
 
 #[test]
 fn twenty_hung_execs_hold_up_no_other_spawn() {
-    with_hung_execs("twenty_hung_execs_hold_up_no_other_spawn", 20);
+    with_hung_execs(20);
 }
 
 #[test]
 fn with_no_thread_left_a_spawn_that_would_wait_for_a_hung_one_is_a_typed_error() {
-    let name = "with_no_thread_left_a_spawn_that_would_wait_for_a_hung_one_is_a_typed_error";
-    isolated(name, || {
+    isolated(|| {
         // Four that work, and one that minds the time.
         set_max_spawner_threads(5);
         run(async {
@@ -267,7 +262,7 @@ fn with_no_thread_left_a_spawn_that_would_wait_for_a_hung_one_is_a_typed_error()
 
 #[test]
 fn cancelled_hung_spawns_give_their_threads_back() {
-    isolated("cancelled_hung_spawns_give_their_threads_back", || {
+    isolated(|| {
         run(async {
             let lease = Hung::new();
             let (trace, protocol) = Trace::start();
@@ -294,7 +289,7 @@ fn ordinary_load_adds_no_worker() {
     // Two jobs that take 100 ms may add one, and on a machine with much else to do some do: so
     // before others, where we may, and the best of ten processes.
     let attempt = || {
-        isolated("ordinary_load_adds_no_worker", || {
+        isolated(|| {
             // SAFETY: integers. Threads and children take it over.
             unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -19) };
             run(async {

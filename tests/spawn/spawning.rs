@@ -160,7 +160,6 @@ fn a_bare_name_is_looked_up_in_the_path_that_the_child_gets() {
     let childs =
         std::env::var_os("ACTIX_CHILDS").unwrap_or_else(|| dir.path().join("childs").into());
     isolated_with(
-        "a_bare_name_is_looked_up_in_the_path_that_the_child_gets",
         |command| {
             command.env("PATH", parents).env("ACTIX_CHILDS", &childs);
         },
@@ -314,7 +313,7 @@ fn a_child_can_reopen_its_ends_by_name() {
 
 #[test]
 fn the_parents_ends_are_close_on_exec_and_never_block() {
-    isolated("the_parents_ends_are_close_on_exec_and_never_block", || {
+    isolated(|| {
         run(async {
             let (trace, protocol) = Trace::start();
             let pause = helper(["pause"]);

@@ -29,7 +29,7 @@ macro_rules! refusals {
     ($($name:ident: $call:expr, $errno:expr, $command:expr => $step:ident $subject:expr;)*) => {$(
         #[test]
         fn $name() {
-            isolated(stringify!($name), || {
+            isolated(|| {
                 run(async {
                     let failed = (SpawnStep::$step, $errno);
                     let error = assert_fails($command, $call, failed).await;
@@ -75,7 +75,7 @@ refusals! {
 
 #[test]
 fn who_one_is_already_is_not_asked_for() {
-    isolated("who_one_is_already_is_not_asked_for", || {
+    isolated(|| {
         run(async {
             start_all_threads().await;
             for call in [
@@ -94,8 +94,7 @@ fn who_one_is_already_is_not_asked_for() {
 
 #[test]
 fn an_oom_score_without_privilege_is_the_step_limits() {
-    let name = "an_oom_score_without_privilege_is_the_step_limits";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             history(&helper(["exit", "0"])).await;
             if is_root() {

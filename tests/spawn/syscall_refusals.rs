@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_process::{Command, ExitStatus, Fd, NoProtocol, PtySize, Resource, Signal, SpawnStep};
 use common::census::{Census, children, threads};
 use common::helper::{helper, pattern};
-use common::isolated::isolated;
+use common::isolated::named::isolated;
 use common::refuse::{Call, assert_fails, refuse};
 use common::told::{may_change_ids, status, told};
 use common::trace::{Trace, history};

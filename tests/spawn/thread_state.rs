@@ -7,7 +7,7 @@ use std::thread;
 
 use actix_process::Command;
 use common::helper::helper;
-use common::isolated::{isolated, skipped};
+use common::isolated::{named::isolated, skipped};
 use common::run;
 use nix::libc;
 
@@ -377,7 +377,7 @@ follows_the_asker! {
 /// As a container's first process its parent is nobody who could be looked at.
 mod as_the_first_process {
     use super::*;
-    use common::isolated::isolated_with;
+    use common::isolated::named::isolated_with;
 
     /// Runs `body` as the first process of a PID namespace.
     fn as_the_first(name: &str, body: fn()) {

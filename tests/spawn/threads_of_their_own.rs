@@ -8,7 +8,7 @@ use actix::Arbiter;
 use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
 use common::census::{Census, spawner_threads};
 use common::helper::helper;
-use common::isolated::{isolated, skipped};
+use common::isolated::{named::isolated, skipped};
 use common::trace::Trace;
 use common::{eventually, in_time, run};
 use nix::libc;

@@ -6,7 +6,7 @@ use crate::common;
 use std::fs;
 
 use actix_process::Command;
-use common::isolated::{isolated, skipped};
+use common::isolated::{named::isolated, skipped};
 use common::run;
 use common::told::{may_change_ids, status, told};
 use nix::libc;

@@ -45,7 +45,7 @@ async fn until_running(collecting: impl Future<Output = Result<Output, CollectEr
 
 #[test]
 fn dropping_the_future_kills_and_reaps() {
-    isolated("dropping_the_future_kills_and_reaps", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let child = helper(["ignore", "15", "say", "ready", "pause"]);
@@ -60,7 +60,7 @@ fn dropping_the_future_kills_and_reaps() {
 
 #[test]
 fn dropping_the_future_lets_go_of_what_heirs_hold() {
-    isolated("dropping_the_future_lets_go_of_what_heirs_hold", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             // The heir holds all three pipes, and input is queued that it does not read.
@@ -90,7 +90,7 @@ fn grandchild() -> Option<i32> {
 
 #[test]
 fn dropping_the_future_at_any_moment_leaves_nothing() {
-    isolated("dropping_the_future_at_any_moment_leaves_nothing", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let child = helper(["spam", "200000", "pause"]);
@@ -107,7 +107,7 @@ fn dropping_the_future_at_any_moment_leaves_nothing() {
 
 #[test]
 fn results_of_every_kind_leave_nothing() {
-    isolated("results_of_every_kind_leave_nothing", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let talker = helper(["say", "out", "tell", "2", "err"]);
@@ -148,7 +148,7 @@ impl Handler<Stop> for Asker {
 
 #[test]
 fn an_actor_that_stops_kills_what_it_collects() {
-    isolated("an_actor_that_stops_kills_what_it_collects", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let asker = Asker(helper(["pause"])).start();

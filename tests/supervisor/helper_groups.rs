@@ -33,23 +33,20 @@ async fn leads(
 
 #[test]
 fn without_a_terminal_a_helper_leads_a_group_unless_told_otherwise() {
-    isolated(
-        "without_a_terminal_a_helper_leads_a_group_unless_told_otherwise",
-        || {
-            // No terminal, whoever runs the tests.
-            let _ = nix::unistd::setsid();
-            run(async {
-                assert!(leads(|child| child.output()).await);
-                assert!(leads(|child| child.process_group(0).output()).await);
-                assert!(leads(|child| child.setsid(true).output().own_group()).await);
-                assert!(!leads(|child| child.output().foreground()).await);
-                assert!(!leads(|child| child.process_group(0).output().foreground()).await);
-                let own = nix::unistd::getpgrp().as_raw();
-                assert!(!leads(|child| child.process_group(own).output()).await);
-                assert!(leads(|child| child.process_group(own).output().own_group()).await);
-            });
-        },
-    );
+    isolated(|| {
+        // No terminal, whoever runs the tests.
+        let _ = nix::unistd::setsid();
+        run(async {
+            assert!(leads(|child| child.output()).await);
+            assert!(leads(|child| child.process_group(0).output()).await);
+            assert!(leads(|child| child.setsid(true).output().own_group()).await);
+            assert!(!leads(|child| child.output().foreground()).await);
+            assert!(!leads(|child| child.process_group(0).output().foreground()).await);
+            let own = nix::unistd::getpgrp().as_raw();
+            assert!(!leads(|child| child.process_group(own).output()).await);
+            assert!(leads(|child| child.process_group(own).output().own_group()).await);
+        });
+    });
 }
 
 /// Runs this test once more, by the command `by` if that has words, as the leader of a

@@ -189,7 +189,7 @@ fn two_shutdowns_are_both_answered_and_the_shorter_grace_counts() {
 
 #[test]
 fn a_shutdown_kills_a_spawn_that_hangs_in_its_exec() {
-    isolated("a_shutdown_kills_a_spawn_that_hangs_in_its_exec", || {
+    isolated(|| {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("leased");
         copy_of_this_program(&program);
@@ -291,40 +291,37 @@ fn mortal_threads() -> Vec<String> {
 
 #[test]
 fn systems_that_are_gone_leave_no_thread_and_no_descriptor() {
-    isolated(
-        "systems_that_are_gone_leave_no_thread_and_no_descriptor",
-        || {
-            let system = || {
-                run(async {
-                    // Killed when the System goes, and reaped by the process-wide thread.
-                    let process = helper(["pause"]).spawn(NoProtocol).await;
-                    process.unwrap();
-                });
-            };
-            let wait_for = |done: &dyn Fn() -> bool| {
-                let begun = Instant::now();
-                while !done() {
-                    assert!(begun.elapsed() < DEADLINE, "{:#?}", Census::take());
-                    std::thread::yield_now();
-                }
-            };
-            // The process-wide threads and their descriptors; the janitor's too, which a System's
-            // end may do without.
-            let threads = mortal_threads();
-            run(async { drop(start_all_threads().await) });
-            let gone = || children().is_empty() && mortal_threads() == threads && !has_watch();
-            wait_for(&gone);
-            let fds = Census::take().fds;
-            for _ in 0..10 {
-                system();
+    isolated(|| {
+        let system = || {
+            run(async {
+                // Killed when the System goes, and reaped by the process-wide thread.
+                let process = helper(["pause"]).spawn(NoProtocol).await;
+                process.unwrap();
+            });
+        };
+        let wait_for = |done: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !done() {
+                assert!(begun.elapsed() < DEADLINE, "{:#?}", Census::take());
+                std::thread::yield_now();
             }
-            for thread in [(); 5].map(|()| std::thread::spawn(system)) {
-                thread.join().unwrap();
-            }
-            wait_for(&gone);
-            wait_for(&|| Census::take().fds == fds);
-        },
-    );
+        };
+        // The process-wide threads and their descriptors; the janitor's too, which a System's
+        // end may do without.
+        let threads = mortal_threads();
+        run(async { drop(start_all_threads().await) });
+        let gone = || children().is_empty() && mortal_threads() == threads && !has_watch();
+        wait_for(&gone);
+        let fds = Census::take().fds;
+        for _ in 0..10 {
+            system();
+        }
+        for thread in [(); 5].map(|()| std::thread::spawn(system)) {
+            thread.join().unwrap();
+        }
+        wait_for(&gone);
+        wait_for(&|| Census::take().fds == fds);
+    });
 }
 
 /// What was logged, for a process of its own.
@@ -343,7 +340,7 @@ impl log::Log for Capture {
 
 #[test]
 fn a_spawn_by_do_send_works_and_its_failure_is_logged() {
-    isolated("a_spawn_by_do_send_works_and_its_failure_is_logged", || {
+    isolated(|| {
         let lines = Arc::new(Mutex::new(Vec::new()));
         log::set_boxed_logger(Box::new(Capture(Arc::clone(&lines)))).unwrap();
         log::set_max_level(log::LevelFilter::Warn);

@@ -35,7 +35,7 @@ fn the_child_leads_a_session_that_the_terminal_controls_and_is_in_its_foreground
 
 #[test]
 fn the_terminal_is_0_1_and_2_and_nothing_else_is_open() {
-    isolated("the_terminal_is_0_1_and_2_and_nothing_else_is_open", || {
+    isolated(|| {
         // SAFETY: one more descriptor, not close-on-exec, which is left.
         assert!(unsafe { libc::dup(0) } > 2);
         let said = run(async { history(&helper(["fds"]).pty(SIZE)).await.text(1) });
@@ -60,37 +60,34 @@ fn the_terminals_name_and_dev_tty_work() {
 
 #[test]
 fn signals_are_default_whatever_the_parent_made_of_them() {
-    isolated(
-        "signals_are_default_whatever_the_parent_made_of_them",
-        || {
-            let all = [
-                libc::SIGHUP,
-                libc::SIGINT,
-                libc::SIGQUIT,
-                libc::SIGTSTP,
-                libc::SIGTTOU,
-            ];
-            for signal in all {
-                // SAFETY: no handler, only a disposition.
-                unsafe { libc::signal(signal, libc::SIG_IGN) };
+    isolated(|| {
+        let all = [
+            libc::SIGHUP,
+            libc::SIGINT,
+            libc::SIGQUIT,
+            libc::SIGTSTP,
+            libc::SIGTTOU,
+        ];
+        for signal in all {
+            // SAFETY: no handler, only a disposition.
+            unsafe { libc::signal(signal, libc::SIG_IGN) };
+        }
+        run(async {
+            let (trace, protocol) = Trace::start();
+            let child = helper(["status", "say", "ready", "pause"]).pty(SIZE);
+            let process = child.spawn(&protocol).await.unwrap();
+            trace.output(&process, 1, "ready").await;
+            process.write("\x03").unwrap();
+            let history = trace.ended(&process).await;
+            assert_eq!(history.status().signal(), Some(Signal::INT));
+            let status = history.text(1);
+            for mask in ["SigBlk", "SigIgn"] {
+                let line = status.lines().find(|line| line.starts_with(mask));
+                let line = line.unwrap();
+                assert!(line.ends_with(":\t0000000000000000"), "{line}");
             }
-            run(async {
-                let (trace, protocol) = Trace::start();
-                let child = helper(["status", "say", "ready", "pause"]).pty(SIZE);
-                let process = child.spawn(&protocol).await.unwrap();
-                trace.output(&process, 1, "ready").await;
-                process.write("\x03").unwrap();
-                let history = trace.ended(&process).await;
-                assert_eq!(history.status().signal(), Some(Signal::INT));
-                let status = history.text(1);
-                for mask in ["SigBlk", "SigIgn"] {
-                    let line = status.lines().find(|line| line.starts_with(mask));
-                    let line = line.unwrap();
-                    assert!(line.ends_with(":\t0000000000000000"), "{line}");
-                }
-            });
-        },
-    );
+        });
+    });
 }
 
 #[test]
@@ -277,52 +274,46 @@ fn other_children_have_neither_end() {
 
 #[test]
 fn a_host_that_leads_a_session_does_not_get_the_terminal() {
-    isolated(
-        "a_host_that_leads_a_session_does_not_get_the_terminal",
-        || {
-            nix::unistd::setsid().unwrap();
-            run(async {
-                let history = history(&helper(["session", "0"]).pty(SIZE)).await;
-                let said = history.text(1);
-                assert!(said.ends_with("controlled true\r\n"), "{said}");
-            });
-            assert_eq!(tty::controlling_terminal(), 0);
-        },
-    );
+    isolated(|| {
+        nix::unistd::setsid().unwrap();
+        run(async {
+            let history = history(&helper(["session", "0"]).pty(SIZE)).await;
+            let said = history.text(1);
+            assert!(said.ends_with("controlled true\r\n"), "{said}");
+        });
+        assert_eq!(tty::controlling_terminal(), 0);
+    });
 }
 
 #[test]
 fn a_host_without_0_1_and_2_can_have_children_on_terminals() {
-    isolated(
-        "a_host_without_0_1_and_2_can_have_children_on_terminals",
-        || {
-            let said = run(async {
-                let saved: Vec<i32> = (0..3)
-                    // SAFETY: makes descriptors, and closes some that nothing uses meanwhile.
-                    .map(|fd| unsafe {
-                        let saved = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 100);
-                        libc::close(fd);
-                        saved
-                    })
-                    .collect();
-                let child = helper(["session", "2", "fds"]).pty(SIZE);
-                // A panic would not be seen.
-                let (trace, protocol) = Trace::start();
-                let output = match child.spawn(&protocol).await {
-                    Ok(process) => Ok(trace.ended(&process).await.text(1)),
-                    Err(error) => Err(error.to_string()),
-                };
-                for (fd, saved) in saved.into_iter().enumerate() {
-                    // SAFETY: integers.
-                    unsafe { libc::dup2(saved, fd as i32) };
-                }
-                output.unwrap()
-            });
-            let (session, listing) = said.split_once("\r\n").unwrap();
-            assert!(session.ends_with("controlled true"), "{said}");
-            assert_eq!(numbers(listing), [0, 1, 2]);
-        },
-    );
+    isolated(|| {
+        let said = run(async {
+            let saved: Vec<i32> = (0..3)
+                // SAFETY: makes descriptors, and closes some that nothing uses meanwhile.
+                .map(|fd| unsafe {
+                    let saved = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 100);
+                    libc::close(fd);
+                    saved
+                })
+                .collect();
+            let child = helper(["session", "2", "fds"]).pty(SIZE);
+            // A panic would not be seen.
+            let (trace, protocol) = Trace::start();
+            let output = match child.spawn(&protocol).await {
+                Ok(process) => Ok(trace.ended(&process).await.text(1)),
+                Err(error) => Err(error.to_string()),
+            };
+            for (fd, saved) in saved.into_iter().enumerate() {
+                // SAFETY: integers.
+                unsafe { libc::dup2(saved, fd as i32) };
+            }
+            output.unwrap()
+        });
+        let (session, listing) = said.split_once("\r\n").unwrap();
+        assert!(session.ends_with("controlled true"), "{said}");
+        assert_eq!(numbers(listing), [0, 1, 2]);
+    });
 }
 
 #[test]

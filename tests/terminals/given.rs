@@ -57,7 +57,7 @@ fn a_given_terminal_is_the_childs_like_a_new_one() {
 
 #[test]
 fn the_spawn_closes_the_slave_and_owns_the_master() {
-    isolated("the_spawn_closes_the_slave_and_owns_the_master", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let (trace, protocol) = Trace::start();
@@ -78,7 +78,7 @@ fn the_spawn_closes_the_slave_and_owns_the_master() {
 
 #[test]
 fn the_master_is_open_until_the_child_is_reaped() {
-    isolated("the_master_is_open_until_the_child_is_reaped", || {
+    isolated(|| {
         run(async {
             let given = || {
                 let (master, slave) = pair();
@@ -124,7 +124,7 @@ fn a_slave_that_the_caller_keeps_holds_up_the_end_as_an_heir_does() {
 
 #[test]
 fn a_failed_spawn_takes_a_given_terminal_too() {
-    isolated("a_failed_spawn_takes_a_given_terminal_too", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for (command, step) in [
@@ -224,7 +224,7 @@ fn a_terminal_of_another_session_is_refused() {
 
 #[test]
 fn a_new_terminal_that_cannot_be_opened_is_told_of() {
-    isolated("a_new_terminal_that_cannot_be_opened_is_told_of", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let next = before.fds.keys().max().unwrap() + 1;

@@ -39,7 +39,7 @@ fn masters() -> usize {
 
 #[test]
 fn nothing_is_left_of_children_however_they_end() {
-    isolated("nothing_is_left_of_children_however_they_end", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let ends: [fn(&ProcessHandle); 9] = [
@@ -82,7 +82,7 @@ fn nothing_is_left_of_children_however_they_end() {
 
 #[test]
 fn nothing_is_left_of_a_failed_spawn() {
-    isolated("nothing_is_left_of_a_failed_spawn", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for (command, step) in [
@@ -119,7 +119,7 @@ fn nothing_is_left_of_a_failed_spawn() {
 
 #[test]
 fn nothing_is_left_of_a_cancelled_spawn() {
-    isolated("nothing_is_left_of_a_cancelled_spawn", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for round in 0..60 {
@@ -170,7 +170,7 @@ fn what_a_cancelled_child_has_started_is_killed_too() {
 
 #[test]
 fn nothing_is_left_of_an_exec_that_hangs() {
-    isolated("nothing_is_left_of_an_exec_that_hangs", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for way in WAYS {
@@ -192,7 +192,7 @@ fn nothing_is_left_of_an_exec_that_hangs() {
 
 #[test]
 fn nothing_is_left_when_an_owner_is_gone() {
-    isolated("nothing_is_left_when_an_owner_is_gone", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for way in WAYS {
@@ -217,7 +217,7 @@ fn nothing_is_left_when_an_owner_is_gone() {
 
 #[test]
 fn a_lost_arbiter_hangs_its_children_up() {
-    isolated("a_lost_arbiter_hangs_its_children_up", || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             for way in WAYS {
@@ -248,8 +248,7 @@ fn a_lost_arbiter_hangs_its_children_up() {
 
 #[test]
 fn an_heir_holds_no_more_than_the_master_and_the_hold_on_its_group() {
-    let name = "an_heir_holds_no_more_than_the_master_and_the_hold_on_its_group";
-    isolated(name, || {
+    isolated(|| {
         run(async {
             let before = start_all_threads().await;
             let (trace, protocol) = Trace::start();

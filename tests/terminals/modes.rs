@@ -210,7 +210,7 @@ fn a_size_is_set_when_the_call_returns() {
 
 #[test]
 fn a_resize_that_the_kernel_refuses_says_so() {
-    isolated("a_resize_that_the_kernel_refuses_says_so", || {
+    isolated(|| {
         run(async {
             let process = helper(["cat"]).pty(SIZE).spawn(NoProtocol).await.unwrap();
             let request = i32::try_from(nix::libc::TIOCSWINSZ).unwrap();

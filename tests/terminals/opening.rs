@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use actix_process::{Command, NoProtocol, Pty, PtySize, SpawnStep};
-use common::isolated::{isolated, skipped};
+use common::isolated::{named::isolated, skipped};
 use common::refuse::{Call, refuse};
 use common::told::may_change_ids;
 use common::trace::Trace;
