@@ -8,6 +8,7 @@ use std::fs::File;
 use actix::prelude::*;
 use actix_process::{Bytes, ProcessHandle, ProcessProtocol, process_protocol};
 use common::helper::helper;
+use common::isolated::isolated;
 use common::{in_time, run};
 use nix::fcntl::{FcntlArg, fcntl};
 use tokio::sync::oneshot;
@@ -76,18 +77,22 @@ async fn hot(wanted: Option<i32>) -> (usize, usize) {
 
 #[test]
 fn what_a_busy_child_keeps_hot_fits_half_of_the_smallest_cache() {
-    run(async {
-        let (pipe, buffers) = hot(None).await;
-        assert!(pipe > 64 * 1024, "the pipe did not grow: {pipe}");
-        assert!(buffers >= 64 * 1024, "what came was in {buffers} bytes");
-        assert!(pipe + buffers <= HOT, "{pipe} and {buffers} bytes");
+    isolated(|| {
+        run(async {
+            let (pipe, buffers) = hot(None).await;
+            assert!(pipe > 64 * 1024, "the pipe did not grow: {pipe}");
+            assert!(buffers >= 64 * 1024, "what came was in {buffers} bytes");
+            assert!(pipe + buffers <= HOT, "{pipe} and {buffers} bytes");
+        });
     });
 }
 
 #[test]
 fn a_pipe_that_its_child_has_made_larger_is_left_so() {
-    run(async {
-        let (pipe, _) = hot(Some(524_288)).await;
-        assert_eq!(pipe, 524_288);
+    isolated(|| {
+        run(async {
+            let (pipe, _) = hot(Some(524_288)).await;
+            assert_eq!(pipe, 524_288);
+        });
     });
 }

@@ -3,7 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod allocators;
 mod cancel;
 mod capabilities;
 mod cgroup;

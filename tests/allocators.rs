@@ -1,7 +1,9 @@
 //! A child gets what its command says under an allocator without headers too (mimalloc and jemalloc
 //! are such): there one value begins where another one ends.
+//!
+//! A program of its own: an allocator is the whole program's.
 
-use crate::common;
+mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
