@@ -6,7 +6,7 @@ use std::path::Path;
 
 use actix_process::{Command, PtySize};
 use common::example::{example, path, places, run, run_to_failure};
-use common::trace::Trace;
+use common::trace::spawned;
 
 const TEXT: &str = "the text: The spare key is under the blue flower pot.";
 
@@ -152,16 +152,15 @@ fn progress_moves_its_bar_by_tars_lines_and_passes_the_others_on() {
         let dir = tempfile::tempdir().unwrap();
         common::write_executable(&dir.path().join("tar"), SLOW_TAR);
         let path_of_system = std::env::var("PATH").unwrap();
-        let (trace, protocol) = Trace::start();
-        let process = Command::new(path("progress"))
-            .arg(dir.path())
-            .arg(dir.path().join("archive"))
-            .env("PATH", format!("{}:{path_of_system}", dir.path().display()))
-            .env("TERM", "xterm")
-            .pty(PtySize::new(24, 80))
-            .spawn(&protocol)
-            .await
-            .unwrap();
+        let (trace, process) = spawned(
+            Command::new(path("progress"))
+                .arg(dir.path())
+                .arg(dir.path().join("archive"))
+                .env("PATH", format!("{}:{path_of_system}", dir.path().display()))
+                .env("TERM", "xterm")
+                .pty(PtySize::new(24, 80)),
+        )
+        .await;
         let bar = " 50% [===============>              ] 50.00 KiB/100.00 KiB";
         trace.output(&process, 1, bar).await;
         process.write("\n").unwrap();

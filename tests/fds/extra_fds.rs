@@ -10,7 +10,7 @@ use actix_process::{
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::taking::next;
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{run, start_all_threads};
 use futures::{FutureExt, StreamExt};
 
@@ -28,8 +28,7 @@ fn ten_descriptors_in_each_direction_each_carry_their_own() {
             map.set(*to, Fd::read());
             actions.extend(["copy".to_owned(), from.to_string(), to.to_string()]);
         }
-        let (trace, protocol) = Trace::start();
-        let process = helper(actions).fds(map).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(actions).fds(map)).await;
         let sent = |n: i32| [n.to_string().into_bytes(), pattern(50_000)].concat();
         for n in inputs.iter().rev() {
             process.write_to_child(*n, sent(*n)).unwrap();
@@ -53,8 +52,7 @@ fn zero_can_be_read_and_one_and_two_be_written() {
     run(async {
         let map = [(0, Fd::read()), (1, Fd::write()), (2, Fd::write())];
         let child = helper(["copy", "2", "0", "copy", "1", "0"]).fds(map.into());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         assert_eq!(process.write("x"), Err(WriteError::NotWritable { fd: 0 }));
         process.write_to_child(1, " one").unwrap();
         process.write_to_child(2, "two").unwrap();
@@ -76,8 +74,7 @@ fn aborting_an_input_drops_its_queue_and_leaves_the_others() {
         let stored = path.to_str().unwrap();
         let child = helper(["take", "4", "1", "store", "3", stored, "copy", "4", "5"]);
         let map = [(3, Fd::write()), (4, Fd::write()), (5, Fd::read())];
-        let (trace, protocol) = Trace::start();
-        let process = child.fds(map.into()).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child.fds(map.into())).await;
         process.write_to_child(3, vec![3; MUCH]).unwrap();
         process.abort(3);
         assert_eq!(trace.lost(&process, 3).await, CloseReason::Aborted);
@@ -103,8 +100,7 @@ fn aborting_or_closing_an_output_is_a_broken_pipe_for_the_child_and_leaves_the_o
                 "tell", "6", "on",
             ]);
             let child = child.fd(5, Fd::read()).fd(6, Fd::read());
-            let (trace, protocol) = Trace::start();
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 6, "ready").await;
             match reason {
                 CloseReason::Aborted => process.abort(5),
@@ -125,8 +121,7 @@ fn aborting_or_closing_an_output_is_a_broken_pipe_for_the_child_and_leaves_the_o
 fn closing_an_input_writes_its_queue_first() {
     run(async {
         let child = helper(["take", "0", "1", "copy", "200", "1"]).fd(200, Fd::write());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write_to_child(200, pattern(3_000_000)).unwrap();
         process.close_child_fd(200);
         let closed = Err(WriteError::Closed { fd: 200 });
@@ -149,8 +144,7 @@ fn a_pause_of_one_of_many_outputs_stops_that_one() {
         ]);
         let child = child.fd(3, Fd::write()).fd(4, Fd::write());
         let child = child.fd(5, Fd::read()).fd(6, Fd::read());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_child_fd(5);
         // An input is not paused, nor what is no descriptor of it.
         process.pause_child_fd(3);
@@ -182,8 +176,7 @@ fn pause_producing_stops_every_reader_and_no_writer() {
             "six", "drain", "0",
         ]);
         let child = child.fd(5, Fd::read()).fd(6, Fd::stream());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let mut six = process.take_stream(6).unwrap();
         process.pause_producing();
         process.write("x").unwrap();
@@ -216,8 +209,7 @@ fn a_paused_output_does_not_notice_its_end_before_the_resume() {
     run(async {
         let child = helper(["take", "0", "1", "close", "5", "tell", "2", "closed", "cat"]);
         let child = child.fd(5, Fd::read());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_child_fd(5);
         process.write("x").unwrap();
         trace.output(&process, 2, "closed").await;
@@ -272,8 +264,7 @@ fn a_pause_of_a_terminal_holds_its_child_up() {
             .pty(pty)
             .stderr(Fd::read())
             .fd(3, Fd::write());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_child_fd(1);
         process.write_to_child(3, "x").unwrap();
         actix_rt::time::sleep(A_WHILE).await;
@@ -295,8 +286,7 @@ fn lose_connection_drops_outputs_above_two_though_they_are_paused() {
             "tell", "5", "ready", "take", "3", "1", "flood", "5", "1000000",
         ]);
         let child = child.fd(3, Fd::write()).fd(5, Fd::read());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 5, "ready").await;
         process.pause_producing();
         process.write_to_child(3, "x").unwrap();

@@ -13,7 +13,7 @@ use common::census::{Census, open_fds};
 use common::files::{Files, assert_map, fds_of, flags_of};
 use common::helper::{helper, numbers};
 use common::isolated::isolated;
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::{eventually, run};
 use nix::libc;
 
@@ -252,8 +252,7 @@ fn high_numbers_work() {
         let command = helper(["drain", "200", "tell", "900", "high", "fds"])
             .fd(200, Fd::write())
             .fd(900, Fd::read());
-        let (trace, protocol) = Trace::start();
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         process.close_child_fd(200);
         let history = trace.ended(&process).await;
         assert_eq!(history.text(900), "high\n");

@@ -12,7 +12,7 @@ use actix_process::{
 };
 use common::helper::{helper, numbers};
 use common::run;
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::tty::pair;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
@@ -148,8 +148,7 @@ fn same_as_is_nothing_of_its_own_to_the_parent() {
         assert!(!fd.is_read() && !fd.is_stream() && !fd.is_write() && !fd.is_terminal());
         let child = helper(["copy", "0", "4"]).fd(4, fd).fd(5, Fd::same_as(0));
         let child = child.stdout(Fd::stream());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let refused = process.write_to_child(5, "no").unwrap_err();
         assert!(
             matches!(refused, WriteError::NotWritable { .. }),

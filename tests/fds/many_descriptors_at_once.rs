@@ -15,7 +15,7 @@ use common::hung::Hung;
 use common::isolated::isolated;
 use common::many::{Many, SHARES, with_flags};
 use common::refuse::{Call, refuse};
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::{eventually, run};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -39,8 +39,7 @@ async fn assert_each_has_its_own(files: &Files, count: usize) {
         for fd in extra {
             child = child.fd(*fd, Fd::null());
         }
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write(format!("to {n}\n")).unwrap();
         process.close_stdin();
         let ended = trace.ended(&process).await;

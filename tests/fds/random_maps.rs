@@ -16,7 +16,7 @@ use common::eventually;
 use common::helper::helper;
 use common::isolated::isolated;
 use common::taking::bytes;
-use common::trace::{Trace, history};
+use common::trace::{history, spawned};
 use nix::libc;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -200,8 +200,7 @@ async fn check(files: &Files, map: &Map) {
         .iter()
         .map(|(n, wish)| (*n, files.fd(*n, *wish)))
         .collect();
-    let (trace, protocol) = Trace::start();
-    let process = helper(&actions).fds(fds).spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(helper(&actions).fds(fds)).await;
     for n in of(map, Wish::Write) {
         process.write_to_child(n, format!("to {n}")).unwrap();
         process.close_child_fd(n);

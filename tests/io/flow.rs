@@ -12,7 +12,7 @@ use actix_process::{Bytes, CloseReason, Command, ExitStatus, ProcessHandle, Proc
 use actix_process::{Spawn, process_protocol};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{peak_memory, run};
 use tokio::sync::oneshot;
 
@@ -203,8 +203,7 @@ fn a_pause_of_one_descriptor_leaves_the_other_running() {
 #[test]
 fn pauses_do_not_add_up_and_a_resume_without_a_pause_is_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         process.resume_producing();
         process.pause_producing();
         process.pause_producing();

@@ -8,7 +8,7 @@ use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
 use common::patterns::packet;
 use common::taking::{self, bytes};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, run};
 
 fn packets(numbers: std::ops::Range<usize>) -> Vec<u8> {
@@ -38,8 +38,7 @@ fn every_packet_of_a_burst_comes_though_nothing_follows() {
     run(async {
         for window in [4096, 10_000, Command::DEFAULT_WINDOW] {
             let (command, wanted) = bursts();
-            let (trace, protocol) = Trace::start();
-            let process = command.window(window).spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(command.window(window)).await;
             let mut all = Vec::new();
             for burst in wanted {
                 all.extend(burst);
@@ -107,8 +106,7 @@ fn what_a_cut_finds_in_the_pipe_comes_whole() {
         // They fit into the pipe; and of the stream's window the first is all.
         let actions = ["packets", "1", "0", "10", "tell", "2", "written", "pause"];
         let command = helper(actions).stdout(Fd::stream().window(4096));
-        let (trace, protocol) = Trace::start();
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         trace.output(&process, 2, "written").await;
         process.cut_connection();
         let came = bytes(process.take_stream(1).unwrap()).await;

@@ -12,7 +12,7 @@ use actix_process::{ProcessHandle, ProcessProtocol, process_protocol};
 use common::census::{Census, is_gone, open_fds};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::watched::Watched;
 use common::{eventually, run};
 
@@ -41,11 +41,7 @@ fn a_write_after_a_close_from_this_side_says_so() {
 #[test]
 fn a_write_after_a_close_from_the_childs_side_says_so() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["close", "0", "pause"])
-            .spawn(&protocol)
-            .await
-            .unwrap();
+        let (trace, process) = spawned(helper(["close", "0", "pause"])).await;
         assert_eq!(trace.lost(&process, 0).await, CloseReason::ByChild);
         assert_eq!(process.write("x"), Err(WriteError::Closed { fd: 0 }));
         process.kill().unwrap();
@@ -99,8 +95,7 @@ fn abort_drops_the_queue_and_closes() {
 #[test]
 fn abort_of_a_descriptor_that_is_read_closes_it() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["drip"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["drip"])).await;
         process.abort(1);
         assert_eq!(trace.lost(&process, 1).await, CloseReason::Aborted);
         assert_eq!(trace.exited(&process).await.signal(), Some(Signal::PIPE));
@@ -186,8 +181,7 @@ fn descriptors_above_two_carry_data_in_both_directions() {
 #[test]
 fn empty_writes_are_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         process.write("").unwrap();
         process.write_sequence(["", ""]).unwrap();
         process.write_sequence(Vec::<Bytes>::new()).unwrap();
@@ -203,8 +197,7 @@ fn empty_writes_are_nothing() {
 #[test]
 fn a_sequence_longer_than_one_system_call_takes_keeps_its_order() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let pieces: Vec<String> = (0..2000).map(|n| format!("{n}-")).collect();
         let wanted = pieces.concat();
         process.write_sequence(pieces).unwrap();
@@ -250,8 +243,7 @@ fn the_childs_close_of_one_pipe_leaves_the_others() {
 #[test]
 fn closing_what_is_closed_or_unknown_does_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         process.close_child_fd(7);
         process.abort(-1);
         process.pause_child_fd(0);
@@ -295,8 +287,7 @@ fn a_kept_handle_costs_no_descriptor() {
 #[test]
 fn lines_go_to_and_fro_one_by_one() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         for round in 0..300 {
             let line = format!("round {round};\n");
             process.write(line.clone()).unwrap();

@@ -12,7 +12,7 @@ use common::helper::helper;
 use common::isolated::isolated;
 use common::ledger::Ledger;
 use common::producing::{Note, PIPE, Producer, fill, flushed};
-use common::trace::{Die, Trace};
+use common::trace::{Die, spawned};
 use common::{run, start_all_threads};
 use futures::{FutureExt, SinkExt};
 
@@ -178,8 +178,7 @@ fn a_guard_without_a_close_closes_nothing() {
 
 /// Has a producer keep its guard, closes, and lets it die.
 async fn assert_death_closes(producer: Producer, die: impl FnOnce(&Producer)) {
-    let (trace, protocol) = Trace::start();
-    let process = helper(["drain", "0"]).spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(helper(["drain", "0"])).await;
     let guard = producer.register(&process, 0, Push).unwrap();
     producer.keep(guard).await;
     process.close_stdin();
@@ -219,8 +218,7 @@ fn a_producer_whose_arbiter_stops_lets_the_close_happen() {
 #[test]
 fn a_producer_that_dies_before_a_close_leaves_its_place() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let (first, second) = (Producer::start(), Producer::start());
         let guard = first.register(&process, 0, Push).unwrap();
         first.keep(guard).await;

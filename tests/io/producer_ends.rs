@@ -13,7 +13,7 @@ use actix_process::{ProducerCommand, ProducerGuard, PtySize, Spawn, ToProducer, 
 use common::helper::helper;
 use common::producing::{Note, Notes, PIPE, Producer, Teller, fill};
 use common::run;
-use common::trace::{Die, Trace};
+use common::trace::{Die, Trace, spawned};
 use tokio::sync::oneshot;
 
 const CLOSED: Result<(), WriteError> = Err(WriteError::Closed { fd: 0 });
@@ -290,8 +290,7 @@ impl Handler<ToProducer> for Lonely {
 fn a_producer_is_told_to_stop_though_nobody_has_its_address_any_more() {
     run(async {
         let arbiter = Arbiter::new();
-        let (trace, protocol) = Trace::start();
-        let process = helper(["pause"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["pause"])).await;
         let notes = Notes::default();
         let (tell, begun) = oneshot::channel();
         let (let_go, go_on) = std::sync::mpsc::channel();

@@ -11,7 +11,7 @@ use common::helper::{counted, digest, helper};
 use common::isolated::isolated;
 use common::ledger::Ledger;
 use common::producing::PIPE;
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{run, start_all_threads};
 use tokio::sync::oneshot;
 
@@ -169,8 +169,7 @@ async fn pour_all(
     elsewhere: bool,
 ) -> (Ledger, Vec<ProducerCommand>, String) {
     let arbiter = elsewhere.then(Arbiter::new);
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     let (ledger, told) = pour(&process, 0, kind, sizes, arbiter.as_ref()).await;
     let history = trace.ended(&process).await;
     history.assert_rules(&[0, 1, 2]);

@@ -10,7 +10,7 @@ use actix_process::{PtySize, WriteError};
 use common::helper::{helper, pattern};
 use common::ledger::Ledger;
 use common::producing::{PIPE, fill};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{run, soon};
 use futures::{FutureExt, SinkExt};
 
@@ -117,8 +117,7 @@ fn a_flush_waits_for_the_last_byte_of_what_everybody_has_queued() {
 fn a_close_writes_everything_and_waits_for_the_close() {
     run(async {
         const SIZE: usize = 1 << 20;
-        let (trace, protocol) = Trace::start();
-        let process = held_up(&["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(held_up(&["cat"])).await;
         let sent = pattern(SIZE);
         let (mut sink, mut other) = (process.stdin(), process.stdin());
         sink.feed(sent.clone().into()).await.unwrap();
@@ -250,8 +249,7 @@ fn a_sink_of_what_is_not_written_says_so() {
 #[test]
 fn an_empty_item_is_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut sink = process.stdin();
         soon("nothing", sink.send(Bytes::new())).await.unwrap();
         soon("something", sink.send("a".into())).await.unwrap();
@@ -284,8 +282,7 @@ fn a_sink_of_a_descriptor_above_two_is_its_own() {
 #[test]
 fn a_dropped_sink_closes_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut sink = process.stdin();
         sink.feed("one ".into()).await.unwrap();
         drop(sink);

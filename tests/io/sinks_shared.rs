@@ -14,7 +14,7 @@ use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::ledger::Ledger;
 use common::producing::fill;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{block_on_thread, run, soon, start_all_threads};
 use futures::{FutureExt, Sink, SinkExt};
 use tokio_util::codec::{LengthDelimitedCodec, LinesCodec, LinesCodecError};
@@ -24,8 +24,7 @@ const MARK: usize = 64 * 1024;
 #[test]
 fn what_sinks_and_the_handle_write_keeps_its_order() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let (mut one, mut two) = (process.stdin(), process.stdin());
         let mut sent = String::new();
         for line in 0..3000 {
@@ -209,8 +208,7 @@ fn a_sink_works_on_any_thread_and_runtime() {
 #[test]
 fn lines_and_frames_go_by_encoders() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut lines = process.stdin().encode(LinesCodec::new());
         let mut frames = process.stdin().encode(LengthDelimitedCodec::new());
         lines.feed("one").await.unwrap();
@@ -239,8 +237,7 @@ fn lines_and_frames_go_by_encoders() {
 #[test]
 fn a_frame_that_the_encoder_refuses_is_not_written_and_others_follow() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut codec = LengthDelimitedCodec::new();
         codec.set_max_frame_length(3);
         let mut frames = process.stdin().encode(codec);

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use actix_process::{ProcessSupervisor, Shutdown};
 use common::helper::helper;
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{DEADLINE, block_on_thread, run};
 
 #[test]
 fn a_shutdown_meanwhile_leaves_no_dead_child_unreaped() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["pause"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["pause"])).await;
         let supervisor = ProcessSupervisor::current().unwrap();
         let (answer, answered) = std::sync::mpsc::channel();
         std::thread::spawn(move || {

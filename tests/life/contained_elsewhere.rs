@@ -15,7 +15,7 @@ use common::cgroups::{has_cgroups, none_left, own_directory};
 use common::helper::helper;
 use common::isolated::{is_isolated, isolated, isolated_with};
 use common::told::may_change_ids;
-use common::trace::{Trace, data_of};
+use common::trace::{data_of, spawned};
 use common::{eventually, in_time, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -228,8 +228,7 @@ fn leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors() {
                 "leave", "6", "setsid", "ignore", "15", "say", "left", "pause", "pause",
             ]);
             let child = child.contained_by_cgroup().on_leftovers(OnLeftovers::Kill);
-            let (trace, protocol) = Trace::start();
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "left\n").await;
             let pid = trace.until(&process, "the daemon's pid", |events| {
                 let text = String::from_utf8(data_of(events, 1)).ok()?;

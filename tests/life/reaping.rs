@@ -12,7 +12,7 @@ use common::census::{Census, children, has_watch, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::limits::{max_rss, set_soft_limit};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, block_on_thread, eventually, in_time, run};
 use nix::libc;
 
@@ -231,8 +231,7 @@ fn any_number_of_waiters_on_any_runtime_learn_the_status() {
     run(async {
         let child = helper(["hold-until", "0", "take", "3", "1", "exit", "3"]);
         let child = child.fd(3, actix_process::Fd::write());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let thread = |process: ProcessHandle| {
             std::thread::spawn(move || {
                 let exited = block_on_thread(process.exited()).unwrap();

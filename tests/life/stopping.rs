@@ -13,7 +13,7 @@ use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::is_root;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{block_on_thread, eventually, in_time, run};
 use nix::libc;
 
@@ -21,8 +21,7 @@ const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(600);
 
 async fn ready(command: Command) -> (Trace, ProcessHandle) {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     trace.output(&process, 1, "ready").await;
     (trace, process)
 }

@@ -13,7 +13,7 @@ use actix_process::{
 use common::census::{children, is_gone, open_fds, state_and_parent};
 use common::helper::helper;
 use common::host::in_a_host_of_its_own;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -26,8 +26,7 @@ const STUBBORN: [&str; 8] = [
 
 /// Such a child, and its member.
 async fn stubborn(command: Command) -> (Trace, ProcessHandle, i32) {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     let member = member(&trace, &process).await;
     (trace, process, member)
 }

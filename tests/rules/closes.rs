@@ -13,7 +13,7 @@ use actix_process::{ProcessHandle, Signal, WriteError};
 use common::census::Census;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::trace::{Die, Trace, data_of};
+use common::trace::{Die, Trace, data_of, spawned};
 use common::watched::Watched;
 use common::{eventually, run};
 
@@ -39,8 +39,7 @@ fn is_exit(event: &ProcessEvent) -> bool {
 #[test]
 fn rule_09_writes_to_one_descriptor_keep_their_order() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut sent = String::new();
         for line in 0..3000 {
             let text = [format!("{line} "), "is ".to_owned(), format!("{line}\n")];
@@ -60,8 +59,7 @@ fn rule_09_writes_to_one_descriptor_keep_their_order() {
 fn rule_09_close_stdin_writes_the_whole_queue_first() {
     run(async {
         const SIZE: usize = 10 * 1024 * 1024;
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let sent = pattern(SIZE);
         process.write(sent.clone()).unwrap();
         process.close_stdin();

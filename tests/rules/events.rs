@@ -1,6 +1,5 @@
 //! The delivery rules of the crate's documentation, each by tests named for it: 1 to 6 here, 7 and
-//! 8 in `delivery_rules_flow.rs`, 9 to 12 in `delivery_rules_closes.rs`, 13 in
-//! `delivery_rules_timeout.rs`.
+//! 8 in `flow.rs`, 9 to 12 in `closes.rs`, 13 in `timeout.rs`.
 
 use crate::common;
 
@@ -13,7 +12,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::{CloseReason, Command, Fd, FdMap, FromProcess, ProcessEvent, Spawn};
 use common::helper::{helper, pattern};
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};
 
 fn count(events: &[ProcessEvent], wanted: impl Fn(&ProcessEvent) -> bool) -> usize {
@@ -102,8 +101,7 @@ fn rule_03_each_of_many_descriptors_is_lost_once_and_before_the_end() {
                 map.set(fd, Fd::write());
             }
         }
-        let (trace, protocol) = Trace::start();
-        let process = helper(actions).fds(map).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(actions).fds(map)).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&(0..FDS).collect::<Vec<_>>());
         for fd in (1..FDS).step_by(2) {
@@ -132,11 +130,7 @@ fn rule_04_what_an_heir_writes_after_the_death_is_delivered_before_the_close() {
 fn rule_04_every_byte_comes_though_the_child_dies_with_a_full_pipe() {
     run(async {
         const SIZE: usize = 3_000_001;
-        let (trace, protocol) = Trace::start();
-        let process = helper(["spam", &SIZE.to_string()])
-            .spawn(&protocol)
-            .await
-            .unwrap();
+        let (trace, process) = spawned(helper(["spam", &SIZE.to_string()])).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1, 2]);
         assert!(history.data(1) == pattern(SIZE), "other bytes came");

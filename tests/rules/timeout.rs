@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_process::{CloseReason, Fd, ProcessEvent};
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};
 
 #[test]
@@ -52,8 +52,7 @@ fn kill_heir(said: &[u8]) {
 #[test]
 fn rule_13_without_a_timeout_the_end_waits_for_the_heir() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["hold"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["hold"])).await;
         trace.exited(&process).await;
         let held = trace.output(&process, 1, "\n").await;
         actix_rt::time::sleep(Duration::from_millis(100)).await;

@@ -13,7 +13,7 @@ use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::many::{MANY, Many};
 use common::told::may_change_ids;
-use common::trace::{Trace, data_of, history};
+use common::trace::{data_of, history, spawned};
 use common::{eventually, in_time, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::Mode;
@@ -200,8 +200,7 @@ fn a_host_that_comes_into_the_cgroup_of_a_child_later_is_left_out() {
         };
         run(async {
             let child = helper(["leave", "4", "setsid", "say", "left", "pause", "pause"]);
-            let (trace, protocol) = Trace::start();
-            let process = child.cgroup(group.open()).spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child.cgroup(group.open())).await;
             trace.output(&process, 1, "left\n").await;
             assert_eq!(process.containment(), Containment::Cgroup);
             let below = group.path().join("below");
@@ -244,8 +243,7 @@ fn whoever_left_the_group_dies_with_the_cgroup() {
         // The child, which leads a group, and its child, which left that group.
         let child = helper(["leave", "4", "setpgid", "say", "left", "pause", "pause"]);
         let child = child.process_group(0).cgroup(group.open());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "left\n").await;
         let heir = trace
             .until(&process, "the heir's pid", |events| {

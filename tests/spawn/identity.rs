@@ -12,7 +12,7 @@ use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::isolated;
 use common::told::{may_change_ids, status, told};
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run, start_all_threads};
 
 const NOBODY: u32 = 65534;
@@ -263,8 +263,7 @@ fn the_directory_is_entered_as_the_child_or_by_choice_as_the_parent() {
 fn a_session_is_led_by_the_child() {
     run(async {
         let stat = || Command::new("cat").arg("/proc/self/stat");
-        let (trace, protocol) = Trace::start();
-        let process = stat().setsid(true).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(stat().setsid(true)).await;
         let text = trace.ended(&process).await.text(1);
         let fields: Vec<&str> = text.split_whitespace().collect();
         let (pid, group, session) = (fields[0], fields[4], fields[5]);

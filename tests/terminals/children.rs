@@ -7,7 +7,7 @@ use actix_process::{CloseReason, Command, Fd, Pty, PtySize, Signal, WriteError};
 use common::helper::{helper, numbers, pattern};
 use common::isolated::isolated;
 use common::limits::is_root;
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::{run, tty};
 use nix::libc;
 
@@ -19,8 +19,7 @@ fn the_child_leads_a_session_that_the_terminal_controls_and_is_in_its_foreground
         let plain = helper(["session", "0", "pause"]).pty(SIZE);
         // Which it does anyway.
         for child in [plain.clone().setsid(true), plain] {
-            let (trace, protocol) = Trace::start();
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             let said = trace.output(&process, 1, "\n").await;
             let pid = process.pid().unwrap();
             assert_eq!(
@@ -162,8 +161,7 @@ fn stderr_may_be_something_else_than_a_pipe() {
         history.assert_rules(&[0, 1]);
         assert_eq!(history.text(1), "out\r\n");
 
-        let (trace, protocol) = Trace::start();
-        let process = child.stderr(Fd::stream()).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child.stderr(Fd::stream())).await;
         let stream = process.take_stream(2).unwrap();
         assert_eq!(common::taking::bytes(stream).await, b"err\n");
         let history = trace.ended(&process).await;
@@ -180,8 +178,7 @@ fn further_descriptors_are_as_without_a_terminal() {
             .pty(SIZE)
             .fd(3, Fd::write())
             .fd(9, Fd::null());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write_to_child(3, pattern(200_000)).unwrap();
         process.close_child_fd(3);
         let history = trace.ended(&process).await;

@@ -11,7 +11,7 @@ use actix_process::{
 };
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{DEADLINE, eventually, run};
 use futures::SinkExt;
 use futures::channel::mpsc;
@@ -56,8 +56,7 @@ fn a_pause_blocks_the_child_and_loses_nothing() {
 #[test]
 fn pausing_what_is_written_does_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = head(LARGE).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(head(LARGE)).await;
         process.pause_child_fd(0);
         process.write(pattern(LARGE)).unwrap();
         let history = trace.ended(&process).await;
@@ -123,8 +122,7 @@ fn a_slow_protocol_holds_its_child_up() {
 #[test]
 fn input_and_output_flow_at_the_same_time() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = head(LARGE).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(head(LARGE)).await;
         process.write(pattern(LARGE)).unwrap();
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);

@@ -11,7 +11,7 @@ use actix_process::{
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::trace::{Die, Trace};
+use common::trace::{Die, Trace, spawned};
 use common::{DEADLINE, eventually, run};
 use futures::channel::oneshot;
 use futures::future::Either;
@@ -146,8 +146,7 @@ fn an_heir_that_chatters_is_cut_too() {
 #[test]
 fn a_silent_heir_is_cut_by_cut_connection() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = leaves(&["pause"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(leaves(&["pause"])).await;
         let held = heir_of(&trace, &process).await;
         trace.exited(&process).await;
         process.cut_connection();

@@ -5,7 +5,7 @@ use crate::common;
 use actix_process::{Command, Pty, PtySize, Signal};
 use common::census::is_gone;
 use common::helper::helper;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{eventually, run};
 
 const SIZE: PtySize = PtySize::new(24, 80);
@@ -71,8 +71,7 @@ fn ctrl_d_ends_the_input_once_the_line_is_out() {
             // In the middle of a line it only sends that.
             ("hello\x04\x04", "hellohello"),
         ] {
-            let (trace, protocol) = Trace::start();
-            let process = helper(["cat"]).pty(SIZE).spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(helper(["cat"]).pty(SIZE)).await;
             process.write(typed).unwrap();
             let history = trace.ended(&process).await;
             history.assert_rules(&[0, 1]);
