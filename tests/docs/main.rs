@@ -8,3 +8,4 @@ mod examples;
 mod examples_terminal;
 mod examples_tools;
 mod readme;
+mod tests_readme;
