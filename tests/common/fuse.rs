@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
+
+use super::mounts::own_mounts;
 
 /// Whoever enters the directory hangs until this is dropped; then it gets an error.
 pub struct HangingDir {
@@ -25,13 +26,9 @@ impl HangingDir {
             .write(true)
             .open("/dev/fuse")
             .ok()?;
-        // SAFETY: integers.
-        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        if !own_mounts() {
             return None;
         }
-        let nothing = None::<&str>;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(nothing, "/", nothing, private, nothing).ok()?;
         let dir = tempfile::tempdir().unwrap();
         let options = format!(
             "fd={},rootmode=40000,user_id=0,group_id=0,allow_other",

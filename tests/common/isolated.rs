@@ -73,16 +73,3 @@ pub fn isolated_from(
         let _ = writeln!(io::stderr(), "{name}{SKIPPED}{why}");
     }
 }
-
-/// The same for callers that still say which test they are.
-pub mod named {
-    use std::process::Command;
-
-    pub fn isolated(_: &str, body: impl FnOnce()) {
-        super::isolated(body);
-    }
-
-    pub fn isolated_with(_: &str, change: impl FnOnce(&mut Command), body: impl FnOnce()) {
-        super::isolated_with(change, body);
-    }
-}

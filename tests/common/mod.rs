@@ -3,10 +3,14 @@
 
 #![allow(dead_code, unreachable_pub, reason = "no test file uses all of it")]
 
+pub mod asker;
+pub mod attack;
 pub mod census;
 pub mod cgroups;
+pub mod events;
 pub mod example;
 pub mod files;
+pub mod forked;
 pub mod fuse;
 pub mod helper;
 pub mod hoarder;
@@ -16,6 +20,7 @@ pub mod isolated;
 pub mod ledger;
 pub mod limits;
 pub mod many;
+pub mod mounts;
 pub mod patterns;
 pub mod producing;
 pub mod refuse;

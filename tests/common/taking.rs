@@ -2,10 +2,25 @@
 
 use std::fmt::Debug;
 
-use actix_process::{Bytes, FdStream};
+use actix::Addr;
+use actix_process::{Bytes, Command, Fd, FdStream, ProcessHandle};
 use futures::{FutureExt, Stream, StreamExt};
 
 use super::DEADLINE;
+use super::helper::helper;
+use super::trace::{Trace, Tracer};
+
+/// A child whose standard output is a stream.
+pub fn streaming(actions: &[&str]) -> Command {
+    helper(actions).stdout(Fd::stream())
+}
+
+/// Its protocol notes what comes.
+pub async fn spawn(command: Command) -> (Trace, Addr<Tracer>, ProcessHandle) {
+    let (trace, protocol) = Trace::start();
+    let process = command.spawn(&protocol).await.unwrap();
+    (trace, protocol, process)
+}
 
 /// The next item.
 pub async fn next<S>(stream: &mut S) -> Option<S::Item>

@@ -28,3 +28,10 @@ pub async fn told(command: Command, key: &str) -> String {
 pub fn status() -> Command {
     Command::new("/bin/cat").arg("/proc/self/status")
 }
+
+/// Whether a change of ids needs no copy of the memory here.
+pub fn has_trampoline() -> bool {
+    cfg!(target_arch = "x86_64")
+        && !cfg!(actix_process_force_no_trampoline)
+        && nix::unistd::geteuid().is_root()
+}

@@ -10,20 +10,9 @@ use actix_process::{
 };
 use common::helper::{counted, helper, pattern};
 use common::isolated::isolated;
-use common::taking::{bytes, next};
-use common::trace::{Die, Trace, Tracer, data_of};
+use common::taking::{bytes, next, spawn, streaming};
+use common::trace::{Die, Trace, data_of};
 use common::{eventually, run, start_all_threads};
-
-/// A child whose standard output is a stream.
-fn streaming(actions: &[&str]) -> Command {
-    helper(actions).stdout(Fd::stream())
-}
-
-async fn spawn(command: Command) -> (Trace, Addr<Tracer>, ProcessHandle) {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
-    (trace, protocol, process)
-}
 
 #[test]
 fn a_stream_ends_when_the_protocol_dies() {

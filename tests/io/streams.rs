@@ -6,25 +6,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{
-    Bytes, CloseReason, Command, Fd, NoProtocol, ProcessEvent, ProcessHandle, ProcessId,
-    ProcessProtocol, Signal, StreamError, process_protocol,
+    Bytes, CloseReason, Fd, NoProtocol, ProcessEvent, ProcessHandle, ProcessId, ProcessProtocol,
+    Signal, StreamError, process_protocol,
 };
 use common::helper::{helper, pattern};
-use common::taking::{bytes, next};
-use common::trace::{Trace, Tracer, data_of};
+use common::taking::{bytes, next, spawn, streaming};
+use common::trace::{Trace, data_of};
 use common::{block_on_thread, run};
 use futures::{FutureExt, StreamExt};
-
-/// A child whose standard output is a stream.
-fn streaming(actions: &[&str]) -> Command {
-    helper(actions).stdout(Fd::stream())
-}
-
-async fn spawn(command: Command) -> (Trace, Addr<Tracer>, ProcessHandle) {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
-    (trace, protocol, process)
-}
 
 #[test]
 fn what_came_before_the_take_is_in_the_stream_even_after_the_end() {

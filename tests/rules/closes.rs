@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_process::{Bytes, CloseReason, Command, ExitStatus, Fd, FdMap, OnOrphaned, ProcessEvent};
 use actix_process::{ProcessHandle, Signal, WriteError};
 use common::census::Census;
+use common::events::{count, is_end, is_lost};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Die, Trace, data_of, spawned};
@@ -19,18 +20,6 @@ use common::{eventually, run};
 
 const BY_CHILD: CloseReason = CloseReason::ByChild;
 const BY_PARENT: CloseReason = CloseReason::ByParent;
-
-fn count(events: &[ProcessEvent], wanted: impl Fn(&ProcessEvent) -> bool) -> usize {
-    events.iter().filter(|event| wanted(event)).count()
-}
-
-fn is_lost(event: &ProcessEvent) -> bool {
-    matches!(event, ProcessEvent::ChildConnectionLost { .. })
-}
-
-fn is_end(event: &ProcessEvent) -> bool {
-    matches!(event, ProcessEvent::ProcessEnded { .. })
-}
 
 fn is_exit(event: &ProcessEvent) -> bool {
     matches!(event, ProcessEvent::ProcessExited { .. })

@@ -11,21 +11,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{CloseReason, Command, Fd, FdMap, FromProcess, ProcessEvent, Spawn};
+use common::events::{count, is_end, is_lost};
 use common::helper::{helper, pattern};
 use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};
-
-fn count(events: &[ProcessEvent], wanted: impl Fn(&ProcessEvent) -> bool) -> usize {
-    events.iter().filter(|event| wanted(event)).count()
-}
-
-fn is_lost(event: &ProcessEvent) -> bool {
-    matches!(event, ProcessEvent::ChildConnectionLost { .. })
-}
-
-fn is_end(event: &ProcessEvent) -> bool {
-    matches!(event, ProcessEvent::ProcessEnded { .. })
-}
 
 #[test]
 fn rule_01_connection_made_is_first_and_once() {

@@ -7,7 +7,8 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use actix_process::{CloseReason, Fd, ProcessEvent};
+use actix_process::{CloseReason, Fd};
+use common::events::is_lost;
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
 use common::trace::{Trace, data_of, spawned};
@@ -161,8 +162,4 @@ fn rule_13_an_heir_that_chatters_cannot_hold_the_end_for_ever() {
         assert_eq!(history.closes()[&1], CloseReason::Cut);
         assert!(!data_of(&history.events, 1).is_empty());
     });
-}
-
-fn is_lost(event: &ProcessEvent) -> bool {
-    matches!(event, ProcessEvent::ChildConnectionLost { .. })
 }

@@ -10,27 +10,16 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, Spawn};
+use common::asker::{assert_spawns, on_a_thread};
 use common::census::Census;
 use common::helper::helper;
-use common::isolated::{named::isolated, skipped};
+use common::isolated::{isolated, skipped};
 use common::limits::is_root;
 use common::trace::Trace;
 use common::{eventually, in_time, run};
 use nix::libc;
 
 const SHORT: Duration = Duration::from_millis(100);
-
-/// Runs `act` on a thread of its own.
-fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::spawn(act).join().unwrap()
-}
-
-fn assert_spawns() {
-    run(async {
-        let output = helper(["say", "hi"]).output().await.unwrap();
-        assert_eq!(output.stdout, b"hi\n");
-    });
-}
 
 /// The calling thread's ids alone: libc would change all threads.
 fn become_user(id: libc::c_long) {
@@ -41,6 +30,12 @@ fn become_user(id: libc::c_long) {
 fn become_nice() {
     // SAFETY: integers; 0 is this thread, on Linux.
     assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) }, 0);
+}
+
+/// The nice value of the main thread, under whatever the tests are run.
+fn usual() -> i32 {
+    // SAFETY: integers; a process's own is that of its main thread.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, std::process::id()) }
 }
 
 /// The nice values of the janitor threads.
@@ -96,28 +91,26 @@ fn assert_ends_at_its_deadline() {
 
 #[test]
 fn the_janitor_is_like_the_main_thread_when_a_thread_like_that_has_asked() {
-    let name = "the_janitor_is_like_the_main_thread_when_a_thread_like_that_has_asked";
-    isolated(name, || {
+    isolated(|| {
         on_a_thread(|| {
             become_nice();
             assert_spawns();
         });
         run(until_the_janitor_is(7));
         assert_spawns();
-        run(until_the_janitor_is(0));
+        run(until_the_janitor_is(usual()));
         // It stays so, whoever asks.
         on_a_thread(|| {
             become_nice();
             assert_spawns();
         });
-        assert_eq!(janitors(), [0]);
+        assert_eq!(janitors(), [usual()]);
     });
 }
 
 #[test]
 fn a_deadline_that_one_janitor_was_given_is_kept_by_the_next() {
-    let name = "a_deadline_that_one_janitor_was_given_is_kept_by_the_next";
-    isolated(name, || {
+    isolated(|| {
         let (go, wait) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         let odd = thread::spawn(move || {
@@ -134,7 +127,7 @@ fn a_deadline_that_one_janitor_was_given_is_kept_by_the_next() {
         });
         told.recv().unwrap();
         assert_spawns();
-        run(until_the_janitor_is(0));
+        run(until_the_janitor_is(usual()));
         go.send(()).unwrap();
         odd.join().unwrap();
     });
@@ -142,8 +135,7 @@ fn a_deadline_that_one_janitor_was_given_is_kept_by_the_next() {
 
 #[test]
 fn children_end_at_their_deadlines_when_the_first_asker_might_not_signal_them() {
-    let name = "children_end_at_their_deadlines_when_the_first_asker_might_not_signal_them";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such a thread");
         }
@@ -158,8 +150,7 @@ fn children_end_at_their_deadlines_when_the_first_asker_might_not_signal_them() 
 /// Nobody asks who is like the main thread: no thread of ours but its own may signal the child.
 #[test]
 fn a_child_ends_at_its_deadline_by_a_thread_that_is_like_its_asker() {
-    let name = "a_child_ends_at_its_deadline_by_a_thread_that_is_like_its_asker";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such threads");
         }
@@ -176,8 +167,7 @@ fn a_child_ends_at_its_deadline_by_a_thread_that_is_like_its_asker() {
 
 #[test]
 fn an_orphan_is_killed_by_a_thread_that_is_like_its_asker() {
-    let name = "an_orphan_is_killed_by_a_thread_that_is_like_its_asker";
-    isolated(name, || {
+    isolated(|| {
         if !is_root() {
             return skipped("only root can make such threads");
         }

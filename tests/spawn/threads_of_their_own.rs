@@ -2,28 +2,15 @@
 
 use crate::common;
 
-use std::thread;
-
 use actix::Arbiter;
 use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
+use common::asker::{assert_spawns, on_a_thread};
 use common::census::{Census, spawner_threads};
 use common::helper::helper;
-use common::isolated::{named::isolated, skipped};
+use common::isolated::{isolated, skipped};
 use common::trace::Trace;
 use common::{eventually, in_time, run};
 use nix::libc;
-
-/// Runs `act` on a thread of its own.
-fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::spawn(act).join().unwrap()
-}
-
-fn assert_spawns() {
-    run(async {
-        let output = helper(["say", "hi"]).output().await.unwrap();
-        assert_eq!(output.stdout, b"hi\n");
-    });
-}
 
 /// This thread gets no privileges any more: it may confine itself, and nobody sees.
 fn set_no_new_privs() {
@@ -41,8 +28,8 @@ fn unshare(flags: i32) -> Result<(), String> {
 }
 
 /// A thread that spawns, leaves something by `flags`, and spawns again: the step that failed.
-fn refused_after_leaving(name: &str, flags: i32) {
-    isolated(name, || {
+fn refused_after_leaving(flags: i32) {
+    isolated(|| {
         let step = on_a_thread(move || {
             run(async move {
                 let command = helper(["say", "hi"]);
@@ -64,19 +51,17 @@ fn refused_after_leaving(name: &str, flags: i32) {
 /// Its next child would be the first of a namespace, and no thread of ours can have that.
 #[test]
 fn a_thread_that_can_make_no_thread_like_itself_gets_a_typed_error() {
-    let name = "a_thread_that_can_make_no_thread_like_itself_gets_a_typed_error";
-    refused_after_leaving(name, libc::CLONE_NEWPID);
+    refused_after_leaving(libc::CLONE_NEWPID);
 }
 
 #[test]
 fn a_thread_with_a_descriptor_table_of_its_own_gets_a_typed_error() {
-    let name = "a_thread_with_a_descriptor_table_of_its_own_gets_a_typed_error";
-    refused_after_leaving(name, libc::CLONE_FILES);
+    refused_after_leaving(libc::CLONE_FILES);
 }
 
 #[test]
 fn a_thread_for_one_spawn_ends_with_it() {
-    isolated("a_thread_for_one_spawn_ends_with_it", || {
+    isolated(|| {
         assert_spawns();
         let usual = spawner_threads();
         on_a_thread(move || {
@@ -97,8 +82,7 @@ fn a_thread_for_one_spawn_ends_with_it() {
 
 #[test]
 fn a_thread_for_one_spawn_outlives_its_child_where_the_child_would_die_with_it() {
-    let name = "a_thread_for_one_spawn_outlives_its_child_where_the_child_would_die_with_it";
-    isolated(name, || {
+    isolated(|| {
         on_a_thread(|| {
             set_no_new_privs();
             run(async {
@@ -133,27 +117,24 @@ fn a_thread_for_one_spawn_outlives_its_child_where_the_child_would_die_with_it()
 
 #[test]
 fn more_threads_of_their_own_than_may_be_are_a_typed_error() {
-    isolated(
-        "more_threads_of_their_own_than_may_be_are_a_typed_error",
-        || {
-            set_max_spawner_threads(2);
-            on_a_thread(|| {
-                set_no_new_privs();
-                run(async {
-                    let ask = || helper(["say", "hi"]).spawn(NoProtocol);
-                    let asked = [ask(), ask()];
-                    let error = ask().await.unwrap_err();
-                    assert_eq!(error.step(), SpawnStep::Clone, "{error}");
-                    assert_eq!(error.subject(), "the spawner thread");
-                    for spawning in asked {
-                        let process = spawning.await.unwrap();
-                        assert!(process.ended().await.unwrap().success());
-                    }
-                    assert!(ask().await.unwrap().ended().await.unwrap().success());
-                });
+    isolated(|| {
+        set_max_spawner_threads(2);
+        on_a_thread(|| {
+            set_no_new_privs();
+            run(async {
+                let ask = || helper(["say", "hi"]).spawn(NoProtocol);
+                let asked = [ask(), ask()];
+                let error = ask().await.unwrap_err();
+                assert_eq!(error.step(), SpawnStep::Clone, "{error}");
+                assert_eq!(error.subject(), "the spawner thread");
+                for spawning in asked {
+                    let process = spawning.await.unwrap();
+                    assert!(process.ended().await.unwrap().success());
+                }
+                assert!(ask().await.unwrap().ended().await.unwrap().success());
             });
-        },
-    );
+        });
+    });
 }
 
 /// Asks for a spawn here, the first of the process, and polls it on another thread, which `change` has
@@ -177,14 +158,12 @@ fn polled_elsewhere(change: impl FnOnce() + Send + 'static) -> Result<(), SpawnE
 
 #[test]
 fn a_first_spawn_may_be_polled_on_another_thread_that_is_like_the_asker() {
-    let name = "a_first_spawn_may_be_polled_on_another_thread_that_is_like_the_asker";
-    isolated(name, || polled_elsewhere(|| {}).unwrap());
+    isolated(|| polled_elsewhere(|| {}).unwrap());
 }
 
 #[test]
 fn a_first_spawn_that_is_polled_on_a_thread_unlike_the_asker_is_a_typed_error() {
-    let name = "a_first_spawn_that_is_polled_on_a_thread_unlike_the_asker_is_a_typed_error";
-    isolated(name, || {
+    isolated(|| {
         let error = polled_elsewhere(|| {
             // SAFETY: integers; 0 is this thread.
             let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) };
@@ -211,8 +190,7 @@ fn asked_without_a_system(ask: fn()) -> Result<String, SpawnError> {
 
 #[test]
 fn a_child_has_the_state_of_an_asker_that_has_no_system() {
-    let name = "a_child_has_the_state_of_an_asker_that_has_no_system";
-    isolated(name, || {
+    isolated(|| {
         let unconfined = asked_without_a_system(|| {}).unwrap();
         assert!(unconfined.contains("NoNewPrivs:\t0"), "{unconfined}");
         let confined = asked_without_a_system(set_no_new_privs).unwrap();
@@ -222,9 +200,7 @@ fn a_child_has_the_state_of_an_asker_that_has_no_system() {
 
 #[test]
 fn a_first_spawn_of_an_asker_that_has_no_system_is_a_typed_error_on_a_thread_unlike_it() {
-    let name =
-        "a_first_spawn_of_an_asker_that_has_no_system_is_a_typed_error_on_a_thread_unlike_it";
-    isolated(name, || {
+    isolated(|| {
         let error = asked_without_a_system(|| {
             // SAFETY: integers; 0 is this thread.
             let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) };

@@ -6,10 +6,10 @@ use crate::common;
 use std::fs;
 
 use actix_process::Command;
-use common::isolated::{named::isolated, skipped};
+use common::isolated::{isolated, skipped};
+use common::mounts::own_mounts;
 use common::run;
 use common::told::{may_change_ids, status, told};
-use nix::libc;
 use nix::mount::{MsFlags, mount};
 
 /// The user has a group by passwd, and two that only the group file knows; root has one more, too.
@@ -26,19 +26,15 @@ wardens:x:4310:root
 const OURS: [u32; 2] = [51, 52];
 
 /// Runs `test` where those files are in force.
-fn with_users<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
+fn with_users<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
-        // Before there are other threads: what is started later is in the namespace as well.
-        // SAFETY: integers.
-        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+    isolated(|| {
+        if !own_mounts() {
             return skipped("no mount namespace can be made");
         }
         let nothing = None::<&str>;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(nothing, "/", nothing, private, nothing).unwrap();
         let dir = tempfile::tempdir().unwrap();
         for (file, text) in [("passwd", PASSWD), ("group", GROUP)] {
             let made = dir.path().join(file);
@@ -74,7 +70,7 @@ async fn assert_is(child: Command, (uid, gid): (u32, u32), groups: &str) {
 
 #[test]
 fn a_user_brings_all_groups_of_the_group_file() {
-    with_users("a_user_brings_all_groups_of_the_group_file", || async {
+    with_users(|| async {
         let all = "4300 4301 4302";
         assert_is(status().user("imogen"), (4242, 4300), all).await;
         assert_is(status().uid(4242), (4242, 4300), all).await;
@@ -83,37 +79,31 @@ fn a_user_brings_all_groups_of_the_group_file() {
 
 #[test]
 fn another_group_for_a_user_replaces_the_one_of_passwd() {
-    with_users(
-        "another_group_for_a_user_replaces_the_one_of_passwd",
-        || async {
-            let child = status().user("imogen").gid(7);
-            assert_is(child, (4242, 7), "7 4301 4302").await;
-        },
-    );
+    with_users(|| async {
+        let child = status().user("imogen").gid(7);
+        assert_is(child, (4242, 7), "7 4301 4302").await;
+    });
 }
 
 #[test]
 fn a_list_of_groups_replaces_those_of_the_group_file() {
-    with_users(
-        "a_list_of_groups_replaces_those_of_the_group_file",
-        || async {
-            let child = || status().user("imogen");
-            assert_is(child().groups([9, 8]), (4242, 4300), "8 9").await;
-            assert_is(child().groups([]), (4242, 4300), "").await;
-        },
-    );
+    with_users(|| async {
+        let child = || status().user("imogen");
+        assert_is(child().groups([9, 8]), (4242, 4300), "8 9").await;
+        assert_is(child().groups([]), (4242, 4300), "").await;
+    });
 }
 
 #[test]
 fn a_group_alone_does_not_keep_the_parents_groups() {
-    with_users("a_group_alone_does_not_keep_the_parents_groups", || async {
+    with_users(|| async {
         assert_is(status().gid(7), (0, 7), "7 4310").await;
     });
 }
 
 #[test]
 fn groups_can_be_given_up_without_another_user() {
-    with_users("groups_can_be_given_up_without_another_user", || async {
+    with_users(|| async {
         assert_is(status().groups([]), (0, 0), "").await;
         assert_is(status().groups([3]), (0, 0), "3").await;
         // None of it was asked for.

@@ -7,7 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use actix_process::{Command, NoProtocol, Pty, PtySize, SpawnStep};
-use common::isolated::{named::isolated, skipped};
+use common::isolated::{isolated, skipped};
+use common::mounts::own_mounts;
 use common::refuse::{Call, refuse};
 use common::told::may_change_ids;
 use common::trace::Trace;
@@ -102,22 +103,18 @@ fn terminal_0_in(place: &Path) -> OwnedFd {
 }
 
 /// Runs `test` where `/dev` has terminals of two file systems.
-fn with_two<F: Future<Output = ()>>(name: &str, ptmx: Ptmx, test: impl FnOnce(Two) -> F) {
+fn with_two<F: Future<Output = ()>>(ptmx: Ptmx, test: impl FnOnce(Two) -> F) {
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
-        // Before there are other threads: what is started later is in the namespace as well.
-        // SAFETY: integers.
-        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+    isolated(|| {
+        if !own_mounts() {
             return skipped("no mount namespace can be made");
         }
         let nothing = None::<&str>;
         let put = |what: &Path, place: &Path, flags| {
             mount(Some(what), place, nothing, flags, nothing).unwrap();
         };
-        let root = Path::new("/");
-        put(root, root, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
         let dir = tempfile::tempdir().unwrap();
         let [theirs, ours, dev] = ["theirs", "ours", "dev"].map(|name| dir.path().join(name));
         for place in [&theirs, &ours, &dev] {
@@ -170,8 +167,7 @@ async fn assert_refused(pty: impl Into<Pty>, why: &str) {
 
 #[test]
 fn a_child_is_on_the_terminal_that_we_read_and_on_no_other_of_its_name() {
-    let name = "a_child_is_on_the_terminal_that_we_read_and_on_no_other_of_its_name";
-    with_two(name, Ptmx::Linked, |two| async move {
+    with_two(Ptmx::Linked, |two| async move {
         let output = sh("echo secret").pty(SIZE).output().await.unwrap();
         assert_eq!(output.stdout, b"secret\r\n");
         two.assert_silent();
@@ -180,8 +176,7 @@ fn a_child_is_on_the_terminal_that_we_read_and_on_no_other_of_its_name() {
 
 #[test]
 fn a_terminal_whose_other_end_is_not_in_dev_pts_fails_the_spawn() {
-    let name = "a_terminal_whose_other_end_is_not_in_dev_pts_fails_the_spawn";
-    with_two(name, Ptmx::Bound, |two| async move {
+    with_two(Ptmx::Bound, |two| async move {
         let before = start_all_threads().await;
         assert_refused(SIZE, "/dev/pts").await;
         before.assert_restored_but_spawners().await;
@@ -191,8 +186,7 @@ fn a_terminal_whose_other_end_is_not_in_dev_pts_fails_the_spawn() {
 
 #[test]
 fn another_terminal_of_that_name_fails_the_spawn_where_there_is_only_the_name() {
-    let name = "another_terminal_of_that_name_fails_the_spawn_where_there_is_only_the_name";
-    with_two(name, Ptmx::Linked, |two| async move {
+    with_two(Ptmx::Linked, |two| async move {
         let before = start_all_threads().await;
         refuse_peer();
         assert_refused(SIZE, "/dev/pts").await;
@@ -203,8 +197,7 @@ fn another_terminal_of_that_name_fails_the_spawn_where_there_is_only_the_name() 
 
 #[test]
 fn ends_of_two_file_systems_are_no_terminal() {
-    let name = "ends_of_two_file_systems_are_no_terminal";
-    with_two(name, Ptmx::Linked, |two| async move {
+    with_two(Ptmx::Linked, |two| async move {
         // Number 0 in both.
         let _master = master_in(&two.ours);
         let slave = terminal_0_in(&two.ours);
@@ -216,7 +209,7 @@ fn ends_of_two_file_systems_are_no_terminal() {
 
 #[test]
 fn terminals_work_where_the_name_is_all_there_is() {
-    isolated("terminals_work_where_the_name_is_all_there_is", || {
+    isolated(|| {
         run(async {
             start_all_threads().await;
             refuse_peer();
