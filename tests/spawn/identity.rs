@@ -6,7 +6,7 @@ use std::future::IntoFuture;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use actix_process::{Command, Fd, FdMap, NoProtocol, Resource, Signal, SpawnStep};
+use actix_process::{Command, Fd, FdMap, IgnoredSignals, NoProtocol, Resource, Signal, SpawnStep};
 use common::census::is_gone;
 use common::helper::helper;
 use common::hung::Hung;
@@ -222,7 +222,11 @@ fn a_child_that_hangs_with_other_ids_leaves_no_core() {
             std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
             let hung = Hung::new();
             for signal in [Signal::QUIT, Signal::XCPU, Signal::SEGV, Signal::ABRT] {
-                let child = hung.helper(["exit", "0"]).uid(NOBODY).gid(NOBODY);
+                // A shell may have started the tests in the background, which ignores SIGQUIT.
+                let child = hung
+                    .helper(["exit", "0"])
+                    .ignored_signals(IgnoredSignals::Reset);
+                let child = child.uid(NOBODY).gid(NOBODY);
                 let unlimited = actix_process::UNLIMITED;
                 let child = child.rlimit(Resource::Core, unlimited, unlimited);
                 let child = child.current_dir(dir.path());

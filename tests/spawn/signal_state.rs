@@ -56,8 +56,10 @@ fn mind_no_signals() {
         assert_eq!(result, 0, "{signal}");
     }
     let handler: extern "C" fn(i32) = nothing;
-    // SAFETY: a handler that does nothing, and 8 bytes of a local.
+    // SAFETY: a disposition, a handler that does nothing, and 8 bytes of a local.
     unsafe {
+        // A shell may have started the tests in the background, which ignores it.
+        libc::signal(libc::SIGQUIT, libc::SIG_DFL);
         libc::signal(libc::SIGUSR1, handler as libc::sighandler_t);
         let all = u64::MAX;
         libc::syscall(
