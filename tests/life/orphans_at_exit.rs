@@ -138,6 +138,14 @@ fn return_from_main() -> ! {
     std::process::exit(0)
 }
 
+fn assert_hosts_apply_every_policy(hosts: usize) {
+    for _ in 0..hosts {
+        let ended = host("");
+        assert!(ended.status.success(), "{ended:?}");
+        Children::printed_by(&ended).assert_policies_applied();
+    }
+}
+
 #[test]
 fn a_main_that_merely_returns_applies_every_policy() {
     if role().is_some() {
@@ -145,11 +153,7 @@ fn a_main_that_merely_returns_applies_every_policy() {
         return_from_main();
     }
     // Whether other arbiters' threads still get to run is a matter of luck: several times.
-    for _ in 0..5 {
-        let ended = host("");
-        assert!(ended.status.success(), "{ended:?}");
-        Children::printed_by(&ended).assert_policies_applied();
-    }
+    assert_hosts_apply_every_policy(5);
 }
 
 #[test]
@@ -165,11 +169,7 @@ fn a_main_that_returns_applies_the_policies_of_children_on_other_arbiters() {
         });
         return_from_main();
     }
-    for _ in 0..10 {
-        let ended = host("");
-        assert!(ended.status.success(), "{ended:?}");
-        Children::printed_by(&ended).assert_policies_applied();
-    }
+    assert_hosts_apply_every_policy(10);
 }
 
 #[test]
@@ -194,11 +194,7 @@ fn a_stopped_system_applies_every_policy() {
         system.run().unwrap();
         return_from_main();
     }
-    for _ in 0..5 {
-        let ended = host("");
-        assert!(ended.status.success(), "{ended:?}");
-        Children::printed_by(&ended).assert_policies_applied();
-    }
+    assert_hosts_apply_every_policy(5);
 }
 
 #[test]
