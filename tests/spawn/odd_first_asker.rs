@@ -39,11 +39,9 @@ fn odd() -> i32 {
 }
 
 fn become_nice() {
+    let nice = odd();
     // SAFETY: integers; 0 is this thread, on Linux.
-    assert_eq!(
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, odd()) },
-        0
-    );
+    assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }, 0);
 }
 
 /// The nice values of the janitor threads.
