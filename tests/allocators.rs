@@ -1,5 +1,7 @@
 //! A child gets what its command says under an allocator without headers too (mimalloc and jemalloc
 //! are such): there one value begins where another one ends.
+//!
+//! A program of its own: an allocator is the whole program's.
 
 mod common;
 

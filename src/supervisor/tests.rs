@@ -57,8 +57,7 @@ impl Handler<Where> for ProcessSupervisor {
 
 /// Runs the test of this thread in a host process of its own, and holds that no child survives it.
 fn run(test: impl Future<Output = ()>) {
-    let name = std::thread::current().name().unwrap().to_owned();
-    isolated::isolated(&name, || {
+    isolated::isolated(|| {
         System::new().block_on(test);
         let begun = std::time::Instant::now();
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;

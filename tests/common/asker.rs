@@ -43,12 +43,11 @@ pub fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) 
 
 /// A thread changes itself, and asks for the first child of all: it has the change, another's has not.
 pub fn assert_the_first(
-    name: &str,
     look: fn() -> String,
     change: fn() -> Result<(), String>,
     is_changed: fn(&str) -> bool,
 ) {
-    isolated(name, || {
+    isolated(|| {
         let changed = on_a_thread(move || change().map(|()| look()));
         let changed = match changed {
             Ok(changed) => changed,
@@ -63,12 +62,11 @@ pub fn assert_the_first(
 /// A thread changes itself after it has asked, and others have: its next child has the change, and
 /// no other's.
 pub fn assert_a_later_one(
-    name: &str,
     look: fn() -> String,
     change: fn() -> Result<(), String>,
     is_changed: fn(&str) -> bool,
 ) {
-    isolated(name, || {
+    isolated(|| {
         let other = look();
         assert!(!is_changed(&other), "before: {other}");
         let changed = on_a_thread(move || {
@@ -98,14 +96,12 @@ macro_rules! follows_the_asker {
 
                 #[test]
                 fn of_the_first_asker() {
-                    let name = concat!(stringify!($name), "::of_the_first_asker");
-                    assert_the_first(name, $look, $change, $is_changed);
+                    assert_the_first($look, $change, $is_changed);
                 }
 
                 #[test]
                 fn of_a_later_asker() {
-                    let name = concat!(stringify!($name), "::of_a_later_asker");
-                    assert_a_later_one(name, $look, $change, $is_changed);
+                    assert_a_later_one($look, $change, $is_changed);
                 }
             }
         )*

@@ -5,8 +5,8 @@ use super::isolated::isolated;
 use super::{eventually, run};
 
 /// Runs a test as a process that has no other children, and holds that none survives it.
-pub fn in_a_host_of_its_own(name: &str, test: impl FnOnce()) {
-    isolated(name, || {
+pub fn in_a_host_of_its_own(test: impl FnOnce()) {
+    isolated(|| {
         test();
         run(eventually(
             "no survivor",

@@ -12,9 +12,13 @@ const SKIPPED: &str = ": skipped: ";
 
 /// Tells why the rest of a test is not run, past the harness, which hides what a test prints.
 pub fn skipped(why: &str) {
+    let _ = writeln!(io::stderr(), "{}{SKIPPED}{why}", this_test());
+}
+
+/// The name of the test that this thread runs: its path inside the test program.
+pub fn this_test() -> String {
     let thread = std::thread::current();
-    let test = thread.name().unwrap_or_default();
-    let _ = writeln!(io::stderr(), "{test}{SKIPPED}{why}");
+    thread.name().unwrap_or_default().to_owned()
 }
 
 /// Whether this is a process that runs one test alone.
@@ -22,30 +26,36 @@ pub fn is_isolated() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Runs `body` in a fresh process that runs nothing but the test `name` (its path inside the test
-/// binary); fails with its output.
-pub fn isolated(name: &str, body: impl FnOnce()) {
-    isolated_with(name, |_| {}, body);
+/// The name of another test of the same module.
+pub fn test_beside(name: &str) -> String {
+    let test = this_test();
+    let module = test.rsplit_once("::").map(|(module, _)| module);
+    module.map_or_else(|| name.to_owned(), |module| format!("{module}::{name}"))
+}
+
+/// Runs `body` in a fresh process that runs nothing but this test; fails with its output.
+pub fn isolated(body: impl FnOnce()) {
+    isolated_with(|_| {}, body);
 }
 
 /// The same, with changes to how that process is started.
-pub fn isolated_with(name: &str, change: impl FnOnce(&mut Command), body: impl FnOnce()) {
-    isolated_from(std::env::current_exe, name, change, body);
+pub fn isolated_with(change: impl FnOnce(&mut Command), body: impl FnOnce()) {
+    isolated_from(std::env::current_exe, change, body);
 }
 
 /// The same, from a copy of this program: `copy` makes it, and is not called in the new process.
 pub fn isolated_from(
     copy: impl FnOnce() -> io::Result<PathBuf>,
-    name: &str,
     change: impl FnOnce(&mut Command),
     body: impl FnOnce(),
 ) {
     if is_isolated() {
         return body();
     }
+    let name = this_test();
     let mut command = Command::new(copy().unwrap());
     command
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, "1");
     change(&mut command);
     let output = command.output().unwrap();

@@ -18,12 +18,12 @@ pub fn own_mounts() -> bool {
     mount(nothing, "/", nothing, private, nothing).is_ok()
 }
 
-/// Runs `body` alone in a process that may change its mounts, for the test `name`, as root.
-pub fn isolated_with_mounts(name: &str, body: impl FnOnce()) {
+/// Runs `body` alone in a process that may change its mounts, as root.
+pub fn isolated_with_mounts(body: impl FnOnce()) {
     if !may_change_ids() {
         return;
     }
-    isolated(name, || {
+    isolated(|| {
         if !own_mounts() {
             return skipped("no mount namespace can be made");
         }

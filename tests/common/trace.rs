@@ -1,5 +1,6 @@
 //! A protocol that writes down every event, and lets a test wait for them.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +18,8 @@ use super::DEADLINE;
 #[derive(Clone, Default)]
 pub struct Trace {
     shared: Arc<Shared>,
+    /// Of one whose protocol nobody else keeps.
+    _protocol: Option<Addr<Tracer>>,
 }
 
 #[derive(Default)]
@@ -144,6 +147,14 @@ pub fn data_of(events: &[ProcessEvent], fd: i32) -> Vec<u8> {
         }
     }
     joined
+}
+
+/// Spawns `command` with a protocol of its own, which lives as long as what it writes down.
+pub async fn spawned(command: impl Borrow<Command>) -> (Trace, ProcessHandle) {
+    let (mut trace, protocol) = Trace::start();
+    let process = command.borrow().spawn(&protocol).await.unwrap();
+    trace._protocol = Some(protocol);
+    (trace, process)
 }
 
 /// Spawns `command` and waits for its end.

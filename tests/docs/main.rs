@@ -1,0 +1,12 @@
+//! The documents, the examples, and what the compiler says.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compile_fail;
+mod examples;
+mod examples_terminal;
+mod examples_tools;
+mod layers;
+mod readme;
+mod tests_readme;

@@ -1,0 +1,22 @@
+//! Bytes to and from a child: pipes, streams, sinks and producers.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod busy_children;
+mod codecs;
+mod flow;
+mod input_growth;
+mod packets;
+mod pipes;
+mod producer_closes;
+mod producer_ends;
+mod producer_flow;
+mod producers;
+mod sink_flow;
+mod sinks;
+mod sinks_shared;
+mod stream_ends;
+mod stream_flow;
+mod streams;
+mod windows;

@@ -1,0 +1,118 @@
+//! 100 MiB through sinks, from memory and from another child's stream.
+
+use crate::common;
+
+use actix_process::{Command, Fd, NoProtocol};
+use common::census::Census;
+use common::helper::{counted, digest, helper};
+use common::isolated::isolated;
+use common::ledger::Ledger;
+use common::taking::bytes;
+use common::{peak_memory, run, soon, start_all_threads};
+use futures::{SinkExt, StreamExt};
+
+const TOTAL: usize = 100 * 1024 * 1024;
+/// With so many bytes in the queue a sink has no room.
+const MARK: usize = 64 * 1024;
+/// A page: a pipe takes whole pages, so each chunk is wholly in the queue or not at all.
+const CHUNK: usize = 4096;
+/// Of the first `TOTAL` bytes of `counted`.
+const SHA256: &str = "e7c039b3be8ca4af10294b25b752afc4bb7c9af4f3d21af8a98c84fa01021e2a  -\n";
+
+/// The digest of all bytes, as the helper says it.
+fn wanted() -> String {
+    let words = 0..TOTAL / 8;
+    let all = words.fold(0, |so_far, word| digest(so_far, &word.to_le_bytes()));
+    format!("digest {all:x}\n")
+}
+
+/// Feeds everything to the 0 of `command`; gives what it said.
+async fn feed_all(command: Command) -> (Ledger, String) {
+    let process = command
+        .stdout(Fd::stream())
+        .spawn(NoProtocol)
+        .await
+        .unwrap();
+    let ledger = Ledger::default();
+    let mut sink = process.stdin();
+    for begin in (0..TOTAL).step_by(CHUNK) {
+        let chunk = ledger.chunk(counted(begin, begin + CHUNK));
+        sink.feed(chunk).await.unwrap();
+    }
+    sink.close().await.unwrap();
+    assert_eq!(ledger.held(), 0);
+    let said = bytes(process.take_stream(1).unwrap()).await;
+    assert!(process.ended().await.unwrap().success());
+    (ledger, String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_hundred_mebibytes_through_a_sink_reach_sha256sum() {
+    run(async {
+        let (ledger, said) = feed_all(Command::new("sha256sum")).await;
+        assert_eq!(said, SHA256);
+        // The queue, and the item that waits for room.
+        assert!(ledger.most() <= MARK + CHUNK, "{} bytes", ledger.most());
+    });
+}
+
+#[test]
+fn a_hundred_mebibytes_through_a_sink_reach_a_slow_child() {
+    run(async {
+        let (ledger, said) = feed_all(helper(["digest", "0", "300"])).await;
+        assert_eq!(said, wanted());
+        // All room was used.
+        assert_eq!(ledger.most(), MARK + CHUNK);
+    });
+}
+
+/// Joins the stream of one child to the sink of another.
+async fn forward(total: usize) -> String {
+    let count = helper(["count", &total.to_string()]);
+    let count = count.stdout(Fd::stream()).stderr(Fd::null());
+    let count = count.spawn(NoProtocol).await.unwrap();
+    let digest = helper(["digest", "0", "100"]).stdout(Fd::stream());
+    let digest = digest.spawn(NoProtocol).await.unwrap();
+    let stream = count.take_stream(1).unwrap();
+    stream.map(Ok).forward(digest.stdin()).await.unwrap();
+    let said = bytes(digest.take_stream(1).unwrap()).await;
+    assert!(count.ended().await.unwrap().success());
+    assert!(digest.ended().await.unwrap().success());
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn a_hundred_mebibytes_go_from_one_childs_stream_to_anothers_sink() {
+    isolated(|| {
+        run(async {
+            start_all_threads().await;
+            forward(4 * 1024 * 1024).await;
+            let census = Census::quiet().await;
+            let before = peak_memory();
+            assert_eq!(forward(TOTAL).await, wanted());
+            // The kernel's count may lag by some pages, either way.
+            let grown = peak_memory().saturating_sub(before);
+            assert!(grown < 8 << 20, "{grown} bytes more than before");
+            census.assert_restored_but_spawners().await;
+        });
+    });
+}
+
+#[test]
+fn a_forward_to_a_child_that_closes_its_input_fails_and_holds_nothing_up() {
+    run(async {
+        let count = helper(["count", &TOTAL.to_string()]);
+        let count = count.stdout(Fd::stream()).stderr(Fd::null());
+        let count = count.spawn(NoProtocol).await.unwrap();
+        let taker = helper(["take", "0", "1000000", "close", "0", "pause"]);
+        let taker = taker.spawn(NoProtocol).await.unwrap();
+        let stream = count.take_stream(1).unwrap();
+        let forwarded = stream.map(Ok).forward(taker.stdin()).await;
+        let closed = actix_process::WriteError::Closed { fd: 0 };
+        assert_eq!(forwarded, Err(closed));
+        // The stream was dropped with it: the writer gets an error and ends.
+        soon("its end", count.ended()).await.unwrap();
+        taker.kill().unwrap();
+        taker.ended().await.unwrap();
+    });
+}

@@ -1,0 +1,26 @@
+//! From the spawn to the reap: signals, stopping, orphans, and hosts that end or fork.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod blocked_arbiter;
+mod chaos;
+mod contained;
+mod contained_elsewhere;
+mod deadlines;
+mod flooding_heirs;
+mod forked_host;
+mod forked_memory;
+mod kept_by_its_child;
+mod many_children;
+mod orphans;
+mod orphans_at_exit;
+mod orphans_reaped;
+mod pid_reuse;
+mod reaping;
+mod sigchld;
+mod signals;
+mod stopping;
+mod systems;
+mod traced;
+mod trees;

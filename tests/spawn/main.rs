@@ -1,0 +1,35 @@
+//! How a child comes to be: what it is given, who it is, and how a spawn fails or is cancelled.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cancel;
+mod capabilities;
+mod cgroup;
+mod changed_credentials;
+mod environment_changes;
+mod exec_search;
+mod explanations;
+mod failed_clones;
+mod failures;
+mod failures_nproc;
+mod first_spawn;
+mod id_change_attack;
+mod id_change_fallbacks;
+mod identity;
+mod limits;
+mod odd_first_asker;
+mod other_user;
+mod sealed_trampoline;
+mod signal_state;
+mod spawned_pid;
+mod spawner_threads;
+mod spawning;
+mod step_refusals;
+mod syscall_fallbacks;
+mod syscall_refusals;
+mod thread_state;
+mod thread_state_filters;
+mod thread_state_namespaces;
+mod threads_of_their_own;
+mod users;

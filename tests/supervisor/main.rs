@@ -1,0 +1,12 @@
+//! The supervisor, and the helpers that run a child to its end.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod collect;
+mod collect_dropped;
+mod collect_inputs;
+mod collect_timeout;
+mod helper_groups;
+mod list_and_shutdown;
+mod testing_module;

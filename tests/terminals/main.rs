@@ -1,0 +1,14 @@
+//! Children on terminals.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod children;
+mod ends;
+mod flow;
+mod given;
+mod heirs;
+mod keys;
+mod leaks;
+mod modes;
+mod opening;
