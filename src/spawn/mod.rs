@@ -1,6 +1,5 @@
 //! From what a command describes to a child that is adopted.
 
-mod arbiter_ref;
 mod check;
 mod environment;
 mod exit_watch;

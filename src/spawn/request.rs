@@ -11,10 +11,10 @@ use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::protocol::into::{IntoProtocol, Protocol};
-use crate::spawn::arbiter_ref::ArbiterRef;
 use crate::spawn::environment::EnvGeneration;
 use crate::sys;
 use crate::sys::clone::Ticket;
+use crate::threads::arbiter_ref::ArbiterRef;
 use crate::threads::spawners::{self, Place};
 use actix::Message;
 
