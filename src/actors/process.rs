@@ -1,4 +1,4 @@
-//! The actor of one child, on the arbiter where its spawn was asked.
+//! The actor of one child, on the arbiter that asked for it or that stands in for that.
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ use crate::spawn::opening::{ParentEnd, ParentEnds};
 use crate::spawn::prepare::Prepared;
 use crate::sys;
 use crate::sys::clone::{Cloned, Ticket};
-use crate::threads::arbiter_ref::ArbiterRef;
+use crate::threads::arbiter_ref::{ArbiterRef, run_on};
 use crate::threads::janitor;
 use crate::threads::spawners::{Desk, Kin};
 use crate::tree::Leader;
@@ -45,7 +45,6 @@ pub(crate) struct SpawnJob {
     pub(crate) taken: TakenFds,
     pub(crate) asked: EnvGeneration,
     pub(crate) protocol: Protocol,
-    pub(crate) arbiter_ref: ArbiterRef,
     pub(crate) ticket: Arc<Ticket>,
     pub(crate) entry: Entry,
     pub(crate) reply: Reply,
@@ -53,14 +52,13 @@ pub(crate) struct SpawnJob {
 
 impl SpawnJob {
     /// Runs on a spawner thread; may block. Without a thread there is no desk.
-    pub(crate) fn run(self, desk: io::Result<Desk<'_>>) {
+    pub(crate) fn run(self, arbiter_ref: &ArbiterRef, desk: io::Result<Desk<'_>>) {
         let Self {
             id,
             spec,
             taken,
             asked,
             protocol,
-            arbiter_ref,
             ticket,
             entry,
             reply,
@@ -120,7 +118,15 @@ impl SpawnJob {
             unadopted.give_up(error);
             return;
         }
-        arbiter_ref.arbiter.spawn_fn(move || unadopted.adopt());
+        // Where the arbiter is gone it is given up.
+        drop(run_on(&arbiter_ref.arbiter, unadopted, Unadopted::adopt));
+    }
+
+    /// Before it is submitted.
+    pub(crate) fn refuse(self, why: &'static str) {
+        // Before the answer, as above.
+        drop(self.entry);
+        self.reply.refuse(why);
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod environment;
 mod exit_watch;
 mod explain;
+pub(crate) mod home;
 mod identity;
 mod job;
 mod opening;

@@ -5,6 +5,7 @@
 
 pub mod census;
 pub mod cgroups;
+pub mod echo;
 pub mod example;
 pub mod files;
 pub mod fuse;
