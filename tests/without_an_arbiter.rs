@@ -14,6 +14,7 @@ use actix_process::{
     Signal, SpawnStep, StoppedBy,
 };
 use common::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
+use common::example;
 use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::isolated;
@@ -231,4 +232,13 @@ fn a_copy_by_fork_is_refused_at_once_without_an_arbiter() {
             child.end().await;
         });
     });
+}
+
+#[test]
+fn the_tokio_main_example_runs_a_tool_and_reads_lines() {
+    let (printed, _) = example::run(&mut example::example("tokio_main"));
+    assert_eq!(
+        printed,
+        "Linux\nseq says 1\nseq says 2\nseq says 3\nexit status: 0\n"
+    );
 }
