@@ -42,7 +42,7 @@
 //! # The actors
 //!
 //! ```text
-//!  the arbiter that asked                                 the supervisor's arbiter
+//!  the arbiter that asked (see `Command::spawn`)          the supervisor's arbiter
 //! ┌──────────────────────────────────────────┐           ┌─────────────────────────────────────┐
 //! │ protocol actor (yours, on any arbiter)   │           │ ProcessSupervisor                   │
 //! │   ▲ made, data, closed, exited, ended    │           │   table of children                 │

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{
-    CollectError, Command, List, NoProtocol, ProcessSupervisor, Signal, SpawnStep,
+    CollectError, Command, List, NoProtocol, ProcessHandle, ProcessSupervisor, Signal, SpawnError,
+    SpawnStep,
 };
 use common::census::children;
 use common::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
@@ -126,6 +127,67 @@ fn an_arbiter_that_stops_before_it_gets_to_the_spawn_is_a_typed_error() {
         });
         assert_eq!(children(), []);
     });
+}
+
+#[test]
+fn a_spawn_on_an_arbiter_that_stops_meanwhile_is_answered() {
+    run(async {
+        for round in 0..100 {
+            let home = Arbiter::new();
+            // While there is a handle nothing that is left in the arbiter's queue is dropped.
+            let handle = home.handle();
+            let stopper = thread::spawn(move || {
+                thread::sleep(Duration::from_micros(round % 10 * 20));
+                home.stop();
+                home.join().unwrap();
+            });
+            match in_time(pausing().on(&handle).spawn(NoProtocol)).await {
+                Ok(process) => {
+                    let status = in_time(ended(&process)).await;
+                    assert_eq!(status.signal(), Some(Signal::KILL));
+                }
+                Err(error) => assert_eq!(error.step(), SpawnStep::Register, "{error}"),
+            }
+            stopper.join().unwrap();
+        }
+    });
+}
+
+/// A thread of a System that is no arbiter.
+struct Worker;
+
+impl Actor for Worker {
+    type Context = SyncContext<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<ProcessHandle, SpawnError>")]
+struct SpawnOne;
+
+impl Handler<SpawnOne> for Worker {
+    type Result = Result<ProcessHandle, SpawnError>;
+
+    fn handle(&mut self, _: SpawnOne, _: &mut Self::Context) -> Self::Result {
+        assert!(System::is_registered() && Arbiter::try_current().is_none());
+        block_on_thread(pausing().spawn(NoProtocol))
+    }
+}
+
+#[test]
+fn the_child_of_a_systems_thread_that_is_no_arbiter_belongs_to_that_system() {
+    let process = on_a_thread(|| {
+        run(async {
+            let worker = SyncArbiter::start(1, || Worker);
+            let process = in_time(worker.send(SpawnOne)).await.unwrap().unwrap();
+            let supervisor = ProcessSupervisor::current().unwrap();
+            let listed = in_time(supervisor.send(List)).await.unwrap();
+            let ids: Vec<_> = listed.iter().map(|info| info.id).collect();
+            assert_eq!(ids, [process.id()]);
+            process
+        })
+    });
+    let status = block_on_thread(ended(&process));
+    assert_eq!(status.signal(), Some(Signal::KILL));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The actor of one child, on the arbiter that asked for it or that stands in for that.
+//! The actor of one child, on the arbiter where all the child's actors live.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! One spawn, from the request to the adopted child.
 //!
 //! [`SpawnJob::run`] prepares, clones and registers on a spawner thread; [`Unadopted::adopt`] starts the
-//! child's actors on the asking arbiter, queues `ConnectionMade`, arms the reaping and answers. Each
+//! child's actors on their arbiter (see `home.rs`), queues `ConnectionMade`, arms the reaping and answers. Each
 //! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
 //! wherever the sequence ends.
 
@@ -157,7 +157,7 @@ impl Unadopted {
         }
     }
 
-    /// Makes the pipes and the child's death known to the asking arbiter's driver: on this thread,
+    /// Makes the pipes and the child's death known to their arbiter's driver: on this thread,
     /// so that all that can fail has failed before `ConnectionMade`.
     fn register(&mut self, ends: ParentEnds, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
@@ -203,7 +203,7 @@ impl Unadopted {
         self.error = Some(error);
     }
 
-    /// Runs on the asking arbiter: commits, unless the spawn was cancelled.
+    /// Runs on the child's arbiter: commits, unless the spawn was cancelled.
     fn adopt(mut self) {
         let child = Arc::clone(&self.child);
         let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
