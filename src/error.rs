@@ -26,8 +26,8 @@ pub enum SpawnStep {
     Clone,
     /// Executing the program.
     Exec,
-    /// Everything in this process: no System, a supervisor, arbiter or protocol that is gone or
-    /// shuts down, a cancelled spawn, or a descriptor that epoll refused.
+    /// Everything in this process: a System, supervisor, arbiter or protocol that is gone or shuts
+    /// down, an arbiter that cannot be started, a cancelled spawn, or a descriptor that epoll refused.
     Register,
 }
 

@@ -42,7 +42,7 @@
 //! # The actors
 //!
 //! ```text
-//!  the arbiter that asked                                 the supervisor's arbiter
+//!  the arbiter that asked (see `Command::spawn`)          the supervisor's arbiter
 //! ┌──────────────────────────────────────────┐           ┌─────────────────────────────────────┐
 //! │ protocol actor (yours, on any arbiter)   │           │ ProcessSupervisor                   │
 //! │   ▲ made, data, closed, exited, ended    │           │   table of children                 │
@@ -52,6 +52,16 @@
 //! │ its driver: the pidfd becomes readable,  │
 //! │   the child is reaped                    │
 //! └──────────────────────────────────────────┘
+//! ```
+//!
+//! A thread needs no arbiter to have children: see [`Command::spawn`]. Under `#[tokio::main]`, in a worker of another
+//! runtime, or with no runtime at all, the actors in the left box live on an arbiter of the crate's own:
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let name = actix_process::Command::new("uname").output().await?;
+//! assert_eq!(name.stdout, b"Linux\n");
+//! # Ok::<(), actix_process::CollectError>(()) }).unwrap();
 //! ```
 //!
 //! # Delivery rules
@@ -132,7 +142,9 @@
 //!   256 KiB leaves the pipe of an output as it is.
 //! - A child that makes its output a packet pipe (`O_DIRECT`) does so before it writes: of packets that
 //!   wait behind other bytes the kernel gives a reader only as much as it has room for.
-//! - A child is reaped by the arbiter where its spawn was asked: late, while that is blocked.
+//! - Of the children of threads that are in no System nothing is the owner but their protocol, if they have one. They live on when
+//!   main returns, as after `std::process::exit`.
+//! - A child is reaped by the arbiter where its actors live: late, while that is blocked.
 //! - A child has the directory, umask, ids, scheduling, namespaces and confinement of the thread that
 //!   asked for it. A thread under `no_new_privs` makes a thread for each spawn, and one with a
 //!   descriptor table of its own spawns nothing.
@@ -202,6 +214,7 @@ pub use bytes::Bytes;
 pub use capability::Capability;
 pub use collect::{Collect, CollectError, Collecting, Output};
 pub use command::Command;
+pub use command::arbiter::ToArbiterHandle;
 pub use command::containment::Containment;
 pub use command::fd_map::{Fd, FdMap};
 pub use command::pty::{Pty, PtySize};

@@ -1,4 +1,4 @@
-//! What runs on the arbiter that asked for a child: its `Process` actor, and one actor for each piped descriptor.
+//! What runs on the arbiter where a child's actors live: its `Process` actor, and one actor for each piped descriptor.
 
 mod buffers;
 mod destination;

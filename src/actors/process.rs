@@ -1,4 +1,4 @@
-//! The actor of one child, on the arbiter where its spawn was asked.
+//! The actor of one child, on the arbiter where all the child's actors live.
 
 use std::sync::Arc;
 

@@ -1,9 +1,12 @@
 //! The protocol that collects, and the future around it.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
@@ -11,12 +14,12 @@ use super::group::grouped;
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
 use crate::command::fd_map::{Fd, FdMap};
-use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::ladder::Ladder;
 use crate::port::Port;
 use crate::protocol::ProcessProtocol;
 use crate::protocol::process_protocol;
+use crate::spawn::home::{self, Home};
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
@@ -29,9 +32,11 @@ pub(super) struct Collected {
 }
 
 pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
-    let program = command.spec().program_name();
-    let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
-        return Err(SpawnError::register(&*program, "there is no arbiter").into());
+    let arbiter = match Home::asked_here(command.spec()) {
+        Home::Here(here) => here.arbiter,
+        // One that has stopped is refused by the spawn.
+        Home::Named(arbiter) => arbiter,
+        Home::Nowhere => home::own()?.arbiter,
     };
     let fds = fds_for(command.fd_map(), &recipe);
     let (stdout, stderr) = (fds.original(1), fds.original(2));
@@ -56,10 +61,10 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     let spawning = command.spawn(&collector);
     let process = match timeout {
         None => spawning.await?,
-        Some(timeout) => match tokio::time::timeout(timeout, spawning).await {
-            Ok(spawned) => spawned?,
+        Some(timeout) => match before(timeout, &arbiter, spawning).await {
+            Some(spawned) => spawned?,
             // An exec that hangs. Dropping the spawn cancelled it.
-            Err(_) => return Err(CollectError::TimedOut(Box::new(Output::empty()))),
+            None => return Err(CollectError::TimedOut(Box::new(Output::empty()))),
         },
     };
     if let Some(timeout) = timeout {
@@ -73,6 +78,40 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     let result = output.await.unwrap_or(Err(CollectError::Gone));
     drop(kill_on_drop);
     result
+}
+
+/// What `future` gives before `timeout`. The clock is that of `arbiter`: whoever awaits it may have no runtime.
+async fn before<T>(
+    timeout: Duration,
+    arbiter: &ArbiterHandle,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let (mut up, time_is_up) = oneshot::channel();
+    arbiter.spawn(async move {
+        // Closed when nobody waits any more.
+        if tokio::time::timeout(timeout, up.closed()).await.is_err() {
+            let _ = up.send(());
+        }
+    });
+    let mut future = pin!(future);
+    let mut time_is_up = Some(time_is_up);
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(value));
+        }
+        let Some(waiting) = &mut time_is_up else {
+            return Poll::Pending;
+        };
+        match ready!(Pin::new(waiting).poll(cx)) {
+            Ok(()) => Poll::Ready(None),
+            // The arbiter is gone, and `future` will know.
+            Err(_) => {
+                time_is_up = None;
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// The child's descriptors. Nobody has a handle: there is one input at most, what would be a stream is

@@ -59,7 +59,8 @@ pub enum CollectError {
     /// It wrote to its standard error, which [`Command::read`] does not allow. The error's text ends
     /// with what it wrote, with what does not print escaped.
     Stderr(Box<Output>),
-    /// The arbiter on which it was awaited is gone. Nothing of the output is left.
+    /// The arbiter where the child's actors lived is gone: that on which it was awaited, or that of [`Command::on`]. Nothing of
+    /// the output is left.
     Gone,
 }
 
@@ -136,7 +137,9 @@ impl From<SpawnError> for CollectError {
     }
 }
 
-/// A child about to be run to its end; `.await` runs it, on an arbiter.
+/// A child about to be run to its end; `.await` runs it, on any thread.
+///
+/// Where it is first polled decides where the child belongs, as the call of [`Command::spawn`] does.
 ///
 /// It is no future itself: `join` and `select` take its [`into_future`](IntoFuture::into_future), as in
 /// `join!(a.output().into_future(), b.output().into_future())`.
@@ -207,8 +210,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// The future gives [`CollectError::Spawn`], also outside of an arbiter;
-    /// [`CollectError::TimedOut`] only with a [`timeout`](Collect::timeout); and
+    /// The future gives [`CollectError::Spawn`] if there is no child; [`CollectError::TimedOut`] only with a [`timeout`](Collect::timeout); and
     /// [`CollectError::Gone`]. A status that is no success is no error.
     pub fn output(&self) -> Collect<Output> {
         Collect::new(self.clone(), |collected| Ok(collected.output))

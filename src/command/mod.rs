@@ -1,5 +1,6 @@
 //! The builder of a child to be.
 
+pub(crate) mod arbiter;
 pub(crate) mod containment;
 pub(crate) mod fd_map;
 pub(crate) mod pty;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::ArbiterHandle;
+
 use crate::capability::Capability;
 use crate::command::fd_map::{Fd, FdMap};
 use crate::command::pty::Pty;
@@ -18,7 +20,8 @@ use crate::signal::{IgnoredSignals, Signal};
 /// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
 ///
-/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others.
+/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others. One that a thread
+/// without a System and an arbiter has spawned can lose only its protocol: the others live as long as the process.
 /// Its handles own nothing: dropping the last one does not orphan it.
 ///
 /// The pipes close in every case: the child writes to nobody then, also under
@@ -99,6 +102,8 @@ pub(crate) struct Spec {
     /// The numbers that the caller has set; the others are the default's, or the terminal's.
     pub(crate) named: Vec<i32>,
     pub(crate) pty: Option<Pty>,
+    /// Where its actors live; `None`: where the spawn is asked for.
+    pub(crate) arbiter: Option<ArbiterHandle>,
     pub(crate) on_orphaned: OnOrphaned,
     /// `None` for the default of whoever spawns.
     pub(crate) on_leftovers: Option<OnLeftovers>,
@@ -135,6 +140,7 @@ impl Spec {
             fds: FdMap::stdio(),
             named: Vec::new(),
             pty: None,
+            arbiter: None,
             on_orphaned: OnOrphaned::default(),
             on_leftovers: None,
             ended_timeout: None,

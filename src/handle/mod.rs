@@ -340,7 +340,7 @@ impl ProcessHandle {
 
     /// Resolves when `ProcessExited` was queued. For any number of waiters, on any runtime.
     ///
-    /// The arbiter that asked for the child learns of its death: blocking that one's thread on this
+    /// The arbiter where the child's actors live learns of its death: blocking that one's thread on this
     /// future deadlocks.
     ///
     /// # Errors

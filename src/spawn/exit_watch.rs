@@ -13,7 +13,7 @@ use crate::threads::janitor;
 /// How a child's death will be noticed.
 #[derive(Debug)]
 pub(crate) enum ExitWatch {
-    /// The pidfd becomes readable; it is registered with the asking arbiter's driver.
+    /// The pidfd becomes readable; it is registered with the driver of the child's arbiter.
     Pidfd(Registered<Arc<OwnedFd>>),
     /// A thread waits in wait(2), once it is told to go.
     Thread(mpsc::Sender<()>),
@@ -33,7 +33,7 @@ impl ExitWatch {
 
 /// A child to be reaped when its pidfd becomes readable.
 ///
-/// It is no task but a waker: the driver of the asking arbiter calls it at the child's death, and it
+/// It is no task but a waker: the driver of the child's arbiter calls it at the child's death, and it
 /// reaps on the spot. The driver has just told of the child's last closes, mostly, so the death costs
 /// no wake of a thread. When the driver shuts down it calls as well, and the janitor takes over.
 #[derive(Debug)]

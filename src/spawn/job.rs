@@ -1,7 +1,7 @@
 //! One spawn, from the request to the adopted child.
 //!
 //! [`SpawnJob::run`] prepares and clones on a spawner thread; [`Unadopted::adopt`] registers the pipes and the
-//! pidfd with the asking arbiter's driver, starts the child's actors there, queues `ConnectionMade`, arms
+//! pidfd with the driver of the child's arbiter (see `home.rs`), starts the child's actors there, queues `ConnectionMade`, arms
 //! the reaping and answers. Each
 //! stage owns what the stages before it made, and its drop undoes or hands over: nothing is lost
 //! wherever the sequence ends.
@@ -29,12 +29,12 @@ use crate::id::ProcessId;
 use crate::ladder::Ladder;
 use crate::port::role::Role;
 use crate::protocol::into::Protocol;
-use crate::spawn::arbiter_ref::ArbiterRef;
 use crate::spawn::environment::EnvGeneration;
 use crate::spawn::opening::{ParentEnd, ParentEnds};
 use crate::spawn::prepare::Prepared;
 use crate::sys;
 use crate::sys::clone::{Cloned, Ticket};
+use crate::threads::arbiter_ref::{ArbiterRef, run_on};
 use crate::threads::janitor;
 use crate::threads::spawners::{Desk, Kin};
 use crate::tree::Leader;
@@ -46,7 +46,6 @@ pub(crate) struct SpawnJob {
     pub(crate) taken: TakenFds,
     pub(crate) asked: EnvGeneration,
     pub(crate) protocol: Protocol,
-    pub(crate) arbiter_ref: ArbiterRef,
     pub(crate) ticket: Arc<Ticket>,
     pub(crate) entry: Entry,
     pub(crate) reply: Reply,
@@ -54,14 +53,13 @@ pub(crate) struct SpawnJob {
 
 impl SpawnJob {
     /// Runs on a spawner thread; may block. Without a thread there is no desk.
-    pub(crate) fn run(self, desk: io::Result<Desk<'_>>) {
+    pub(crate) fn run(self, arbiter_ref: &ArbiterRef, desk: io::Result<Desk<'_>>) {
         let Self {
             id,
             spec,
             taken,
             asked,
             protocol,
-            arbiter_ref,
             ticket,
             entry,
             reply,
@@ -116,12 +114,21 @@ impl SpawnJob {
             cgroup: cgroup.map(Arc::new),
         });
         child.keep_threads(tie, asker);
-        let ArbiterRef { arbiter, runtime } = arbiter_ref;
+        let ArbiterRef { arbiter, runtime } = arbiter_ref.clone();
         let mut unadopted = Unadopted::new(child, ends, ticket, entry, reply);
         if let Err(error) = unadopted.start_waiter() {
             return unadopted.give_up(error);
         }
-        arbiter.spawn_fn(move || unadopted.adopt(&runtime));
+        // Where the arbiter is gone it is given up.
+        let adopt = move |unadopted: Unadopted| unadopted.adopt(&runtime);
+        drop(run_on(&arbiter, unadopted, adopt));
+    }
+
+    /// Before it is submitted.
+    pub(crate) fn refuse(self, why: &'static str) {
+        // Before the answer, as above.
+        drop(self.entry);
+        self.reply.refuse(why);
     }
 }
 
@@ -174,7 +181,7 @@ impl Unadopted {
         Ok(())
     }
 
-    /// Makes the pipes and the child's death known to the asking arbiter's driver, on its thread: what is
+    /// Makes the pipes and the child's death known to the driver of the child's arbiter, on its thread: what is
     /// allocated there is freed there. All that can fail has failed before `ConnectionMade`.
     fn register(&mut self, runtime: &Handle) -> Result<(), SpawnError> {
         let program = &self.child.program;
@@ -216,7 +223,7 @@ impl Unadopted {
         self.error = Some(error);
     }
 
-    /// Runs on the asking arbiter: registers, and commits, unless the spawn was cancelled.
+    /// Runs on the child's arbiter: registers, and commits, unless the spawn was cancelled.
     fn adopt(mut self, runtime: &Handle) {
         // The driver's epoll instance is the parent's.
         if sys::copy::is_copy() {

@@ -1,10 +1,10 @@
 //! From what a command describes to a child that is adopted.
 
-mod arbiter_ref;
 mod check;
 mod environment;
 mod exit_watch;
 mod explain;
+pub(crate) mod home;
 mod identity;
 mod job;
 mod opening;

@@ -11,24 +11,25 @@ use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::protocol::into::{IntoProtocol, Protocol};
-use crate::spawn::arbiter_ref::ArbiterRef;
 use crate::spawn::environment::EnvGeneration;
+use crate::spawn::home::Home;
 use crate::sys;
 use crate::sys::clone::Ticket;
+use crate::threads::arbiter_ref::{ArbiterRef, run_on};
 use crate::threads::spawners::{self, Place};
 use actix::Message;
 
 /// Spawns a child; answers with its handle when `ConnectionMade` was queued.
 ///
-/// The child's actors run on the arbiter where this message was made; without one, on the
-/// supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
-/// [`Spawning`](super::Spawning) to cancel at any time. After a `do_send` a failure is logged.
+/// The child's actors run on the arbiter that the command names ([`Command::on`]), else on the one where this message was made;
+/// without one, on the supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
+/// [`Spawning`](crate::Spawning) to cancel at any time. After a `do_send` a failure is logged.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ProcessHandle, SpawnError>")]
 pub struct Spawn {
     spec: Arc<Spec>,
     protocol: Protocol,
-    arbiter_ref: Option<ArbiterRef>,
+    home: Home,
     /// As the asking thread is.
     place: Place,
     pub(crate) ticket: Arc<Ticket>,
@@ -45,24 +46,26 @@ impl Spawn {
         Self {
             spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
-            arbiter_ref: ArbiterRef::current(),
+            home: Home::asked_here(command.spec()),
             place,
             ticket: Arc::default(),
         }
     }
 
     /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
-    /// goes to `to` in any case. The table keeps `supervisor`, unless somebody else does.
+    /// goes to `to` in any case. The table keeps `supervisor`, unless somebody else does. `instead` gives the arbiter for an
+    /// asking thread that had none.
     pub(crate) fn submit(
         self,
         table: &Arc<Table>,
         supervisor: Option<KeepAlive>,
         to: Option<Sender>,
+        instead: impl FnOnce() -> Result<ArbiterRef, SpawnError>,
     ) {
         let Self {
             spec,
             protocol,
-            arbiter_ref,
+            home,
             place,
             ticket,
         } = self;
@@ -73,8 +76,13 @@ impl Spawn {
         if sys::copy::is_copy() {
             return reply.refuse(spawners::COPY);
         }
-        let Some(arbiter_ref) = arbiter_ref.or_else(ArbiterRef::current) else {
-            return reply.refuse("there is no arbiter");
+        let home = match home {
+            Home::Nowhere => match instead() {
+                Ok(arbiter_ref) => Home::Here(arbiter_ref),
+                Err(error) => return reply.answer(Err(error)),
+            },
+            Home::Named(arbiter) if !arbiter.alive() => return reply.refuse(STOPPED),
+            home => home,
         };
         if !protocol.is_alive() {
             return reply.refuse("the protocol actor is gone");
@@ -90,11 +98,30 @@ impl Spawn {
             taken,
             asked: EnvGeneration::now(),
             protocol,
-            arbiter_ref,
             ticket,
             entry,
             reply,
         };
-        place.submit(Box::new(move |desk| job.run(desk)));
+        let submit = move |job: SpawnJob, arbiter_ref: ArbiterRef, place: Place| {
+            place.submit(Box::new(move |desk| job.run(&arbiter_ref, desk)));
+        };
+        match home {
+            Home::Here(arbiter_ref) => submit(job, arbiter_ref, place),
+            Home::Named(arbiter) => {
+                let unsent = run_on(&arbiter, (job, place.settled()), move |(job, place)| {
+                    match ArbiterRef::current() {
+                        Some(arbiter_ref) => submit(job, arbiter_ref, place),
+                        None => job.refuse(STOPPED),
+                    }
+                });
+                if let Some((job, _)) = unsent {
+                    job.refuse(STOPPED);
+                }
+            }
+            Home::Nowhere => {}
+        }
     }
 }
+
+/// Why a child has no place to live.
+const STOPPED: &str = "the arbiter for its actors has stopped";

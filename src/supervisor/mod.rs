@@ -20,11 +20,12 @@ use crate::handle::ProcessHandle;
 use crate::ladder::LINGER;
 use crate::tree::members::Leftover;
 
+use crate::spawn::home;
 use crate::spawn::table::Table;
 use system_guard::SystemGuard;
 
 /// Spawns children, and has the table of those that have not ended. Each is reaped by the driver of
-/// the arbiter that asked for it, or by a thread of the crate's when that arbiter is gone.
+/// the arbiter where its actors live, or by a thread of the crate's when that arbiter is gone.
 ///
 /// [`Command::spawn`](crate::Command::spawn) uses the [`current`](Self::current) one of the System. Start more to have
 /// separate tables, each with a [`Shutdown`] of its own:
@@ -117,7 +118,9 @@ impl MessageResponse<ProcessSupervisor, Spawn> for Submission {
         to: Option<OneshotSender<Result<ProcessHandle, SpawnError>>>,
     ) {
         let keep_alive = Box::new(self.supervisor);
-        self.spawn.submit(&self.table, Some(keep_alive), to);
+        let instead = home::of_this_supervisor;
+        self.spawn
+            .submit(&self.table, Some(keep_alive), to, instead);
     }
 }
 
@@ -143,7 +146,8 @@ impl Handler<List> for ProcessSupervisor {
 /// of another user may not be killed.
 ///
 /// It is final. After the shutdown of [`ProcessSupervisor::current`], every
-/// [`Command::spawn`](crate::Command::spawn) of its System fails with [`SpawnStep::Register`](crate::SpawnStep::Register).
+/// [`Command::spawn`](crate::Command::spawn) of its System (or of all threads in no System) fails with
+/// [`SpawnStep::Register`](crate::SpawnStep::Register).
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "ShutdownReport")]
 #[expect(clippy::exhaustive_structs, reason = "a message that users write down")]

@@ -1,4 +1,4 @@
-//! The future of a spawn by the System's own supervisor.
+//! The future of a spawn by the own supervisor of the asking thread's System.
 
 use std::fmt;
 use std::future::Future;
@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use actix::System;
 use tokio::sync::oneshot;
 
 use super::{Spawn, system};
@@ -14,16 +15,27 @@ use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
 use crate::protocol::into::IntoProtocol;
+use crate::spawn::home;
 use crate::sys::clone::Ticket;
 use crate::threads::spawners::Place;
 
 impl Command {
     /// Spawns the child by the System's own [`ProcessSupervisor`](crate::ProcessSupervisor); its events go to `protocol`.
     ///
-    /// The future does nothing until it is polled. It resolves when
+    /// The future does nothing until it is polled, which any thread may do. It resolves when
     /// [`ConnectionMade`](crate::ProcessEvent::ConnectionMade) was queued. Dropping it before that
-    /// cancels the spawn: the child is killed and reaped, and no event is ever sent. The child's
-    /// actors run on the arbiter where this was called.
+    /// cancels the spawn: the child is killed and reaped, and no event is ever sent.
+    ///
+    /// **Where the child belongs** is settled by this call, not by who polls:
+    ///
+    /// - Its actors live on the arbiter that [`on`](Self::on) names, else on the calling thread's.
+    /// - A thread without an arbiter (under `#[tokio::main]`, in a worker of another runtime, with no runtime at all) needs none:
+    ///   the actors live on an arbiter of the crate's own. It is one thread for all such children, started at first use and never
+    ///   stopped. It has nothing of the asking thread's confinement or priority, once a thread has asked that is like the main
+    ///   one.
+    /// - Its supervisor is that of the calling thread's System. For a thread in no System it is one that the crate has for all such
+    ///   threads ([`ProcessSupervisor::current`](crate::ProcessSupervisor::current)). No System's end touches its children,
+    ///   and when the process ends they live on: see [`parent_death_signal`](Self::parent_death_signal).
     ///
     /// **In an actor, events may overtake the spawn's result**: a quick child's
     /// [`process_ended`](crate::ProcessProtocol::process_ended) can run before the future that the actor waits for
@@ -40,9 +52,10 @@ impl Command {
     /// among them.
     ///
     /// A program's first spawn needs 13 free descriptors: seven for three pipes and a pidfd, four for
-    /// the supervisor's runtime, and two for the janitor thread.
+    /// the runtime of the supervisor or of the crate's own arbiter, and two for the janitor thread. A program's first runtime needs
+    /// two more if tokio has its `signal` feature.
     ///
-    /// Blocking an arbiter's thread on the future of a spawn that was asked there deadlocks.
+    /// Blocking an arbiter's thread on the future of a spawn whose actors are to live there deadlocks.
     ///
     /// In an actor:
     ///
@@ -82,15 +95,16 @@ impl Command {
     ///
     /// The future gives a [`SpawnError`] that names the step. Nothing is left of the attempt then.
     /// Among the steps: [`Clone`](crate::SpawnStep::Clone) also if there can be no thread like the
-    /// asking one, or no further one; [`Register`](crate::SpawnStep::Register) in a copy, by fork, of a
-    /// process that has spawned.
+    /// asking one, or no further one, and if a thread unlike the asking one polls first and no spawner thread is like the asking
+    /// one; [`Register`](crate::SpawnStep::Register) if the thread's System or the arbiter of [`on`](Self::on) has stopped, and in
+    /// a copy, by fork, of a process that has spawned.
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
         // Also without a System: another thread may poll, which is unlike this one.
         Spawning::new(Spawn::of(self, protocol, Place::promised()))
     }
 }
 
-/// The future of [`Command::spawn`]. Dropping it cancels a spawn that is not committed. Polled after
+/// The future of [`Command::spawn`], for any thread and any runtime. Dropping it cancels a spawn that is not committed. Polled after
 /// its result it is pending for ever.
 #[must_use = "a spawn does nothing unless it is awaited"]
 pub struct Spawning {
@@ -99,7 +113,8 @@ pub struct Spawning {
 }
 
 enum State {
-    Asked(Spawn),
+    /// In this System, if the asking thread was in one.
+    Asked(Spawn, Option<System>),
     Submitted(oneshot::Receiver<Result<ProcessHandle, SpawnError>>),
     Answered,
 }
@@ -108,18 +123,18 @@ impl Spawning {
     fn new(spawn: Spawn) -> Self {
         Self {
             ticket: Arc::clone(&spawn.ticket),
-            state: State::Asked(spawn),
+            state: State::Asked(spawn, System::try_current()),
         }
     }
 
     fn submit(&mut self) -> Result<(), SpawnError> {
         match mem::replace(&mut self.state, State::Answered) {
-            State::Asked(spawn) => {
-                let table = system::current(|default| Arc::clone(&default.table))?;
+            State::Asked(spawn, system) => {
+                let table = system::supervisor_of(system, |default| Arc::clone(&default.table))?;
                 let (to, answer) = oneshot::channel();
                 self.state = State::Submitted(answer);
                 // The table of defaults keeps the supervisor.
-                spawn.submit(&table, None, Some(to));
+                spawn.submit(&table, None, Some(to), home::own);
             }
             other => self.state = other,
         }
@@ -131,7 +146,7 @@ impl Future for Spawning {
     type Output = Result<ProcessHandle, SpawnError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Asked(_) = self.state {
+        if let State::Asked(..) = self.state {
             self.submit()?;
         }
         let State::Submitted(answer) = &mut self.state else {

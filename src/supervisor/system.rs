@@ -1,19 +1,21 @@
-//! The supervisor that a System has by itself.
+//! The supervisor that a System has by itself, the crate's own System among them: that one's is for whoever is in none.
 //!
 //! Not actix's registry: that one hands out the address of a dead actor for ever.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use actix::{Actor, Addr, Arbiter, System};
+use actix::{Actor, Addr, System};
 
 use super::ProcessSupervisor;
 use super::system_guard::SystemGuard;
 use crate::error::{SpawnError, SpawnStep};
+use crate::spawn::home;
 use crate::spawn::table::Table;
 use crate::sync::lock;
 use crate::sys;
-use crate::threads::spawners;
+use crate::threads::arbiter_ref::ArbiterRef;
+use crate::threads::{own_arbiter, spawners};
 
 /// One for each System that ever asked and is not gone.
 static SUPERVISORS: LazyLock<Mutex<HashMap<usize, SystemSupervisor>>> =
@@ -26,16 +28,21 @@ pub(super) struct SystemSupervisor {
     pub(super) table: Arc<Table>,
 }
 
-/// What is wanted of the System's own supervisor.
-pub(super) fn current<T>(wanted: impl Fn(&SystemSupervisor) -> T) -> Result<T, SpawnError> {
+/// What is wanted of the own supervisor of `system`, or of the crate's System.
+pub(super) fn supervisor_of<T>(
+    system: Option<System>,
+    wanted: impl Fn(&SystemSupervisor) -> T,
+) -> Result<T, SpawnError> {
     if sys::copy::is_copy() {
         return Err(SpawnError::register(
             "the default supervisor",
             spawners::COPY,
         ));
     }
-    let system = System::try_current()
-        .ok_or_else(|| SpawnError::register("the default supervisor", "there is no System"))?;
+    let system = match system {
+        Some(system) => system,
+        None => home::own_system()?,
+    };
     if !system.arbiter().alive() {
         return Err(has_stopped());
     }
@@ -43,16 +50,16 @@ pub(super) fn current<T>(wanted: impl Fn(&SystemSupervisor) -> T) -> Result<T, S
         return Ok(wanted(found));
     }
     // Not under the lock: the guard takes it when the System ends in this moment.
-    let (arbiter, new) = start(&system)?;
+    let new = start(&system)?;
     let mut supervisors = lock(&SUPERVISORS);
     if let Some(found) = find(&supervisors, &system) {
         // Another thread was faster.
-        arbiter.stop();
+        new.table.stop_arbiter();
         return Ok(wanted(found));
     }
     if new.table.is_lost() {
         // The guard has been here.
-        arbiter.stop();
+        new.table.stop_arbiter();
         return Err(has_stopped());
     }
     supervisors.retain(|_, default| default.supervisor.connected());
@@ -65,12 +72,18 @@ impl ProcessSupervisor {
     /// The System's own supervisor, on a thread of its own: started on first use (which waits for
     /// the thread to start), and replaced when it has died.
     ///
+    /// For a thread that is in no System (under `#[tokio::main]`, say) it is the one that the crate has for all such threads of
+    /// the process: its children are those that such threads have spawned. No System's end touches them. It lives until the
+    /// process ends, and at that end nothing of it runs: for children that must not outlive the process see
+    /// [`parent_death_signal`](crate::Command::parent_death_signal), or send it a [`Shutdown`](super::Shutdown) at the end of
+    /// `main`.
+    ///
     /// # Errors
     ///
-    /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
-    /// stopped, or when its thread cannot be started.
+    /// [`SpawnStep::Register`](crate::SpawnStep::Register) in a System that has stopped (a thread stays in its System), when
+    /// its thread cannot be started, or in a copy, by fork, of a process that has spawned.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
-        current(|default| default.supervisor.clone())
+        supervisor_of(System::try_current(), |default| default.supervisor.clone())
     }
 }
 
@@ -82,28 +95,33 @@ fn find<'a>(
     default.supervisor.connected().then_some(default)
 }
 
-fn start(system: &System) -> Result<(Arbiter, SystemSupervisor), SpawnError> {
-    let arbiter = Arbiter::try_new().map_err(|error| {
-        SpawnError::new(
-            SpawnStep::Register,
-            "the default supervisor's thread",
-            error,
-        )
-    })?;
-    let table = Arc::new(Table::with_arbiter(arbiter.handle()));
+fn start(system: &System) -> Result<SystemSupervisor, SpawnError> {
+    let (arbiter, table) = if own_arbiter::is_own(system) {
+        // Nothing of the user's holds that arbiter up.
+        (system.arbiter().clone(), Table::default())
+    } else {
+        let failed = |error| {
+            let subject = "the default supervisor's thread";
+            SpawnError::new(SpawnStep::Register, subject, error)
+        };
+        let arbiter = ArbiterRef::start_in(system).map_err(failed)?.arbiter;
+        let table = Table::with_arbiter(arbiter.clone());
+        (arbiter, table)
+    };
+    let table = Arc::new(table);
     // Before the first spawn, which does not wait for the actor to start.
     let Some(system_guard) =
         SystemGuard::post(system, Arc::clone(&table), forget(system.id(), &table))
     else {
-        arbiter.stop();
+        table.stop_arbiter();
         return Err(has_stopped());
     };
     let actor = ProcessSupervisor {
         table: Arc::clone(&table),
         system_guard: Some(system_guard),
     };
-    let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| actor);
-    Ok((arbiter, SystemSupervisor { supervisor, table }))
+    let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter, |_| actor);
+    Ok(SystemSupervisor { supervisor, table })
 }
 
 fn has_stopped() -> SpawnError {

@@ -3,6 +3,7 @@
 //! For threads of ours that serve the whole process. Whom a child's state is taken from is told with
 //! more care: see `sys/thread_state/mod.rs`.
 
+use std::cell::Cell;
 use std::fs;
 use std::process;
 
@@ -25,9 +26,19 @@ const STATUS: [&str; 12] = [
 /// Fields of `stat` after the name: nice value, real-time priority, policy.
 const STAT: [usize; 3] = [16, 37, 38];
 
-/// Whether the calling thread is.
-pub(crate) fn is_like_us() -> bool {
-    state_of("thread-self") == state_of(&format!("self/task/{}", process::id()))
+thread_local! {
+    /// The calling thread was compared with the main thread, and found to be unlike it.
+    static IS_ODD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is. One that was found unlike it once is not compared again.
+pub(super) fn is_like_us() -> bool {
+    if IS_ODD.get() {
+        return false;
+    }
+    let is_like_us = state_of("thread-self") == state_of(&format!("self/task/{}", process::id()));
+    IS_ODD.set(!is_like_us);
+    is_like_us
 }
 
 /// What cannot be read is missing.

@@ -7,6 +7,7 @@ pub mod asker;
 pub mod attack;
 pub mod census;
 pub mod cgroups;
+pub mod echo;
 pub mod events;
 pub mod example;
 pub mod files;

@@ -24,3 +24,5 @@ mod stopping;
 mod systems;
 mod traced;
 mod trees;
+mod where_actors_live;
+mod without_an_arbiter;

@@ -15,7 +15,6 @@ use common::helper::helper;
 use common::isolated::isolated;
 use common::trace::{Trace, Tracer};
 use common::{run, start_all_threads, write_executable};
-use futures::FutureExt;
 use nix::libc;
 
 /// What there was before the failures, with all threads started.
@@ -281,26 +280,6 @@ fn a_path_that_is_not_utf8_is_named_as_well_as_it_can_be() {
             let error = failures.of(Command::new(name)).await;
             assert_eq!(error.subject(), "/no/such/\u{fffd}");
         });
-    });
-}
-
-#[test]
-fn outside_a_system_a_spawn_is_a_typed_error() {
-    isolated(|| {
-        let before = Census::take();
-        for _ in 0..2 {
-            let spawning = helper(["pause"]).spawn(actix_process::NoProtocol);
-            let error = spawning.now_or_never().unwrap().unwrap_err();
-            assert_eq!(error.step(), SpawnStep::Register, "{error}");
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        let spawning = helper(["pause"]).spawn(actix_process::NoProtocol);
-        let error = runtime.block_on(spawning).unwrap_err();
-        assert_eq!(error.step(), SpawnStep::Register, "{error}");
-        drop(runtime);
-        assert_eq!(Census::take(), before);
     });
 }
 

@@ -296,19 +296,6 @@ fn a_spawn_error_is_passed_on() {
 }
 
 #[test]
-fn without_a_system_it_is_a_typed_error() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let result = runtime.block_on(Command::new("true").output().into_future());
-    let Err(CollectError::Spawn(error)) = result else {
-        panic!("{result:?}");
-    };
-    assert_eq!(error.step(), SpawnStep::Register);
-}
-
-#[test]
 fn nothing_runs_before_the_await() {
     run(async {
         let dir = tempfile::tempdir().unwrap();

@@ -72,16 +72,11 @@ thread_local! {
 /// The calling thread. The descriptor table is that of thread `ours`, or of the main thread, which may
 /// have left that of the others.
 pub(crate) fn of_this_thread(ours: Option<libc::pid_t>) -> Asker {
-    // SAFETY: no arguments.
-    let process = unsafe { libc::getpid() };
-    let shares_table = match kcmp(ours.unwrap_or(process), this_thread(), KCMP_FILES) {
-        0 => true,
-        // Nobody can tell: a sandbox, or a kernel without the call. `shares_fs` could not either.
-        refused if refused < 0 => return Asker::Confined,
-        _ => ours.is_none() && is_zombie(process),
-    };
-    if !shares_table {
-        return Asker::TableOfItsOwn;
+    match shares_table(ours) {
+        Some(true) => {}
+        Some(false) => return Asker::TableOfItsOwn,
+        // `shares_fs` could not tell either.
+        None => return Asker::Confined,
     }
     if prctl(libc::PR_GET_NO_NEW_PRIVS, 0) != 0 {
         // It may have added seccomp filters and Landlock domains at any time.
@@ -126,6 +121,23 @@ pub(crate) fn of_this_thread(ours: Option<libc::pid_t>) -> Asker {
         credentials,
         others,
     })
+}
+
+/// Whether the calling thread has the descriptor table of the process, as far as anybody can tell.
+pub(crate) fn shares_descriptors() -> bool {
+    shares_table(None) != Some(false)
+}
+
+/// The same, by comparison with thread `ours`, or with the main thread; `None` where nobody can tell: in a sandbox, or by a
+/// kernel without the call.
+fn shares_table(ours: Option<libc::pid_t>) -> Option<bool> {
+    // SAFETY: no arguments.
+    let process = unsafe { libc::getpid() };
+    match kcmp(ours.unwrap_or(process), this_thread(), KCMP_FILES) {
+        0 => Some(true),
+        refused if refused < 0 => None,
+        _ => Some(ours.is_none() && is_zombie(process)),
+    }
 }
 
 /// Whether thread `other` of this process has the directory, root and umask of the calling one, and

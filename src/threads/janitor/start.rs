@@ -1,17 +1,11 @@
 //! The janitor's beginning, and its replacement by a thread that is like the main thread.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::mpsc;
 
 use super::{Janitor, QUEUE, Request, ring, start_at, start_thread};
 use crate::sync::lock;
 use crate::threads::main_thread;
-
-thread_local! {
-    /// The calling thread was compared with the main thread, and found to be unlike it.
-    static IS_ODD: Cell<bool> = const { Cell::new(false) };
-}
 
 /// Starts the thread, unless it runs and is like the main thread, or the calling one is not. Once it
 /// runs nothing that it is given is dropped.
@@ -20,12 +14,11 @@ pub(crate) fn start() -> io::Result<()> {
         let queue = lock(&QUEUE);
         (queue.wakeup.is_some(), queue.odd)
     };
-    if runs && (!odd || IS_ODD.get()) {
+    if runs && !odd {
         return Ok(());
     }
     // Not under the lock.
     let odd = !main_thread::is_like_us();
-    IS_ODD.set(odd);
     let mut queue = lock(&QUEUE);
     if queue.wakeup.is_none() {
         start_at(&mut queue)?;

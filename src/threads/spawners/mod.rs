@@ -136,11 +136,17 @@ impl Place {
         let found = match thread_state::of_this_thread(witness()) {
             Asker::Like(state) => pool(state),
             Asker::Confined => Own::start().map(Self::Own),
-            Asker::TableOfItsOwn => Err(io::Error::other(
-                "the asking thread has left the descriptor table of the process",
-            )),
+            Asker::TableOfItsOwn => Err(io::Error::other(TABLE_OF_ITS_OWN)),
         };
         found.unwrap_or_else(Self::Nowhere)
+    }
+
+    /// The same, for whoever submits it on another thread: a pool that is missing is made on this one.
+    pub(crate) fn settled(self) -> Self {
+        match self {
+            Self::Later(later) => later.place(),
+            place => place,
+        }
     }
 
     /// Queues `job`; where there is no thread it runs here, with the error.
@@ -186,6 +192,10 @@ fn witness() -> Option<i32> {
 fn shares_fs_with_main() -> bool {
     i32::try_from(std::process::id()).is_ok_and(thread_state::shares_fs)
 }
+
+/// Why a thread that is so spawns nothing.
+pub(super) const TABLE_OF_ITS_OWN: &str =
+    "the asking thread has left the descriptor table of the process";
 
 /// Why a copy of the process spawns nothing.
 pub(crate) const COPY: &str = "this process is a copy, by fork, of the one that spawned before";

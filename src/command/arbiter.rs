@@ -1,0 +1,58 @@
+//! The arbiter that a command names for its child's actors.
+
+use actix::{Arbiter, ArbiterHandle};
+
+use super::Command;
+
+/// What names an arbiter: an [`Arbiter`] or its [`ArbiterHandle`]. Sealed.
+pub trait ToArbiterHandle: sealed::Sealed {
+    /// Its handle.
+    fn to_arbiter_handle(&self) -> ArbiterHandle;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for Arbiter {}
+impl ToArbiterHandle for Arbiter {
+    fn to_arbiter_handle(&self) -> ArbiterHandle {
+        self.handle()
+    }
+}
+
+impl sealed::Sealed for ArbiterHandle {}
+impl ToArbiterHandle for ArbiterHandle {
+    fn to_arbiter_handle(&self) -> ArbiterHandle {
+        self.clone()
+    }
+}
+
+impl Command {
+    /// The arbiter where the child's actors live, in place of the one where the spawn is asked for.
+    ///
+    /// For a child that is to outlive the asking arbiter: when an arbiter stops, the children whose actors live on it follow their
+    /// [`on_orphaned`](Self::on_orphaned). An HTTP server's workers are such arbiters. The child still belongs to the
+    /// supervisor of the System that asks, and follows its `on_orphaned` when that ends.
+    ///
+    /// The arbiter reads and writes the child's pipes and reaps the child, so one that is blocked holds up all of that, and
+    /// the spawn as well.
+    ///
+    /// A spawn fails with [`SpawnStep::Register`](crate::SpawnStep::Register), and makes no child, if the arbiter has
+    /// stopped.
+    ///
+    /// ```
+    /// use actix::System;
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # System::new().block_on(async {
+    /// let main = System::current().arbiter().clone();
+    /// let process = Command::new("true").on(&main).spawn(NoProtocol).await?;
+    /// # process.ended().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn on(self, arbiter: &impl ToArbiterHandle) -> Self {
+        let arbiter = arbiter.to_arbiter_handle();
+        self.edit(|spec| spec.arbiter = Some(arbiter))
+    }
+}
