@@ -151,23 +151,34 @@ impl Command {
         self.edit(|spec| spec.setsid = setsid)
     }
 
-    /// The child's standard input.
-    pub fn stdin(self, fd: Fd) -> Self {
+    /// The child's standard input: an [`Fd`], or what becomes one (a file, a socket, the end of a pipe).
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// let counted = Command::new("wc").arg("-l").stdin(file).output().await?;
+    /// assert!(counted.status.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn stdin(self, fd: impl Into<Fd>) -> Self {
         self.fd(0, fd)
     }
 
     /// The child's standard output.
-    pub fn stdout(self, fd: Fd) -> Self {
+    pub fn stdout(self, fd: impl Into<Fd>) -> Self {
         self.fd(1, fd)
     }
 
     /// The child's standard error.
-    pub fn stderr(self, fd: Fd) -> Self {
+    pub fn stderr(self, fd: impl Into<Fd>) -> Self {
         self.fd(2, fd)
     }
 
     /// The child's descriptor `n`, in place of what it was.
-    pub fn fd(self, n: i32, fd: Fd) -> Self {
+    pub fn fd(self, n: i32, fd: impl Into<Fd>) -> Self {
+        let fd = fd.into();
         self.edit(|spec| {
             spec.fds.set(n, fd);
             spec.named.push(n);
