@@ -227,4 +227,7 @@ pub use supervisor::{
     List, ProcessInfo, ProcessState, ProcessSupervisor, Shutdown, ShutdownReport, Spawn, Spawning,
 };
 pub use threads::spawners::set_max_spawner_threads;
+/// tokio-util's codecs, for [`FdStream::decode`] and [`FdSink::encode`]: their traits are part of this
+/// crate's API, so a major version of tokio-util is one of this crate.
+pub use tokio_util::codec;
 pub use tree::members::Leftover;
