@@ -199,8 +199,8 @@ impl Command {
     ///
     /// The child leads a session of its own, with the terminal as its controlling one and its own
     /// process group in the foreground. The terminal is its 0, 1 and 2. All that it writes there
-    /// comes as data of 1 ([`out_received`](crate::ProcessProtocol::out_received)), with the
-    /// terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
+    /// comes as data of 1 ([`out_received`](crate::ProcessProtocol::out_received), or as a stream by
+    /// [`Pty::stream`]), with the terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
     /// written to 0 is typed: Ctrl-C (`\x03`), Ctrl-\ (`\x1c`) and Ctrl-D (`\x04`) act as at a
     /// keyboard. Further descriptors are as without a terminal.
     ///
@@ -229,6 +229,18 @@ impl Command {
             spec.pty = Some(pty.into());
             spec.place_terminal();
         })
+    }
+
+    /// Nobody takes a stream of its terminal: its output goes to the protocol.
+    pub(crate) fn without_terminal_stream(self) -> Self {
+        match &self.spec.pty {
+            Some(pty) if pty.stream => self.edit(|spec| {
+                if let Some(pty) = &mut spec.pty {
+                    pty.stream = false;
+                }
+            }),
+            _ => self,
+        }
     }
 
     /// All of the child's descriptors as they are set now.

@@ -35,7 +35,8 @@ impl ProcessHandle {
         self.take_stream(2)
     }
 
-    /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream).
+    /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream), or to its
+    /// terminal, which is 1, if that is a [`Pty::stream`](crate::Pty::stream).
     /// All that it wrote since it was spawned is in it; it can be taken once, also after the child's
     /// end.
     ///
@@ -79,7 +80,8 @@ impl ProcessHandle {
 /// by the descriptor's [`window`](crate::Fd::window), and after a
 /// [cut](crate::ProcessHandle::cut_connection) by what its pipe held besides. While it is kept and not
 /// polled, even by the one who waits for `ended()`, the child's end does not come, unless it is cut.
-/// Dropping the stream closes the descriptor; what was not taken is lost.
+/// Dropping the stream closes the descriptor; what was not taken is lost. A [terminal](crate::Pty::stream)
+/// stays open: what is written to it later is read and thrown away.
 #[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {
@@ -138,8 +140,11 @@ impl Drop for FdStream {
             return;
         }
         self.stream_queue.discard();
-        if let Some(port) = self.child.port(self.fd) {
-            port.close(FdCommand::Close);
+        match self.child.port(self.fd) {
+            // Its other half would close with it.
+            Some(port) if port.is_terminal() => port.discard(),
+            Some(port) => port.close(FdCommand::Close),
+            None => {}
         }
     }
 }

@@ -335,8 +335,9 @@ impl Port {
         waiters.into_iter().for_each(Waker::wake);
     }
 
-    /// For the reading half of a terminal: the writing half is to be flushed, then both close.
-    /// Until then what the child says is thrown away, lest it blocks and reads no more.
+    /// For the reading half of a terminal: the writing half is to be flushed, then both close; or nobody
+    /// takes its stream any more. From now on what the child says is thrown away, lest it blocks and
+    /// reads no more.
     pub(crate) fn discard(&self) {
         if sys::copy::is_copy() {
             return;
