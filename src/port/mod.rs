@@ -3,6 +3,7 @@
 pub(crate) mod mailbox_turns;
 pub(crate) mod role;
 pub(crate) mod stream_queue;
+mod terminal;
 pub(crate) mod window;
 pub(crate) mod write_queue;
 
@@ -371,14 +372,6 @@ impl Port {
             _ => return Err(ResizeError::Closed),
         }
         Ok(())
-    }
-
-    /// What is typed to end the input of a program that reads this terminal by lines; `None` if it does
-    /// not.
-    pub(crate) fn end_of_input(&self) -> Option<Bytes> {
-        let master = self.master.upgrade()?;
-        let byte = sys::tty::end_of_input(master.get_ref().as_fd())?;
-        Some(Bytes::copy_from_slice(&[byte]))
     }
 
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks
