@@ -4,12 +4,15 @@
 //! them anew: `TRYBUILD=overwrite cargo test --test compile_fail` writes them, to be read before
 //! they are kept.
 
+use std::time::Duration;
+
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{
     CloseReason, Collect, CollectError, Collecting, Command, ExitStatus, Fd, FdMap, FromProcess,
     Gone, List, NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId,
     ProcessInfo, ProcessState, ProcessSupervisor, Protocol, Rusage, Shutdown, ShutdownReport,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, WriteError,
+    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, TerminalModes, TerminalModesError,
+    WriteError,
 };
 
 #[test]
@@ -51,6 +54,8 @@ fn types_cross_threads() {
     shared::<SignalError>();
     shared::<SpawnError>();
     shared::<SpawnStep>();
+    shared::<TerminalModes>();
+    shared::<TerminalModesError>();
     shared::<TestProcess>();
     shared::<WriteError>();
     owned::<FromProcess>();
@@ -60,7 +65,10 @@ fn types_cross_threads() {
     // The futures of a handle outlive it.
     let process = TestProcess::new().handle();
     let (exited, ended) = (process.exited(), process.ended());
+    let no_echo = |modes: &TerminalModes| !modes.echo;
+    let waited = process.wait_for_terminal_modes(no_echo, Duration::ZERO);
     drop(process);
     held(&exited);
     held(&ended);
+    held(&waited);
 }
