@@ -258,16 +258,20 @@ fn an_ended_timeout_cuts_an_heir_that_holds_the_terminal() {
 fn a_hang_up_by_either_side_ends_the_stream() {
     run(async {
         let waits = || helper(["say", "ready", "pause"]).pty(lines());
-        let aborts: [(fn(&ProcessHandle), CloseReason); 3] = [
-            (ProcessHandle::lose_connection, CloseReason::ByParent),
-            (|process| process.abort(0), CloseReason::Aborted),
-            (|process| process.abort(1), CloseReason::Aborted),
-        ];
-        for (hang_up, reason) in aborts {
+        for aborted in [None, Some(0), Some(1)] {
             let (trace, _, process) = spawn(waits()).await;
             let mut stream = process.stdout().unwrap();
             until(&mut stream, "ready").await;
-            hang_up(&process);
+            let reason = match aborted {
+                Some(half) => {
+                    process.abort(half);
+                    CloseReason::Aborted
+                }
+                None => {
+                    process.lose_connection();
+                    CloseReason::ByParent
+                }
+            };
             assert_eq!(next(&mut stream).await, None);
             let history = trace.ended(&process).await;
             history.assert_rules(&[0, 1]);
