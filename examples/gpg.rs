@@ -50,7 +50,7 @@ async fn gpg(
     let _ = process.write(input);
     process.close_stdin();
 
-    let output = process.take_stream(1)?.map(Vec::from).concat();
+    let output = process.stdout()?.map(Vec::from).concat();
     let mut lines = process.take_stream(4)?.lines(4096);
     let listen = async {
         let mut said = Vec::new();

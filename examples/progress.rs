@@ -53,7 +53,7 @@ async fn archive(directory: &Path, archive: File, total: u64) -> Result<(), Erro
         .stderr(Fd::stream())
         .spawn(NoProtocol)
         .await?;
-    let mut lines = process.take_stream(2)?.lines(8192);
+    let mut lines = process.stderr()?.lines(8192);
     while let Some(line) = lines.next().await {
         let line = line?;
         let written = line.strip_prefix("tar: Write checkpoint ");

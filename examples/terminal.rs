@@ -74,7 +74,9 @@ process_protocol!(Screen);
 
 /// Types what you type. Reading blocks, so a thread does it; it is left behind at the end.
 fn type_keys(process: &ProcessHandle) {
-    let mut keyboard = process.stdin();
+    let Ok(mut keyboard) = process.stdin() else {
+        return;
+    };
     let mut keys = [0; 4096];
     while let Ok(count @ 1..) = io::stdin().read(&mut keys) {
         let typed = Bytes::copy_from_slice(&keys[..count]);

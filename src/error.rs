@@ -325,7 +325,8 @@ impl Error for ProducerError {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The child has no such descriptor, or it is no [`Fd::stream`](crate::Fd::stream).
+    /// The child has no such descriptor, or it is no [`Fd::stream`](crate::Fd::stream) (a terminal: no
+    /// [`Pty::stream`](crate::Pty::stream)).
     NotStream {
         /// The child's descriptor.
         fd: i32,

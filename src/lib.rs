@@ -204,6 +204,7 @@ mod supervisor;
 mod sync;
 #[expect(unsafe_code, reason = "the kernel: the only place that may")]
 mod sys;
+mod terminal_modes;
 pub mod testing;
 mod text;
 mod threads;
@@ -239,5 +240,9 @@ pub use status::{ExitStatus, Rusage};
 pub use supervisor::{
     List, ProcessInfo, ProcessState, ProcessSupervisor, Shutdown, ShutdownReport, Spawn, Spawning,
 };
+pub use terminal_modes::{TerminalModes, TerminalModesError};
 pub use threads::spawners::set_max_spawner_threads;
+/// tokio-util's codecs, for [`FdStream::decode`] and [`FdSink::encode`]: their traits are part of this
+/// crate's API, so a major version of tokio-util is one of this crate.
+pub use tokio_util::codec;
 pub use tree::members::Leftover;

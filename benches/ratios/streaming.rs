@@ -288,7 +288,10 @@ async fn ours_duplex(cat: &[&str], sample: &Bytes, pieces: usize) {
         .args(&cat[1..])
         .spawn(comparing.start())
         .await;
-    let mut stdin = cat.expect("cat can be spawned").stdin();
+    let mut stdin = cat
+        .expect("cat can be spawned")
+        .stdin()
+        .expect("it is a pipe");
     let mut all = stream::iter((0..pieces).map(|number| Ok(piece(sample, number))));
     stdin.send_all(&mut all).await.expect("cat reads all");
     stdin.close().await.expect("cat reads all");

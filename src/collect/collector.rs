@@ -40,7 +40,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     };
     let fds = fds_for(command.fd_map(), &recipe);
     let (stdout, stderr) = (fds.original(1), fds.original(2));
-    let command = grouped(command.fds(fds), recipe.group);
+    let command = grouped(command.fds(fds).without_terminal_stream(), recipe.group);
     let (done, output) = oneshot::channel();
     let timeout = recipe.timeout;
     let running = Running::default();

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
@@ -12,10 +13,11 @@ use crate::sys;
 
 /// What one descriptor of a child shall be.
 ///
-/// Files, sockets and pipe ends of this program are made into one by [`From`]: they become the
-/// child's alone. The first spawn takes them, failed or not, and closes them in the parent; a
-/// second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of one of them are one
-/// descriptor: within a command they may stand for several numbers, and all get it.
+/// Files, sockets (listening ones too), pipe ends of this program, and the ends of a child of
+/// [`std::process`] are made into one by [`From`], so a [`Command`](crate::Command) takes them as they
+/// are: they become the child's alone. The first spawn takes them, failed or not, and closes them in the
+/// parent; a second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of one of them are
+/// one descriptor: within a command they may stand for several numbers, and all get it.
 ///
 /// What is given away so is made blocking first, since programs expect that of their descriptors. That
 /// concerns the open file, so also a duplicate which this program keeps (`try_clone`).
@@ -26,7 +28,7 @@ use crate::sys;
 /// # fn main() -> std::io::Result<()> {
 /// # let path = std::env::temp_dir().join(format!("actix-process-fd-{}", std::process::id()));
 /// let log = std::fs::File::create(&path)?;
-/// let make = Command::new("make").stdin(Fd::null()).stdout(Fd::from(log));
+/// let make = Command::new("make").stdin(Fd::null()).stdout(log);
 /// # drop(make);
 /// # std::fs::remove_file(path)
 /// # }
@@ -206,7 +208,10 @@ macro_rules! moved {
     };
 }
 
-moved!(OwnedFd, File, PipeReader, PipeWriter, TcpStream, UnixStream);
+moved!(OwnedFd, File, PipeReader, PipeWriter);
+moved!(TcpStream, TcpListener, UdpSocket);
+moved!(UnixStream, UnixListener, UnixDatagram);
+moved!(ChildStdin, ChildStdout, ChildStderr);
 
 impl Fd {
     pub(crate) const fn terminal() -> Self {
@@ -257,10 +262,26 @@ impl FdMap {
         Self::from([(0, Fd::write()), (1, Fd::read()), (2, Fd::read())])
     }
 
+    /// The parent's own 0, 1 and 2, as [`std::process::Command::status`] has them: the child reads and
+    /// writes where this program does. Each is an [`Fd::inherit`].
+    ///
+    /// ```
+    /// use actix_process::{Command, FdMap};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let status = Command::new("uname").fds(FdMap::inherit()).status().await?;
+    /// assert!(status.success());
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn inherit() -> Self {
+        (0..=2).map(|n| (n, Fd::inherit(n))).collect()
+    }
+
     /// Sets the child's descriptor `n`, in place of what it was.
-    pub fn set(&mut self, n: i32, fd: Fd) -> &mut Self {
+    pub fn set(&mut self, n: i32, fd: impl Into<Fd>) -> &mut Self {
         self.entries.retain(|(number, _)| *number != n);
-        self.entries.push((n, fd));
+        self.entries.push((n, fd.into()));
         self
     }
 

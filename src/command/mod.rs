@@ -152,23 +152,34 @@ impl Command {
         self.edit(|spec| spec.setsid = setsid)
     }
 
-    /// The child's standard input.
-    pub fn stdin(self, fd: Fd) -> Self {
+    /// The child's standard input: an [`Fd`], or what becomes one (a file, a socket, the end of a pipe).
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// let counted = Command::new("wc").arg("-l").stdin(file).output().await?;
+    /// assert!(counted.status.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn stdin(self, fd: impl Into<Fd>) -> Self {
         self.fd(0, fd)
     }
 
     /// The child's standard output.
-    pub fn stdout(self, fd: Fd) -> Self {
+    pub fn stdout(self, fd: impl Into<Fd>) -> Self {
         self.fd(1, fd)
     }
 
     /// The child's standard error.
-    pub fn stderr(self, fd: Fd) -> Self {
+    pub fn stderr(self, fd: impl Into<Fd>) -> Self {
         self.fd(2, fd)
     }
 
     /// The child's descriptor `n`, in place of what it was.
-    pub fn fd(self, n: i32, fd: Fd) -> Self {
+    pub fn fd(self, n: i32, fd: impl Into<Fd>) -> Self {
+        let fd = fd.into();
         self.edit(|spec| {
             spec.fds.set(n, fd);
             spec.named.push(n);
@@ -189,8 +200,8 @@ impl Command {
     ///
     /// The child leads a session of its own, with the terminal as its controlling one and its own
     /// process group in the foreground. The terminal is its 0, 1 and 2. All that it writes there
-    /// comes as data of 1 ([`out_received`](crate::ProcessProtocol::out_received)), with the
-    /// terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
+    /// comes as data of 1 ([`out_received`](crate::ProcessProtocol::out_received), or as a stream by
+    /// [`Pty::stream`]), with the terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
     /// written to 0 is typed: Ctrl-C (`\x03`), Ctrl-\ (`\x1c`) and Ctrl-D (`\x04`) act as at a
     /// keyboard. Further descriptors are as without a terminal.
     ///
@@ -219,6 +230,18 @@ impl Command {
             spec.pty = Some(pty.into());
             spec.place_terminal();
         })
+    }
+
+    /// Nobody takes a stream of its terminal: its output goes to the protocol.
+    pub(crate) fn without_terminal_stream(self) -> Self {
+        match &self.spec.pty {
+            Some(pty) if pty.stream => self.edit(|spec| {
+                if let Some(pty) = &mut spec.pty {
+                    pty.stream = false;
+                }
+            }),
+            _ => self,
+        }
     }
 
     /// All of the child's descriptors as they are set now.

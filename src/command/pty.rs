@@ -38,6 +38,9 @@ pub struct Pty {
     pub(crate) size: Option<PtySize>,
     pub(crate) echo: Option<bool>,
     pub(crate) raw: bool,
+    pub(crate) stream: bool,
+    /// In place of the command's.
+    pub(crate) window: Option<usize>,
     given: Option<Arc<Mutex<Option<PtyEnds>>>>,
 }
 
@@ -51,6 +54,8 @@ impl Pty {
             size: Some(size),
             echo: None,
             raw: false,
+            stream: false,
+            window: None,
             given: None,
         }
     }
@@ -69,6 +74,8 @@ impl Pty {
             size: None,
             echo: None,
             raw: false,
+            stream: false,
+            window: None,
             given: Some(Arc::new(Mutex::new(Some(ends)))),
         }
     }
@@ -89,6 +96,42 @@ impl Pty {
     /// [`echo`](Self::echo) asks for it), no signals, no CR LF. The child may change it.
     pub const fn raw(mut self, raw: bool) -> Self {
         self.raw = raw;
+        self
+    }
+
+    /// What the child writes to the terminal comes not by callbacks but as the stream that
+    /// [`ProcessHandle::stdout`](crate::ProcessHandle::stdout) gives, as of a pipe that is an
+    /// [`Fd::stream`](crate::Fd::stream), and with its conditions. What is typed goes by
+    /// [`ProcessHandle::stdin`](crate::ProcessHandle::stdin), as a sink.
+    ///
+    /// A terminal has no half that closes alone: of a stream that is dropped what the child still writes is
+    /// read and thrown away, and the child can be written to on. To hang up there is
+    /// [`lose_connection`](crate::ProcessHandle::lose_connection).
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol, Pty, PtySize};
+    /// use futures::{SinkExt, StreamExt};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let terminal = Pty::new(PtySize::new(24, 80)).echo(false).stream();
+    /// let process = Command::new("cat").pty(terminal).spawn(NoProtocol).await?;
+    /// let (mut keys, mut lines) = (process.stdin()?, process.stdout()?.lines(1024));
+    /// keys.send("hello\n".into()).await?;
+    /// assert_eq!(lines.next().await.unwrap()?, "hello");
+    /// keys.send("\x04".into()).await?;
+    /// assert!(lines.next().await.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub const fn stream(mut self) -> Self {
+        self.stream = true;
+        self
+    }
+
+    /// How many bytes of the terminal's output may be on their way to the protocol, or wait in its stream,
+    /// before its reader stops: at least 4096; by default as
+    /// [`Command::window`](crate::Command::window) has it.
+    pub const fn window(mut self, bytes: usize) -> Self {
+        self.window = Some(bytes);
         self
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod producer;
 pub(crate) mod sink;
 pub(crate) mod stop;
 pub(crate) mod stream;
+mod terminal;
 
 use std::fmt;
 use std::future::Future;

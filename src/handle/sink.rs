@@ -1,5 +1,6 @@
 //! Writing to a child with back-pressure, for code that prefers sinks to callbacks.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,11 @@ use crate::sys;
 
 impl ProcessHandle {
     /// The child's standard input as a sink; [`sink`](Self::sink) of 0.
-    #[must_use]
-    pub fn stdin(&self) -> FdSink {
+    ///
+    /// # Errors
+    ///
+    /// As [`sink`](Self::sink).
+    pub fn stdin(&self) -> Result<FdSink, WriteError> {
         self.sink(0)
     }
 
@@ -31,9 +35,9 @@ impl ProcessHandle {
     /// is theirs together, and written in the order in which it was queued. So beyond the 64 KiB
     /// each sink adds one item at most.
     ///
-    /// **Dropping a sink closes nothing**, since others may share its descriptor: `close` it, or call
-    /// [`close_stdin`](Self::close_stdin) (for any descriptor
-    /// [`close_child_fd`](Self::close_child_fd)), when the input is complete. **A child that reads its input
+    /// **Dropping a sink closes nothing**, since others may share its descriptor: `close` it, make it one that
+    /// [closes on drop](FdSink::close_on_drop), or call [`close_stdin`](Self::close_stdin) (for any
+    /// descriptor [`close_child_fd`](Self::close_child_fd)), when the input is complete. **A child that reads its input
     /// to the end waits for that**, and so does `ended()`: standard input is a pipe unless the command says
     /// otherwise, also for a child that gets nothing. For such a one use
     /// `command.stdin(Fd::null())`.
@@ -44,7 +48,7 @@ impl ProcessHandle {
     ///
     /// # actix::System::new().block_on(async {
     /// let process = Command::new("cat").spawn(NoProtocol).await?;
-    /// let mut stdin = process.stdin();
+    /// let mut stdin = process.stdin()?;
     /// for _ in 0..100 {
     ///     stdin.send(Bytes::from_static(&[b'x'; 10_000])).await?;
     /// }
@@ -52,50 +56,96 @@ impl ProcessHandle {
     /// assert!(process.ended().await?.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
-    #[must_use]
-    pub fn sink(&self, fd: i32) -> FdSink {
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::NotWritable`] for a descriptor that we do not write. One that is closed has a sink, whose
+    /// first write says so, as a stream that has ended can be taken.
+    pub fn sink(&self, fd: i32) -> Result<FdSink, WriteError> {
         static SINKS: AtomicU64 = AtomicU64::new(0);
-        FdSink {
-            id: SINKS.fetch_add(1, Ordering::Relaxed),
-            child: Arc::clone(self.child()),
-            fd,
-            closing: false,
+        let port = self.child().port(fd);
+        match port.map(Port::direction) {
+            Some(Direction::Write) => Ok(FdSink {
+                id: SINKS.fetch_add(1, Ordering::Relaxed),
+                child: Arc::clone(self.child()),
+                fd,
+                closing: false,
+                closes_on_drop: false,
+            }),
+            Some(Direction::Read) | None => Err(WriteError::NotWritable { fd }),
         }
     }
 }
 
 /// A descriptor of a child that we write, as a sink of bytes.
 ///
-/// **Dropping it closes nothing** (dropping an [`FdStream`](crate::FdStream) does): the child sees no end of
-/// its input before `close`, [`close_stdin`](ProcessHandle::close_stdin) or
-/// [`lose_connection`](ProcessHandle::lose_connection). Code that takes a writer and drops it when it is done
-/// needs one of them afterwards.
+/// **Dropping it closes nothing** (dropping an [`FdStream`](crate::FdStream) does): any number of sinks, and
+/// the handle, write to one descriptor, so that none of them knows whether it is the last. The child sees no
+/// end of its input before [`close`](Self::close), [`close_stdin`](ProcessHandle::close_stdin) or
+/// [`lose_connection`](ProcessHandle::lose_connection). For code that takes a writer and drops it when it is
+/// done there is [`close_on_drop`](Self::close_on_drop).
 ///
-/// Its errors are the handle's: [`WriteError::Closed`] after a close from either side, also when a
-/// flush or a close finds that the child closed its end before all was written;
-/// [`WriteError::NotWritable`] for a descriptor that we do not write. On a terminal `close` is a
-/// flush: write `\x04` for the end of input.
+/// Its error is [`WriteError::Closed`]: after a close from either side, also when a flush or a close finds
+/// that the child closed its end before all was written. On a terminal `close` is a flush: write `\x04` for
+/// the end of input.
 #[derive(Debug)]
 pub struct FdSink {
     id: SinkId,
     child: Arc<Child>,
     fd: i32,
     closing: bool,
+    closes_on_drop: bool,
 }
 
 impl FdSink {
+    /// Closes the descriptor when everything that was queued is written, and waits for that. It is closed for
+    /// everybody who writes to it.
+    ///
+    /// The close is asked for when this is first polled; dropping the future then takes nothing back. A
+    /// terminal, which has no end of its own to close, is flushed.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Closed`] if the descriptor closed before all was written.
+    pub async fn close(&mut self) -> Result<(), WriteError> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_close(cx)).await
+    }
+
+    /// The same sink, but one whose drop closes the descriptor, when everything that was queued is written:
+    /// for code that takes a writer and drops it when it is done. The drop waits for nothing, and closes for
+    /// everybody who writes to the descriptor. Of a terminal it closes nothing.
+    ///
+    /// ```
+    /// use actix_process::{Command, Fd, NoProtocol};
+    /// use futures::{StreamExt, stream};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let process = Command::new("cat").stdout(Fd::stream()).spawn(NoProtocol).await?;
+    /// let stdin = process.stdin()?.close_on_drop();
+    /// let words = stream::iter(["one ", "two"]).map(|word| Ok(word.into()));
+    /// tokio::spawn(words.forward(stdin));
+    /// let echoed: Vec<_> = process.stdout()?.collect().await;
+    /// assert_eq!(echoed.concat(), b"one two");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn close_on_drop(mut self) -> Self {
+        self.closes_on_drop = true;
+        self
+    }
+
     /// A sink of whatever `encoder` makes bytes of: lines, length-delimited frames.
     ///
     /// ```
+    /// use actix_process::codec::LengthDelimitedCodec;
     /// use actix_process::{Bytes, Command, Fd, NoProtocol};
     /// use futures::{SinkExt, StreamExt};
-    /// use tokio_util::codec::LengthDelimitedCodec;
     ///
     /// # actix::System::new().block_on(async {
     /// let command = Command::new("cat").stdout(Fd::stream());
     /// let process = command.spawn(NoProtocol).await?;
-    /// let mut frames = process.stdin().encode(LengthDelimitedCodec::new());
-    /// let mut echoed = process.take_stream(1)?.decode(LengthDelimitedCodec::new());
+    /// let mut frames = process.stdin()?.encode(LengthDelimitedCodec::new());
+    /// let mut echoed = process.stdout()?.decode(LengthDelimitedCodec::new());
     /// frames.send(Bytes::from("hello")).await?;
     /// assert_eq!(echoed.next().await.unwrap()?, "hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
@@ -107,11 +157,10 @@ impl FdSink {
         }
     }
 
+    /// It is there, since the sink is.
     fn port(&self) -> Result<&Port, WriteError> {
         let fd = self.fd;
-        let port = self.child.port(fd);
-        let written = port.filter(|port| port.direction() == Direction::Write);
-        written.ok_or(WriteError::NotWritable { fd })
+        self.child.port(fd).ok_or(WriteError::NotWritable { fd })
     }
 }
 
@@ -151,6 +200,9 @@ impl Drop for FdSink {
         }
         if let Ok(port) = self.port() {
             port.forget(self.id);
+            if self.closes_on_drop && !self.closing && !port.is_terminal() {
+                port.close(FdCommand::Close);
+            }
         }
     }
 }
@@ -161,6 +213,42 @@ impl Drop for FdSink {
 pub struct Encoded<E> {
     sink: FdSink,
     encoder: E,
+}
+
+impl<E> Encoded<E> {
+    /// The sink of bytes.
+    pub const fn get_ref(&self) -> &FdSink {
+        &self.sink
+    }
+
+    /// The sink of bytes, to write what is no item in between.
+    pub const fn get_mut(&mut self) -> &mut FdSink {
+        &mut self.sink
+    }
+
+    /// The sink of bytes; nothing is lost, since what was encoded is queued already.
+    pub fn into_inner(self) -> FdSink {
+        self.sink
+    }
+
+    /// What encodes.
+    pub const fn encoder(&self) -> &E {
+        &self.encoder
+    }
+
+    /// What encodes, to change how the next items are.
+    pub const fn encoder_mut(&mut self) -> &mut E {
+        &mut self.encoder
+    }
+
+    /// As [`FdSink::close`], whose error comes as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`FdSink::close`].
+    pub async fn close(&mut self) -> Result<(), WriteError> {
+        self.sink.close().await
+    }
 }
 
 // Neither half is ever pinned.

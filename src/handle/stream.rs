@@ -17,7 +17,26 @@ use crate::port::stream_queue::StreamQueue;
 use crate::sys;
 
 impl ProcessHandle {
-    /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream).
+    /// What the child writes to its standard output; [`take_stream`](Self::take_stream) of 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_stream`](Self::take_stream).
+    pub fn stdout(&self) -> Result<FdStream, StreamError> {
+        self.take_stream(1)
+    }
+
+    /// What the child writes to its standard error; [`take_stream`](Self::take_stream) of 2.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_stream`](Self::take_stream).
+    pub fn stderr(&self) -> Result<FdStream, StreamError> {
+        self.take_stream(2)
+    }
+
+    /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream), or to its
+    /// terminal, which is 1, if that is a [`Pty::stream`](crate::Pty::stream).
     /// All that it wrote since it was spawned is in it; it can be taken once, also after the child's
     /// end.
     ///
@@ -28,7 +47,7 @@ impl ProcessHandle {
     /// # actix::System::new().block_on(async {
     /// let command = Command::new("printf").arg("one\ntwo").stdout(Fd::stream());
     /// let process = command.spawn(NoProtocol).await?;
-    /// let mut lines = process.take_stream(1)?.lines(1024);
+    /// let mut lines = process.stdout()?.lines(1024);
     /// assert_eq!(lines.next().await.unwrap()?, "one");
     /// assert_eq!(lines.next().await.unwrap()?, "two");
     /// assert!(lines.next().await.is_none());
@@ -37,7 +56,8 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`StreamError::Taken`] the second time, [`StreamError::NotStream`] for another descriptor.
+    /// [`StreamError::Taken`] the second time, [`StreamError::NotStream`] for another descriptor. One that is
+    /// closed is no error: what it holds can be taken.
     pub fn take_stream(&self, fd: i32) -> Result<FdStream, StreamError> {
         let stream_queue = self.child().port(fd).and_then(|port| port.stream_queue());
         let stream_queue = stream_queue.ok_or(StreamError::NotStream { fd })?;
@@ -48,6 +68,7 @@ impl ProcessHandle {
             stream_queue: Arc::clone(stream_queue),
             child: Arc::clone(self.child()),
             fd,
+            put_back: Bytes::new(),
         })
     }
 }
@@ -59,16 +80,30 @@ impl ProcessHandle {
 /// by the descriptor's [`window`](crate::Fd::window), and after a
 /// [cut](crate::ProcessHandle::cut_connection) by what its pipe held besides. While it is kept and not
 /// polled, even by the one who waits for `ended()`, the child's end does not come, unless it is cut.
-/// Dropping the stream closes the descriptor; what was not taken is lost.
+/// Dropping the stream closes the descriptor; what was not taken is lost. A [terminal](crate::Pty::stream)
+/// stays open: what is written to it later is read and thrown away.
 #[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {
     stream_queue: Arc<StreamQueue>,
     child: Arc<Child>,
     fd: i32,
+    /// What a decoder read of it and left.
+    put_back: Bytes,
 }
 
 impl FdStream {
+    fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        // In a copy of the process nobody feeds it.
+        if sys::copy::is_copy() {
+            return Poll::Ready(None);
+        }
+        if !self.put_back.is_empty() {
+            return Poll::Ready(Some(std::mem::take(&mut self.put_back)));
+        }
+        self.stream_queue.poll_next(cx)
+    }
+
     /// The stream of what `decoder` makes of the bytes: see [`Decoded`].
     pub fn decode<D: Decoder>(self, decoder: D) -> Decoded<D> {
         Decoded {
@@ -94,12 +129,8 @@ impl FdStream {
 impl Stream for FdStream {
     type Item = Bytes;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        // In a copy of the process nobody feeds it.
-        if sys::copy::is_copy() {
-            return Poll::Ready(None);
-        }
-        self.stream_queue.poll_next(cx)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.poll_piece(cx)
     }
 }
 
@@ -109,8 +140,11 @@ impl Drop for FdStream {
             return;
         }
         self.stream_queue.discard();
-        if let Some(port) = self.child.port(self.fd) {
-            port.close(FdCommand::Close);
+        match self.child.port(self.fd) {
+            // Its other half would close with it.
+            Some(port) if port.is_terminal() => port.discard(),
+            Some(port) => port.close(FdCommand::Close),
+            None => {}
         }
     }
 }
@@ -153,6 +187,50 @@ impl<D: fmt::Debug> fmt::Debug for Decoded<D> {
     }
 }
 
+impl<D> Decoded<D> {
+    /// The stream of bytes.
+    pub const fn get_ref(&self) -> &FdStream {
+        &self.stream
+    }
+
+    /// The stream of bytes, whose next piece is what was read and not decoded yet, if there is such: so a
+    /// greeting can be read by lines, and what follows it by another codec.
+    ///
+    /// ```
+    /// use actix_process::{Command, Fd, NoProtocol};
+    /// use futures::StreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let command = Command::new("printf").arg("4\nabcd").stdout(Fd::stream());
+    /// let process = command.spawn(NoProtocol).await?;
+    /// let mut lines = process.stdout()?.lines(1024);
+    /// assert_eq!(lines.next().await.unwrap()?, "4");
+    /// let body: Vec<_> = lines.into_inner().collect().await;
+    /// assert_eq!(body.concat(), b"abcd");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn into_inner(self) -> FdStream {
+        let Self {
+            mut stream, buffer, ..
+        } = self;
+        // Where it has read nothing yet, what an earlier decoder left is still there.
+        if !buffer.is_empty() {
+            stream.put_back = buffer.freeze();
+        }
+        stream
+    }
+
+    /// What decodes.
+    pub const fn decoder(&self) -> &D {
+        &self.decoder
+    }
+
+    /// What decodes, to change how the next items are read.
+    pub const fn decoder_mut(&mut self) -> &mut D {
+        &mut self.decoder
+    }
+}
+
 // Nothing in it is ever pinned.
 impl<D> Unpin for Decoded<D> {}
 
@@ -166,7 +244,7 @@ impl<D: Decoder> Stream for Decoded<D> {
             let result = match this.state {
                 DecoderState::Done => return Poll::Ready(None),
                 DecoderState::Hungry => {
-                    match ready!(this.stream.stream_queue.poll_next(cx)) {
+                    match ready!(this.stream.poll_piece(cx)) {
                         Some(data) => {
                             this.buffer.extend_from_slice(&data);
                             this.state = DecoderState::Busy;

@@ -4,6 +4,7 @@ pub(crate) mod mailbox_turns;
 pub(crate) mod outbox;
 pub(crate) mod role;
 pub(crate) mod stream_queue;
+mod terminal;
 pub(crate) mod window;
 pub(crate) mod write_queue;
 
@@ -338,8 +339,9 @@ impl Port {
         waiters.into_iter().for_each(Waker::wake);
     }
 
-    /// For the reading half of a terminal: the writing half is to be flushed, then both close.
-    /// Until then what the child says is thrown away, lest it blocks and reads no more.
+    /// For the reading half of a terminal: the writing half is to be flushed, then both close; or nobody
+    /// takes its stream any more. From now on what the child says is thrown away, lest it blocks and
+    /// reads no more.
     pub(crate) fn discard(&self) {
         if sys::copy::is_copy() {
             return;
@@ -373,14 +375,6 @@ impl Port {
             _ => return Err(ResizeError::Closed),
         }
         Ok(())
-    }
-
-    /// What is typed to end the input of a program that reads this terminal by lines; `None` if it does
-    /// not.
-    pub(crate) fn end_of_input(&self) -> Option<Bytes> {
-        let master = self.master.upgrade()?;
-        let byte = sys::tty::end_of_input(master.get_ref().as_fd())?;
-        Some(Bytes::copy_from_slice(&[byte]))
     }
 
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks

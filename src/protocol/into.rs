@@ -9,8 +9,8 @@ use super::message::{self, FromProcess};
 use crate::child::EventSink;
 use crate::port::mailbox_turns::MailboxTurns;
 
-/// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, or
-/// [`NoProtocol`].
+/// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, a reference to
+/// one of them, or [`NoProtocol`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot receive process events",
     label = "not a protocol",
@@ -64,6 +64,14 @@ impl sealed::Sealed for Recipient<FromProcess> {}
 impl IntoProtocol for Recipient<FromProcess> {
     fn into_protocol(self) -> Protocol {
         Protocol(Some(self))
+    }
+}
+
+impl sealed::Sealed for &Recipient<FromProcess> {}
+#[diagnostic::do_not_recommend]
+impl IntoProtocol for &Recipient<FromProcess> {
+    fn into_protocol(self) -> Protocol {
+        self.clone().into_protocol()
     }
 }
 

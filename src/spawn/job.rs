@@ -27,7 +27,6 @@ use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::ladder::Ladder;
-use crate::port::role::Role;
 use crate::protocol::into::Protocol;
 use crate::spawn::environment::EnvGeneration;
 use crate::spawn::opening::{ParentEnd, ParentEnds};
@@ -195,12 +194,12 @@ impl Unadopted {
             sys::io::register(end, interest, runtime)
                 .map_err(|error| failed(error).with_detail(format!("fd {fd}")))
         };
-        if let Some((master, window)) = ends.terminal {
+        if let Some(terminal) = ends.terminal {
             let both = Interest::READABLE | Interest::WRITABLE;
-            let master = Arc::new(register(0, master, both)?);
+            let halves = terminal.halves();
+            let master = Arc::new(register(0, terminal.master, both)?);
             self.child.keep_terminal(Arc::clone(&master));
-            let stream = false;
-            for (fd, role) in [(0, Role::Input), (1, Role::Output { window, stream })] {
+            for (fd, role) in halves {
                 let end = End::Terminal(Arc::clone(&master));
                 self.pipes.push(Piped { fd, role, end });
             }

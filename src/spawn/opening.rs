@@ -29,8 +29,21 @@ pub(crate) struct Opened {
 #[derive(Debug, Default)]
 pub(crate) struct ParentEnds {
     pub(crate) pipes: Vec<ParentEnd>,
-    /// A terminal's master, and how much of its output may be on its way.
-    pub(crate) terminal: Option<(OwnedFd, usize)>,
+    pub(crate) terminal: Option<Terminal>,
+}
+
+/// A terminal's master, and what is done with its output.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    pub(crate) master: OwnedFd,
+    output: Role,
+}
+
+impl Terminal {
+    /// The descriptors that its halves are.
+    pub(crate) const fn halves(&self) -> [(i32, Role); 2] {
+        [(0, Role::Input), (1, self.output)]
+    }
 }
 
 /// The parent's end of one pipe.
@@ -44,10 +57,7 @@ pub(crate) struct ParentEnd {
 impl ParentEnds {
     /// What each descriptor is for; a terminal is two.
     pub(crate) fn roles(&self) -> impl Iterator<Item = (i32, Role)> {
-        let terminal = self.terminal.iter().flat_map(|(_, window)| {
-            let (window, stream) = (*window, false);
-            [(0, Role::Input), (1, Role::Output { window, stream })]
-        });
+        let terminal = self.terminal.iter().flat_map(Terminal::halves);
         terminal.chain(self.pipes.iter().map(|end| (end.fd, end.role)))
     }
 }
@@ -85,7 +95,12 @@ impl Opened {
         let mut slave = None;
         if let Some(pty) = &spec.pty {
             let ends = terminal(pty, &mut taken, owner)?;
-            opened.parent_ends.terminal = Some((ends.master, at_least_a_page(spec.window)));
+            let window = at_least_a_page(pty.window.unwrap_or(spec.window));
+            let stream = pty.stream;
+            opened.parent_ends.terminal = Some(Terminal {
+                master: ends.master,
+                output: Role::Output { window, stream },
+            });
             slave = Some(ends.slave.as_raw_fd());
             opened.sources.push(Source::Owned(ends.slave));
         }

@@ -13,6 +13,7 @@ use nix::sys::termios::{InputFlags, LocalFlags, SetArg, cfmakeraw, tcgetattr, tc
 
 use super::cvt;
 use super::io::{above_stdio, read};
+use crate::terminal_modes::TerminalModes;
 use crate::winsize::PtySize;
 
 /// Both ends of a terminal.
@@ -154,6 +155,16 @@ pub(crate) fn set_utf8(fd: BorrowedFd<'_>) -> io::Result<()> {
     modes.input_flags.insert(InputFlags::IUTF8);
     tcsetattr(fd, SetArg::TCSANOW, &modes)?;
     Ok(())
+}
+
+/// What concerns who types there. Either end tells.
+pub(crate) fn modes(fd: BorrowedFd<'_>) -> io::Result<TerminalModes> {
+    let flags = tcgetattr(fd)?.local_flags;
+    Ok(TerminalModes {
+        echo: flags.contains(LocalFlags::ECHO),
+        canonical: flags.contains(LocalFlags::ICANON),
+        signals: flags.contains(LocalFlags::ISIG),
+    })
 }
 
 /// The byte that ends the input of a program which reads this terminal by lines, if there is one. Either

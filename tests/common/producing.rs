@@ -17,7 +17,7 @@ pub const PIPE: usize = 64 * 1024;
 
 /// Fills the pipe of `fd`, which the child does not read: from now on the queue keeps all it gets.
 pub async fn fill(process: &ProcessHandle, fd: i32) {
-    let mut sink = process.sink(fd);
+    let mut sink = process.sink(fd).unwrap();
     let sent = soon("a pipe full", sink.send(vec![0; PIPE].into()));
     sent.await.unwrap();
 }
@@ -35,7 +35,7 @@ pub enum Note {
 
 /// Waits until all that was queued for `fd` is written.
 pub async fn flushed(process: &ProcessHandle, fd: i32) {
-    let mut sink = process.sink(fd);
+    let mut sink = process.sink(fd).unwrap();
     soon("the flush", sink.flush()).await.unwrap();
 }
 

@@ -58,6 +58,21 @@ pub async fn bytes(stream: FdStream) -> Vec<u8> {
     rest(stream).await.concat()
 }
 
+/// Takes until `text` is in what came; gives all of that.
+pub async fn until(stream: &mut FdStream, text: &str) -> Vec<u8> {
+    let mut taken = Vec::new();
+    while !String::from_utf8_lossy(&taken).contains(text) {
+        match next(stream).await {
+            Some(data) => taken.extend_from_slice(&data),
+            None => panic!(
+                "it ended without {text:?} after {:?}",
+                String::from_utf8_lossy(&taken)
+            ),
+        }
+    }
+    taken
+}
+
 /// What can be taken without waiting, and so without a turn for a reader on this arbiter.
 pub fn at_hand(stream: &mut FdStream) -> Vec<Bytes> {
     let mut chunks = Vec::new();

@@ -11,7 +11,8 @@ use actix_process::{
     CloseReason, Collect, CollectError, Collecting, Command, ExitStatus, Fd, FdMap, FromProcess,
     Gone, List, NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId,
     ProcessInfo, ProcessState, ProcessSupervisor, Protocol, Rusage, Shutdown, ShutdownReport,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, WriteError,
+    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, TerminalModes, TerminalModesError,
+    WriteError,
 };
 
 /// What `diagnostic::on_unimplemented` says at `IntoProtocol`.
@@ -144,6 +145,8 @@ fn types_cross_threads() {
     shared::<SignalError>();
     shared::<SpawnError>();
     shared::<SpawnStep>();
+    shared::<TerminalModes>();
+    shared::<TerminalModesError>();
     shared::<TestProcess>();
     shared::<WriteError>();
     owned::<FromProcess>();
@@ -153,7 +156,10 @@ fn types_cross_threads() {
     // The futures of a handle outlive it.
     let process = TestProcess::new().handle();
     let (exited, ended) = (process.exited(), process.ended());
+    let no_echo = |modes: &TerminalModes| !modes.echo;
+    let waited = process.wait_for_terminal_modes(no_echo, std::time::Duration::ZERO);
     drop(process);
     held(&exited);
     held(&ended);
+    held(&waited);
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
 use actix_process::{
-    Capability, CloseReason, Collect, CollectError, Command, Containment, ExitStatus, Fd, FdMap,
-    FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers, OnOrphaned, Output,
-    ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, ProducerCommand,
-    ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError, ToProducer, WriteError,
+    Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
+    ExitStatus, Fd, FdMap, FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers,
+    OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor,
+    ProducerCommand, ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError,
+    Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError,
+    TerminalModes, TerminalModesError, ToProducer, WriteError,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -265,11 +266,11 @@ impl ProcessProtocol for Nobody {}
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
-    ResizeError StreamError ToProducer
+    ResizeError StreamError TerminalModes TerminalModesError ToProducer
     IgnoredSignals IntoProtocol Ladder Leftover List NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessInfo ProcessProtocol ProcessState ProcessSupervisor Protocol Resource Rusage Shutdown
     ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
-    WriteError testing
+    WriteError codec testing
     process_protocol
 }
 
@@ -281,7 +282,7 @@ functions! {
         from(OwnedFd::from(std::io::pipe().unwrap().0));
         share(OwnedFd::from(std::io::pipe().unwrap().0).into());
     }
-    FdMap { new(); stdio(); }
+    FdMap { new(); stdio(); inherit(); }
     Pty {
         new(PtySize::new(0, 0));
         from_ends(std::io::pipe().unwrap().0.into(), std::io::pipe().unwrap().1.into());
@@ -313,14 +314,17 @@ methods! {
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status(); containment(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
+        try_status(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
+        terminal_modes(); wait_for_terminal_modes(|modes| !modes.echo, Duration::ZERO);
         register_producer(0, ProducerKind::Pull, nobody());
     }
     Fd as Fd { window(0); is_read(); is_stream(); is_write(); is_terminal(); }
     FdStream as FdStream { lines(0); decode(LinesCodec::new()); }
-    FdSink as FdSink { encode(LinesCodec::new()); }
+    FdSink as FdSink { encode(LinesCodec::new()); close(); close_on_drop(); }
+    Encoded as Encoded<LinesCodec> { get_ref(); get_mut(); into_inner(); encoder(); encoder_mut(); close(); }
+    Decoded as Decoded<LinesCodec> { get_ref(); into_inner(); decoder(); decoder_mut(); }
     ProducerGuard as ProducerGuard { write(""); fd(); }
-    Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); }
+    Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); stream(); window(0); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
     SpawnError as SpawnError { step(); errno(); subject(); detail(); }
 }
@@ -347,6 +351,7 @@ variants! {
     ProducerKind { Push Pull }
     ResizeError { NoTerminal Closed Failed }
     StreamError { NotStream Taken }
+    TerminalModesError { NoTerminal Closed TimedOut Failed }
     SpawnStep { Invalid Fds Pty Identity Limits Cwd Clone Exec Register }
     WriteError { NotWritable Closed }
 }
@@ -354,4 +359,5 @@ variants! {
 fields! {
     Output { status stdout stderr truncated }
     Rusage { user_time system_time max_rss }
+    TerminalModes { echo canonical signals }
 }

@@ -166,7 +166,7 @@ async fn assert_moved(files: &Files, command: Command, works: bool) {
     let (trace, protocol) = Trace::start();
     let moved = files.owned("moved");
     let number = moved.as_raw_fd();
-    let command = command.fd(5, moved.into());
+    let command = command.fd(5, moved);
     let spawned = command.spawn(&protocol).await;
     assert_eq!(spawned.is_ok(), works, "{spawned:?}");
     let ours = fds_of(std::process::id() as i32);

@@ -4,6 +4,7 @@
 mod common;
 
 mod closed_stdio;
+mod conversions;
 mod extra_fds;
 mod fd_maps;
 mod given_away;

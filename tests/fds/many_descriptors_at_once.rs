@@ -34,7 +34,7 @@ async fn assert_each_has_its_own(files: &Files, count: usize) {
             &[]
         };
         let mut child = helper(["cat", "tell", "4", &text, "fds"])
-            .fd(3, files.owned(&mine).into())
+            .fd(3, files.owned(&mine))
             .fd(4, Fd::read());
         for fd in extra {
             child = child.fd(*fd, Fd::null());

@@ -99,13 +99,13 @@ fn a_child_writes_into_a_file_where_the_parent_stood_in_it() {
         let path = dir.path().join("log");
         let mut file = File::create(&path).unwrap();
         file.write_all(b"parent\n").unwrap();
-        let child = helper(["say", "child", "spam", "100000"]).stdout(file.into());
+        let child = helper(["say", "child", "spam", "100000"]).stdout(file);
         assert!(ended(spawn(child).await).await.success());
         let wanted = [b"parent\nchild\n".to_vec(), pattern(100_000)].concat();
         assert!(fs::read(&path).unwrap() == wanted);
 
         let file = File::open(&path).unwrap();
-        let child = Command::new("cat").stdin(file.into());
+        let child = Command::new("cat").stdin(file);
         assert!(child.output().await.unwrap().stdout == wanted);
     });
 }
@@ -115,7 +115,7 @@ fn a_child_talks_over_a_unix_socket() {
     run(async {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let input = Fd::from(theirs.try_clone().unwrap());
-        let child = spawn(Command::new("cat").stdin(input).stdout(theirs.into())).await;
+        let child = spawn(Command::new("cat").stdin(input).stdout(theirs)).await;
         ours.set_read_timeout(Some(DEADLINE)).unwrap();
         ours.write_all(b"to and fro").unwrap();
         ours.shutdown(std::net::Shutdown::Write).unwrap();
@@ -135,7 +135,7 @@ fn a_child_serves_a_tcp_connection() {
         let (connection, _) = listener.accept().unwrap();
         let child = helper(["take", "0", "4", "spam", "100000"]);
         let input = Fd::from(connection.try_clone().unwrap());
-        let child = spawn(child.stdin(input).stdout(connection.into())).await;
+        let child = spawn(child.stdin(input).stdout(connection)).await;
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         client.write_all(b"go!\n").unwrap();
         let mut answer = Vec::new();
@@ -150,9 +150,7 @@ fn the_ends_of_stds_pipes_become_a_childs_too() {
     run(async {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let (mut answers, answer) = std::io::pipe().unwrap();
-        let child = Command::new("cat")
-            .stdin(reader.into())
-            .stdout(answer.into());
+        let child = Command::new("cat").stdin(reader).stdout(answer);
         let child = spawn(child).await;
         writer.write_all(b"hello").unwrap();
         drop(writer);

@@ -15,6 +15,7 @@ mod producer_flow;
 mod producers;
 mod sink_flow;
 mod sinks;
+mod sinks_at_the_call;
 mod sinks_shared;
 mod stream_ends;
 mod stream_flow;

@@ -41,14 +41,14 @@ fn close_child_fd(process: &ProcessHandle) {
 
 /// By a sink, which then waits as well; it is dropped, which takes nothing back.
 fn close_sink(process: &ProcessHandle) {
-    assert_eq!(process.stdin().close().now_or_never(), None);
+    assert_eq!(process.stdin().unwrap().close().now_or_never(), None);
 }
 
 const CLOSES: [fn(&ProcessHandle); 4] = [close_stdin, lose_connection, close_child_fd, close_sink];
 
 /// That 0 is still open, for the guard only.
 async fn assert_waits(producer: &Producer, process: &ProcessHandle) {
-    let mut sink = process.stdin();
+    let mut sink = process.stdin().unwrap();
     assert_eq!(process.write("no"), CLOSED);
     assert_eq!(process.write_sequence(["no"]), CLOSED);
     assert_eq!(sink.feed("no".into()).await, CLOSED);

@@ -73,7 +73,7 @@ fn what_others_write_counts_for_a_producer() {
         let process = producer.spawn(in_two_steps()).await;
         let _guard = producer.register(&process, 0, Push).unwrap();
         fill(&process, 0).await;
-        let mut sink = process.stdin();
+        let mut sink = process.stdin().unwrap();
         sink.feed(vec![0; MARK / 2].into()).await.unwrap();
         process.write(vec![0; MARK / 2]).unwrap();
         assert_eq!(producer.told_so_far(0).await, []);

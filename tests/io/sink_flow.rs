@@ -34,7 +34,7 @@ async fn feed_all(command: Command) -> (Ledger, String) {
         .await
         .unwrap();
     let ledger = Ledger::default();
-    let mut sink = process.stdin();
+    let mut sink = process.stdin().unwrap();
     for begin in (0..TOTAL).step_by(CHUNK) {
         let chunk = ledger.chunk(counted(begin, begin + CHUNK));
         sink.feed(chunk).await.unwrap();
@@ -74,7 +74,11 @@ async fn forward(total: usize) -> String {
     let digest = helper(["digest", "0", "100"]).stdout(Fd::stream());
     let digest = digest.spawn(NoProtocol).await.unwrap();
     let stream = count.take_stream(1).unwrap();
-    stream.map(Ok).forward(digest.stdin()).await.unwrap();
+    stream
+        .map(Ok)
+        .forward(digest.stdin().unwrap())
+        .await
+        .unwrap();
     let said = bytes(digest.take_stream(1).unwrap()).await;
     assert!(count.ended().await.unwrap().success());
     assert!(digest.ended().await.unwrap().success());
@@ -107,7 +111,7 @@ fn a_forward_to_a_child_that_closes_its_input_fails_and_holds_nothing_up() {
         let taker = helper(["take", "0", "1000000", "close", "0", "pause"]);
         let taker = taker.spawn(NoProtocol).await.unwrap();
         let stream = count.take_stream(1).unwrap();
-        let forwarded = stream.map(Ok).forward(taker.stdin()).await;
+        let forwarded = stream.map(Ok).forward(taker.stdin().unwrap()).await;
         let closed = actix_process::WriteError::Closed { fd: 0 };
         assert_eq!(forwarded, Err(closed));
         // The stream was dropped with it: the writer gets an error and ends.

@@ -45,7 +45,7 @@ fn a_timeout_is_answered_of_a_child_that_may_not_be_killed() {
         run(async {
             let before = start_all_threads().await;
             let (end, let_go) = std::io::pipe().unwrap();
-            let child = helper(["say", "ready", "drain", "5"]).fd(5, end.into());
+            let child = helper(["say", "ready", "drain", "5"]).fd(5, end);
             let mut running = pin!(
                 child
                     .output()
@@ -146,7 +146,7 @@ fn the_error_of_a_spawn_that_was_given_up_does_not_wait_for_a_child_that_may_not
             let (answer, answered) = tokio::sync::oneshot::channel();
             let dir = tempfile::tempdir().unwrap();
             let script = format!("touch {}/up; cat <&5", dir.path().display());
-            let child = Command::new("sh").args(["-c", &script]).fd(5, end.into());
+            let child = Command::new("sh").args(["-c", &script]).fd(5, end);
             let supervisor = ProcessSupervisor::new().start();
             let up = dir.path().join("up");
             arbiter.spawn_fn(move || {

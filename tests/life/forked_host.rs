@@ -91,7 +91,7 @@ fn a_copy_that_waits_for_the_parents_children_is_answered_at_once() {
                 assert!(block_on_thread(parent.sleeper.exited()).is_err());
                 assert!(block_on_thread(parent.sleeper.ended()).is_err());
                 assert!(parent.cat.write("lost").is_err());
-                assert!(block_on_thread(parent.cat.stdin().send("lost".into())).is_err());
+                assert!(block_on_thread(parent.cat.stdin().unwrap().send("lost".into())).is_err());
                 parent.cat.close_stdin();
             }));
             parent.assert_untouched().await;
@@ -126,7 +126,7 @@ fn a_copy_that_drops_children_with_clocks_and_streams_does_not_hang() {
             });
             let talker = in_time(told).await.unwrap();
             let stream = talker.take_stream(1).unwrap();
-            let sink = talker.sink(0);
+            let sink = talker.sink(0).unwrap();
             (supervisor, trace, drained, deaf, talker, stream, sink)
         }));
         let mut system = Some(system);

@@ -53,7 +53,7 @@ async fn everything() {
     let id = echo.process.id();
     let listed = supervisor.send(List).await.unwrap();
     assert!(listed.iter().any(|info| info.id == id), "{listed:?}");
-    let mut sink = echo.process.stdin();
+    let mut sink = echo.process.stdin().unwrap();
     // More than the pipes hold, so that the sink waits for room.
     let sending = async {
         for round in 0..4000 {

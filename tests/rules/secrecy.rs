@@ -112,8 +112,11 @@ fn what_is_spawned_shows_no_secret() {
         shown.debug("a spawning", &spawning);
         let process = spawning.await.unwrap();
         shown.debug("a handle", &process);
-        shown.debug("a sink", process.stdin());
-        shown.debug("an encoded", process.stdin().encode(LinesCodec::new()));
+        shown.debug("a sink", process.stdin().unwrap());
+        shown.debug(
+            "an encoded",
+            process.stdin().unwrap().encode(LinesCodec::new()),
+        );
         shown.debug("a stream", process.take_stream(2).unwrap());
         shown.debug("a decoded", process.take_stream(3).unwrap().lines(100));
         process.write(INPUT).unwrap();

@@ -28,7 +28,7 @@ fn dropping_an_unpolled_spawning_does_nothing() {
             let before = Census::take();
             let (trace, protocol) = Trace::start();
             let file: OwnedFd = std::fs::File::open("/dev/zero").unwrap().into();
-            let command = helper(["fds"]).fd(7, file.into());
+            let command = helper(["fds"]).fd(7, file);
             drop(command.spawn(&protocol));
             // No supervisor was started for it, and the moved descriptor is still there.
             assert_eq!(Census::take().threads, before.threads);

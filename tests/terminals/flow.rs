@@ -138,7 +138,7 @@ fn a_sink_types_with_back_pressure() {
         let child = helper(["take", "3", "1", "copy", "0", "1"]);
         let child = child.pty(raw()).fd(3, Fd::write());
         let process = child.spawn(&protocol).await.unwrap();
-        let mut sink = process.stdin();
+        let mut sink = process.stdin().unwrap();
         // Nobody reads yet: there is an end to what it takes.
         let pieces: Vec<Vec<u8>> = pattern(LARGE).chunks(50_000).map(<[u8]>::to_vec).collect();
         let mut pieces = pieces.into_iter();

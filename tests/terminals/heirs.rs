@@ -247,7 +247,7 @@ fn a_dropped_helper_kills_the_whole_foreground() {
             "ignore", "1", "leave", "1", "pause", "tell", "3", "x", "pause",
         ];
         let (mut alive, theirs) = std::io::pipe().unwrap();
-        let child = helper(actions).pty(SIZE).fd(3, theirs.into());
+        let child = helper(actions).pty(SIZE).fd(3, theirs);
         let collecting = child.output().into_future();
         let (tell, told) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();

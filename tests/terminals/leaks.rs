@@ -152,7 +152,7 @@ fn what_a_cancelled_child_has_started_is_killed_too() {
             "ignore", "1", "leave", "1", "pause", "tell", "3", "x", "pause",
         ];
         let (mut alive, theirs) = std::io::pipe().unwrap();
-        let child = helper(actions).pty(SIZE).fd(3, theirs.into());
+        let child = helper(actions).pty(SIZE).fd(3, theirs);
         let (trace, protocol) = Trace::start();
         let mut spawning = child.spawn(&protocol);
         assert!((&mut spawning).now_or_never().is_none());

@@ -12,3 +12,5 @@ mod keys;
 mod leaks;
 mod modes;
 mod opening;
+mod passwords;
+mod streams;
