@@ -187,6 +187,7 @@ mod port;
 mod protocol;
 mod signal;
 mod spawn;
+mod spawn_error;
 mod status;
 mod supervisor;
 mod sync;
