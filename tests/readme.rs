@@ -300,7 +300,8 @@ methods! {
         no_new_privs(true); parent_death_signal(Signal::TERM); ignored_signals(IgnoredSignals::Reset);
         cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
-        on_orphaned(OnOrphaned::Kill); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
+        on_orphaned(OnOrphaned::Kill); when(true, |command| command);
+        get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
         spawn(NoProtocol); output(); status(); read();
     }
     Collect as Collect<Output> {

@@ -88,10 +88,10 @@ fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     };
     let mut served: FdMap = map.iter().map(served).collect();
     if has_input && map.get(0).is_none() {
-        served.set(0, Fd::write());
+        served.put(0, Fd::write());
     }
     if recipe.merge && served.original(1).is_some_and(|n| n != 2) {
-        served.set(2, Fd::same_as(1));
+        served.put(2, Fd::same_as(1));
     }
     served
 }

@@ -231,8 +231,7 @@ impl Fd {
 /// ```
 /// use actix_process::{Command, Fd, FdMap};
 ///
-/// let mut map = FdMap::stdio();
-/// map.set(3, Fd::write()).set(4, Fd::read());
+/// let map = FdMap::stdio().set(3, Fd::write()).set(4, Fd::read());
 /// let gpg = Command::new("gpg").args(["--passphrase-fd", "3", "--status-fd", "4"]).fds(map);
 /// let quiet = Command::new("make").fds(FdMap::from([(1, Fd::read()), (2, Fd::inherit(2))]));
 /// # drop((gpg, quiet));
@@ -257,11 +256,18 @@ impl FdMap {
         Self::from([(0, Fd::write()), (1, Fd::read()), (2, Fd::read())])
     }
 
-    /// Sets the child's descriptor `n`, in place of what it was.
-    pub fn set(&mut self, n: i32, fd: Fd) -> &mut Self {
+    /// Sets the child's descriptor `n`, in place of what it was. Gives the map back, as the methods of
+    /// a [`Command`](crate::Command) do.
+    #[must_use = "a map is changed by value: `map = map.set(..)`"]
+    pub fn set(mut self, n: i32, fd: Fd) -> Self {
+        self.put(n, fd);
+        self
+    }
+
+    /// The same in place.
+    pub(crate) fn put(&mut self, n: i32, fd: Fd) {
         self.entries.retain(|(number, _)| *number != n);
         self.entries.push((n, fd));
-        self
     }
 
     /// What the child's descriptor `n` shall be; `None`: closed.

@@ -146,7 +146,7 @@ impl Spec {
     pub(crate) fn place_terminal(&mut self) {
         if self.pty.is_some() {
             for n in (0..=2).filter(|n| !self.named.contains(n)) {
-                self.fds.set(n, Fd::terminal());
+                self.fds.put(n, Fd::terminal());
             }
         }
     }

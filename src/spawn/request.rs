@@ -35,10 +35,10 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// A spawn of `command` whose events go to `protocol`.
+    /// A spawn of `command` whose events go to `protocol`. A reference to a command will do.
     #[must_use]
-    pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
-        Self::of(&command, protocol, Place::for_this_thread())
+    pub fn new(command: impl Into<Command>, protocol: impl IntoProtocol) -> Self {
+        Self::of(&command.into(), protocol, Place::for_this_thread())
     }
 
     pub(crate) fn of(command: &Command, protocol: impl IntoProtocol, place: Place) -> Self {
