@@ -199,6 +199,12 @@ mod threads;
 mod tree;
 mod winsize;
 
+/// What `process_protocol!` writes refers to.
+#[doc(hidden)]
+pub mod __private {
+    pub use actix;
+}
+
 pub use bytes::Bytes;
 pub use capability::Capability;
 pub use collect::{Collect, CollectError, Collecting, Output};

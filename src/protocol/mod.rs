@@ -185,8 +185,6 @@ impl FromProcess {
 /// Writes the handler that passes a child's events to an actor's
 /// [`ProcessProtocol`](crate::ProcessProtocol) callbacks.
 ///
-/// The crate that uses it must depend on `actix` under this name.
-///
 /// ```
 /// use actix::prelude::*;
 /// use actix_process::{ProcessProtocol, process_protocol};
@@ -210,7 +208,7 @@ impl FromProcess {
 #[macro_export]
 macro_rules! process_protocol {
     (impl<$($param:ident $(: $bound:tt $(+ $more:tt)*)?),+ $(,)?> for $actor:ty) => {
-        impl<$($param $(: $bound $(+ $more)*)?),+> ::actix::Handler<$crate::FromProcess> for $actor {
+        impl<$($param $(: $bound $(+ $more)*)?),+> $crate::__private::actix::Handler<$crate::FromProcess> for $actor {
             type Result = ();
 
             fn handle(&mut self, message: $crate::FromProcess, ctx: &mut Self::Context) {
@@ -220,7 +218,7 @@ macro_rules! process_protocol {
     };
     ($($actor:ty),+ $(,)?) => {
         $(
-            impl ::actix::Handler<$crate::FromProcess> for $actor {
+            impl $crate::__private::actix::Handler<$crate::FromProcess> for $actor {
                 type Result = ();
 
                 fn handle(&mut self, message: $crate::FromProcess, ctx: &mut Self::Context) {
