@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
+use crate::id::ProcessId;
 use crate::text::Escaped;
 
 /// The step of a spawn that failed.
@@ -58,6 +60,9 @@ pub struct SpawnError {
     /// In place of a detail that not everybody shall see.
     shown: Option<String>,
     source: Option<io::Error>,
+    /// Of the child that there is not.
+    id: Option<ProcessId>,
+    name: Option<Arc<str>>,
 }
 
 impl SpawnError {
@@ -69,6 +74,8 @@ impl SpawnError {
             detail: detail.into(),
             shown: None,
             source: None,
+            id: None,
+            name: None,
         }
     }
 
@@ -104,10 +111,8 @@ impl SpawnError {
         Self {
             step,
             errno: source.raw_os_error(),
-            subject: subject.into(),
-            detail: String::new(),
-            shown: None,
             source: Some(source),
+            ..Self::invalid(subject, "")
         }
     }
 
@@ -122,6 +127,11 @@ impl SpawnError {
             shown: Some(shown),
             ..self.with_detail(detail)
         }
+    }
+
+    /// Says whose error it is.
+    pub(crate) fn of(self, id: Option<ProcessId>, name: Option<Arc<str>>) -> Self {
+        Self { id, name, ..self }
     }
 
     /// The detail that everybody may see.
@@ -139,6 +149,21 @@ impl SpawnError {
     #[must_use]
     pub const fn errno(&self) -> Option<i32> {
         self.errno
+    }
+
+    /// The [`name`](crate::Command::name) that the command gave the child; `None` if it gave none.
+    /// The error's text begins with it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The number of the child that there is not, which [`Spawning::id`](crate::Spawning::id) and
+    /// [`Command::spawn_in`](crate::Command::spawn_in) have told before. `None` of an error that is no child's:
+    /// of [`ProcessSupervisor::current`](crate::ProcessSupervisor::current).
+    #[must_use]
+    pub const fn id(&self) -> Option<ProcessId> {
+        self.id
     }
 
     /// On what the step failed: a path, "fd 7", an environment variable's name. As it was given:
@@ -173,6 +198,9 @@ impl fmt::Display for SpawnError {
             SpawnStep::Exec => "cannot execute",
             SpawnStep::Register => "cannot register",
         };
+        if let Some(name) = &self.name {
+            write!(f, "{}: ", Escaped(name))?;
+        }
         write!(f, "{step}: {}", Escaped(&self.subject))?;
         if let Some(source) = &self.source {
             write!(f, ": {source}")?;
@@ -187,6 +215,8 @@ impl fmt::Display for SpawnError {
 impl fmt::Debug for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpawnError")
+            .field("name", &self.name)
+            .field("id", &self.id)
             .field("step", &self.step)
             .field("errno", &self.errno)
             .field("subject", &self.subject)

@@ -15,7 +15,8 @@ use actix_process::{
     FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers, OnOrphaned, Output,
     ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, ProducerCommand,
     ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError, ToProducer, WriteError,
+    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, StreamError, ToProducer,
+    WriteError,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -300,7 +301,7 @@ methods! {
         no_new_privs(true); parent_death_signal(Signal::TERM); ignored_signals(IgnoredSignals::Reset);
         cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
-        on_orphaned(OnOrphaned::Kill); when(true, |command| command);
+        on_orphaned(OnOrphaned::Kill); when(true, |command| command); name("");
         get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
         spawn(NoProtocol); output(); status(); read();
     }
@@ -309,7 +310,7 @@ methods! {
         own_group(); foreground();
     }
     ProcessHandle as ProcessHandle {
-        id(); pid(); spawned_pid(); program(); write(""); write_sequence([""]); write_to_child(0, "");
+        id(); pid(); spawned_pid(); program(); name(); write(""); write_sequence([""]); write_to_child(0, "");
         close_stdin(); close_stdout(); close_stderr(); close_child_fd(0); lose_connection();
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
@@ -323,7 +324,8 @@ methods! {
     ProducerGuard as ProducerGuard { write(""); fd(); }
     Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
-    SpawnError as SpawnError { step(); errno(); subject(); detail(); }
+    SpawnError as SpawnError { step(); errno(); subject(); detail(); name(); id(); }
+    Spawning as Spawning { id(); }
 }
 
 callbacks! {

@@ -31,7 +31,8 @@ pub(super) struct Collected {
 pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
     let program = command.spec().program_name();
     let Some(arbiter) = Arbiter::try_current().filter(|arbiter| arbiter.alive()) else {
-        return Err(SpawnError::register(&*program, "there is no arbiter").into());
+        let error = SpawnError::register(&*program, "there is no arbiter");
+        return Err(error.of(None, command.spec().given_name()).into());
     };
     let fds = fds_for(command.fd_map(), &recipe);
     let (stdout, stderr) = (fds.original(1), fds.original(2));

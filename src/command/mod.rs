@@ -3,6 +3,7 @@
 pub(crate) mod containment;
 pub(crate) mod fd_map;
 mod getters;
+pub(crate) mod name;
 pub(crate) mod pty;
 mod rights;
 pub(crate) mod spec;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::command::fd_map::{Fd, FdMap};
+use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
@@ -106,6 +108,31 @@ impl Command {
             spec.args
                 .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()))
         })
+    }
+
+    /// What the child is called here: in [`ProcessHandle::name`](crate::ProcessHandle::name),
+    /// [`List`](crate::List), lines of the log and [`SpawnError`](crate::SpawnError)s. Without one the program
+    /// stands there. The child does not see it; many children may have one name.
+    ///
+    /// 1 to 128 bytes that print: a spawn with an empty or longer one, or with control characters, line
+    /// separators or marks of direction in it, is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let sleep = Command::new("sleep").arg("60").name("web");
+    /// let process = sleep.spawn(NoProtocol).await?;
+    /// assert_eq!(process.name(), "web");
+    /// # process.kill()?;
+    ///
+    /// let error = sleep.current_dir("/no/such").spawn(NoProtocol).await.unwrap_err();
+    /// assert!(error.to_string().starts_with("web: cannot change directory: /no/such: "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[must_use = "a command is changed by value: `command = command.name(..)`"]
+    pub fn name(self, name: impl AsRef<str>) -> Self {
+        self.edit(|spec| spec.name = Some(ChildName::new(name.as_ref())))
     }
 
     /// What the child sees as its own name, in place of the program as given.

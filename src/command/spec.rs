@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::capability::Capability;
 use crate::command::fd_map::{Fd, FdMap};
+use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::taken_fds::TakenFds;
 use crate::limits::{Limit, Resource};
@@ -72,6 +73,7 @@ pub(crate) const DEFAULT_WINDOW: usize = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Spec {
     pub(crate) program: OsString,
+    pub(crate) name: Option<ChildName>,
     pub(crate) arg0: Option<OsString>,
     pub(crate) args: Vec<OsString>,
     pub(crate) env_clear: bool,
@@ -110,6 +112,7 @@ impl Spec {
     pub(crate) fn new(program: &OsStr) -> Self {
         Self {
             program: program.to_owned(),
+            name: None,
             arg0: None,
             args: Vec::new(),
             env_clear: false,
@@ -170,6 +173,11 @@ impl Spec {
     pub(crate) fn program_name(&self) -> Arc<str> {
         self.program.to_string_lossy().into()
     }
+
+    /// The name that the command gives its child, if it gives one that can be taken.
+    pub(crate) fn given_name(&self) -> Option<Arc<str>> {
+        self.name.as_ref()?.get().ok().cloned()
+    }
 }
 
 /// Of arguments only how many there are, and of the environment only names: the rest may be secret.
@@ -183,6 +191,7 @@ impl fmt::Debug for Spec {
         };
         f.debug_struct("Spec")
             .field("program", &self.program)
+            .field("name", &self.given_name())
             .field("args", &self.args.len())
             .field("env_clear", &self.env_clear)
             .field("env_set", &names(true))

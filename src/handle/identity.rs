@@ -45,6 +45,13 @@ impl ProcessHandle {
         &self.child.program
     }
 
+    /// What the child is called: by its command's [`name`](crate::Command::name), or, where that gave
+    /// none, as the [`program`](Self::program).
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.child.name
+    }
+
     /// What holds the child and all that it starts; see
     /// [`Command::contained`](crate::Command::contained).
     #[must_use]

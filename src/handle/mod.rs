@@ -342,6 +342,7 @@ impl fmt::Debug for ProcessHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessHandle")
             .field("id", &self.id())
+            .field("name", &self.name())
             .field("program", &self.program())
             .field("pid", &self.pid())
             .field("spawned_pid", &self.spawned_pid())

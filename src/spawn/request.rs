@@ -26,6 +26,7 @@ use actix::Message;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ProcessHandle, SpawnError>")]
 pub struct Spawn {
+    pub(crate) id: ProcessId,
     spec: Arc<Spec>,
     protocol: Protocol,
     arbiter_ref: Option<ArbiterRef>,
@@ -43,12 +44,24 @@ impl Spawn {
 
     pub(crate) fn of(command: &Command, protocol: impl IntoProtocol, place: Place) -> Self {
         Self {
+            id: ProcessId::next(),
             spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
             arbiter_ref: ArbiterRef::current(),
             place,
             ticket: Arc::default(),
         }
+    }
+
+    /// The number that the child will have: [`ProcessHandle::id`].
+    #[must_use]
+    pub const fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// Answers that there is no child.
+    pub(crate) fn fail(self, error: SpawnError, to: Sender) {
+        Reply::new(self.id, &self.spec, self.ticket, Some(to)).answer(Err(error));
     }
 
     /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
@@ -60,6 +73,7 @@ impl Spawn {
         to: Option<Sender>,
     ) {
         let Self {
+            id,
             spec,
             protocol,
             arbiter_ref,
@@ -68,8 +82,7 @@ impl Spawn {
         } = self;
         // By this spawn, whatever becomes of it.
         let taken = spec.take_fds();
-        let program = spec.program_name();
-        let reply = Reply::new(program, Arc::clone(&ticket), to);
+        let reply = Reply::new(id, &spec, Arc::clone(&ticket), to);
         if sys::copy::is_copy() {
             return reply.refuse(spawners::COPY);
         }
@@ -79,7 +92,6 @@ impl Spawn {
         if !protocol.is_alive() {
             return reply.refuse("the protocol actor is gone");
         }
-        let id = ProcessId::next();
         let entry = match table.begin(id, &ticket, supervisor) {
             Ok(entry) => entry,
             Err(why) => return reply.refuse(why),

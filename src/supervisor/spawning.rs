@@ -13,6 +13,7 @@ use super::{Spawn, system};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
+use crate::id::ProcessId;
 use crate::protocol::into::IntoProtocol;
 use crate::sys::clone::Ticket;
 use crate::threads::spawners::Place;
@@ -94,6 +95,7 @@ impl Command {
 /// its result it is pending for ever.
 #[must_use = "a spawn does nothing unless it is awaited"]
 pub struct Spawning {
+    id: ProcessId,
     state: State,
     ticket: Arc<Ticket>,
 }
@@ -107,23 +109,44 @@ enum State {
 impl Spawning {
     fn new(spawn: Spawn) -> Self {
         Self {
+            id: spawn.id,
             ticket: Arc::clone(&spawn.ticket),
             state: State::Asked(spawn),
         }
     }
 
-    fn submit(&mut self) -> Result<(), SpawnError> {
+    /// The number that the child will have: [`ProcessHandle::id`], and
+    /// [`SpawnError::id`] of a spawn that fails. Known before the future is polled, and so before any event
+    /// of the child.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let spawning = Command::new("true").spawn(NoProtocol);
+    /// let id = spawning.id();
+    /// assert_eq!(spawning.await?.id(), id);
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// Begins, unless it has begun.
+    pub(super) fn submit(&mut self) {
         match mem::replace(&mut self.state, State::Answered) {
             State::Asked(spawn) => {
-                let table = system::current(|default| Arc::clone(&default.table))?;
                 let (to, answer) = oneshot::channel();
                 self.state = State::Submitted(answer);
-                // The table of defaults keeps the supervisor.
-                spawn.submit(&table, None, Some(to));
+                match system::current(|default| Arc::clone(&default.table)) {
+                    // The table of defaults keeps the supervisor.
+                    Ok(table) => spawn.submit(&table, None, Some(to)),
+                    Err(error) => spawn.fail(error, to),
+                }
             }
             other => self.state = other,
         }
-        Ok(())
     }
 }
 
@@ -132,7 +155,7 @@ impl Future for Spawning {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Asked(_) = self.state {
-            self.submit()?;
+            self.submit();
         }
         let State::Submitted(answer) = &mut self.state else {
             return Poll::Pending;
@@ -155,6 +178,8 @@ impl Drop for Spawning {
 
 impl fmt::Debug for Spawning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawning").finish_non_exhaustive()
+        f.debug_struct("Spawning")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
