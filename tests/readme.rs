@@ -16,7 +16,7 @@ use actix_process::{
     ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, ProducerCommand,
     ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage,
     Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, StreamError, ToProducer,
-    WriteError,
+    WriteError, process_protocol,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -262,6 +262,12 @@ impl Actor for Nobody {
 }
 
 impl ProcessProtocol for Nobody {}
+process_protocol!(Nobody);
+
+/// Never called, as [`nobody`].
+fn no_context<'a>() -> &'a mut Context<Nobody> {
+    unreachable!("the macros only make closures")
+}
 
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
@@ -303,7 +309,7 @@ methods! {
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); when(true, |command| command); name("");
         get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
-        spawn(NoProtocol); output(); status(); read();
+        spawn(NoProtocol); spawn_in(no_context()); output(); status(); read();
     }
     Collect as Collect<Output> {
         input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); merge_stderr();
@@ -331,6 +337,7 @@ methods! {
 callbacks! {
     connection_made child_data_received out_received err_received child_connection_lost
     in_connection_lost out_connection_lost err_connection_lost process_exited process_ended
+    spawn_failed
 }
 
 variants! {

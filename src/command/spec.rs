@@ -174,6 +174,11 @@ impl Spec {
         self.program.to_string_lossy().into()
     }
 
+    /// What its child is called.
+    pub(crate) fn child_name(&self) -> Arc<str> {
+        self.given_name().unwrap_or_else(|| self.program_name())
+    }
+
     /// The name that the command gives its child, if it gives one that can be taken.
     pub(crate) fn given_name(&self) -> Option<Arc<str>> {
         self.name.as_ref()?.get().ok().cloned()

@@ -26,11 +26,10 @@ impl Command {
     /// cancels the spawn: the child is killed and reaped, and no event is ever sent. The child's
     /// actors run on the arbiter where this was called.
     ///
-    /// **In an actor, events may overtake the spawn's result**: a quick child's
+    /// **In an actor, take the handle from [`connection_made`](crate::ProcessProtocol::connection_made), not from
+    /// this future.** `connection_made` comes first of all. A quick child's
     /// [`process_ended`](crate::ProcessProtocol::process_ended) can run before the future that the actor waits for
-    /// gives the handle. Take the handle from
-    /// [`connection_made`](crate::ProcessProtocol::connection_made), which comes first, and use the result for its
-    /// error only, as below.
+    /// gives the handle. An actor that owns its child calls [`spawn_in`](Self::spawn_in), which has no future.
     ///
     /// The child has the state that Linux keeps for each thread (`no_new_privs`, capabilities, seccomp,
     /// Landlock, ids, scheduling, directory, umask, namespaces) of the thread where this was called.
@@ -44,40 +43,6 @@ impl Command {
     /// the supervisor's runtime, and two for the janitor thread.
     ///
     /// Blocking an arbiter's thread on the future of a spawn that was asked there deadlocks.
-    ///
-    /// In an actor:
-    ///
-    /// ```
-    /// use actix::prelude::*;
-    /// use actix_process::{Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
-    ///
-    /// struct Host;
-    ///
-    /// impl Actor for Host {
-    ///     type Context = Context<Self>;
-    ///
-    ///     fn started(&mut self, ctx: &mut Self::Context) {
-    ///         let spawning = Command::new("true").spawn(ctx.address());
-    ///         ctx.spawn(spawning.into_actor(self).map(|result, _, ctx| {
-    ///             if let Err(error) = result {
-    ///                 eprintln!("{error}");
-    ///                 ctx.stop();
-    ///             }
-    ///         }));
-    ///     }
-    /// }
-    ///
-    /// impl ProcessProtocol for Host {
-    ///     fn process_ended(&mut self, _: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
-    ///         System::current().stop();
-    ///     }
-    /// }
-    /// process_protocol!(Host);
-    ///
-    /// let system = System::new();
-    /// system.block_on(async { Host.start() });
-    /// system.run().unwrap();
-    /// ```
     ///
     /// # Errors
     ///
