@@ -34,6 +34,8 @@
 //! system.run().unwrap();
 //! ```
 //!
+//! An actor that owns its child spawns it by one line, [`Command::spawn_in`].
+//!
 //! For a program that is run to its end there is less to write: [`Command::output`],
 //! [`Command::status`] and [`Command::read`]. Code that prefers streams to callbacks reads a
 //! descriptor by [`Fd::stream`] and writes one by [`ProcessHandle::sink`]. A child gets a terminal
@@ -67,7 +69,8 @@
 //! # Delivery rules
 //!
 //! 1. [`ConnectionMade`](ProcessEvent::ConnectionMade) is first, once; never after a failed or
-//!    cancelled spawn. What the child writes for its protocol is read when that has handled it, so what is
+//!    cancelled spawn. Of a [`spawn_in`](Command::spawn_in) that failed
+//!    [`spawn_failed`](ProcessProtocol::spawn_failed) is the only callback, once. What the child writes for its protocol is read when that has handled it, so what is
 //!    paused or closed there is so before the first byte. (A [stream](Fd::stream) is read from the spawn
 //!    on: what it holds waits to be taken.)
 //! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
@@ -199,6 +202,7 @@ mod port;
 mod protocol;
 mod signal;
 mod spawn;
+mod spawn_error;
 mod status;
 mod supervisor;
 mod sync;
@@ -210,6 +214,12 @@ mod text;
 mod threads;
 mod tree;
 mod winsize;
+
+/// What `process_protocol!` writes refers to.
+#[doc(hidden)]
+pub mod __private {
+    pub use actix;
+}
 
 pub use bytes::Bytes;
 pub use capability::Capability;

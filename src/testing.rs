@@ -64,6 +64,7 @@ impl TestProcess {
         let origin = Origin {
             id: ProcessId::next(),
             program: "test".into(),
+            name: "test".into(),
             spawned_pid: i32::MAX,
             event_sink: None,
             mailbox_turns: Arc::default(),

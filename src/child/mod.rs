@@ -61,6 +61,8 @@ pub(crate) trait EventSink: fmt::Debug + Send + Sync {
 pub(crate) struct Child {
     pub(crate) id: ProcessId,
     pub(crate) program: Arc<str>,
+    /// What it is called: as its command says, or as the program.
+    pub(crate) name: Arc<str>,
     /// Information only: the number may be another's by now.
     pub(crate) spawned_pid: i32,
     pub(crate) started_at: SystemTime,
@@ -105,6 +107,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Origin {
     pub(crate) id: ProcessId,
     pub(crate) program: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) spawned_pid: i32,
     pub(crate) event_sink: Option<Arc<dyn EventSink>>,
     pub(crate) mailbox_turns: Arc<MailboxTurns>,
@@ -127,6 +130,7 @@ impl Child {
         Arc::new(Self {
             id: origin.id,
             program: origin.program,
+            name: origin.name,
             spawned_pid: origin.spawned_pid,
             started_at: SystemTime::now(),
             live: LiveProcess::default(),
@@ -340,8 +344,8 @@ impl Child {
 /// As lines of the log name it.
 impl fmt::Display for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, pid, program) = (self.id, self.spawned_pid, Escaped(&self.program));
-        write!(f, "process {id} (pid {pid}, {program})")
+        let (id, pid, name) = (self.id, self.spawned_pid, Escaped(&self.name));
+        write!(f, "process {id} (pid {pid}, {name})")
     }
 }
 

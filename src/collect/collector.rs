@@ -36,7 +36,11 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         Home::Here(here) => here.arbiter,
         // One that has stopped is refused by the spawn.
         Home::Named(arbiter) => arbiter,
-        Home::Nowhere => home::own()?.arbiter,
+        Home::Nowhere => {
+            home::own()
+                .map_err(|error| error.of(None, command.spec().given_name()))?
+                .arbiter
+        }
     };
     let fds = fds_for(command.fd_map(), &recipe);
     let (stdout, stderr) = (fds.original(1), fds.original(2));
@@ -127,10 +131,10 @@ fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     };
     let mut served: FdMap = map.iter().map(served).collect();
     if has_input && map.get(0).is_none() {
-        served.set(0, Fd::write());
+        served.put(0, Fd::write());
     }
     if recipe.merge && served.original(1).is_some_and(|n| n != 2) {
-        served.set(2, Fd::same_as(1));
+        served.put(2, Fd::same_as(1));
     }
     served
 }

@@ -236,8 +236,7 @@ impl Fd {
 /// ```
 /// use actix_process::{Command, Fd, FdMap};
 ///
-/// let mut map = FdMap::stdio();
-/// map.set(3, Fd::write()).set(4, Fd::read());
+/// let map = FdMap::stdio().set(3, Fd::write()).set(4, Fd::read());
 /// let gpg = Command::new("gpg").args(["--passphrase-fd", "3", "--status-fd", "4"]).fds(map);
 /// let quiet = Command::new("make").fds(FdMap::from([(1, Fd::read()), (2, Fd::inherit(2))]));
 /// # drop((gpg, quiet));
@@ -278,11 +277,18 @@ impl FdMap {
         (0..=2).map(|n| (n, Fd::inherit(n))).collect()
     }
 
-    /// Sets the child's descriptor `n`, in place of what it was.
-    pub fn set(&mut self, n: i32, fd: impl Into<Fd>) -> &mut Self {
-        self.entries.retain(|(number, _)| *number != n);
-        self.entries.push((n, fd.into()));
+    /// Sets the child's descriptor `n`, in place of what it was. Gives the map back, as the methods of
+    /// a [`Command`](crate::Command) do.
+    #[must_use = "a map is changed by value: `map = map.set(..)`"]
+    pub fn set(mut self, n: i32, fd: impl Into<Fd>) -> Self {
+        self.put(n, fd.into());
         self
+    }
+
+    /// The same in place.
+    pub(crate) fn put(&mut self, n: i32, fd: Fd) {
+        self.entries.retain(|(number, _)| *number != n);
+        self.entries.push((n, fd));
     }
 
     /// What the child's descriptor `n` shall be; `None`: closed.

@@ -3,6 +3,8 @@
 pub(crate) mod arbiter;
 pub(crate) mod containment;
 pub(crate) mod fd_map;
+mod getters;
+pub(crate) mod name;
 pub(crate) mod pty;
 mod rights;
 pub(crate) mod spec;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::command::fd_map::{Fd, FdMap};
+use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
@@ -22,9 +25,10 @@ use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 /// Nothing is checked, opened or looked up before the spawn. A command can be cloned and spawned
 /// many times.
 ///
-/// Unlike std's, the builder is passed by value: where a call hangs on a condition, write
-/// `command = command.arg("-v");`. And unlike std's, a spawned child has three pipes unless told
-/// otherwise.
+/// Unlike std's, a command is a value: each method takes it and gives it back changed, so a command can
+/// be kept, cloned, and made by a closure. A line of its own is `command = command.arg("-v");`, and a
+/// condition in a chain is [`when`](Self::when). And unlike std's, a spawned child has three pipes unless
+/// told otherwise.
 ///
 /// `Debug` shows of the arguments only how many there are, and of the environment only names.
 ///
@@ -72,12 +76,30 @@ impl Command {
         self
     }
 
+    /// Changes the command by `change` if `condition` holds.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// let (verbose, jobs) = (true, None);
+    /// let make = Command::new("make")
+    ///     .when(verbose, |command| command.arg("V=1"))
+    ///     .when(jobs == Some(1), |command| command.arg("-j1"));
+    /// assert!(make.get_args().eq(["V=1"]));
+    /// ```
+    #[must_use = "a command is changed by value: `command = command.when(..)`"]
+    pub fn when(self, condition: bool, change: impl FnOnce(Self) -> Self) -> Self {
+        if condition { change(self) } else { self }
+    }
+
     /// Adds one argument, passed as it is.
+    #[must_use = "a command is changed by value: `command = command.arg(..)`"]
     pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| spec.args.push(arg.as_ref().to_owned()))
     }
 
     /// Adds arguments.
+    #[must_use = "a command is changed by value: `command = command.args(..)`"]
     pub fn args<I>(self, args: I) -> Self
     where
         I: IntoIterator,
@@ -89,12 +111,39 @@ impl Command {
         })
     }
 
+    /// What the child is called here: in [`ProcessHandle::name`](crate::ProcessHandle::name),
+    /// [`List`](crate::List), lines of the log and [`SpawnError`](crate::SpawnError)s. Without one the program
+    /// stands there. The child does not see it; many children may have one name.
+    ///
+    /// 1 to 128 bytes that print: a spawn with an empty or longer one, or with control characters, line
+    /// separators or marks of direction in it, is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let sleep = Command::new("sleep").arg("60").name("web");
+    /// let process = sleep.spawn(NoProtocol).await?;
+    /// assert_eq!(process.name(), "web");
+    /// # process.kill()?;
+    ///
+    /// let error = sleep.current_dir("/no/such").spawn(NoProtocol).await.unwrap_err();
+    /// assert!(error.to_string().starts_with("web: cannot change directory: /no/such: "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[must_use = "a command is changed by value: `command = command.name(..)`"]
+    pub fn name(self, name: impl AsRef<str>) -> Self {
+        self.edit(|spec| spec.name = Some(ChildName::new(name.as_ref())))
+    }
+
     /// What the child sees as its own name, in place of the program as given.
+    #[must_use = "a command is changed by value: `command = command.arg0(..)`"]
     pub fn arg0(self, arg0: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| spec.arg0 = Some(arg0.as_ref().to_owned()))
     }
 
     /// Sets one environment variable.
+    #[must_use = "a command is changed by value: `command = command.env(..)`"]
     pub fn env(self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| {
             spec.env
@@ -103,6 +152,7 @@ impl Command {
     }
 
     /// Sets environment variables.
+    #[must_use = "a command is changed by value: `command = command.envs(..)`"]
     pub fn envs<I, K, V>(self, vars: I) -> Self
     where
         I: IntoIterator<Item = (K, V)>,
@@ -114,6 +164,7 @@ impl Command {
     }
 
     /// Takes one environment variable away.
+    #[must_use = "a command is changed by value: `command = command.env_remove(..)`"]
     pub fn env_remove(self, key: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| {
             spec.env.insert(key.as_ref().to_owned(), None);
@@ -121,6 +172,7 @@ impl Command {
     }
 
     /// Starts from an empty environment; what was set before is forgotten as well.
+    #[must_use = "a command is changed by value: `command = command.env_clear(..)`"]
     pub fn env_clear(self) -> Self {
         self.edit(|spec| {
             spec.env_clear = true;
@@ -130,6 +182,7 @@ impl Command {
 
     /// The directory in which the program runs. An empty path is no directory (`ENOENT` at
     /// [`SpawnStep::Cwd`](crate::SpawnStep::Cwd)); `"."` is the parent's.
+    #[must_use = "a command is changed by value: `command = command.current_dir(..)`"]
     pub fn current_dir(self, dir: impl AsRef<Path>) -> Self {
         self.edit(|spec| spec.current_dir = Some(dir.as_ref().to_owned()))
     }
@@ -142,12 +195,14 @@ impl Command {
     /// all that ends it: [`stop`](crate::ProcessHandle::stop),
     /// [`terminate_group`](crate::ProcessHandle::terminate_group), [`OnOrphaned`],
     /// [`Shutdown`](crate::Shutdown), and [`on_leftovers`](Self::on_leftovers).
+    #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))
     }
 
     /// Makes the child lead a session of its own, and so a process group, without a terminal.
     /// Excludes [`process_group`](Self::process_group).
+    #[must_use = "a command is changed by value: `command = command.setsid(..)`"]
     pub fn setsid(self, setsid: bool) -> Self {
         self.edit(|spec| spec.setsid = setsid)
     }
@@ -163,30 +218,35 @@ impl Command {
     /// assert!(counted.status.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
+    #[must_use = "a command is changed by value: `command = command.stdin(..)`"]
     pub fn stdin(self, fd: impl Into<Fd>) -> Self {
         self.fd(0, fd)
     }
 
     /// The child's standard output.
+    #[must_use = "a command is changed by value: `command = command.stdout(..)`"]
     pub fn stdout(self, fd: impl Into<Fd>) -> Self {
         self.fd(1, fd)
     }
 
     /// The child's standard error.
+    #[must_use = "a command is changed by value: `command = command.stderr(..)`"]
     pub fn stderr(self, fd: impl Into<Fd>) -> Self {
         self.fd(2, fd)
     }
 
     /// The child's descriptor `n`, in place of what it was.
+    #[must_use = "a command is changed by value: `command = command.fd(..)`"]
     pub fn fd(self, n: i32, fd: impl Into<Fd>) -> Self {
         let fd = fd.into();
         self.edit(|spec| {
-            spec.fds.set(n, fd);
+            spec.fds.put(n, fd);
             spec.named.push(n);
         })
     }
 
     /// All of the child's descriptors: what `map` does not name is closed, 0, 1 and 2 too.
+    #[must_use = "a command is changed by value: `command = command.fds(..)`"]
     pub fn fds(self, map: FdMap) -> Self {
         self.edit(|spec| {
             spec.named = map.iter().map(|(n, _)| n).collect();
@@ -225,6 +285,7 @@ impl Command {
     /// assert_eq!(size.output().await?.stdout, b"30 100\r\n");
     /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
     /// ```
+    #[must_use = "a command is changed by value: `command = command.pty(..)`"]
     pub fn pty(self, pty: impl Into<Pty>) -> Self {
         self.edit(|spec| {
             spec.pty = Some(pty.into());
@@ -251,6 +312,7 @@ impl Command {
     }
 
     /// What happens to the child when its owner is gone. [`OnOrphaned::Kill`] unless set.
+    #[must_use = "a command is changed by value: `command = command.on_orphaned(..)`"]
     pub fn on_orphaned(self, policy: OnOrphaned) -> Self {
         self.edit(|spec| spec.on_orphaned = policy)
     }
@@ -263,6 +325,7 @@ impl Command {
     /// is over, which reaches those processes itself. Without a group
     /// ([`process_group`](Self::process_group), [`setsid`](Self::setsid), [`pty`](Self::pty)) nothing
     /// follows.
+    #[must_use = "a command is changed by value: `command = command.on_leftovers(..)`"]
     pub fn on_leftovers(self, policy: OnLeftovers) -> Self {
         self.edit(|spec| spec.on_leftovers = Some(policy))
     }
@@ -291,6 +354,7 @@ impl Command {
     ///
     /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
     /// [`cut_connection`](crate::ProcessHandle::cut_connection).
+    #[must_use = "a command is changed by value: `command = command.ended_timeout(..)`"]
     pub fn ended_timeout(self, timeout: Duration) -> Self {
         self.edit(|spec| spec.ended_timeout = Some(timeout))
     }
@@ -298,7 +362,15 @@ impl Command {
     /// How many bytes of one descriptor may be on their way to the protocol before its reader
     /// stops: at least 4096, by default 1 MiB. It also stops while less than 4096 bytes are left of it, lest
     /// it cut a packet of a pipe in packet mode. [`Fd::window`] sets it for one descriptor.
+    #[must_use = "a command is changed by value: `command = command.window(..)`"]
     pub fn window(self, bytes: usize) -> Self {
         self.edit(|spec| spec.window = bytes)
+    }
+}
+
+impl From<&Self> for Command {
+    /// A clone: whatever takes a command takes a reference to one.
+    fn from(command: &Self) -> Self {
+        command.clone()
     }
 }

@@ -20,6 +20,7 @@ impl Command {
     /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
     /// that it can open them by name (`/dev/stdout`). What is given to it keeps its owner, the ends of
     /// [`Fd::pipe`](crate::Fd::pipe) too.
+    #[must_use = "a command is changed by value: `command = command.user(..)`"]
     pub fn user(self, name: impl Into<String>) -> Self {
         self.edit(|spec| spec.user = Some(name.into()))
     }
@@ -27,18 +28,21 @@ impl Command {
     /// The user id with which the program runs. Without a [`gid`](Self::gid) its group is the one
     /// that passwd has for it; the supplementary groups become that user's, never the parent's. Pipes
     /// are the user's as by [`user`](Self::user); HOME, USER, LOGNAME and SHELL stay the parent's.
+    #[must_use = "a command is changed by value: `command = command.uid(..)`"]
     pub fn uid(self, uid: u32) -> Self {
         self.edit(|spec| spec.uid = Some(uid))
     }
 
     /// The group id with which the program runs. The supplementary groups become the user's even if
     /// only this is given, see [`groups`](Self::groups).
+    #[must_use = "a command is changed by value: `command = command.gid(..)`"]
     pub fn gid(self, gid: u32) -> Self {
         self.edit(|spec| spec.gid = Some(gid))
     }
 
     /// The supplementary groups of the program; an empty list for none. A parent without
     /// privilege may name those that it has, with the child's own group or without.
+    #[must_use = "a command is changed by value: `command = command.groups(..)`"]
     pub fn groups(self, groups: impl IntoIterator<Item = u32>) -> Self {
         self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
     }
@@ -55,23 +59,27 @@ impl Command {
     /// let server = Command::new("server").user("www-data").ambient([Capability::NET_BIND_SERVICE]);
     /// # drop(server);
     /// ```
+    #[must_use = "a command is changed by value: `command = command.ambient(..)`"]
     pub fn ambient(self, capabilities: impl IntoIterator<Item = Capability>) -> Self {
         self.edit(|spec| spec.ambient = capabilities.into_iter().collect())
     }
 
     /// Whether the change to [`current_dir`](Self::current_dir) is made with the parent's ids, not
     /// yet the child's own: for a directory that the child's user may not enter.
+    #[must_use = "a command is changed by value: `command = command.chdir_as_parent(..)`"]
     pub fn chdir_as_parent(self, as_parent: bool) -> Self {
         self.edit(|spec| spec.chdir_as_parent = as_parent)
     }
 
     /// The mode bits that files made by the child do not get, 0 to 0o777.
+    #[must_use = "a command is changed by value: `command = command.umask(..)`"]
     pub fn umask(self, mask: u32) -> Self {
         self.edit(|spec| spec.umask = Some(mask))
     }
 
     /// A resource limit: the soft one, in force, and the hard one, up to which the child may raise
     /// it. [`UNLIMITED`](crate::UNLIMITED) for none.
+    #[must_use = "a command is changed by value: `command = command.rlimit(..)`"]
     pub fn rlimit(self, resource: Resource, soft: u64, hard: u64) -> Self {
         self.edit(|spec| {
             spec.limits.insert(resource, Limit { soft, hard });
@@ -79,17 +87,20 @@ impl Command {
     }
 
     /// The nice value: -20 (most favoured; needs privilege) to 19.
+    #[must_use = "a command is changed by value: `command = command.nice(..)`"]
     pub fn nice(self, nice: i32) -> Self {
         self.edit(|spec| spec.nice = Some(nice))
     }
 
     /// How readily the kernel kills the child when memory is short: -1000 (never; needs privilege)
     /// to 1000 (first of all).
+    #[must_use = "a command is changed by value: `command = command.oom_score_adj(..)`"]
     pub fn oom_score_adj(self, adjustment: i32) -> Self {
         self.edit(|spec| spec.oom_score_adj = Some(adjustment))
     }
 
     /// Whether the child, and all that it runs, can never gain privileges by an exec.
+    #[must_use = "a command is changed by value: `command = command.no_new_privs(..)`"]
     pub fn no_new_privs(self, no_new_privs: bool) -> Self {
         self.edit(|spec| spec.no_new_privs = no_new_privs)
     }
@@ -97,12 +108,14 @@ impl Command {
     /// The signal that the kernel sends the child when this process dies, in whatever way: also of
     /// SIGKILL or `std::process::exit`. The child may change it; an exec of a set-user-id program
     /// clears it.
+    #[must_use = "a command is changed by value: `command = command.parent_death_signal(..)`"]
     pub fn parent_death_signal(self, signal: Signal) -> Self {
         self.edit(|spec| spec.parent_death_signal = Some(signal))
     }
 
     /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
     /// [`IgnoredSignals::Reset`] on a [`pty`](Self::pty), whose Ctrl-C is the child's own.
+    #[must_use = "a command is changed by value: `command = command.ignored_signals(..)`"]
     pub fn ignored_signals(self, policy: IgnoredSignals) -> Self {
         self.edit(|spec| spec.ignored_signals = Some(policy))
     }
@@ -124,6 +137,7 @@ impl Command {
     /// [`SpawnStep::Limits`](crate::SpawnStep::Limits), before anything in it is opened.
     ///
     /// It is not removed. Excludes [`contained`](Self::contained), which makes and removes one.
+    #[must_use = "a command is changed by value: `command = command.cgroup(..)`"]
     pub fn cgroup(self, directory: OwnedFd) -> Self {
         self.edit(|spec| spec.cgroup = Some(Arc::new(directory)))
     }
@@ -155,6 +169,7 @@ impl Command {
     /// child.ended().await?;
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
+    #[must_use = "a command is changed by value: `command = command.contained(..)`"]
     pub fn contained(self) -> Self {
         self.edit(|spec| spec.contain = Some(Contain::Strongest))
     }
@@ -162,6 +177,7 @@ impl Command {
     /// As [`contained`](Self::contained), but by a cgroup or not at all: where this host may make none,
     /// or the child cannot join it, the spawn fails with [`SpawnStep::Limits`](crate::SpawnStep::Limits).
     /// The later of the two calls counts.
+    #[must_use = "a command is changed by value: `command = command.contained_by_cgroup(..)`"]
     pub fn contained_by_cgroup(self) -> Self {
         self.edit(|spec| spec.contain = Some(Contain::Cgroup))
     }

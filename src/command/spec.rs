@@ -12,6 +12,7 @@ use actix::ArbiterHandle;
 
 use crate::capability::Capability;
 use crate::command::fd_map::{Fd, FdMap};
+use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::taken_fds::TakenFds;
 use crate::limits::{Limit, Resource};
@@ -75,6 +76,7 @@ pub(crate) const DEFAULT_WINDOW: usize = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Spec {
     pub(crate) program: OsString,
+    pub(crate) name: Option<ChildName>,
     pub(crate) arg0: Option<OsString>,
     pub(crate) args: Vec<OsString>,
     pub(crate) env_clear: bool,
@@ -115,6 +117,7 @@ impl Spec {
     pub(crate) fn new(program: &OsStr) -> Self {
         Self {
             program: program.to_owned(),
+            name: None,
             arg0: None,
             args: Vec::new(),
             env_clear: false,
@@ -152,7 +155,7 @@ impl Spec {
     pub(crate) fn place_terminal(&mut self) {
         if self.pty.is_some() {
             for n in (0..=2).filter(|n| !self.named.contains(n)) {
-                self.fds.set(n, Fd::terminal());
+                self.fds.put(n, Fd::terminal());
             }
         }
     }
@@ -176,6 +179,16 @@ impl Spec {
     pub(crate) fn program_name(&self) -> Arc<str> {
         self.program.to_string_lossy().into()
     }
+
+    /// What its child is called.
+    pub(crate) fn child_name(&self) -> Arc<str> {
+        self.given_name().unwrap_or_else(|| self.program_name())
+    }
+
+    /// The name that the command gives its child, if it gives one that can be taken.
+    pub(crate) fn given_name(&self) -> Option<Arc<str>> {
+        self.name.as_ref()?.get().ok().cloned()
+    }
 }
 
 /// Of arguments only how many there are, and of the environment only names: the rest may be secret.
@@ -189,6 +202,7 @@ impl fmt::Debug for Spec {
         };
         f.debug_struct("Spec")
             .field("program", &self.program)
+            .field("name", &self.given_name())
             .field("args", &self.args.len())
             .field("env_clear", &self.env_clear)
             .field("env_set", &names(true))

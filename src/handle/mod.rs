@@ -1,5 +1,6 @@
 //! What a program holds of a child.
 
+mod identity;
 pub(crate) mod producer;
 pub(crate) mod sink;
 pub(crate) mod stop;
@@ -15,9 +16,7 @@ use bytes::Bytes;
 
 use crate::child::Child;
 use crate::child::progress::Phase;
-use crate::command::containment::Containment;
 use crate::error::{Gone, ResizeError, SignalError, WriteError};
-use crate::id::ProcessId;
 use crate::port::{Direction, FdCommand};
 use crate::signal::Signal;
 use crate::status::ExitStatus;
@@ -53,53 +52,6 @@ impl ProcessHandle {
 
     pub(crate) const fn child(&self) -> &Arc<Child> {
         &self.child
-    }
-
-    /// A number that no other child of this program has, ever.
-    #[must_use]
-    pub fn id(&self) -> ProcessId {
-        self.child.id
-    }
-
-    /// The process id, or `None` once the child was reaped: the number may be another's by then. Of a
-    /// child that ends quickly that can be so when its spawn resolves; see
-    /// [`spawned_pid`](Self::spawned_pid).
-    #[must_use]
-    pub fn pid(&self) -> Option<i32> {
-        self.child.live.pid()
-    }
-
-    /// The process id that the child was born with, for good: for a log, a file, an audit. It gives
-    /// no right to signal: once the child was reaped the number may be another's. To signal, there is
-    /// [`signal`](Self::signal).
-    ///
-    /// ```
-    /// use actix_process::{Command, NoProtocol};
-    ///
-    /// # actix::System::new().block_on(async {
-    /// let process = Command::new("true").spawn(NoProtocol).await?;
-    /// println!("started pid {}", process.spawned_pid());
-    /// process.exited().await?;
-    /// assert_eq!(process.pid(), None);
-    /// assert!(process.spawned_pid() > 0);
-    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
-    /// ```
-    #[must_use]
-    pub fn spawned_pid(&self) -> i32 {
-        self.child.spawned_pid
-    }
-
-    /// The program, as the command named it, with whatever does not print in it.
-    #[must_use]
-    pub fn program(&self) -> &str {
-        &self.child.program
-    }
-
-    /// What holds the child and all that it starts; see
-    /// [`Command::contained`](crate::Command::contained).
-    #[must_use]
-    pub fn containment(&self) -> Containment {
-        self.child.containment
     }
 
     /// Queues bytes for the child's standard input.
@@ -391,6 +343,7 @@ impl fmt::Debug for ProcessHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessHandle")
             .field("id", &self.id())
+            .field("name", &self.name())
             .field("program", &self.program())
             .field("pid", &self.pid())
             .field("spawned_pid", &self.spawned_pid())

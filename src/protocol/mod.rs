@@ -7,15 +7,17 @@ pub(crate) mod message;
 use actix::{Actor, AsyncContext};
 use bytes::Bytes;
 
+use crate::error::SpawnError;
 use crate::event::{CloseReason, ProcessEvent};
 use crate::handle::ProcessHandle;
 use crate::status::ExitStatus;
+use crate::text::Escaped;
 use liveness_watch::attend;
 use message::FromProcess;
 
 /// An actor that is told of its children's lives: Twisted's `ProcessProtocol`.
 ///
-/// Every callback does nothing unless written. One actor may serve any number of children; each
+/// Every callback does nothing unless written, but [`spawn_failed`](Self::spawn_failed), which logs. One actor may serve any number of children; each
 /// callback says whose event it is. Add [`process_protocol!`](crate::process_protocol) for the
 /// actor to receive the events.
 ///
@@ -152,6 +154,20 @@ pub trait ProcessProtocol: Actor {
         ctx: &mut Self::Context,
     ) {
     }
+
+    /// A spawn by [`Command::spawn_in`](crate::Command::spawn_in) has failed: there is no child, and this is the
+    /// only callback of it. `name` is what the child would have been called
+    /// ([`ProcessHandle::name`](crate::ProcessHandle::name)), and [`error.id()`](SpawnError::id) the number
+    /// that `spawn_in` gave.
+    ///
+    /// Other ways to spawn tell their caller of a failure, and do not call this. By default logs a warning.
+    fn spawn_failed(&mut self, name: &str, error: SpawnError, ctx: &mut Self::Context) {
+        match error.name() {
+            // Its text begins with it.
+            Some(_) => log::warn!("{error}"),
+            None => log::warn!("{}: {error}", Escaped(name)),
+        }
+    }
 }
 
 impl FromProcess {
@@ -184,8 +200,6 @@ impl FromProcess {
 /// Writes the handler that passes a child's events to an actor's
 /// [`ProcessProtocol`](crate::ProcessProtocol) callbacks.
 ///
-/// The crate that uses it must depend on `actix` under this name.
-///
 /// ```
 /// use actix::prelude::*;
 /// use actix_process::{ProcessProtocol, process_protocol};
@@ -209,7 +223,7 @@ impl FromProcess {
 #[macro_export]
 macro_rules! process_protocol {
     (impl<$($param:ident $(: $bound:tt $(+ $more:tt)*)?),+ $(,)?> for $actor:ty) => {
-        impl<$($param $(: $bound $(+ $more)*)?),+> ::actix::Handler<$crate::FromProcess> for $actor {
+        impl<$($param $(: $bound $(+ $more)*)?),+> $crate::__private::actix::Handler<$crate::FromProcess> for $actor {
             type Result = ();
 
             fn handle(&mut self, message: $crate::FromProcess, ctx: &mut Self::Context) {
@@ -219,7 +233,7 @@ macro_rules! process_protocol {
     };
     ($($actor:ty),+ $(,)?) => {
         $(
-            impl ::actix::Handler<$crate::FromProcess> for $actor {
+            impl $crate::__private::actix::Handler<$crate::FromProcess> for $actor {
                 type Result = ();
 
                 fn handle(&mut self, message: $crate::FromProcess, ctx: &mut Self::Context) {

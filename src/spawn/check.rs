@@ -4,11 +4,15 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::command::fd_map::{Fd, Kind};
+use crate::command::name::ChildName;
 use crate::command::spec::{Contain, Spec};
 use crate::error::SpawnError;
 
 /// Refuses what can be refused by the command alone.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
+    if let Some(Err(why)) = spec.name.as_ref().map(ChildName::get) {
+        return Err(SpawnError::invalid("name", why));
+    }
     for (index, (n, fd)) in spec.fds.iter().enumerate() {
         if n < 0 {
             return Err(SpawnError::invalid(format!("fd {n}"), "is negative"));

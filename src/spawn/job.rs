@@ -33,6 +33,7 @@ use crate::spawn::opening::{ParentEnd, ParentEnds};
 use crate::spawn::prepare::Prepared;
 use crate::sys;
 use crate::sys::clone::{Cloned, Ticket};
+use crate::text::Escaped;
 use crate::threads::arbiter_ref::{ArbiterRef, run_on};
 use crate::threads::janitor;
 use crate::threads::spawners::{Desk, Kin};
@@ -83,7 +84,10 @@ impl SpawnJob {
         let (cloned, ends, cgroup) = match result {
             Ok(cloned) => cloned,
             Err(error) => {
-                log::debug!("{error}");
+                log::debug!(
+                    "process {id} ({}) was not spawned: {error}",
+                    Escaped(reply.name())
+                );
                 // Before the answer, so that whoever gets it finds the table without the spawn.
                 drop(entry);
                 return reply.answer(Err(error));
@@ -93,6 +97,7 @@ impl SpawnJob {
         let origin = Origin {
             id,
             program: Arc::clone(&reply.program),
+            name: Arc::clone(reply.name()),
             spawned_pid: cloned.pid,
             event_sink,
             mailbox_turns,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::command::spec::Spec;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
+use crate::id::ProcessId;
 use crate::sys::clone::Ticket;
 use crate::text::Escaped;
 
@@ -15,16 +17,21 @@ pub(crate) type Sender = oneshot::Sender<Result<ProcessHandle, SpawnError>>;
 /// Where the answer to a spawn goes. Dropped unanswered, it says that the spawn was given up.
 #[derive(Debug)]
 pub(super) struct Reply {
+    id: ProcessId,
     pub(super) program: Arc<str>,
+    /// What the command calls the child, if it does.
+    pub(super) given_name: Option<Arc<str>>,
     ticket: Arc<Ticket>,
     to: Option<Sender>,
     answered: bool,
 }
 
 impl Reply {
-    pub(super) const fn new(program: Arc<str>, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
+    pub(super) fn new(id: ProcessId, spec: &Spec, ticket: Arc<Ticket>, to: Option<Sender>) -> Self {
         Self {
-            program,
+            id,
+            program: spec.program_name(),
+            given_name: spec.given_name(),
             ticket,
             to,
             answered: false,
@@ -35,6 +42,11 @@ impl Reply {
         self.send(result);
     }
 
+    /// What the child is called.
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.given_name.as_ref().unwrap_or(&self.program)
+    }
+
     pub(super) fn refuse(self, why: &'static str) {
         let error = SpawnError::register(&*self.program, why);
         self.answer(Err(error));
@@ -42,6 +54,7 @@ impl Reply {
 
     fn send(&mut self, result: Result<ProcessHandle, SpawnError>) {
         self.answered = true;
+        let result = result.map_err(|error| error.of(Some(self.id), self.given_name.clone()));
         let unsent = match self.to.take() {
             Some(to) => to.send(result).err().and_then(Result::err),
             None => result.err(),

@@ -27,6 +27,7 @@ use actix::Message;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ProcessHandle, SpawnError>")]
 pub struct Spawn {
+    pub(crate) id: ProcessId,
     spec: Arc<Spec>,
     protocol: Protocol,
     home: Home,
@@ -36,20 +37,32 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// A spawn of `command` whose events go to `protocol`.
+    /// A spawn of `command` whose events go to `protocol`. A reference to a command will do.
     #[must_use]
-    pub fn new(command: Command, protocol: impl IntoProtocol) -> Self {
-        Self::of(&command, protocol, Place::for_this_thread())
+    pub fn new(command: impl Into<Command>, protocol: impl IntoProtocol) -> Self {
+        Self::of(&command.into(), protocol, Place::for_this_thread())
     }
 
     pub(crate) fn of(command: &Command, protocol: impl IntoProtocol, place: Place) -> Self {
         Self {
+            id: ProcessId::next(),
             spec: Arc::clone(command.spec()),
             protocol: protocol.into_protocol(),
             home: Home::asked_here(command.spec()),
             place,
             ticket: Arc::default(),
         }
+    }
+
+    /// The number that the child will have: [`ProcessHandle::id`].
+    #[must_use]
+    pub const fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// Answers that there is no child.
+    pub(crate) fn fail(self, error: SpawnError, to: Sender) {
+        Reply::new(self.id, &self.spec, self.ticket, Some(to)).answer(Err(error));
     }
 
     /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
@@ -63,6 +76,7 @@ impl Spawn {
         instead: impl FnOnce() -> Result<ArbiterRef, SpawnError>,
     ) {
         let Self {
+            id,
             spec,
             protocol,
             home,
@@ -71,8 +85,7 @@ impl Spawn {
         } = self;
         // By this spawn, whatever becomes of it.
         let taken = spec.take_fds();
-        let program = spec.program_name();
-        let reply = Reply::new(program, Arc::clone(&ticket), to);
+        let reply = Reply::new(id, &spec, Arc::clone(&ticket), to);
         if sys::copy::is_copy() {
             return reply.refuse(spawners::COPY);
         }
@@ -87,7 +100,6 @@ impl Spawn {
         if !protocol.is_alive() {
             return reply.refuse("the protocol actor is gone");
         }
-        let id = ProcessId::next();
         let entry = match table.begin(id, &ticket, supervisor) {
             Ok(entry) => entry,
             Err(why) => return reply.refuse(why),

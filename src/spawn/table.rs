@@ -30,6 +30,8 @@ pub struct ProcessInfo {
     pub spawned_pid: i32,
     /// The program, as the command named it.
     pub program: String,
+    /// What it is called: by its command's [`name`](crate::Command::name), or as the program.
+    pub name: String,
     /// How far it is.
     pub state: ProcessState,
     /// When it was spawned.
@@ -267,6 +269,7 @@ fn info(child: &Child) -> ProcessInfo {
         pid: child.live.pid(),
         spawned_pid: child.spawned_pid,
         program: child.program.to_string(),
+        name: child.name.to_string(),
         state: if child.is_reaped() {
             ProcessState::Exited
         } else {

@@ -1,5 +1,6 @@
 //! The actor that spawns, lists and ends children, and what becomes of each of them.
 
+mod spawn_in;
 mod spawning;
 mod system;
 mod system_guard;

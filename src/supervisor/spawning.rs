@@ -14,6 +14,7 @@ use super::{Spawn, system};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::handle::ProcessHandle;
+use crate::id::ProcessId;
 use crate::protocol::into::IntoProtocol;
 use crate::spawn::home;
 use crate::sys::clone::Ticket;
@@ -37,11 +38,10 @@ impl Command {
     ///   threads ([`ProcessSupervisor::current`](crate::ProcessSupervisor::current)). No System's end touches its children,
     ///   and when the process ends they live on: see [`parent_death_signal`](Self::parent_death_signal).
     ///
-    /// **In an actor, events may overtake the spawn's result**: a quick child's
+    /// **In an actor, take the handle from [`connection_made`](crate::ProcessProtocol::connection_made), not from
+    /// this future.** `connection_made` comes first of all. A quick child's
     /// [`process_ended`](crate::ProcessProtocol::process_ended) can run before the future that the actor waits for
-    /// gives the handle. Take the handle from
-    /// [`connection_made`](crate::ProcessProtocol::connection_made), which comes first, and use the result for its
-    /// error only, as below.
+    /// gives the handle. An actor that owns its child calls [`spawn_in`](Self::spawn_in), which has no future.
     ///
     /// The child has the state that Linux keeps for each thread (`no_new_privs`, capabilities, seccomp,
     /// Landlock, ids, scheduling, directory, umask, namespaces) of the thread where this was called.
@@ -56,40 +56,6 @@ impl Command {
     /// two more if tokio has its `signal` feature.
     ///
     /// Blocking an arbiter's thread on the future of a spawn whose actors are to live there deadlocks.
-    ///
-    /// In an actor:
-    ///
-    /// ```
-    /// use actix::prelude::*;
-    /// use actix_process::{Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol};
-    ///
-    /// struct Host;
-    ///
-    /// impl Actor for Host {
-    ///     type Context = Context<Self>;
-    ///
-    ///     fn started(&mut self, ctx: &mut Self::Context) {
-    ///         let spawning = Command::new("true").spawn(ctx.address());
-    ///         ctx.spawn(spawning.into_actor(self).map(|result, _, ctx| {
-    ///             if let Err(error) = result {
-    ///                 eprintln!("{error}");
-    ///                 ctx.stop();
-    ///             }
-    ///         }));
-    ///     }
-    /// }
-    ///
-    /// impl ProcessProtocol for Host {
-    ///     fn process_ended(&mut self, _: &ProcessHandle, _: ExitStatus, _: &mut Self::Context) {
-    ///         System::current().stop();
-    ///     }
-    /// }
-    /// process_protocol!(Host);
-    ///
-    /// let system = System::new();
-    /// system.block_on(async { Host.start() });
-    /// system.run().unwrap();
-    /// ```
     ///
     /// # Errors
     ///
@@ -108,6 +74,7 @@ impl Command {
 /// its result it is pending for ever.
 #[must_use = "a spawn does nothing unless it is awaited"]
 pub struct Spawning {
+    id: ProcessId,
     state: State,
     ticket: Arc<Ticket>,
 }
@@ -122,23 +89,44 @@ enum State {
 impl Spawning {
     fn new(spawn: Spawn) -> Self {
         Self {
+            id: spawn.id,
             ticket: Arc::clone(&spawn.ticket),
             state: State::Asked(spawn, System::try_current()),
         }
     }
 
-    fn submit(&mut self) -> Result<(), SpawnError> {
+    /// The number that the child will have: [`ProcessHandle::id`], and
+    /// [`SpawnError::id`] of a spawn that fails. Known before the future is polled, and so before any event
+    /// of the child.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let spawning = Command::new("true").spawn(NoProtocol);
+    /// let id = spawning.id();
+    /// assert_eq!(spawning.await?.id(), id);
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// Begins, unless it has begun.
+    pub(super) fn submit(&mut self) {
         match mem::replace(&mut self.state, State::Answered) {
             State::Asked(spawn, system) => {
-                let table = system::supervisor_of(system, |default| Arc::clone(&default.table))?;
                 let (to, answer) = oneshot::channel();
                 self.state = State::Submitted(answer);
-                // The table of defaults keeps the supervisor.
-                spawn.submit(&table, None, Some(to), home::own);
+                match system::supervisor_of(system, |default| Arc::clone(&default.table)) {
+                    // The table of defaults keeps the supervisor.
+                    Ok(table) => spawn.submit(&table, None, Some(to), home::own),
+                    Err(error) => spawn.fail(error, to),
+                }
             }
             other => self.state = other,
         }
-        Ok(())
     }
 }
 
@@ -147,7 +135,7 @@ impl Future for Spawning {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Asked(..) = self.state {
-            self.submit()?;
+            self.submit();
         }
         let State::Submitted(answer) = &mut self.state else {
             return Poll::Pending;
@@ -170,6 +158,8 @@ impl Drop for Spawning {
 
 impl fmt::Debug for Spawning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawning").finish_non_exhaustive()
+        f.debug_struct("Spawning")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

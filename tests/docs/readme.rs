@@ -15,8 +15,8 @@ use actix_process::{
     ExitStatus, Fd, FdMap, FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers,
     OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor,
     ProducerCommand, ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError,
-    Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError,
-    TerminalModes, TerminalModesError, ToProducer, WriteError,
+    Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, StreamError,
+    TerminalModes, TerminalModesError, ToProducer, WriteError, process_protocol,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -262,6 +262,12 @@ impl Actor for Nobody {
 }
 
 impl ProcessProtocol for Nobody {}
+process_protocol!(Nobody);
+
+/// Never called, as [`nobody`].
+fn no_context<'a>() -> &'a mut Context<Nobody> {
+    unreachable!("the macros only make closures")
+}
 
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
@@ -301,15 +307,16 @@ methods! {
         no_new_privs(true); parent_death_signal(Signal::TERM); ignored_signals(IgnoredSignals::Reset);
         cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
-        on_orphaned(OnOrphaned::Kill); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
-        spawn(NoProtocol); output(); status(); read();
+        on_orphaned(OnOrphaned::Kill); when(true, |command| command); name("");
+        get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
+        spawn(NoProtocol); spawn_in(no_context()); output(); status(); read();
     }
     Collect as Collect<Output> {
         input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); merge_stderr();
         own_group(); foreground();
     }
     ProcessHandle as ProcessHandle {
-        id(); pid(); spawned_pid(); program(); write(""); write_sequence([""]); write_to_child(0, "");
+        id(); pid(); spawned_pid(); program(); name(); write(""); write_sequence([""]); write_to_child(0, "");
         close_stdin(); close_stdout(); close_stderr(); close_child_fd(0); lose_connection();
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
@@ -326,12 +333,14 @@ methods! {
     ProducerGuard as ProducerGuard { write(""); fd(); }
     Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); stream(); window(0); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
-    SpawnError as SpawnError { step(); errno(); subject(); detail(); }
+    SpawnError as SpawnError { step(); errno(); subject(); detail(); name(); id(); }
+    Spawning as Spawning { id(); }
 }
 
 callbacks! {
     connection_made child_data_received out_received err_received child_connection_lost
     in_connection_lost out_connection_lost err_connection_lost process_exited process_ended
+    spawn_failed
 }
 
 variants! {

@@ -124,8 +124,8 @@ fn standard_descriptors_are_files_as_they_are() {
         .stdout(create("out"))
         .stderr(create("err"))
         .fd(3, create("three"));
-        let mut map = child.fd_map().clone();
-        map.set(4, create("four")).set(5, Fd::null());
+        let map = child.fd_map().clone();
+        let map = map.set(4, create("four")).set(5, Fd::null());
         assert!(history(&child.fds(map)).await.status().success());
         for (name, text) in [
             ("out", "words\n"),
@@ -143,8 +143,7 @@ fn an_inherited_map_is_the_parents_own_three() {
     // Its 0 is null, its 1 and 2 are two pipes.
     isolated(|| {
         run(async {
-            let mut map = FdMap::inherit();
-            map.set(9, Fd::read());
+            let map = FdMap::inherit().set(9, Fd::read());
             let numbers: Vec<i32> = map.iter().map(|(n, _)| n).collect();
             assert_eq!(numbers, [0, 1, 2, 9]);
             let child = helper(["link", "0", "9", "link", "1", "9", "link", "2", "9"]);

@@ -25,7 +25,7 @@ fn ten_descriptors_in_each_direction_each_carry_their_own() {
         let mut map: FdMap = inputs.iter().map(|n| (*n, Fd::write())).collect();
         let mut actions = Vec::new();
         for (from, to) in inputs.iter().zip(&outputs) {
-            map.set(*to, Fd::read());
+            map = map.set(*to, Fd::read());
             actions.extend(["copy".to_owned(), from.to_string(), to.to_string()]);
         }
         let (trace, process) = spawned(helper(actions).fds(map)).await;

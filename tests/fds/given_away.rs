@@ -195,7 +195,7 @@ fn same_as_closes_nothing_of_its_neighbours_however_many_descriptors_there_are()
         let many: Vec<_> = (0..200).map(|_| null()).collect();
         let mut map = FdMap::stdio();
         for n in 3..7 {
-            map.set(n, Fd::same_as(n - 2));
+            map = map.set(n, Fd::same_as(n - 2));
         }
         let said = history(&helper(["fds"]).fds(map)).await.text(1);
         assert_eq!(numbers(&said), [0, 1, 2, 3, 4, 5, 6], "{said}");

@@ -84,10 +84,10 @@ fn rule_03_each_of_many_descriptors_is_lost_once_and_before_the_end() {
         let mut actions = Vec::new();
         for fd in 0..FDS {
             if fd % 2 == 1 {
-                map.set(fd, Fd::read());
+                map = map.set(fd, Fd::read());
                 actions.extend(["tell".to_owned(), fd.to_string(), format!("I am {fd}")]);
             } else {
-                map.set(fd, Fd::write());
+                map = map.set(fd, Fd::write());
             }
         }
         let (trace, process) = spawned(helper(actions).fds(map)).await;

@@ -144,10 +144,10 @@ fn a_limit_above_the_hard_one_is_a_limits_error() {
             assert_eq!(error.step(), SpawnStep::Limits);
             assert_eq!(error.subject(), "rlimit OpenFiles");
             assert_eq!(error.errno(), Some(nix::libc::EPERM));
-            let error = status().nice(-5).spawn(NoProtocol).await.unwrap_err();
+            let error = status().nice(-20).spawn(NoProtocol).await.unwrap_err();
             assert_eq!(
                 (error.step(), error.subject()),
-                (SpawnStep::Limits, "nice -5")
+                (SpawnStep::Limits, "nice -20")
             );
         });
     });

@@ -41,7 +41,8 @@ fn list_tells_of_every_child_until_it_has_ended() {
         let before = SystemTime::now();
         let (first_trace, first) = ready(&supervisor, &["say", "ready", "pause"]).await;
         let mut map = FdMap::new();
-        map.set(3, Fd::write())
+        map = map
+            .set(3, Fd::write())
             .set(9, Fd::read())
             .set(1, Fd::null());
         let child = helper(["take", "3", "1"]).fds(map);

@@ -122,6 +122,7 @@ impl Scene {
         let origin = Origin {
             id: ProcessId::next(),
             program: "sh".into(),
+            name: "sh".into(),
             spawned_pid: i32::try_from(std_child.id()).unwrap(),
             event_sink,
             mailbox_turns,

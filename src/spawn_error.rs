@@ -1,0 +1,246 @@
+//! Why there is no child: which step of its spawn failed, and on what.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::id::ProcessId;
+use crate::text::Escaped;
+
+/// The step of a spawn that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpawnStep {
+    /// The command itself makes no sense: a NUL byte, an empty program, a descriptor named twice.
+    Invalid,
+    /// Making, checking or placing descriptors.
+    Fds,
+    /// Opening or setting up a terminal, or making it the child's own.
+    Pty,
+    /// Taking on a session, a process group, a user, groups, or a tie to the parent's life.
+    Identity,
+    /// Setting a limit, a priority, the umask or the cgroup.
+    Limits,
+    /// Changing to the working directory.
+    Cwd,
+    /// The kernel made no process: too many of them, or no memory.
+    Clone,
+    /// Executing the program.
+    Exec,
+    /// Something in this process: a System, supervisor, arbiter or protocol that is gone or shuts
+    /// down, an arbiter that cannot be started, a cancelled spawn, or a descriptor that epoll refused.
+    Register,
+}
+
+/// Why there is no child.
+///
+/// Nothing is left of the attempt: no descriptor, no process, no zombie, no thread, and no event
+/// was or will be sent.
+///
+/// Its text has everything that is for everybody's eyes, the kernel's words included, in one line:
+/// what does not print is escaped. So [`source`](Error::source) has nothing of it again. Neither it
+/// nor `Debug` shows arguments, values of the environment, or PATH; where PATH was searched,
+/// [`detail`](Self::detail) tells of it.
+///
+/// ```
+/// use actix_process::{Command, NoProtocol, SpawnStep};
+///
+/// # actix::System::new().block_on(async {
+/// let error = Command::new("no-such-program").spawn(NoProtocol).await.unwrap_err();
+/// assert_eq!(error.step(), SpawnStep::Exec);
+/// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::NotFound);
+/// # });
+/// ```
+pub struct SpawnError {
+    step: SpawnStep,
+    errno: Option<i32>,
+    subject: String,
+    detail: String,
+    /// In place of a detail that not everybody shall see.
+    shown: Option<String>,
+    source: Option<io::Error>,
+    /// Of the child that there is not.
+    id: Option<ProcessId>,
+    name: Option<Arc<str>>,
+}
+
+impl SpawnError {
+    pub(crate) fn invalid(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Invalid,
+            errno: None,
+            subject: subject.into(),
+            detail: detail.into(),
+            shown: None,
+            source: None,
+            id: None,
+            name: None,
+        }
+    }
+
+    pub(crate) fn identity(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Identity,
+            ..Self::invalid(subject, detail)
+        }
+    }
+
+    pub(crate) fn pty(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Pty,
+            ..Self::invalid(subject, detail)
+        }
+    }
+
+    pub(crate) fn limits(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Limits,
+            ..Self::invalid(subject, detail)
+        }
+    }
+
+    pub(crate) fn register(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            step: SpawnStep::Register,
+            ..Self::invalid(subject, detail)
+        }
+    }
+
+    pub(crate) fn new(step: SpawnStep, subject: impl Into<String>, source: io::Error) -> Self {
+        Self {
+            step,
+            errno: source.raw_os_error(),
+            source: Some(source),
+            ..Self::invalid(subject, "")
+        }
+    }
+
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// A detail that is only for who asks for it; everybody sees `shown`.
+    pub(crate) fn with_private_detail(self, detail: String, shown: String) -> Self {
+        Self {
+            shown: Some(shown),
+            ..self.with_detail(detail)
+        }
+    }
+
+    /// Says whose error it is.
+    pub(crate) fn of(self, id: Option<ProcessId>, name: Option<Arc<str>>) -> Self {
+        Self { id, name, ..self }
+    }
+
+    /// The detail that everybody may see.
+    fn shown(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// The step that failed.
+    #[must_use]
+    pub const fn step(&self) -> SpawnStep {
+        self.step
+    }
+
+    /// The kernel's error number, where the kernel said no.
+    #[must_use]
+    pub const fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
+    /// The [`name`](crate::Command::name) that the command gave the child; `None` if it gave none.
+    /// The error's text begins with it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The number of the child that there is not, which [`Spawning::id`](crate::Spawning::id) and
+    /// [`Command::spawn_in`](crate::Command::spawn_in) have told before. `None` of an error that is no child's:
+    /// of [`ProcessSupervisor::current`](crate::ProcessSupervisor::current).
+    #[must_use]
+    pub const fn id(&self) -> Option<ProcessId> {
+        self.id
+    }
+
+    /// On what the step failed: a path, "fd 7", an environment variable's name. As it was given:
+    /// a name may hold what does not print.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What more is known, or the empty string: "/x is a directory", "the interpreter of /x,
+    /// /bin/y, is missing". What a search for a bare name found is told with the paths, PATH among
+    /// them, for which the error's text has "element 2 of PATH".
+    ///
+    /// It is what this program saw when it looked after the failure. A child that was to be another
+    /// user may have seen something else, so nothing is said of its files.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = match self.step {
+            SpawnStep::Invalid => "invalid command",
+            SpawnStep::Fds => "cannot set up descriptors",
+            SpawnStep::Pty => "cannot set up a terminal",
+            SpawnStep::Identity => "cannot take on identity",
+            SpawnStep::Limits => "cannot set limit",
+            SpawnStep::Cwd => "cannot change directory",
+            SpawnStep::Clone => "cannot make a process",
+            SpawnStep::Exec => "cannot execute",
+            SpawnStep::Register => "cannot register",
+        };
+        if let Some(name) = &self.name {
+            write!(f, "{}: ", Escaped(name))?;
+        }
+        write!(f, "{step}: {}", Escaped(&self.subject))?;
+        if let Some(source) = &self.source {
+            write!(f, ": {source}")?;
+        }
+        match self.shown() {
+            "" => Ok(()),
+            shown => write!(f, ": {}", Escaped(shown)),
+        }
+    }
+}
+
+impl fmt::Debug for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpawnError")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .field("step", &self.step)
+            .field("errno", &self.errno)
+            .field("subject", &self.subject)
+            .field("detail", &self.shown())
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl Error for SpawnError {
+    /// What is below the kernel's error, which the text has.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref()?.source()
+    }
+}
+
+impl From<SpawnError> for io::Error {
+    /// Keeps the kind: that of the errno, `InvalidInput` for [`SpawnStep::Invalid`].
+    fn from(error: SpawnError) -> Self {
+        let kind = match (&error.source, error.step) {
+            (Some(source), _) => source.kind(),
+            (None, SpawnStep::Invalid) => io::ErrorKind::InvalidInput,
+            (None, _) => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
