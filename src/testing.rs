@@ -16,18 +16,21 @@
 //! assert_eq!(test.commands(), [Recorded::Signal(Signal::TERM)]);
 //! ```
 
-use std::sync::Arc;
+mod recorder;
 
-use crate::child::recorder::Recorder;
+use std::sync::{Arc, Weak};
+
+use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
-use crate::port::{Direction, Port, Route};
+use crate::port::{Direction, Port, Terminal};
 use crate::status::ExitStatus;
 
-pub use crate::child::recorder::Recorded;
+pub use recorder::Recorded;
+use recorder::{RecordedFd, Recorder};
 
 /// A child that is none: its handle records what it is told. Its `pid()` is `None`; its
 /// `spawned_pid()` is `i32::MAX`, a number that Linux gives to no process. Pass events to the protocol with
@@ -61,6 +64,10 @@ impl TestProcess {
 
     fn build(written: &[i32], read: &[i32], terminal: bool) -> Self {
         let recorder = Arc::new(Recorder::default());
+        let record = {
+            let recorder = Arc::clone(&recorder);
+            move |command| recorder.process_command(command)
+        };
         let origin = Origin {
             id: ProcessId::next(),
             program: "test".into(),
@@ -71,16 +78,15 @@ impl TestProcess {
             on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
             readers: read.len(),
-            recorder: Some(Arc::clone(&recorder)),
+            live: LiveProcess::recorded_by(record),
             containment: Containment::Process,
         };
         let child = Child::new(origin, written.iter().chain(read).copied());
         let port = |fd: &i32, direction| {
-            let recorder = Arc::clone(&recorder);
-            let route = Route::Recorder(Arc::new(move |fd, command| {
-                recorder.fd_command(fd, command);
-            }));
-            Port::new(*fd, direction, route).of_terminal(terminal)
+            let (fd, recorder) = (*fd, Arc::clone(&recorder));
+            let master: Weak<Recorder> = Arc::downgrade(&recorder);
+            let port = Port::new(fd, direction, Box::new(RecordedFd { fd, recorder }));
+            port.of_terminal(terminal.then_some(master as Weak<dyn Terminal>))
         };
         let written = written.iter().map(|fd| port(fd, Direction::Write));
         let read = read.iter().map(|fd| port(fd, Direction::Read));

@@ -249,12 +249,8 @@ impl Handler<FdCommand> for PipeWriter {
             FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
             FdCommand::Cut => self.close(CloseReason::Cut, ctx),
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
-            // There is nothing to pause. A size is set at the call.
-            FdCommand::Pause
-            | FdCommand::Resume
-            | FdCommand::Reaped
-            | FdCommand::Discard
-            | FdCommand::Resize(_) => {}
+            // There is nothing to pause.
+            FdCommand::Pause | FdCommand::Resume | FdCommand::Reaped | FdCommand::Discard => {}
         }
         // The loop, which is polled when the mailbox is empty, writes what came in one go.
     }

@@ -11,7 +11,6 @@ pub(crate) mod live_process;
 mod orphan;
 pub(crate) mod progress;
 mod reaping;
-pub(crate) mod recorder;
 pub(crate) mod start_gate;
 
 use std::fmt;
@@ -26,7 +25,6 @@ use crate::child::drain_clock::DrainClock;
 use crate::child::lifecycle::{Input, Lifecycle, Output};
 use crate::child::live_process::LiveProcess;
 use crate::child::progress::Progress;
-use crate::child::recorder::Recorder;
 use crate::child::start_gate::Gate;
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
@@ -67,8 +65,6 @@ pub(crate) struct Child {
     pub(crate) live: LiveProcess,
     pub(crate) progress: Progress,
     pub(crate) mailbox_turns: Arc<MailboxTurns>,
-    /// In place of a child, in tests of protocols.
-    pub(crate) recorder: Option<Arc<Recorder>>,
     /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
     pub(crate) gate: Gate,
     clock: Option<Box<DrainClock>>,
@@ -113,7 +109,7 @@ pub(crate) struct Origin {
     pub(crate) ended_timeout: Option<Duration>,
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
-    pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) live: LiveProcess,
     pub(crate) containment: Containment,
 }
 
@@ -129,10 +125,9 @@ impl Child {
             program: origin.program,
             spawned_pid: origin.spawned_pid,
             started_at: SystemTime::now(),
-            live: LiveProcess::default(),
+            live: origin.live,
             progress: Progress::default(),
             mailbox_turns: origin.mailbox_turns,
-            recorder: origin.recorder,
             gate,
             clock: origin
                 .ended_timeout

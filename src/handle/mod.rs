@@ -238,10 +238,7 @@ impl ProcessHandle {
     /// [`SignalError::NotPermitted`] if it runs as a user whom we may not signal, and
     /// [`SignalError::Io`] for whatever else the kernel says.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.signal(signal),
-            None => self.child.live.signal(signal),
-        }
+        self.child.live.signal(signal)
     }
 
     /// Sends a signal to the process group that the child leads, also when the child has exited and
@@ -261,10 +258,7 @@ impl ProcessHandle {
     /// has exited and nobody of the group is left. Otherwise as [`signal`](Self::signal), if that is so
     /// of all members.
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.signal_group(signal),
-            None => self.child.live.signal_group(signal),
-        }
+        self.child.live.signal_group(signal)
     }
 
     /// Sends SIGKILL.
@@ -283,10 +277,7 @@ impl ProcessHandle {
     ///
     /// As [`signal`](Self::signal), for the SIGTERM.
     pub fn terminate(&self, grace: Duration) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.terminate(grace),
-            None => self.child.terminate(grace),
-        }
+        self.child.terminate(grace)
     }
 
     /// The same for the process group that the child leads, to its last member, whether or not the
@@ -297,10 +288,7 @@ impl ProcessHandle {
     ///
     /// As [`signal_group`](Self::signal_group), for the SIGTERM.
     pub fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.terminate_group(grace),
-            None => self.child.terminate_group(grace),
-        }
+        self.child.terminate_group(grace)
     }
 
     /// Stops reading all descriptors, so that the child blocks when their pipes are full. At most

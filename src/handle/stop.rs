@@ -76,13 +76,7 @@ impl ProcessHandle {
         let begun = Instant::now();
         let child = Arc::clone(self.child());
         let (done, told) = oneshot::channel();
-        match &child.recorder {
-            Some(recorder) => {
-                recorder.stop(ladder);
-                drop(done);
-            }
-            None => child.escalate(ladder, move |report| drop(done.send(report))),
-        }
+        child.escalate(ladder, move |report| drop(done.send(report)));
         async move {
             let report = match told.await {
                 Ok(report) => report,

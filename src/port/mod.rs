@@ -1,18 +1,19 @@
 //! The way from the handle to the actor of one piped descriptor.
 
+mod command;
 pub(crate) mod mailbox_turns;
 pub(crate) mod role;
 pub(crate) mod stream_queue;
 pub(crate) mod window;
 pub(crate) mod write_queue;
 
+pub(crate) use command::{FdCommand, Route, Terminal};
+
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use actix::{Message, Recipient};
 use bytes::Bytes;
 
 use crate::error::{ProducerError, ResizeError, WriteError};
@@ -20,44 +21,7 @@ use crate::port::stream_queue::StreamQueue;
 use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
 use crate::sync::lock;
 use crate::sys;
-use crate::sys::io::Registered;
 use crate::winsize::PtySize;
-
-/// What the actor of a descriptor is told. No `Debug`: it carries what is written.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) enum FdCommand {
-    Write(Bytes),
-    WriteSequence(Vec<Bytes>),
-    /// Flush what is queued, then close. A reader closes at once.
-    Close,
-    /// Drop what is queued and close.
-    Abort,
-    Pause,
-    Resume,
-    /// Take what the pipe holds, then close. A writer drops its queue.
-    Cut,
-    /// The child is reaped: what the pipe holds now is its own. Only where a clock is to know.
-    Reaped,
-    /// The child's owner is gone: close.
-    Orphan,
-    /// Read on, but throw it away: the other half of a terminal is being flushed.
-    Discard,
-    /// A terminal's window has another size. Only a recorder is told: the size of a real one is set at
-    /// the call.
-    Resize(PtySize),
-}
-
-impl FdCommand {
-    /// How many bytes it queues.
-    fn queued(&self) -> usize {
-        match self {
-            Self::Write(data) => data.len(),
-            Self::WriteSequence(pieces) => pieces.iter().map(Bytes::len).sum(),
-            _ => 0,
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -67,22 +31,13 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// Who takes the commands.
-#[derive(Clone)]
-pub(crate) enum Route {
-    Actor(Recipient<FdCommand>),
-    /// A test's recorder. Whatever is written is taken for gone.
-    Recorder(Arc<dyn Fn(i32, FdCommand) + Send + Sync>),
-}
-
 /// One piped descriptor, as the handle sees it.
 pub(crate) struct Port {
     fd: i32,
     direction: Direction,
-    /// One half of a terminal, which cannot be closed without the other.
-    terminal: bool,
-    /// Its master, for as long as somebody has it open.
-    master: Weak<Registered<OwnedFd>>,
+    /// Of one half of a terminal, which cannot be closed without the other: its master, for as long as
+    /// somebody has it open.
+    terminal: Option<Weak<dyn Terminal>>,
     /// Shut while the descriptor is paused, and for good when it is to be closed: stops a reader at
     /// once, on whatever thread it is in the middle of its reads. A command waits until it looks into
     /// its mailbox.
@@ -93,7 +48,7 @@ pub(crate) struct Port {
 
 struct State {
     /// `None` once the descriptor is closed.
-    route: Option<Route>,
+    route: Option<Box<dyn Route>>,
     closing: bool,
     /// The close waits for the producer to be unregistered.
     close_waits: bool,
@@ -101,12 +56,11 @@ struct State {
 }
 
 impl Port {
-    pub(crate) fn new(fd: i32, direction: Direction, route: Route) -> Self {
+    pub(crate) fn new(fd: i32, direction: Direction, route: Box<dyn Route>) -> Self {
         Self {
             fd,
             direction,
-            terminal: false,
-            master: Weak::new(),
+            terminal: None,
             shut: AtomicBool::new(false),
             stream_queue: None,
             state: Mutex::new(State {
@@ -124,15 +78,9 @@ impl Port {
         self
     }
 
-    /// As one half of a terminal.
-    pub(crate) const fn of_terminal(mut self, terminal: bool) -> Self {
-        self.terminal = terminal;
-        self
-    }
-
-    /// With the terminal's master.
-    pub(crate) fn of_master(mut self, master: Weak<Registered<OwnedFd>>) -> Self {
-        self.master = master;
+    /// As one half of a terminal, if it is one.
+    pub(crate) fn of_terminal(mut self, master: Option<Weak<dyn Terminal>>) -> Self {
+        self.terminal = master;
         self
     }
 
@@ -145,7 +93,7 @@ impl Port {
     }
 
     pub(crate) const fn is_terminal(&self) -> bool {
-        self.terminal
+        self.terminal.is_some()
     }
 
     /// Whether its reader must not read now.
@@ -191,18 +139,21 @@ impl Port {
             return Err(WriteError::Closed { fd });
         }
         let mut state = lock(&self.state);
+        if !may(&state) {
+            return Err(WriteError::Closed { fd });
+        }
         let State {
-            route, write_queue, ..
-        } = match &*state {
-            State { route: Some(_), .. } if may(&state) => &mut *state,
-            _ => return Err(WriteError::Closed { fd }),
+            route: Some(route),
+            write_queue,
+            ..
+        } = &mut *state
+        else {
+            return Err(WriteError::Closed { fd });
         };
-        if let Some(Route::Actor(_)) = route {
+        if route.keeps_a_queue() {
             write_queue.add(command.queued());
         }
-        if let Some(route) = route {
-            route.send(fd, command);
-        }
+        route.send(command);
         Ok(())
     }
 
@@ -248,9 +199,11 @@ impl Port {
     ) -> Poll<Result<(), WriteError>> {
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
-        match state.route {
-            None | Some(Route::Recorder(_)) => Poll::Ready(self.fate(&state)),
-            Some(Route::Actor(_)) => state.write_queue.wait(sink, &mut waker).map(Ok),
+        match &state.route {
+            Some(route) if route.keeps_a_queue() => {
+                state.write_queue.wait(sink, &mut waker).map(Ok)
+            }
+            _ => Poll::Ready(self.fate(&state)),
         }
     }
 
@@ -295,7 +248,7 @@ impl Port {
         if std::mem::take(&mut state.close_waits)
             && let Some(route) = &state.route
         {
-            route.send(self.fd, FdCommand::Close);
+            route.send(FdCommand::Close);
         }
         drop(state);
         drop(producer);
@@ -313,7 +266,7 @@ impl Port {
             FdCommand::Resume if !state.closing => self.shut(false),
             _ => {}
         }
-        route.send(self.fd, command);
+        route.send(command);
     }
 
     /// Sends a command that closes; nothing can be written any more, but by a producer.
@@ -329,7 +282,7 @@ impl Port {
         if matches!(command, FdCommand::Close) && state.write_queue.has_producer() {
             state.close_waits = true;
         } else if let Some(route) = &state.route {
-            route.send(self.fd, command);
+            route.send(command);
         }
         drop(state);
         waiters.into_iter().for_each(Waker::wake);
@@ -345,38 +298,35 @@ impl Port {
         state.closing = true;
         self.shut(false);
         if let Some(route) = &state.route {
-            route.send(self.fd, FdCommand::Discard);
+            route.send(FdCommand::Discard);
         }
     }
 
     /// Gives a terminal's window another size.
     pub(crate) fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
-        if !self.terminal {
+        let Some(terminal) = &self.terminal else {
             return Err(ResizeError::NoTerminal);
-        }
+        };
         if sys::copy::is_copy() {
             return Err(ResizeError::Closed);
         }
         // Under the lock, so that a master which is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
-        match (&state.route, self.master.upgrade()) {
-            (Some(route @ Route::Recorder(_)), _) => route.send(self.fd, FdCommand::Resize(size)),
-            (Some(Route::Actor(_)), Some(master)) => {
+        match (&state.route, terminal.upgrade()) {
+            (Some(_), Some(master)) => {
                 let failed = |error: io::Error| ResizeError::Failed {
                     errno: error.raw_os_error().unwrap_or(0),
                 };
-                sys::tty::set_size(master.get_ref().as_fd(), size).map_err(failed)?;
+                master.set_size(size).map_err(failed)
             }
-            _ => return Err(ResizeError::Closed),
+            _ => Err(ResizeError::Closed),
         }
-        Ok(())
     }
 
     /// What is typed to end the input of a program that reads this terminal by lines; `None` if it does
     /// not.
     pub(crate) fn end_of_input(&self) -> Option<Bytes> {
-        let master = self.master.upgrade()?;
-        let byte = sys::tty::end_of_input(master.get_ref().as_fd())?;
+        let byte = self.terminal.as_ref()?.upgrade()?.end_of_input()?;
         Some(Bytes::copy_from_slice(&[byte]))
     }
 
@@ -391,15 +341,6 @@ impl Port {
         waiters.into_iter().for_each(Waker::wake);
         if let Some(stream_queue) = &self.stream_queue {
             stream_queue.end();
-        }
-    }
-}
-
-impl Route {
-    fn send(&self, fd: i32, command: FdCommand) {
-        match self {
-            Self::Actor(actor) => actor.do_send(command),
-            Self::Recorder(record) => record(fd, command),
         }
     }
 }

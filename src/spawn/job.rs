@@ -18,6 +18,7 @@ use super::table::Entry;
 use crate::actors::End;
 use crate::actors::process::{Ended, Piped, Process};
 use crate::child::lifecycle::Input;
+use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::command::spec::Spec;
@@ -102,7 +103,7 @@ impl SpawnJob {
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
             readers: ends.roles().filter(|(_, p)| p.is_output()).count(),
-            recorder: None,
+            live: LiveProcess::default(),
             containment: Containment::of(&spec, cgroup.is_some()),
         };
         let piped = ends.roles().map(|(fd, _)| fd);
