@@ -116,8 +116,8 @@ fn the_other_errors_print_once() {
         assert_once(&io::Error::from(error));
     }
     for error in [
-        ProducerError::NotWritable { fd: 3 },
-        ProducerError::Closed { fd: 3 },
+        ProducerError::Write(WriteError::NotWritable { fd: 3 }),
+        ProducerError::Write(WriteError::Closed { fd: 3 }),
         ProducerError::AlreadyRegistered { fd: 3 },
     ] {
         assert_once(&error);

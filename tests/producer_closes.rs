@@ -53,7 +53,10 @@ async fn assert_waits(producer: &Producer, process: &ProcessHandle) {
     assert_eq!(process.write_sequence(["no"]), CLOSED);
     assert_eq!(sink.feed("no".into()).await, CLOSED);
     let refused = producer.register(process, 0, Push).map(drop);
-    assert_eq!(refused, Err(ProducerError::Closed { fd: 0 }));
+    assert_eq!(
+        refused,
+        Err(ProducerError::Write(WriteError::Closed { fd: 0 }))
+    );
     producer.caught_up().await;
     assert!(!producer.notes.is_lost(0), "{:?}", producer.notes.all());
 }

@@ -4,7 +4,7 @@ mod common;
 
 use actix_process::ProducerCommand::{Pause, Resume, Stop};
 use actix_process::ProducerKind::{self, Pull, Push};
-use actix_process::{Fd, ProcessHandle, ProducerError};
+use actix_process::{Fd, ProcessHandle, ProducerError, WriteError};
 use common::helper::helper;
 use common::ledger::Ledger;
 use common::producing::{PIPE, Producer, fill, flushed};
@@ -219,7 +219,7 @@ fn refused(process: &ProcessHandle, producer: &Producer, fd: i32) -> [ProducerEr
 #[test]
 fn a_closed_descriptor_takes_no_producer_and_tells_it_nothing() {
     run(async {
-        let closed = [ProducerError::Closed { fd: 0 }; 2];
+        let closed = [ProducerError::Write(WriteError::Closed { fd: 0 }); 2];
         let producer = Producer::start();
         let closes: [fn(&ProcessHandle); 3] = [
             ProcessHandle::close_stdin,
@@ -254,13 +254,13 @@ fn what_is_not_written_takes_no_producer_and_tells_it_nothing() {
         let child = helper(["pause"]).fd(3, Fd::null()).fd(4, Fd::inherit(2));
         let process = producer.spawn(child.fd(5, Fd::stream())).await;
         for fd in [1, 2, 3, 4, 5, 9, -1, i32::MAX] {
-            let not_writable = [ProducerError::NotWritable { fd }; 2];
+            let not_writable = [ProducerError::Write(WriteError::NotWritable { fd }); 2];
             assert_eq!(refused(&process, &producer, fd), not_writable);
             assert_eq!(producer.told_so_far(fd).await, []);
         }
         process.kill().unwrap();
         producer.notes.ended().await;
-        let not_writable = [ProducerError::NotWritable { fd: 1 }; 2];
+        let not_writable = [ProducerError::Write(WriteError::NotWritable { fd: 1 }); 2];
         assert_eq!(refused(&process, &producer, 1), not_writable);
     });
 }

@@ -193,7 +193,10 @@ impl Actor for Typist {
             ProducerError::AlreadyRegistered { fd: 0 }
         );
         let read = self.process.register_producer(1, self.kind, ctx.address());
-        assert_eq!(read.unwrap_err(), ProducerError::NotWritable { fd: 1 });
+        assert_eq!(
+            read.unwrap_err(),
+            ProducerError::Write(WriteError::NotWritable { fd: 1 })
+        );
     }
 }
 

@@ -108,9 +108,9 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer,
-    /// [`ProducerError::Closed`] after a close from either side, and [`ProducerError::NotWritable`]
-    /// for one that we do not write. The producer is told nothing then.
+    /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer; as
+    /// [`write_to_child`](Self::write_to_child) after a close from either side, and for a descriptor that
+    /// we do not write. The producer is told nothing then.
     pub fn register_producer(
         &self,
         fd: i32,
@@ -120,7 +120,7 @@ impl ProcessHandle {
         let port = self
             .child()
             .port(fd)
-            .ok_or(ProducerError::NotWritable { fd })?;
+            .ok_or(WriteError::NotWritable { fd })?;
         let producer = producer.into();
         // The record holds this until the descriptor is closed; it must not hold itself.
         let child = Arc::downgrade(self.child());

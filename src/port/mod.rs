@@ -226,11 +226,11 @@ impl Port {
     pub(crate) fn register(&self, kind: ProducerKind, tell: Notice) -> Result<u64, ProducerError> {
         let fd = self.fd;
         if self.direction == Direction::Read {
-            return Err(ProducerError::NotWritable { fd });
+            return Err(WriteError::NotWritable { fd }.into());
         }
         let mut state = lock(&self.state);
         if state.route.is_none() || state.closing {
-            return Err(ProducerError::Closed { fd });
+            return Err(WriteError::Closed { fd }.into());
         }
         if state.write_queue.has_producer() {
             return Err(ProducerError::AlreadyRegistered { fd });
