@@ -312,17 +312,3 @@ pub enum ResizeError {
         errno: i32,
     },
 }
-
-/// The end of the process will never be told: the [`TestProcess`](crate::testing::TestProcess) that
-/// it stands for is gone, or this process is a copy, by fork, of the child's parent. There a real child's
-/// end is always told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone(pub(crate) ());
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody is left to tell the end of the process")
-    }
-}
-
-impl Error for Gone {}

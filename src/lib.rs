@@ -207,7 +207,7 @@ pub use command::fd_map::{Fd, FdMap};
 pub use command::pty::{Pty, PtySize};
 pub use command::spec::{OnLeftovers, OnOrphaned};
 pub use error::{
-    Gone, ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
+    ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
 };
 pub use event::{CloseReason, ProcessEvent};
 pub use handle::ProcessHandle;

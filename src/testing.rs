@@ -106,7 +106,7 @@ impl TestProcess {
         self.recorder.take()
     }
 
-    /// Makes the handle's `exited()` resolve, and `try_status()` tell.
+    /// Makes the handle's `exited()` resolve, and `try_status()` tell. The first status counts.
     pub fn exit(&self, status: ExitStatus) {
         self.child.progress.set_status(status);
         self.child.progress.exited();
@@ -125,8 +125,10 @@ impl Default for TestProcess {
 }
 
 impl Drop for TestProcess {
-    /// What waits for the handle's end learns that it is [`Gone`](crate::Gone).
+    /// What waits for the handle's end gets it, with [`ExitStatus::Unknown`] unless
+    /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
-        self.child.progress.gone();
+        self.exit(ExitStatus::Unknown);
+        self.end();
     }
 }

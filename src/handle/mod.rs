@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::child::Child;
 use crate::child::progress::Phase;
 use crate::command::containment::Containment;
-use crate::error::{Gone, ResizeError, SignalError, WriteError};
+use crate::error::{ResizeError, SignalError, WriteError};
 use crate::id::ProcessId;
 use crate::port::{Direction, FdCommand};
 use crate::signal::Signal;
@@ -35,7 +35,7 @@ use crate::winsize::PtySize;
 /// # actix::System::new().block_on(async {
 /// let process = Command::new("sleep").arg("60").spawn(NoProtocol).await?;
 /// process.signal(Signal::TERM)?;
-/// let status = process.ended().await?;
+/// let status = process.ended().await;
 /// assert_eq!(status.signal(), Some(Signal::TERM));
 /// assert!(process.signal(Signal::TERM).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
@@ -78,7 +78,7 @@ impl ProcessHandle {
     /// # actix::System::new().block_on(async {
     /// let process = Command::new("true").spawn(NoProtocol).await?;
     /// println!("started pid {}", process.spawned_pid());
-    /// process.exited().await?;
+    /// process.exited().await;
     /// assert_eq!(process.pid(), None);
     /// assert!(process.spawned_pid() > 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
@@ -261,22 +261,20 @@ impl ProcessHandle {
         self.child.live.signal_group(signal)
     }
 
-    /// Sends SIGKILL.
+    /// Sends SIGKILL to the child alone; see also [`kill_on_drop`](Self::kill_on_drop).
     ///
-    /// # Errors
-    ///
-    /// As [`signal`](Self::signal).
-    pub fn kill(&self) -> Result<(), SignalError> {
-        self.signal(Signal::KILL)
+    /// True if it was sent. False if the child has exited, which is what the caller wants, or may not be
+    /// signalled, which a warning in the log tells: so there is nothing to handle. Code that must know why
+    /// sends the [`signal`](Self::signal) itself.
+    pub fn kill(&self) -> bool {
+        self.child.kill()
     }
 
     /// Sends SIGTERM now (and SIGCONT, lest a stopped child does not act on it), and SIGKILL after
     /// `grace` if the child is not reaped by then. The child alone: others of its group are left.
     ///
-    /// # Errors
-    ///
-    /// As [`signal`](Self::signal), for the SIGTERM.
-    pub fn terminate(&self, grace: Duration) -> Result<(), SignalError> {
+    /// True if the SIGTERM was sent. Otherwise as for [`kill`](Self::kill), and no SIGKILL follows.
+    pub fn terminate(&self, grace: Duration) -> bool {
         self.child.terminate(grace)
     }
 
@@ -284,10 +282,10 @@ impl ProcessHandle {
     /// child goes first; and for the child, if it has moved to another group. To learn what came of it,
     /// [`stop`](Self::stop) the child instead.
     ///
-    /// # Errors
-    ///
-    /// As [`signal_group`](Self::signal_group), for the SIGTERM.
-    pub fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
+    /// True if the SIGTERM was sent to a member at least. False if nobody is left, and, with a warning in
+    /// the log, if the child leads no group or none of the members may be signalled; no SIGKILL follows
+    /// then. [`signal_group`](Self::signal_group) tells these apart.
+    pub fn terminate_group(&self, grace: Duration) -> bool {
         self.child.terminate_group(grace)
     }
 
@@ -331,12 +329,11 @@ impl ProcessHandle {
     /// The arbiter that asked for the child learns of its death: blocking that one's thread on this
     /// future deadlocks.
     ///
-    /// # Errors
-    ///
-    /// [`Gone`] if nobody is left to tell: the handle is a
+    /// A real child is reaped whatever becomes of its System, so its end is always told. Where nobody is
+    /// left to tell, the status is [`ExitStatus::Unknown`]: the handle is a
     /// [`TestProcess`](crate::testing::TestProcess)'s, which was dropped, or this process is a copy, by
-    /// fork, of the one that spawned the child. A real child is reaped whatever becomes of its System.
-    pub fn exited(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
+    /// fork, of the one that spawned the child.
+    pub fn exited(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.progress.reached(Phase::Exited).await }
     }
@@ -350,10 +347,8 @@ impl ProcessHandle {
     /// protocol actor must not wait for it in `ctx.wait`, nor in a handler's future that keeps its first
     /// event: it would wait for itself.
     ///
-    /// # Errors
-    ///
-    /// As [`exited`](Self::exited).
-    pub fn ended(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
+    /// Where nobody is left to tell, the status is that of [`exited`](Self::exited).
+    pub fn ended(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.progress.reached(Phase::Ended).await }
     }

@@ -102,7 +102,7 @@ impl ProcessHandle {
     /// let process = Command::new("cat").spawn(NoProtocol).await?;
     /// let (next, guard) = (0, None);
     /// Counter { process: process.clone(), next, guard }.start();
-    /// assert!(process.ended().await?.success());
+    /// assert!(process.ended().await.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     ///

@@ -229,12 +229,12 @@ impl Table {
                 unreaped
             };
             match waiting {
-                Some(child) => drop(
+                Some(child) => {
                     child
                         .progress
                         .reached(crate::child::progress::Phase::Exited)
-                        .await,
-                ),
+                        .await;
+                }
                 None => landed.await,
             }
         }

@@ -51,7 +51,7 @@ impl Log {
         &self,
         what: &ProcessHandle,
     ) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
-        let status = in_time(what.ended()).await.unwrap();
+        let status = in_time(what.ended()).await;
         // It was queued; it is handled when it can be seen.
         eventually(|| {
             let last = self.events().last().cloned();
