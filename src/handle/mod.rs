@@ -1,6 +1,6 @@
 //! What a program holds of a child.
 
-pub(crate) mod producer;
+pub mod producer;
 pub(crate) mod sink;
 pub(crate) mod stop;
 pub(crate) mod stream;

@@ -1,5 +1,6 @@
 //! Producers: actors that write to a child as fast as it reads, Twisted's `IPushProducer` and
-//! `IPullProducer`.
+//! `IPullProducer`. One is registered by
+//! [`ProcessHandle::register_producer`](crate::ProcessHandle::register_producer).
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 
 use crate::child::Child;
-use crate::error::{ProducerError, WriteError};
+use crate::error::WriteError;
 use crate::handle::ProcessHandle;
 use crate::port::FdCommand;
 use crate::sys;
 
+pub use crate::error::ProducerError;
 pub use crate::port::write_queue::{ProducerCommand, ProducerKind};
 
 /// What a producer is told, as a message.
@@ -58,9 +60,8 @@ impl ProcessHandle {
     ///
     /// ```
     /// use actix::prelude::*;
-    /// use actix_process::{
-    ///     Command, NoProtocol, ProcessHandle, ProducerCommand, ProducerGuard, ProducerKind, ToProducer,
-    /// };
+    /// use actix_process::producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
+    /// use actix_process::{Command, NoProtocol, ProcessHandle};
     ///
     /// /// Counts to a thousand.
     /// struct Counter {

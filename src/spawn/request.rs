@@ -22,7 +22,7 @@ use actix::Message;
 ///
 /// The child's actors run on the arbiter where this message was made; without one, on the
 /// supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
-/// [`Spawning`](super::Spawning) to cancel at any time. After a `do_send` a failure is logged.
+/// [`Spawning`](crate::Spawning) to cancel at any time. After a `do_send` a failure is logged.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ProcessHandle, SpawnError>")]
 pub struct Spawn {

@@ -17,7 +17,7 @@ use crate::sys;
 use crate::sys::clone::Ticket;
 use crate::tree::members::Leftover;
 
-/// A child as [`List`](super::List) shows it.
+/// A child as [`List`](crate::supervisor::List) shows it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProcessInfo {
