@@ -21,6 +21,7 @@ mod recorder;
 use std::sync::{Arc, Weak};
 
 use crate::child::live_process::LiveProcess;
+use crate::child::progress::Phase;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
@@ -109,12 +110,14 @@ impl TestProcess {
     /// Makes the handle's `exited()` resolve, and `try_status()` tell. The first status counts.
     pub fn exit(&self, status: ExitStatus) {
         self.child.progress.set_status(status);
-        self.child.progress.exited();
+        self.child.progress.advance(Phase::Exited);
+        self.child.progress.wake();
     }
 
     /// Makes the handle's `ended()` resolve, after [`exit`](Self::exit).
     pub fn end(&self) {
-        self.child.progress.ended();
+        self.child.progress.advance(Phase::Ended);
+        self.child.progress.wake();
     }
 }
 

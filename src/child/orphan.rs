@@ -59,7 +59,6 @@ impl Child {
         if self.progress.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
             return;
         }
-        // As far as the cell knows: this may run while the record is locked by this very thread.
         if self.live.pid().is_some() || self.live.group_left().is_some() {
             log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
             match self.on_orphaned {

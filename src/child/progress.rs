@@ -30,16 +30,13 @@ impl Progress {
         let _ = self.status.set(status);
     }
 
-    pub(crate) fn exited(&self) {
-        self.advance(Phase::Exited as u8);
+    /// As far as this; nobody is woken yet.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::SeqCst);
     }
 
-    pub(crate) fn ended(&self) {
-        self.advance(Phase::Ended as u8);
-    }
-
-    fn advance(&self, phase: u8) {
-        self.phase.fetch_max(phase, Ordering::SeqCst);
+    /// Wakes those who wait. Wakers are foreign code: no lock may be held.
+    pub(crate) fn wake(&self) {
         self.changed.notify_waiters();
     }
 

@@ -163,7 +163,7 @@ impl Unadopted {
             ),
             None => {
                 let (go, wait) = mpsc::channel();
-                janitor::watch_in_thread(self.child.watched(), Some(wait)).map_err(failed)?;
+                janitor::watch_in_thread(self.child.clone(), Some(wait)).map_err(failed)?;
                 ExitWatch::Thread(go)
             }
         });
@@ -258,7 +258,7 @@ impl Drop for Unadopted {
             Some(ExitWatch::Thread(_)) => {}
             watch => {
                 drop(watch);
-                janitor::watch(child.watched());
+                janitor::watch(child.clone());
             }
         }
     }

@@ -160,7 +160,7 @@ impl Scene {
         let owner = process.clone();
         child.on_ended(move || owner.do_send(Ended));
         child.apply(Input::Made);
-        janitor::watch(child.watched());
+        janitor::watch(child.clone());
         Self {
             log,
             handle: ProcessHandle::new(child),
