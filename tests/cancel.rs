@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use actix_process::supervisor::Shutdown;
 use actix_process::{
-    Command, Fd, FromProcess, ProcessEvent, ProcessHandle, ProcessSupervisor, Shutdown, Signal,
-    Spawn, SpawnStep,
+    Command, Fd, FromProcess, ProcessEvent, ProcessHandle, ProcessSupervisor, Signal, Spawn,
+    SpawnStep,
 };
 use common::census::{Census, children};
 use common::helper::helper;
@@ -113,7 +114,7 @@ fn a_spawning_dropped_at_any_stage_is_committed_or_cancelled() {
                         continue;
                     };
                     committed += 1;
-                    let status = handle.ended().await.unwrap();
+                    let status = handle.ended().await;
                     let end = ProcessEvent::ProcessEnded { status };
                     eventually(
                         "ProcessEnded",

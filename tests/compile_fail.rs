@@ -4,12 +4,12 @@
 //! them anew: `TRYBUILD=overwrite cargo test --test compile_fail` writes them, to be read before
 //! they are kept.
 
+use actix_process::supervisor::{List, ProcessInfo, ProcessState, Shutdown, ShutdownReport};
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{
     CloseReason, Collect, CollectError, Collecting, Command, ExitStatus, Fd, FdMap, FromProcess,
-    Gone, List, NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId,
-    ProcessInfo, ProcessState, ProcessSupervisor, Protocol, Rusage, Shutdown, ShutdownReport,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, WriteError,
+    NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId, ProcessSupervisor,
+    Protocol, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, WriteError,
 };
 
 #[test]
@@ -33,7 +33,6 @@ fn types_cross_threads() {
     shared::<ExitStatus>();
     shared::<Fd>();
     shared::<FdMap>();
-    shared::<Gone>();
     shared::<List>();
     shared::<NoProtocol>();
     shared::<OnOrphaned>();

@@ -30,7 +30,7 @@ fn first_spawn_with(free: usize) -> Option<i32> {
         hogs.truncate(hogs.len() - free);
         match Command::new("true").spawn(NoProtocol).await {
             Ok(process) => {
-                assert!(in_time(process.ended()).await.unwrap().success());
+                assert!(in_time(process.ended()).await.success());
                 None
             }
             Err(error) => Some(error.errno().unwrap()),

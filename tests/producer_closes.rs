@@ -4,9 +4,10 @@
 mod common;
 
 use actix::prelude::*;
-use actix_process::ProducerCommand::{Pause, Resume, Stop};
-use actix_process::ProducerKind::{self, Pull, Push};
-use actix_process::{CloseReason, Command, Fd, ProcessHandle, ProducerError, WriteError};
+use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
+use actix_process::producer::ProducerError;
+use actix_process::producer::ProducerKind::{self, Pull, Push};
+use actix_process::{CloseReason, Command, Fd, ProcessHandle, WriteError};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::isolated;
@@ -260,7 +261,7 @@ async fn round(kind: ProducerKind, way: u32) {
     match way {
         // The guard outlives the child.
         0 => {
-            process.kill().unwrap();
+            assert!(process.kill());
             notes.ended().await;
             drop(guard);
         }
@@ -269,7 +270,7 @@ async fn round(kind: ProducerKind, way: u32) {
             producer.keep(guard).await;
             process.close_stdin();
             producer.actor.do_send(Die::Stop);
-            process.ended().await.unwrap();
+            process.ended().await;
         }
         // The guard is dropped with its actor, which the guard's record knows until the close.
         2 => {

@@ -10,12 +10,14 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
+use actix_process::producer::{
+    ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
+};
 use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, ExitStatus, Fd, FdMap,
     FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers, OnOrphaned, Output,
-    ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, ProducerCommand,
-    ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError, Resource, Rusage,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError, ToProducer, WriteError,
+    ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, Pty, PtySize, ResizeError,
+    Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, StreamError, WriteError,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -240,11 +242,11 @@ macro_rules! fields {
 
 /// Types, traits, modules and macros, imported.
 macro_rules! types {
-    ($($name:ident)*) => {
-        const TYPES: &[&str] = &[$(stringify!($name),)*];
+    ($($name:ident)* $(; $module:ident: $($of_module:ident)*)*) => {
+        const TYPES: &[&str] = &[$(stringify!($name),)* $(stringify!($module), $(stringify!($of_module),)*)*];
         mod imported {
             #[expect(unused_imports, reason = "that they can be imported is the test")]
-            use actix_process::{$($name as _),*};
+            use actix_process::{$($name as _,)* $($module::{$($of_module as _,)*},)*};
         }
     };
 }
@@ -264,13 +266,13 @@ impl ProcessProtocol for Nobody {}
 
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
-    FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
-    ResizeError StreamError ToProducer
-    IgnoredSignals IntoProtocol Ladder Leftover List NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
-    ProcessId ProcessInfo ProcessProtocol ProcessState ProcessSupervisor Protocol Resource Rusage Shutdown
-    ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
+    FdStream FromProcess Pty PtySize ResizeError StreamError
+    IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
+    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
     WriteError testing
-    process_protocol
+    process_protocol;
+    producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
+    supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport
 }
 
 functions! {
@@ -343,7 +345,7 @@ variants! {
     }
     SignalError { Exited NotPermitted NotGroupLeader Io }
     ProducerCommand { Resume Pause Stop }
-    ProducerError { NotWritable Closed AlreadyRegistered }
+    ProducerError { Write AlreadyRegistered }
     ProducerKind { Push Pull }
     ResizeError { NoTerminal Closed Failed }
     StreamError { NotStream Taken }
