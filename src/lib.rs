@@ -209,6 +209,7 @@ pub use command::spec::{OnLeftovers, OnOrphaned};
 pub use error::{ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError};
 pub use event::{CloseReason, ProcessEvent};
 pub use handle::ProcessHandle;
+pub use handle::kill_on_drop::KillOnDrop;
 pub use handle::producer;
 pub use handle::sink::{Encoded, FdSink};
 pub use handle::stop::{Stopped, Unkillable};

@@ -266,7 +266,7 @@ impl ProcessProtocol for Nobody {}
 
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
-    FdStream FromProcess Pty PtySize ResizeError StreamError
+    FdStream FromProcess KillOnDrop Pty PtySize ResizeError StreamError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
     WriteError testing
@@ -312,7 +312,7 @@ methods! {
     ProcessHandle as ProcessHandle {
         id(); pid(); spawned_pid(); program(); write(""); write_sequence([""]); write_to_child(0, "");
         close_stdin(); close_stdout(); close_stderr(); close_child_fd(0); lose_connection();
-        cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
+        cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill(); kill_on_drop();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
         try_status(); containment(); stdin(); sink(0); take_stream(1); resize(PtySize::new(0, 0));

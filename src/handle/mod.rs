@@ -1,5 +1,6 @@
 //! What a program holds of a child.
 
+pub(crate) mod kill_on_drop;
 pub mod producer;
 pub(crate) mod sink;
 pub(crate) mod stop;
@@ -7,6 +8,7 @@ pub(crate) mod stream;
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -368,6 +370,13 @@ impl PartialEq for ProcessHandle {
 }
 
 impl Eq for ProcessHandle {}
+
+impl Hash for ProcessHandle {
+    /// As `Eq` has it: by the child.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
 
 impl fmt::Debug for ProcessHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -57,7 +57,7 @@ pub enum Recorded {
     Signal(Signal),
     /// `signal_group`.
     SignalGroup(Signal),
-    /// SIGKILL to the child and its group, as the drop of a kill-on-drop guard sends it.
+    /// To the child and its group: what the drop of a [`KillOnDrop`](crate::KillOnDrop) sends.
     SignalTree(Signal),
     /// `terminate`.
     Terminate(Duration),
