@@ -8,8 +8,9 @@ use actix_process::supervisor::{List, ProcessInfo, ProcessState, Shutdown, Shutd
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{
     CloseReason, Collect, CollectError, Collecting, Command, ExitStatus, Fd, FdMap, FromProcess,
-    NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId, ProcessSupervisor,
-    Protocol, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, WriteError,
+    KillOnDrop, NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId,
+    ProcessSupervisor, Protocol, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep,
+    Spawning, WriteError,
 };
 
 #[test]
@@ -34,6 +35,7 @@ fn types_cross_threads() {
     shared::<Fd>();
     shared::<FdMap>();
     shared::<List>();
+    shared::<KillOnDrop>();
     shared::<NoProtocol>();
     shared::<OnOrphaned>();
     shared::<Output>();

@@ -372,7 +372,8 @@ impl PartialEq for ProcessHandle {
 impl Eq for ProcessHandle {}
 
 impl Hash for ProcessHandle {
-    /// As `Eq` has it: by the child.
+    /// As `Eq` has it: by [`id`](ProcessHandle::id), which never changes. Clippy's `mutable_key_type` cannot
+    /// know that, and warns of a handle that is a key; the id is as good a key.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id().hash(state);
     }
