@@ -67,7 +67,7 @@ impl ProcessSupervisor {
     ///
     /// # Errors
     ///
-    /// [`SpawnStep::Register`](crate::SpawnStep::Register) outside a System, in one that has
+    /// [`SpawnStep::Register`] outside a System, in one that has
     /// stopped, or when its thread cannot be started.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
         current(|default| default.supervisor.clone())
