@@ -12,7 +12,7 @@ const AT_A_TIME: [usize; 5] = [1, 4, 16, 64, 256];
 
 async fn ours() {
     let process = Command::new("/bin/true").spawn(NoProtocol).await.unwrap();
-    assert!(process.ended().await.unwrap().success());
+    assert!(process.ended().await.success());
 }
 
 async fn tokio_process() {

@@ -66,7 +66,7 @@ async fn gpg(
     Ok(Done {
         output,
         said,
-        status: process.ended().await?,
+        status: process.ended().await,
     })
 }
 

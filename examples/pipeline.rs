@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use actix_process::{Command, ExitStatus, Fd, NoProtocol, ProcessHandle};
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -43,16 +43,16 @@ async fn start(commands: Vec<Command>) -> Result<Vec<ProcessHandle>, Error> {
 }
 
 /// Waits for its end and tells of it.
-async fn report(process: ProcessHandle) -> Result<ExitStatus, Error> {
-    let status = process.ended().await?;
+async fn report(process: ProcessHandle) -> ExitStatus {
+    let status = process.ended().await;
     eprintln!("{}: {status}", process.program());
-    Ok(status)
+    status
 }
 
 async fn run(words: &[String]) -> Result<bool, Error> {
     // If one cannot be started, those before it are killed when this program ends.
     let started = start(commands(words)?).await?;
-    let statuses = try_join_all(started.into_iter().map(report)).await?;
+    let statuses = join_all(started.into_iter().map(report)).await;
     Ok(statuses.last().is_some_and(ExitStatus::success))
 }
 

@@ -63,7 +63,7 @@ async fn archive(directory: &Path, archive: File, total: u64) -> Result<(), Erro
         }
     }
     bar.finish_and_clear();
-    let status = process.ended().await?;
+    let status = process.ended().await;
     if !status.success() {
         return Err(format!("tar failed ({status})").into());
     }

@@ -12,10 +12,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let seq = Command::new("seq").arg("3").stdout(Fd::stream());
     let process = seq.spawn(NoProtocol).await?;
-    let mut lines = process.take_stream(1)?.lines(1024);
+    let mut lines = process.stdout()?.lines(1024);
     while let Some(line) = lines.next().await {
         println!("seq says {}", line?);
     }
-    println!("{}", process.ended().await?);
+    println!("{}", process.ended().await);
     Ok(())
 }

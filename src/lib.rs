@@ -119,7 +119,7 @@
 //! 14. A child that leads a process group is that group to whatever ends it, to the last member and
 //!     the last step, also when the child itself goes first:
 //!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
-//!     timeout or drop, [`OnOrphaned`], [`Shutdown`], [`OnLeftovers`]. No signal goes to a process or a
+//!     timeout or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to a process or a
 //!     group that has got an old number.
 //! 15. An escalation is answered 2 seconds after its SIGKILL at the latest, whatever the child does and
 //!     is; what is still alive then is said, and a child is reaped when it dies.
@@ -204,7 +204,7 @@ mod signal;
 mod spawn;
 mod spawn_error;
 mod status;
-mod supervisor;
+pub mod supervisor;
 mod sync;
 #[expect(unsafe_code, reason = "the kernel: the only place that may")]
 mod sys;
@@ -230,12 +230,11 @@ pub use command::containment::Containment;
 pub use command::fd_map::{Fd, FdMap};
 pub use command::pty::{Pty, PtySize};
 pub use command::spec::{OnLeftovers, OnOrphaned};
-pub use error::{
-    Gone, ProducerError, ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError,
-};
+pub use error::{ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError};
 pub use event::{CloseReason, ProcessEvent};
 pub use handle::ProcessHandle;
-pub use handle::producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
+pub use handle::kill_on_drop::KillOnDrop;
+pub use handle::producer;
 pub use handle::sink::{Encoded, FdSink};
 pub use handle::stop::{Stopped, Unkillable};
 pub use handle::stream::{Decoded, FdStream};
@@ -247,9 +246,7 @@ pub use protocol::into::{IntoProtocol, NoProtocol, Protocol};
 pub use protocol::message::FromProcess;
 pub use signal::{IgnoredSignals, ParseSignalError, Signal};
 pub use status::{ExitStatus, Rusage};
-pub use supervisor::{
-    List, ProcessInfo, ProcessState, ProcessSupervisor, Shutdown, ShutdownReport, Spawn, Spawning,
-};
+pub use supervisor::{ProcessSupervisor, Spawn, Spawning};
 pub use terminal_modes::{TerminalModes, TerminalModesError};
 pub use threads::spawners::set_max_spawner_threads;
 /// tokio-util's codecs, for [`FdStream::decode`] and [`FdSink::encode`]: their traits are part of this

@@ -122,16 +122,9 @@ impl fmt::Debug for Signal {
 }
 
 /// The text is no signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a signal's name nor a number from 1 to 64")]
 pub struct ParseSignalError(());
-
-impl fmt::Display for ParseSignalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("neither a signal's name nor a number from 1 to 64")
-    }
-}
-
-impl std::error::Error for ParseSignalError {}
 
 impl FromStr for Signal {
     type Err = ParseSignalError;

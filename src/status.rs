@@ -40,6 +40,9 @@ pub enum ExitStatus {
     /// It is gone, but somebody else reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
     /// ignored), and the kernel does not know its status: one before Linux 6.15, or one without
     /// pidfds. In a [`TimedOut`](crate::CollectError::TimedOut): its exec hung, and it was cancelled.
+    /// Of [`ended`](crate::ProcessHandle::ended) also where nobody is left to tell: the handle is that of
+    /// a [`TestProcess`](crate::testing::TestProcess) which was dropped, or this process is a copy, by
+    /// fork, of the child's parent.
     Unknown,
 }
 

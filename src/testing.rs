@@ -16,27 +16,48 @@
 //! assert_eq!(test.commands(), [Recorded::Signal(Signal::TERM)]);
 //! ```
 
-use std::sync::Arc;
+mod recorder;
+mod stream;
 
-use crate::child::recorder::Recorder;
+use std::io;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+
+use crate::child::live_process::LiveProcess;
+use crate::child::progress::Phase;
 use crate::child::{Child, Origin};
+use crate::command::Command;
 use crate::command::containment::Containment;
+use crate::command::fd_map::FdMap;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
+use crate::error::StreamError;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
-use crate::port::{Direction, Port, Route};
+use crate::port::role::Role;
+use crate::port::window::PACKET;
+use crate::port::{Direction, Port, Terminal};
 use crate::status::ExitStatus;
 
-pub use crate::child::recorder::Recorded;
+pub use recorder::Recorded;
+use recorder::{RecordedFd, Recorder};
+use stream::TestStream;
+
+/// What a protocol reads, of a test.
+const READ: Role = Role::Output {
+    window: Command::DEFAULT_WINDOW,
+    stream: false,
+};
 
 /// A child that is none: its handle records what it is told. Its `pid()` is `None`; its
 /// `spawned_pid()` is `i32::MAX`, a number that Linux gives to no process. Pass events to the protocol with
-/// [`FromProcess::new`](crate::FromProcess::new), or call the protocol's callbacks. `Debug` shows what
-/// was recorded.
+/// [`FromProcess::new`](crate::FromProcess::new), or call the protocol's callbacks; what a
+/// [stream](crate::Fd::stream) gives comes by [`feed`](Self::feed). `Debug` shows what was recorded.
 #[derive(Debug)]
 pub struct TestProcess {
     child: Arc<Child>,
     recorder: Arc<Recorder>,
+    streams: Vec<TestStream>,
 }
 
 impl TestProcess {
@@ -49,18 +70,58 @@ impl TestProcess {
     /// A child with these descriptors.
     #[must_use]
     pub fn with_fds(written: &[i32], read: &[i32]) -> Self {
-        Self::build(written, read, false)
+        let written = written.iter().map(|fd| (*fd, Role::Input));
+        let read = read.iter().map(|fd| (*fd, READ));
+        Self::build(written.chain(read), false)
+    }
+
+    /// A child with the piped descriptors of `map`: those that are written, those that are read, and the
+    /// [streams](crate::Fd::stream), with their [windows](crate::Fd::window). What else is in the map, a handle does not
+    /// see.
+    ///
+    /// ```
+    /// use actix_process::testing::TestProcess;
+    /// use actix_process::{Fd, FdMap};
+    /// use futures::{StreamExt, executor::block_on};
+    ///
+    /// # block_on(async {
+    /// let map: FdMap = [(0, Fd::write()), (1, Fd::stream())].into_iter().collect();
+    /// let test = TestProcess::with_map(&map);
+    /// let mut lines = test.handle().take_stream(1)?.lines(1024);
+    /// test.feed(1, "one\ntwo\n").await?;
+    /// test.close_fd(1);
+    /// assert_eq!(lines.next().await.unwrap()?, "one");
+    /// assert_eq!(lines.next().await.unwrap()?, "two");
+    /// assert!(lines.next().await.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn with_map(map: &FdMap) -> Self {
+        let piped = map.iter().filter_map(|(n, fd)| {
+            if fd.is_write() {
+                return Some((n, Role::Input));
+            }
+            let stream = fd.is_stream();
+            let window = fd.window.unwrap_or(Command::DEFAULT_WINDOW).max(PACKET);
+            (stream || fd.is_read()).then_some((n, Role::Output { window, stream }))
+        });
+        Self::build(piped, false)
     }
 
     /// A child on a terminal: 0 and 1 are its halves, which [`ProcessHandle::resize`] and
     /// [`ProcessHandle::lose_connection`] know.
     #[must_use]
     pub fn with_pty() -> Self {
-        Self::build(&[0], &[1], true)
+        Self::build([(0, Role::Input), (1, READ)], true)
     }
 
-    fn build(written: &[i32], read: &[i32], terminal: bool) -> Self {
+    fn build(piped: impl IntoIterator<Item = (i32, Role)>, terminal: bool) -> Self {
+        let piped: Vec<_> = piped.into_iter().collect();
         let recorder = Arc::new(Recorder::default());
+        let record = {
+            let recorder = Arc::clone(&recorder);
+            move |command| recorder.process_command(command)
+        };
         let origin = Origin {
             id: ProcessId::next(),
             program: "test".into(),
@@ -71,22 +132,33 @@ impl TestProcess {
             on_orphaned: OnOrphaned::Leave,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
-            readers: read.len(),
-            recorder: Some(Arc::clone(&recorder)),
+            readers: piped.iter().filter(|(_, role)| role.is_output()).count(),
+            live: LiveProcess::recorded_by(record),
             containment: Containment::Process,
         };
-        let child = Child::new(origin, written.iter().chain(read).copied());
-        let port = |fd: &i32, direction| {
+        let child = Child::new(origin, piped.iter().map(|(fd, _)| *fd));
+        let mut streams = Vec::new();
+        let ports = piped.into_iter().map(|(fd, role)| {
             let recorder = Arc::clone(&recorder);
-            let route = Route::Recorder(Arc::new(move |fd, command| {
-                recorder.fd_command(fd, command);
-            }));
-            Port::new(*fd, direction, route).of_terminal(terminal)
-        };
-        let written = written.iter().map(|fd| port(fd, Direction::Write));
-        let read = read.iter().map(|fd| port(fd, Direction::Read));
-        child.set_ports(written.chain(read).collect());
-        Self { child, recorder }
+            let master: Weak<Recorder> = Arc::downgrade(&recorder);
+            let (direction, stream) = match role {
+                Role::Input => (Direction::Write, None),
+                Role::Output { window, stream } => {
+                    (Direction::Read, stream.then(|| TestStream::new(fd, window)))
+                }
+            };
+            let queue = stream.as_ref().map(|stream| Arc::clone(stream.queue()));
+            streams.extend(stream);
+            Port::new(fd, direction, Box::new(RecordedFd { fd, recorder }))
+                .with_stream_queue(queue)
+                .of_terminal(terminal.then_some(master as Weak<dyn Terminal>))
+        });
+        child.set_ports(ports.collect());
+        Self {
+            child,
+            recorder,
+            streams,
+        }
     }
 
     /// The handle to give to the protocol.
@@ -101,15 +173,43 @@ impl TestProcess {
         self.recorder.take()
     }
 
-    /// Makes the handle's `exited()` resolve, and `try_status()` tell.
+    /// Writes to `fd`, a [stream](crate::Fd::stream), as the child would: what the descriptor's window has no room
+    /// for waits until it was taken. A pause is recorded, and holds up nothing.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` if the stream was dropped or the descriptor closed, as the child would find;
+    /// `InvalidInput` if `fd` is no stream.
+    pub async fn feed(&self, fd: i32, data: impl Into<Bytes>) -> io::Result<()> {
+        let data = data.into();
+        match self.streams.iter().find(|stream| stream.fd == fd) {
+            Some(stream) => stream.feed(data).await,
+            None => {
+                let error = StreamError::NotStream { fd };
+                Err(io::Error::new(io::ErrorKind::InvalidInput, error))
+            }
+        }
+    }
+
+    /// Closes the child's end of `fd`: a stream of it ends after what it holds, and what is written to it
+    /// fails. What the handle does with it is recorded no more.
+    pub fn close_fd(&self, fd: i32) {
+        if let Some(port) = self.child.port(fd) {
+            port.closed();
+        }
+    }
+
+    /// Makes the handle's `exited()` resolve, and `try_status()` tell. The first status counts.
     pub fn exit(&self, status: ExitStatus) {
         self.child.progress.set_status(status);
-        self.child.progress.exited();
+        self.child.progress.advance(Phase::Exited);
+        self.child.progress.wake();
     }
 
     /// Makes the handle's `ended()` resolve, after [`exit`](Self::exit).
     pub fn end(&self) {
-        self.child.progress.ended();
+        self.child.progress.advance(Phase::Ended);
+        self.child.progress.wake();
     }
 }
 
@@ -120,8 +220,13 @@ impl Default for TestProcess {
 }
 
 impl Drop for TestProcess {
-    /// What waits for the handle's end learns that it is [`Gone`](crate::Gone).
+    /// Its streams end. What waits for the handle's end gets it, with [`ExitStatus::Unknown`] unless
+    /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
-        self.child.progress.gone();
+        for stream in &self.streams {
+            stream.queue().end();
+        }
+        self.exit(ExitStatus::Unknown);
+        self.end();
     }
 }

@@ -93,7 +93,7 @@ impl Held {
     pub(crate) async fn kill(self) {
         for process in &self.handles {
             // Some may have been killed before.
-            let _ = process.kill();
+            process.kill();
         }
         self.ended.await.expect("every child ends");
     }

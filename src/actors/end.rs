@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use crate::child::Child;
 use crate::child::lifecycle::Input;
 use crate::event::CloseReason;
+use crate::port::Terminal;
 use crate::sys;
 use crate::sys::io::Registered;
 
@@ -33,10 +34,13 @@ impl End {
     }
 
     /// A terminal's master, without keeping it open.
-    pub(crate) fn master(&self) -> Weak<Registered<OwnedFd>> {
+    pub(crate) fn master(&self) -> Option<Weak<dyn Terminal>> {
         match self {
-            Self::Pipe(_) => Weak::new(),
-            Self::Terminal(master) => Arc::downgrade(master),
+            Self::Pipe(_) => None,
+            Self::Terminal(master) => {
+                let master: Weak<Registered<OwnedFd>> = Arc::downgrade(master);
+                Some(master)
+            }
         }
     }
 

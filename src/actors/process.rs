@@ -9,7 +9,7 @@ use crate::child::Child;
 use crate::port::role::Role;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
-use crate::port::{Direction, Port, Route};
+use crate::port::{Direction, Port};
 
 /// The parent's end of one pipe, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -68,12 +68,12 @@ impl Readers {
 /// Starts the actor of one pipe, or puts it to `readers`.
 fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
     let Piped { fd, role, end } = piped;
-    let (terminal, master) = (end.is_terminal(), end.master());
+    let master = end.master();
     let child = Arc::clone(child);
     let port = match role {
         Role::Input => {
             let writer = PipeWriter::new(child, fd, end).start();
-            Port::new(fd, Direction::Write, Route::Actor(writer.recipient()))
+            Port::new(fd, Direction::Write, Box::new(writer))
         }
         Role::Output { window, stream } => {
             let stream_queue = stream.then(Arc::<StreamQueue>::default);
@@ -88,13 +88,13 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
                 (None, None) => Destination::Nobody,
             };
             let mailbox = Context::new();
-            let route = Route::Actor(mailbox.address().recipient());
+            let route = Box::new(mailbox.address());
             let reader = PipeReader::new(child, fd, end, destination);
             readers.0.push((mailbox, reader));
             Port::new(fd, Direction::Read, route).with_stream_queue(stream_queue)
         }
     };
-    port.of_terminal(terminal).of_master(master)
+    port.of_terminal(master)
 }
 
 impl Actor for Process {

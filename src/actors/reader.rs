@@ -318,7 +318,7 @@ impl Handler<FdCommand> for PipeReader {
             FdCommand::Abort => CloseReason::Aborted,
             FdCommand::Orphan => CloseReason::Gone,
             // The port takes none for a descriptor that is read.
-            FdCommand::Write(_) | FdCommand::WriteSequence(_) | FdCommand::Resize(_) => return,
+            FdCommand::Write(_) | FdCommand::WriteSequence(_) => return,
         };
         self.close(reason);
         ctx.stop();

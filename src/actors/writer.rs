@@ -241,14 +241,13 @@ impl Handler<FdCommand> for PipeWriter {
             FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
             FdCommand::Cut => self.close(CloseReason::Cut, ctx),
             FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
-            // There is nothing to pause. What is written is fetched. A size is set at the call.
+            // There is nothing to pause. What is written is fetched.
             FdCommand::Write(_)
             | FdCommand::WriteSequence(_)
             | FdCommand::Pause
             | FdCommand::Resume
             | FdCommand::Reaped
-            | FdCommand::Discard
-            | FdCommand::Resize(_) => {}
+            | FdCommand::Discard => {}
         }
         // The loop, which is polled when the mailbox is empty, does the rest.
     }

@@ -4,12 +4,15 @@
 //! what it has left still held; whoever reaps empties the cell under the same lock. So no signal, not
 //! even one to a group, reaches a pid that has become somebody else's.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use nix::libc;
 
 use crate::error::SignalError;
+use crate::ladder::Ladder;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::sync::lock;
@@ -31,6 +34,26 @@ enum State {
     Running(Leader),
     /// The child has exited, and that was told.
     Left(Remains),
+    /// There is no child: what would be done to it is written down, in tests of protocols.
+    Recorded(Record),
+}
+
+/// What a handle does to the process itself.
+#[derive(Debug)]
+pub(crate) enum ProcessCommand {
+    Signal(Signal),
+    SignalGroup(Signal),
+    SignalTree(Signal),
+    Terminate(Extent, Duration),
+    Stop(Ladder),
+}
+
+struct Record(Box<dyn Fn(ProcessCommand) + Send>);
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Record")
+    }
 }
 
 /// Whether a reap found the child dead.
@@ -45,6 +68,24 @@ pub(crate) enum Reap {
 }
 
 impl LiveProcess {
+    /// In place of a child: `record` is told what would be done to one. It must not call back.
+    pub(crate) fn recorded_by(record: impl Fn(ProcessCommand) + Send + 'static) -> Self {
+        Self {
+            state: Mutex::new(State::Recorded(Record(Box::new(record)))),
+        }
+    }
+
+    /// Writes down what would be done by more than one signal. False if there is, or was, a child.
+    pub(crate) fn record(&self, command: impl FnOnce() -> ProcessCommand) -> bool {
+        match &*lock(&self.state) {
+            State::Recorded(record) => {
+                (record.0)(command());
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Puts an unadopted child in.
     pub(crate) fn fill(&self, leader: Leader) {
         *lock(&self.state) = State::Running(leader);
@@ -79,20 +120,29 @@ impl LiveProcess {
         }
         match &*lock(&self.state) {
             State::Running(leader) => leader.signal(signal),
+            State::Recorded(record) => {
+                (record.0)(ProcessCommand::Signal(signal));
+                Ok(())
+            }
             _ => Err(SignalError::Exited),
         }
     }
 
     /// Signals the process group that the child leads, until its last member is gone.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        self.send(signal, Leader::signal_group)
+        let command = ProcessCommand::SignalGroup(signal);
+        self.send(signal, Leader::signal_group, command)
     }
 
     /// Signals as much of what belongs to the child as `extent` says.
     pub(crate) fn signal_all(&self, extent: Extent, signal: Signal) -> Result<(), SignalError> {
         match extent {
             Extent::Child => self.signal(signal),
-            Extent::Tree => self.send(signal, Leader::signal_tree),
+            Extent::Tree => self.send(
+                signal,
+                Leader::signal_tree,
+                ProcessCommand::SignalTree(signal),
+            ),
         }
     }
 
@@ -100,6 +150,7 @@ impl LiveProcess {
         &self,
         signal: Signal,
         to: impl FnOnce(&Leader, Signal) -> Result<(), SignalError>,
+        command: ProcessCommand,
     ) -> Result<(), SignalError> {
         if sys::copy::is_copy() {
             return Err(of_another());
@@ -115,6 +166,10 @@ impl LiveProcess {
                 sent
             }
             State::Empty => Err(SignalError::Exited),
+            State::Recorded(record) => {
+                (record.0)(command);
+                Ok(())
+            }
         }
     }
 
@@ -152,7 +207,7 @@ impl LiveProcess {
         }
         match &*lock(&self.state) {
             State::Running(leader) => leader.look_for_group(),
-            State::Left(_) => Ok(()),
+            State::Left(_) | State::Recorded(_) => Ok(()),
             State::Empty => Err(SignalError::Exited),
         }
     }
@@ -190,8 +245,11 @@ impl LiveProcess {
                 Reap::Now(status)
             }
             Err(error) => {
-                log::warn!("cannot tell how process {} ended: {error}", child.pid);
+                let pid = child.pid;
                 *state = State::Empty;
+                // The logger is the user's.
+                drop(state);
+                log::warn!("cannot tell how process {pid} ended: {error}");
                 Reap::Now(ExitStatus::Unknown)
             }
         }

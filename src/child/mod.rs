@@ -11,7 +11,6 @@ pub(crate) mod live_process;
 mod orphan;
 pub(crate) mod progress;
 mod reaping;
-pub(crate) mod recorder;
 pub(crate) mod start_gate;
 
 use std::fmt;
@@ -25,8 +24,7 @@ use bytes::Bytes;
 use crate::child::drain_clock::DrainClock;
 use crate::child::lifecycle::{Input, Lifecycle, Output};
 use crate::child::live_process::LiveProcess;
-use crate::child::progress::Progress;
-use crate::child::recorder::Recorder;
+use crate::child::progress::{Phase, Progress};
 use crate::child::start_gate::Gate;
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
@@ -46,11 +44,15 @@ use crate::threads::spawners::{Kin, Tie};
 use escalation::Escalation;
 pub(crate) use escalation::Report;
 
+/// What is to be dropped when the record is unlocked: a message that could not be sent may go on in its
+/// drop.
+pub(crate) type Receipt = Arc<dyn Send + Sync>;
+
 /// The way to a protocol.
 pub(crate) trait EventSink: fmt::Debug + Send + Sync {
     /// Queues the first or the last event, which keeps the protocol's mailbox connected until it is
     /// handled. Called with the record's lock held: must not call back.
-    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent);
+    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) -> Receipt;
     /// Queues an event between them. May be called with the record's lock held: must not call back.
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
     /// Whether the protocol's mailbox is open.
@@ -69,8 +71,6 @@ pub(crate) struct Child {
     pub(crate) live: LiveProcess,
     pub(crate) progress: Progress,
     pub(crate) mailbox_turns: Arc<MailboxTurns>,
-    /// In place of a child, in tests of protocols.
-    pub(crate) recorder: Option<Arc<Recorder>>,
     /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
     pub(crate) gate: Gate,
     clock: Option<Box<DrainClock>>,
@@ -116,7 +116,7 @@ pub(crate) struct Origin {
     pub(crate) ended_timeout: Option<Duration>,
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
-    pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) live: LiveProcess,
     pub(crate) containment: Containment,
 }
 
@@ -133,10 +133,9 @@ impl Child {
             name: origin.name,
             spawned_pid: origin.spawned_pid,
             started_at: SystemTime::now(),
-            live: LiveProcess::default(),
+            live: origin.live,
             progress: Progress::default(),
             mailbox_turns: origin.mailbox_turns,
-            recorder: origin.recorder,
             gate,
             clock: origin
                 .ended_timeout
@@ -218,7 +217,8 @@ impl Child {
         lock(&self.core).on_ended = Some(Box::new(hook));
     }
 
-    /// Takes in what happened and queues the events that follow.
+    /// Takes in what happened and queues the events that follow. Their order is that of the record's lock;
+    /// what is foreign (waiters' wakers, the user's logger) and what locks again follows when that is free.
     pub(crate) fn apply(self: &Arc<Self>, input: Input) {
         if sys::copy::is_copy() {
             return;
@@ -226,6 +226,9 @@ impl Child {
         let mut protocol_is_gone = false;
         let mut done = None;
         let mut hook = None;
+        let mut receipts = [None, None];
+        let mut told = log::log_enabled!(log::Level::Debug).then(Vec::new);
+        let mut advanced = false;
         // Whoever is told of the end finds it closed.
         if let Input::Reaped = input {
             self.release_terminal();
@@ -251,13 +254,23 @@ impl Child {
             life.step(input, |output| {
                 if let Some(event_sink) = event_sink {
                     protocol_is_gone |= !event_sink.is_connected();
-                    self.tell(event_sink, output);
+                    let receipt = self.emit(event_sink, output);
+                    match output {
+                        Output::Made => receipts[0] = receipt,
+                        _ => receipts[1] = receipts[1].take().or(receipt),
+                    }
+                    if let Some(told) = &mut told {
+                        told.push(output);
+                    }
                 }
-                // The waiters come after the event.
                 match output {
-                    Output::Exited => self.progress.exited(),
+                    Output::Exited => {
+                        self.progress.advance(Phase::Exited);
+                        advanced = true;
+                    }
                     Output::Ended => {
-                        self.progress.ended();
+                        self.progress.advance(Phase::Ended);
+                        advanced = true;
                         self.mailbox_turns.note_end();
                         done = event_sink.take();
                         hook = on_ended.take();
@@ -266,7 +279,14 @@ impl Child {
                 }
             });
         }
-        drop(done);
+        for output in told.into_iter().flatten() {
+            self.note(output);
+        }
+        // The waiters come after the event.
+        if advanced {
+            self.progress.wake();
+        }
+        drop((done, receipts));
         if let Input::Reaped = input {
             self.start_draining();
             self.tell_escalations_of_death();
@@ -281,31 +301,35 @@ impl Child {
         }
     }
 
-    fn tell(self: &Arc<Self>, event_sink: &Arc<dyn EventSink>, output: Output) {
+    fn emit(self: &Arc<Self>, to: &Arc<dyn EventSink>, output: Output) -> Option<Receipt> {
         // Known before the record hears of the reap.
         let status = || self.progress.status().unwrap_or(ExitStatus::Unknown);
         let event = match output {
             Output::Made => {
-                log::debug!("{self} is connected");
-                return Arc::clone(event_sink)
-                    .emit_with_receipt(self, ProcessEvent::ConnectionMade);
+                let event = ProcessEvent::ConnectionMade;
+                return Some(Arc::clone(to).emit_with_receipt(self, event));
             }
-            Output::Lost(fd, reason) => {
-                log::debug!("{self} fd {fd} closed: {reason:?}");
-                ProcessEvent::ChildConnectionLost { fd, reason }
-            }
-            Output::Exited => {
-                let status = status();
-                log::debug!("{self} exited: {status}");
-                ProcessEvent::ProcessExited { status }
-            }
+            Output::Lost(fd, reason) => ProcessEvent::ChildConnectionLost { fd, reason },
+            Output::Exited => ProcessEvent::ProcessExited { status: status() },
             Output::Ended => {
-                log::debug!("{self} ended");
                 let event = ProcessEvent::ProcessEnded { status: status() };
-                return Arc::clone(event_sink).emit_with_receipt(self, event);
+                return Some(Arc::clone(to).emit_with_receipt(self, event));
             }
         };
-        event_sink.emit(self, event, None);
+        to.emit(self, event, None);
+        None
+    }
+
+    fn note(&self, output: Output) {
+        match output {
+            Output::Made => log::debug!("{self} is connected"),
+            Output::Lost(fd, reason) => log::debug!("{self} fd {fd} closed: {reason:?}"),
+            Output::Exited => {
+                let status = self.progress.status().unwrap_or(ExitStatus::Unknown);
+                log::debug!("{self} exited: {status}");
+            }
+            Output::Ended => log::debug!("{self} ended"),
+        }
     }
 
     /// Queues data for the protocol. False if it is gone. A reader's data are before its close since

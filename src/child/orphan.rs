@@ -17,15 +17,31 @@ use crate::sys;
 use crate::tree::Extent;
 
 impl Child {
-    /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then.
-    pub(crate) fn terminate(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.insist(Extent::Child, grace)
+    /// SIGKILL to the child alone. False, with a warning unless it is dead, if it was not sent.
+    pub(crate) fn kill(&self) -> bool {
+        self.is_sent(self.live.signal(Signal::KILL))
+    }
+
+    /// SIGTERM now, SIGKILL after `grace` unless it is reaped by then. False if the SIGTERM was not sent.
+    pub(crate) fn terminate(self: &Arc<Self>, grace: Duration) -> bool {
+        // What else it may be was logged.
+        self.insist(Extent::Child, grace).is_ok()
     }
 
     /// The same for the process group that the child leads, to its last member.
-    pub(crate) fn terminate_group(self: &Arc<Self>, grace: Duration) -> Result<(), SignalError> {
-        self.live.look_for_group()?;
-        self.insist(Extent::Tree, grace)
+    pub(crate) fn terminate_group(self: &Arc<Self>, grace: Duration) -> bool {
+        self.is_sent(self.live.look_for_group()) && self.insist(Extent::Tree, grace).is_ok()
+    }
+
+    fn is_sent(&self, sent: Result<(), SignalError>) -> bool {
+        match sent {
+            Ok(()) => return true,
+            Err(SignalError::Exited) => {}
+            // In a copy another thread may have held the logger's locks.
+            Err(_) if sys::copy::is_copy() => {}
+            Err(error) => log::warn!("{self} lives on: {error}"),
+        }
+        false
     }
 
     /// SIGKILL to all that belongs to the child. Nobody survives it but who may not be signalled, so
@@ -43,7 +59,6 @@ impl Child {
         if self.progress.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
             return;
         }
-        // As far as the cell knows: this may run while the record is locked by this very thread.
         if self.live.pid().is_some() || self.live.group_left().is_some() {
             log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
             match self.on_orphaned {
@@ -84,14 +99,10 @@ impl Child {
     /// The same, soon, on a thread like the one that asked for the child. False if there is none.
     pub(super) fn send_as_its_asker(self: &Arc<Self>, extent: Extent, signal: Signal) -> bool {
         let child = Arc::clone(self);
-        let send = move || child.note(child.send(extent, signal));
+        let send = move || {
+            child.is_sent(child.send(extent, signal));
+        };
         self.asker.get().is_some_and(|asker| asker.run(send))
-    }
-
-    fn note(&self, sent: Result<(), SignalError>) {
-        if let Err(error @ (SignalError::NotPermitted | SignalError::Io(_))) = sent {
-            log::warn!("{self} lives on: {error}");
-        }
     }
 
     pub(super) fn close_ports_of_orphan(&self) {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::error::Gone;
 use crate::status::ExitStatus;
 use crate::sys;
 
@@ -25,31 +24,19 @@ pub(crate) struct Progress {
     changed: Notify,
 }
 
-/// Nobody will advance the phase any more.
-const GONE: u8 = 3;
-
 impl Progress {
     /// The status can be asked for; nobody is woken yet. The first counts.
     pub(crate) fn set_status(&self, status: ExitStatus) {
         let _ = self.status.set(status);
     }
 
-    pub(crate) fn exited(&self) {
-        self.advance(Phase::Exited as u8);
+    /// As far as this; nobody is woken yet.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::SeqCst);
     }
 
-    pub(crate) fn ended(&self) {
-        self.advance(Phase::Ended as u8);
-    }
-
-    pub(crate) fn gone(&self) {
-        if !self.is_ended() || self.status().is_none() {
-            self.advance(GONE);
-        }
-    }
-
-    fn advance(&self, phase: u8) {
-        self.phase.fetch_max(phase, Ordering::SeqCst);
+    /// Wakes those who wait. Wakers are foreign code: no lock may be held.
+    pub(crate) fn wake(&self) {
         self.changed.notify_waiters();
     }
 
@@ -60,24 +47,24 @@ impl Progress {
 
     /// Whether its exit was told, or its end.
     pub(crate) fn has_exited(&self) -> bool {
-        let exited = Phase::Exited as u8..=Phase::Ended as u8;
-        exited.contains(&self.phase.load(Ordering::SeqCst))
+        self.phase.load(Ordering::SeqCst) >= Phase::Exited as u8
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == Phase::Ended as u8
     }
 
-    /// Waits until the child is as far as `phase`. In a copy of the process nobody tells.
-    pub(crate) async fn reached(&self, phase: Phase) -> Result<ExitStatus, Gone> {
+    /// Waits until the child is as far as `phase`; gives its status. In a copy of the process nobody tells
+    /// of it: what is not known there stays [`ExitStatus::Unknown`].
+    pub(crate) async fn reached(&self, phase: Phase) -> ExitStatus {
         loop {
             let changed = self.changed.notified();
-            let now = self.phase.load(Ordering::SeqCst);
-            // A status that is known is told even if the end never will be.
-            let reached = now >= phase as u8 && (now != GONE || phase == Phase::Exited);
-            match self.status() {
-                Some(status) if reached => return Ok(status),
-                _ if now == GONE || sys::copy::is_copy() => return Err(Gone(())),
+            let status = self.status();
+            if sys::copy::is_copy() {
+                return status.unwrap_or(ExitStatus::Unknown);
+            }
+            match status {
+                Some(status) if self.phase.load(Ordering::SeqCst) >= phase as u8 => return status,
                 _ => changed.await,
             }
         }

@@ -38,22 +38,15 @@ impl Child {
         self.settle();
         self.apply(Input::Reaped);
     }
-
-    /// This record as something that the janitor can reap.
-    pub(crate) fn watched(self: &Arc<Self>) -> Arc<dyn Reapable> {
-        Arc::new(Patient(Arc::clone(self)))
-    }
 }
 
-struct Patient(Arc<Child>);
-
-impl Reapable for Patient {
+impl Reapable for Child {
     fn pidfd(&self) -> Option<Arc<OwnedFd>> {
-        self.0.live.pidfd()
+        self.live.pidfd()
     }
 
     fn wait_until_dead(&self) {
-        if let Some(pid) = self.0.live.pid() {
+        if let Some(pid) = self.live.pid() {
             sys::wait::wait_until_exited(pid);
         }
     }
@@ -62,7 +55,7 @@ impl Reapable for Patient {
         true
     }
 
-    fn reap(&self) -> bool {
-        self.0.try_reap()
+    fn reap(self: Arc<Self>) -> bool {
+        self.try_reap()
     }
 }

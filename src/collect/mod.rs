@@ -48,19 +48,24 @@ impl Output {
 
 /// Why there is no result. Where there was a child, what was collected and how it ended is in it;
 /// `Debug` shows how much that is.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectError {
     /// There was no child.
-    Spawn(SpawnError),
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
     /// The time was up, and the child was terminated, if it had not exited by itself. If it hung
     /// in its exec, nothing was collected and the status is unknown. If it could not be killed, the
     /// status is [`ExitStatus::StillRunning`].
+    #[error("timed out ({})", .0.status)]
     TimedOut(Box<Output>),
     /// It wrote to its standard error, which [`Command::read`] does not allow. The error's text ends
     /// with what it wrote, with what does not print escaped.
+    #[error("wrote to its standard error ({}){}", .0.status, complaint(.0))]
     Stderr(Box<Output>),
     /// The arbiter where the child's actors lived is gone: that on which it was awaited, or that of [`Command::on`]. Nothing of
     /// the output is left.
+    #[error("the arbiter that collected is gone")]
     Gone,
 }
 
@@ -103,37 +108,12 @@ impl fmt::Debug for CollectError {
     }
 }
 
-impl fmt::Display for CollectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spawn(error) => error.fmt(f),
-            Self::TimedOut(output) => write!(f, "timed out ({})", output.status),
-            Self::Stderr(output) => {
-                write!(f, "wrote to its standard error ({})", output.status)?;
-                match String::from_utf8_lossy(&output.stderr).trim_end() {
-                    // Nothing of it was kept.
-                    "" => Ok(()),
-                    said => write!(f, ": {}", Escaped(said)),
-                }
-            }
-            Self::Gone => f.write_str("the arbiter that collected is gone"),
-        }
-    }
-}
-
-impl std::error::Error for CollectError {
-    /// What is below the [`SpawnError`], whose text is this one's.
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Spawn(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-impl From<SpawnError> for CollectError {
-    fn from(error: SpawnError) -> Self {
-        Self::Spawn(error)
+/// What a child complained of, for the end of a text.
+fn complaint(output: &Output) -> String {
+    match String::from_utf8_lossy(&output.stderr).trim_end() {
+        // Nothing of it was kept.
+        "" => String::new(),
+        said => format!(": {}", Escaped(said)),
     }
 }
 

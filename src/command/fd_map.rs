@@ -145,7 +145,7 @@ impl Fd {
     /// let yes = Command::new("yes").stdout(writer).spawn(NoProtocol).await?;
     /// let head = Command::new("head").args(["-n", "2"]).stdin(reader).output().await?;
     /// assert_eq!(head.stdout, b"y\ny\n");
-    /// assert_eq!(yes.ended().await?.signal(), Some(Signal::PIPE));
+    /// assert_eq!(yes.ended().await.signal(), Some(Signal::PIPE));
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     ///

@@ -194,7 +194,7 @@ impl Command {
     /// [`Collect::own_group`](crate::Collect::own_group). A child that leads a group is that group to
     /// all that ends it: [`stop`](crate::ProcessHandle::stop),
     /// [`terminate_group`](crate::ProcessHandle::terminate_group), [`OnOrphaned`],
-    /// [`Shutdown`](crate::Shutdown), and [`on_leftovers`](Self::on_leftovers).
+    /// [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))

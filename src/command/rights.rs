@@ -165,8 +165,8 @@ impl Command {
     /// # actix::System::new().block_on(async {
     /// let child = Command::new("sleep").arg("60").contained().spawn(NoProtocol).await?;
     /// assert!(child.containment() >= Containment::Group);
-    /// child.kill()?;
-    /// child.ended().await?;
+    /// child.kill();
+    /// child.ended().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     #[must_use = "a command is changed by value: `command = command.contained(..)`"]

@@ -1,7 +1,8 @@
 //! What a program holds of a child.
 
 mod identity;
-pub(crate) mod producer;
+pub(crate) mod kill_on_drop;
+pub mod producer;
 pub(crate) mod sink;
 pub(crate) mod stop;
 pub(crate) mod stream;
@@ -9,6 +10,7 @@ mod terminal;
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use bytes::Bytes;
 
 use crate::child::Child;
 use crate::child::progress::Phase;
-use crate::error::{Gone, ResizeError, SignalError, WriteError};
+use crate::error::{ResizeError, SignalError, WriteError};
 use crate::port::{Direction, FdCommand};
 use crate::signal::Signal;
 use crate::status::ExitStatus;
@@ -35,7 +37,7 @@ use crate::winsize::PtySize;
 /// # actix::System::new().block_on(async {
 /// let process = Command::new("sleep").arg("60").spawn(NoProtocol).await?;
 /// process.signal(Signal::TERM)?;
-/// let status = process.ended().await?;
+/// let status = process.ended().await;
 /// assert_eq!(status.signal(), Some(Signal::TERM));
 /// assert!(process.signal(Signal::TERM).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
@@ -191,10 +193,7 @@ impl ProcessHandle {
     /// [`SignalError::NotPermitted`] if it runs as a user whom we may not signal, and
     /// [`SignalError::Io`] for whatever else the kernel says.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.signal(signal),
-            None => self.child.live.signal(signal),
-        }
+        self.child.live.signal(signal)
     }
 
     /// Sends a signal to the process group that the child leads, also when the child has exited and
@@ -214,46 +213,35 @@ impl ProcessHandle {
     /// has exited and nobody of the group is left. Otherwise as [`signal`](Self::signal), if that is so
     /// of all members.
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.signal_group(signal),
-            None => self.child.live.signal_group(signal),
-        }
+        self.child.live.signal_group(signal)
     }
 
-    /// Sends SIGKILL.
+    /// Sends SIGKILL to the child alone; see also [`kill_on_drop`](Self::kill_on_drop).
     ///
-    /// # Errors
-    ///
-    /// As [`signal`](Self::signal).
-    pub fn kill(&self) -> Result<(), SignalError> {
-        self.signal(Signal::KILL)
+    /// True if it was sent. False if the child has exited, which is what the caller wants, or may not be
+    /// signalled, which a warning in the log tells: so there is nothing to handle. Code that must know why
+    /// sends the [`signal`](Self::signal) itself.
+    pub fn kill(&self) -> bool {
+        self.child.kill()
     }
 
     /// Sends SIGTERM now (and SIGCONT, lest a stopped child does not act on it), and SIGKILL after
     /// `grace` if the child is not reaped by then. The child alone: others of its group are left.
     ///
-    /// # Errors
-    ///
-    /// As [`signal`](Self::signal), for the SIGTERM.
-    pub fn terminate(&self, grace: Duration) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.terminate(grace),
-            None => self.child.terminate(grace),
-        }
+    /// True if the SIGTERM was sent. Otherwise as for [`kill`](Self::kill), and no SIGKILL follows.
+    pub fn terminate(&self, grace: Duration) -> bool {
+        self.child.terminate(grace)
     }
 
     /// The same for the process group that the child leads, to its last member, whether or not the
     /// child goes first; and for the child, if it has moved to another group. To learn what came of it,
     /// [`stop`](Self::stop) the child instead.
     ///
-    /// # Errors
-    ///
-    /// As [`signal_group`](Self::signal_group), for the SIGTERM.
-    pub fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
-        match &self.child.recorder {
-            Some(recorder) => recorder.terminate_group(grace),
-            None => self.child.terminate_group(grace),
-        }
+    /// True if the SIGTERM was sent to a member at least. False if nobody is left, and, with a warning in
+    /// the log, if the child leads no group or none of the members may be signalled; no SIGKILL follows
+    /// then. [`signal_group`](Self::signal_group) tells these apart.
+    pub fn terminate_group(&self, grace: Duration) -> bool {
+        self.child.terminate_group(grace)
     }
 
     /// Stops reading all descriptors, so that the child blocks when their pipes are full. At most
@@ -296,12 +284,11 @@ impl ProcessHandle {
     /// The arbiter where the child's actors live learns of its death: blocking that one's thread on this
     /// future deadlocks.
     ///
-    /// # Errors
-    ///
-    /// [`Gone`] if nobody is left to tell: the handle is a
+    /// A real child is reaped whatever becomes of its System, so its end is always told. Where nobody is
+    /// left to tell, the status is [`ExitStatus::Unknown`]: the handle is a
     /// [`TestProcess`](crate::testing::TestProcess)'s, which was dropped, or this process is a copy, by
-    /// fork, of the one that spawned the child. A real child is reaped whatever becomes of its System.
-    pub fn exited(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
+    /// fork, of the one that spawned the child.
+    pub fn exited(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.progress.reached(Phase::Exited).await }
     }
@@ -315,10 +302,8 @@ impl ProcessHandle {
     /// protocol actor must not wait for it in `ctx.wait`, nor in a handler's future that keeps its first
     /// event: it would wait for itself.
     ///
-    /// # Errors
-    ///
-    /// As [`exited`](Self::exited).
-    pub fn ended(&self) -> impl Future<Output = Result<ExitStatus, Gone>> + Send + use<> {
+    /// Where nobody is left to tell, the status is that of [`exited`](Self::exited).
+    pub fn ended(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.progress.reached(Phase::Ended).await }
     }
@@ -338,6 +323,14 @@ impl PartialEq for ProcessHandle {
 }
 
 impl Eq for ProcessHandle {}
+
+impl Hash for ProcessHandle {
+    /// As `Eq` has it: by [`id`](ProcessHandle::id), which never changes. Clippy's `mutable_key_type` cannot
+    /// know that, and warns of a handle that is a key; the id is as good a key.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
 
 impl fmt::Debug for ProcessHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

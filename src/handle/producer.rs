@@ -1,5 +1,6 @@
 //! Producers: actors that write to a child as fast as it reads, Twisted's `IPushProducer` and
-//! `IPullProducer`.
+//! `IPullProducer`. One is registered by
+//! [`ProcessHandle::register_producer`](crate::ProcessHandle::register_producer).
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 
 use crate::child::Child;
-use crate::error::{ProducerError, WriteError};
+use crate::error::WriteError;
 use crate::handle::ProcessHandle;
 use crate::port::FdCommand;
 use crate::sys;
 
+pub use crate::error::ProducerError;
 pub use crate::port::write_queue::{ProducerCommand, ProducerKind};
 
 /// What a producer is told, as a message.
@@ -58,9 +60,8 @@ impl ProcessHandle {
     ///
     /// ```
     /// use actix::prelude::*;
-    /// use actix_process::{
-    ///     Command, NoProtocol, ProcessHandle, ProducerCommand, ProducerGuard, ProducerKind, ToProducer,
-    /// };
+    /// use actix_process::producer::{ProducerCommand, ProducerGuard, ProducerKind, ToProducer};
+    /// use actix_process::{Command, NoProtocol, ProcessHandle};
     ///
     /// /// Counts to a thousand.
     /// struct Counter {
@@ -102,15 +103,15 @@ impl ProcessHandle {
     /// let process = Command::new("cat").spawn(NoProtocol).await?;
     /// let (next, guard) = (0, None);
     /// Counter { process: process.clone(), next, guard }.start();
-    /// assert!(process.ended().await?.success());
+    /// assert!(process.ended().await.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer,
-    /// [`ProducerError::Closed`] after a close from either side, and [`ProducerError::NotWritable`]
-    /// for one that we do not write. The producer is told nothing then.
+    /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer; as
+    /// [`write_to_child`](Self::write_to_child) after a close from either side, and for a descriptor that
+    /// we do not write. The producer is told nothing then.
     pub fn register_producer(
         &self,
         fd: i32,
@@ -120,7 +121,7 @@ impl ProcessHandle {
         let port = self
             .child()
             .port(fd)
-            .ok_or(ProducerError::NotWritable { fd })?;
+            .ok_or(WriteError::NotWritable { fd })?;
         let producer = producer.into();
         // The record holds this until the descriptor is closed; it must not hold itself.
         let child = Arc::downgrade(self.child());

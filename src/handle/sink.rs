@@ -53,7 +53,7 @@ impl ProcessHandle {
     ///     stdin.send(Bytes::from_static(&[b'x'; 10_000])).await?;
     /// }
     /// stdin.close().await?;
-    /// assert!(process.ended().await?.success());
+    /// assert!(process.ended().await.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     ///

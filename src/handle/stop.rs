@@ -76,23 +76,20 @@ impl ProcessHandle {
         let begun = Instant::now();
         let child = Arc::clone(self.child());
         let (done, told) = oneshot::channel();
-        match &child.recorder {
-            Some(recorder) => {
-                recorder.stop(ladder);
-                drop(done);
-            }
-            None => child.escalate(ladder, move |report| drop(done.send(report))),
-        }
+        child.escalate(ladder, move |report| drop(done.send(report)));
         async move {
             let report = match told.await {
                 Ok(report) => report,
                 // Only a test's, whose child exits when the test says so.
-                Err(_) => Report {
-                    exited: child.progress.reached(Phase::Exited).await.is_ok(),
-                    by: StoppedBy::Itself,
-                    leftovers: Vec::new(),
-                    took: begun.elapsed(),
-                },
+                Err(_) => {
+                    child.progress.reached(Phase::Exited).await;
+                    Report {
+                        exited: true,
+                        by: StoppedBy::Itself,
+                        leftovers: Vec::new(),
+                        took: begun.elapsed(),
+                    }
+                }
             };
             let Report {
                 exited,
@@ -100,16 +97,16 @@ impl ProcessHandle {
                 leftovers,
                 took,
             } = report;
-            // Its death is noted a moment before it is told.
-            if exited && let Ok(status) = child.progress.reached(Phase::Exited).await {
-                return Ok(Stopped {
-                    status,
+            if !exited {
+                return Err(Unkillable {
                     by,
                     leftovers,
                     took,
                 });
             }
-            Err(Unkillable {
+            Ok(Stopped {
+                // Its death is noted a moment before it is told.
+                status: child.progress.reached(Phase::Exited).await,
                 by,
                 leftovers,
                 took,

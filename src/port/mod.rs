@@ -1,5 +1,6 @@
 //! The way from the handle to the actor of one piped descriptor.
 
+mod command;
 pub(crate) mod mailbox_turns;
 pub(crate) mod outbox;
 pub(crate) mod role;
@@ -8,14 +9,14 @@ mod terminal;
 pub(crate) mod window;
 pub(crate) mod write_queue;
 
+pub(crate) use command::{FdCommand, Route, Terminal};
+
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use actix::{Message, Recipient};
 use bytes::Bytes;
 
 use crate::error::{ProducerError, ResizeError, WriteError};
@@ -24,33 +25,7 @@ use crate::port::stream_queue::StreamQueue;
 use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
 use crate::sync::lock;
 use crate::sys;
-use crate::sys::io::Registered;
 use crate::winsize::PtySize;
-
-/// What the actor of a descriptor is told, or fetches. No `Debug`: it carries what is written.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) enum FdCommand {
-    Write(Bytes),
-    WriteSequence(Vec<Bytes>),
-    /// Flush what is queued, then close. A reader closes at once.
-    Close,
-    /// Drop what is queued and close.
-    Abort,
-    Pause,
-    Resume,
-    /// Take what the pipe holds, then close. A writer drops its queue.
-    Cut,
-    /// The child is reaped: what the pipe holds now is its own. Only where a clock is to know.
-    Reaped,
-    /// The child's owner is gone: close.
-    Orphan,
-    /// Read on, but throw it away: the other half of a terminal is being flushed.
-    Discard,
-    /// A terminal's window has another size. Only a recorder is told: the size of a real one is set at
-    /// the call.
-    Resize(PtySize),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -60,22 +35,13 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// Who takes the commands.
-#[derive(Clone)]
-pub(crate) enum Route {
-    Actor(Recipient<FdCommand>),
-    /// A test's recorder. Whatever is written is taken for gone.
-    Recorder(Arc<dyn Fn(i32, FdCommand) + Send + Sync>),
-}
-
 /// One piped descriptor, as the handle sees it.
 pub(crate) struct Port {
     fd: i32,
     direction: Direction,
-    /// One half of a terminal, which cannot be closed without the other.
-    terminal: bool,
-    /// Its master, for as long as somebody has it open.
-    master: Weak<Registered<OwnedFd>>,
+    /// Of one half of a terminal, which cannot be closed without the other: its master, for as long as
+    /// somebody has it open.
+    terminal: Option<Weak<dyn Terminal>>,
     /// Shut while the descriptor is paused, and for good when it is to be closed: stops a reader at
     /// once, on whatever thread it is in the middle of its reads. A command waits until it looks into
     /// its mailbox.
@@ -87,7 +53,7 @@ pub(crate) struct Port {
 #[derive(Default)]
 struct State {
     /// `None` once the descriptor is closed.
-    route: Option<Route>,
+    route: Option<Box<dyn Route>>,
     closing: bool,
     /// The close waits for the producer to be unregistered.
     close_waits: bool,
@@ -96,12 +62,11 @@ struct State {
 }
 
 impl Port {
-    pub(crate) fn new(fd: i32, direction: Direction, route: Route) -> Self {
+    pub(crate) fn new(fd: i32, direction: Direction, route: Box<dyn Route>) -> Self {
         Self {
             fd,
             direction,
-            terminal: false,
-            master: Weak::new(),
+            terminal: None,
             shut: AtomicBool::new(false),
             stream_queue: None,
             state: Mutex::new(State {
@@ -117,15 +82,9 @@ impl Port {
         self
     }
 
-    /// As one half of a terminal.
-    pub(crate) const fn of_terminal(mut self, terminal: bool) -> Self {
-        self.terminal = terminal;
-        self
-    }
-
-    /// With the terminal's master.
-    pub(crate) fn of_master(mut self, master: Weak<Registered<OwnedFd>>) -> Self {
-        self.master = master;
+    /// As one half of a terminal, if it is one.
+    pub(crate) fn of_terminal(mut self, master: Option<Weak<dyn Terminal>>) -> Self {
+        self.terminal = master;
         self
     }
 
@@ -138,7 +97,7 @@ impl Port {
     }
 
     pub(crate) const fn is_terminal(&self) -> bool {
-        self.terminal
+        self.terminal.is_some()
     }
 
     /// Whether its reader must not read now.
@@ -188,19 +147,22 @@ impl Port {
             return Err(WriteError::Closed { fd });
         }
         let State {
-            route,
+            route: Some(route),
             write_queue,
             outbox,
             ..
-        } = &mut *state;
-        match route {
-            None => return Err(WriteError::Closed { fd }),
-            Some(Route::Actor(_)) => write_queue.add(match command {
+        } = &mut *state
+        else {
+            return Err(WriteError::Closed { fd });
+        };
+        if route.keeps_a_queue() {
+            write_queue.add(match command {
                 FdCommand::Write(data) => outbox.put([data]),
                 FdCommand::WriteSequence(pieces) => outbox.put(pieces),
                 _ => 0,
-            }),
-            Some(Route::Recorder(record)) => record(fd, command),
+            });
+        } else {
+            route.send(command);
         }
         Ok(())
     }
@@ -252,9 +214,11 @@ impl Port {
     ) -> Poll<Result<(), WriteError>> {
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
-        match state.route {
-            None | Some(Route::Recorder(_)) => Poll::Ready(self.fate(&state)),
-            Some(Route::Actor(_)) => state.write_queue.wait(sink, &mut waker).map(Ok),
+        match &state.route {
+            Some(route) if route.keeps_a_queue() => {
+                state.write_queue.wait(sink, &mut waker).map(Ok)
+            }
+            _ => Poll::Ready(self.fate(&state)),
         }
     }
 
@@ -277,11 +241,11 @@ impl Port {
     pub(crate) fn register(&self, kind: ProducerKind, tell: Notice) -> Result<u64, ProducerError> {
         let fd = self.fd;
         if self.direction == Direction::Read {
-            return Err(ProducerError::NotWritable { fd });
+            return Err(WriteError::NotWritable { fd }.into());
         }
         let mut state = lock(&self.state);
         if state.route.is_none() || state.closing {
-            return Err(ProducerError::Closed { fd });
+            return Err(WriteError::Closed { fd }.into());
         }
         if state.write_queue.has_producer() {
             return Err(ProducerError::AlreadyRegistered { fd });
@@ -299,7 +263,7 @@ impl Port {
         if std::mem::take(&mut state.close_waits)
             && let Some(route) = &state.route
         {
-            route.send(self.fd, FdCommand::Close);
+            route.send(FdCommand::Close);
         }
         drop(state);
         drop(producer);
@@ -317,7 +281,7 @@ impl Port {
             FdCommand::Resume if !state.closing => self.shut(false),
             _ => {}
         }
-        route.send(self.fd, command);
+        route.send(command);
     }
 
     /// Sends a command that closes; nothing can be written any more, but by a producer.
@@ -333,7 +297,7 @@ impl Port {
         if matches!(command, FdCommand::Close) && state.write_queue.has_producer() {
             state.close_waits = true;
         } else if let Some(route) = &state.route {
-            route.send(self.fd, command);
+            route.send(command);
         }
         drop(state);
         waiters.into_iter().for_each(Waker::wake);
@@ -350,31 +314,29 @@ impl Port {
         state.closing = true;
         self.shut(false);
         if let Some(route) = &state.route {
-            route.send(self.fd, FdCommand::Discard);
+            route.send(FdCommand::Discard);
         }
     }
 
     /// Gives a terminal's window another size.
     pub(crate) fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
-        if !self.terminal {
+        let Some(terminal) = &self.terminal else {
             return Err(ResizeError::NoTerminal);
-        }
+        };
         if sys::copy::is_copy() {
             return Err(ResizeError::Closed);
         }
         // Under the lock, so that a master which is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
-        match (&state.route, self.master.upgrade()) {
-            (Some(route @ Route::Recorder(_)), _) => route.send(self.fd, FdCommand::Resize(size)),
-            (Some(Route::Actor(_)), Some(master)) => {
+        match (&state.route, terminal.upgrade()) {
+            (Some(_), Some(master)) => {
                 let failed = |error: io::Error| ResizeError::Failed {
                     errno: error.raw_os_error().unwrap_or(0),
                 };
-                sys::tty::set_size(master.get_ref().as_fd(), size).map_err(failed)?;
+                master.set_size(size).map_err(failed)
             }
-            _ => return Err(ResizeError::Closed),
+            _ => Err(ResizeError::Closed),
         }
-        Ok(())
     }
 
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks
@@ -389,15 +351,6 @@ impl Port {
         waiters.into_iter().for_each(Waker::wake);
         if let Some(stream_queue) = &self.stream_queue {
             stream_queue.end();
-        }
-    }
-}
-
-impl Route {
-    fn send(&self, fd: i32, command: FdCommand) {
-        match self {
-            Self::Actor(actor) => actor.do_send(command),
-            Self::Recorder(record) => record(fd, command),
         }
     }
 }

@@ -51,6 +51,12 @@ impl StreamQueue {
         wake(state);
     }
 
+    /// Whether what is pushed now would go to nobody.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = lock(&self.state);
+        state.ended || state.dropped
+    }
+
     /// False if the stream was taken before.
     pub(crate) fn take(&self) -> bool {
         !std::mem::replace(&mut lock(&self.state).taken, true)

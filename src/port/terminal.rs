@@ -1,7 +1,6 @@
 //! What a terminal's port tells of the terminal.
 
 use std::io;
-use std::os::fd::AsFd;
 
 use bytes::Bytes;
 
@@ -14,27 +13,30 @@ impl Port {
     /// What is typed to end the input of a program that reads this terminal by lines; `None` if it does
     /// not.
     pub(crate) fn end_of_input(&self) -> Option<Bytes> {
-        let master = self.master.upgrade()?;
-        let byte = sys::tty::end_of_input(master.get_ref().as_fd())?;
+        let byte = self.terminal.as_ref()?.upgrade()?.end_of_input()?;
         Some(Bytes::copy_from_slice(&[byte]))
     }
 
     /// What the terminal is set to.
     pub(crate) fn terminal_modes(&self) -> Result<TerminalModes, TerminalModesError> {
-        if !self.terminal {
-            return Err(TerminalModesError::NoTerminal);
-        }
+        let master = self
+            .terminal
+            .as_ref()
+            .ok_or(TerminalModesError::NoTerminal)?;
         if sys::copy::is_copy() {
             return Err(TerminalModesError::Closed);
         }
         // Under the lock, as a resize is: a master that is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
-        match (&state.route, self.master.upgrade()) {
+        match (&state.route, master.upgrade()) {
             (Some(_), Some(master)) => {
                 let failed = |error: io::Error| TerminalModesError::Failed {
                     errno: error.raw_os_error().unwrap_or(0),
                 };
-                sys::tty::modes(master.get_ref().as_fd()).map_err(failed)
+                master
+                    .modes()
+                    .map_err(failed)?
+                    .ok_or(TerminalModesError::Closed)
             }
             _ => Err(TerminalModesError::Closed),
         }

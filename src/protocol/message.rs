@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use actix::{Message, Recipient};
 
-use crate::child::{Child, EventSink};
+use crate::child::{self, Child, EventSink};
 use crate::event::ProcessEvent;
 use crate::handle::ProcessHandle;
 use crate::port::mailbox_turns::MailboxTurns;
@@ -74,7 +74,7 @@ impl FromProcess {
 enum Share {
     Nothing,
     Credit(Credit),
-    Receipt(Receipt),
+    Receipt(Arc<Receipt>),
 }
 
 /// Held by the first and the last event until they are handled.
@@ -107,16 +107,21 @@ impl std::fmt::Debug for Receipt {
 }
 
 impl EventSink for Recipient<FromProcess> {
-    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) {
-        let receipt = Receipt {
+    fn emit_with_receipt(
+        self: Arc<Self>,
+        child: &Arc<Child>,
+        event: ProcessEvent,
+    ) -> child::Receipt {
+        let receipt = Arc::new(Receipt {
             event_sink: Arc::clone(&self) as Arc<dyn EventSink>,
             child: Arc::clone(child),
-        };
+        });
         self.do_send(FromProcess {
             process: ProcessHandle::new(Arc::clone(child)),
             event,
-            _share: Share::Receipt(receipt),
+            _share: Share::Receipt(Arc::clone(&receipt)),
         });
+        receipt
     }
 
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>) {

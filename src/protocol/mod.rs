@@ -52,7 +52,7 @@ use message::FromProcess;
 ///
 /// # System::new().block_on(async {
 /// let process = Command::new("wc").arg("-w").spawn(Wc(Vec::new()).start()).await?;
-/// assert!(process.ended().await?.success());
+/// assert!(process.ended().await.success());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[allow(unused_variables)]

@@ -84,7 +84,7 @@ impl PidfdWaker {
                     ready.clear_ready();
                 }
                 // The driver is going down.
-                Poll::Ready(Err(_)) => return janitor::watch(self.child.watched()),
+                Poll::Ready(Err(_)) => return janitor::watch(self.child.clone()),
                 Poll::Pending => {
                     let mut wait = lock(&self.wait);
                     wait.pidfd = Some(pidfd);

@@ -19,6 +19,7 @@ use super::table::Entry;
 use crate::actors::End;
 use crate::actors::process::{Piped, Process};
 use crate::child::lifecycle::Input;
+use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::command::spec::Spec;
@@ -105,7 +106,7 @@ impl SpawnJob {
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
             readers: ends.roles().filter(|(_, p)| p.is_output()).count(),
-            recorder: None,
+            live: LiveProcess::default(),
             containment: Containment::of(&spec, cgroup.is_some()),
         };
         let piped = ends.roles().map(|(fd, _)| fd);
@@ -176,7 +177,7 @@ impl Unadopted {
     fn start_waiter(&mut self) -> Result<(), SpawnError> {
         if self.child.live.pidfd().is_none() {
             let (go, wait) = mpsc::channel();
-            let started = janitor::watch_in_thread(self.child.watched(), Some(wait));
+            let started = janitor::watch_in_thread(self.child.clone(), Some(wait));
             started.map_err(|error| {
                 SpawnError::new(SpawnStep::Register, &*self.child.program, error)
             })?;
@@ -295,7 +296,7 @@ impl Drop for Unadopted {
             Some(ExitWatch::Thread(_)) => {}
             watch => {
                 drop(watch);
-                janitor::watch(child.watched());
+                janitor::watch(child.clone());
             }
         }
     }

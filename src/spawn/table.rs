@@ -17,7 +17,7 @@ use crate::sys;
 use crate::sys::clone::Ticket;
 use crate::tree::members::Leftover;
 
-/// A child as [`List`](crate::List) shows it.
+/// A child as [`List`](crate::supervisor::List) shows it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProcessInfo {
@@ -231,12 +231,12 @@ impl Table {
                 unreaped
             };
             match waiting {
-                Some(child) => drop(
+                Some(child) => {
                     child
                         .progress
                         .reached(crate::child::progress::Phase::Exited)
-                        .await,
-                ),
+                        .await;
+                }
                 None => landed.await,
             }
         }

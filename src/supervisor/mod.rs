@@ -1,7 +1,8 @@
-//! The actor that spawns, lists and ends children, and what becomes of each of them.
+//! The actor that spawns, lists and ends children, [`ProcessSupervisor`], and what it is asked for.
 
 mod spawn_in;
 mod spawning;
+mod submission;
 mod system;
 mod system_guard;
 
@@ -12,20 +13,20 @@ pub use spawning::Spawning;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::dev::{MessageResponse, OneshotSender};
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, System};
+use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture, System};
 use tokio::sync::oneshot;
 
-use crate::error::SpawnError;
-use crate::handle::ProcessHandle;
 use crate::ladder::LINGER;
 use crate::tree::members::Leftover;
 
-use crate::spawn::home;
 use crate::spawn::table::Table;
+use submission::Submission;
 use system_guard::SystemGuard;
 
-/// Spawns children, and has the table of those that have not ended. Each is reaped by the driver of
+/// Spawns, lists and ends children; restarts none. A child that has ended is spawned again by whoever wants
+/// that, in [`process_ended`](crate::ProcessProtocol::process_ended) for example.
+///
+/// It has the table of the children that have not ended. Each is reaped by the driver of
 /// the arbiter where its actors live, or by a thread of the crate's when that arbiter is gone.
 ///
 /// [`Command::spawn`](crate::Command::spawn) uses the [`current`](Self::current) one of the System. Start more to have
@@ -33,7 +34,8 @@ use system_guard::SystemGuard;
 ///
 /// ```
 /// use actix::prelude::*;
-/// use actix_process::{Command, List, NoProtocol, ProcessSupervisor, Shutdown, Spawn};
+/// use actix_process::supervisor::{List, Shutdown};
+/// use actix_process::{Command, NoProtocol, ProcessSupervisor, Spawn};
 /// use std::time::Duration;
 ///
 /// # System::new().block_on(async {
@@ -101,27 +103,6 @@ impl Handler<Spawn> for ProcessSupervisor {
             table: Arc::clone(&self.table),
             supervisor: ctx.address(),
         }
-    }
-}
-
-/// A [`Spawn`] that is handled: whoever does the spawn sends the answer.
-#[derive(Debug)]
-pub struct Submission {
-    spawn: Spawn,
-    table: Arc<Table>,
-    supervisor: Addr<ProcessSupervisor>,
-}
-
-impl MessageResponse<ProcessSupervisor, Spawn> for Submission {
-    fn handle(
-        self,
-        _: &mut Context<ProcessSupervisor>,
-        to: Option<OneshotSender<Result<ProcessHandle, SpawnError>>>,
-    ) {
-        let keep_alive = Box::new(self.supervisor);
-        let instead = home::of_this_supervisor;
-        self.spawn
-            .submit(&self.table, Some(keep_alive), to, instead);
     }
 }
 

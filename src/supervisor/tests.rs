@@ -212,7 +212,7 @@ fn a_supervisor_that_panics_orphans_its_children_and_is_replaced() {
         assert_ne!(next, supervisor);
         assert_eq!(ProcessSupervisor::current().unwrap(), next);
         let process = Command::new("true").spawn(crate::NoProtocol).await.unwrap();
-        assert!(in_time(process.ended()).await.unwrap().success());
+        assert!(in_time(process.ended()).await.success());
     });
 }
 
@@ -227,7 +227,7 @@ fn a_spawn_by_a_supervisor_that_panics_meanwhile_leaves_no_child() {
             supervisor.do_send(Boom);
             // Committed before the panic, or never.
             if let Ok(Ok(process)) = in_time(spawn).await {
-                let status = in_time(process.ended()).await.unwrap();
+                let status = in_time(process.ended()).await;
                 assert_eq!(status.signal(), Some(Signal::KILL));
             }
             assert!(!supervisor.connected());

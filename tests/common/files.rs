@@ -72,7 +72,7 @@ pub async fn assert_map(files: &Files, map: impl Into<FdMap>, names: &[(i32, &st
     let command = helper(["pause"]).fds(map.into());
     let process = command.spawn(&protocol).await.unwrap();
     assert_has(&process, files, names).await;
-    process.kill().unwrap();
+    assert!(process.kill());
     trace.ended(&process).await.assert_rules(&[]);
 }
 

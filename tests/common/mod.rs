@@ -101,7 +101,7 @@ pub async fn start_all_threads() -> census::Census {
     let child = helper::helper(["pause"]).spawn(&protocol);
     let process = child.await.unwrap();
     // The janitor minds the time.
-    process.terminate(Duration::from_millis(1)).unwrap();
+    assert!(process.terminate(Duration::from_millis(1)));
     trace.ended(&process).await;
     eventually(
         "the janitor",

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
+use actix_process::producer::{
+    ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
+};
 use actix_process::{Bytes, CloseReason, Command, ExitStatus, ProcessEvent, ProcessHandle};
 use actix_process::{ProcessProtocol, process_protocol};
-use actix_process::{ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer};
 use futures::SinkExt;
 use tokio::sync::{Notify, oneshot};
 

@@ -6,13 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use actix_process::supervisor::{List, ProcessInfo, ProcessState, Shutdown, ShutdownReport};
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{
     CloseReason, Collect, CollectError, Collecting, Command, ExitStatus, Fd, FdMap, FromProcess,
-    Gone, List, NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId,
-    ProcessInfo, ProcessState, ProcessSupervisor, Protocol, Rusage, Shutdown, ShutdownReport,
-    Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, TerminalModes, TerminalModesError,
-    WriteError,
+    NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId, ProcessSupervisor,
+    Protocol, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, TerminalModes,
+    TerminalModesError, WriteError,
 };
 
 /// What `diagnostic::on_unimplemented` says at `IntoProtocol`.
@@ -127,7 +127,6 @@ fn types_cross_threads() {
     shared::<ExitStatus>();
     shared::<Fd>();
     shared::<FdMap>();
-    shared::<Gone>();
     shared::<List>();
     shared::<NoProtocol>();
     shared::<OnOrphaned>();

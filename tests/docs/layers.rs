@@ -74,6 +74,14 @@ impl Sources {
             {
                 self.public.insert(module.trim_end_matches(';').to_owned());
             }
+            // `pub use handle::producer;`
+            if from.is_empty()
+                && let Some((_, name)) = line.trim().rsplit_once("::")
+                && line.starts_with("pub use ")
+                && name.starts_with(char::is_lowercase)
+            {
+                self.public.insert(name.trim_end_matches(';').to_owned());
+            }
             for (start, word) in [("crate::", 0), ("super::", 1)] {
                 for (at, _) in line.match_indices(start) {
                     if line[..at].ends_with(|c: char| c.is_alphanumeric() || "_$:".contains(c)) {

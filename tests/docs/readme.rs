@@ -10,13 +10,15 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
+use actix_process::producer::{
+    ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
+};
 use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
     ExitStatus, Fd, FdMap, FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers,
-    OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor,
-    ProducerCommand, ProducerError, ProducerGuard, ProducerKind, Pty, PtySize, ResizeError,
-    Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, StreamError,
-    TerminalModes, TerminalModesError, ToProducer, WriteError, process_protocol,
+    OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, Pty,
+    PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep,
+    Spawning, StreamError, TerminalModes, TerminalModesError, WriteError, process_protocol,
 };
 use common::run;
 use tokio_util::codec::LinesCodec;
@@ -241,11 +243,11 @@ macro_rules! fields {
 
 /// Types, traits, modules and macros, imported.
 macro_rules! types {
-    ($($name:ident)*) => {
-        const TYPES: &[&str] = &[$(stringify!($name),)*];
+    ($($name:ident)* $(; $module:ident: $($of_module:ident)*)*) => {
+        const TYPES: &[&str] = &[$(stringify!($name),)* $(stringify!($module), $(stringify!($of_module),)*)*];
         mod imported {
             #[expect(unused_imports, reason = "that they can be imported is the test")]
-            use actix_process::{$($name as _),*};
+            use actix_process::{$($name as _,)* $($module::{$($of_module as _,)*},)*};
         }
     };
 }
@@ -271,13 +273,13 @@ fn no_context<'a>() -> &'a mut Context<Nobody> {
 
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
-    FdStream FromProcess Gone ProducerCommand ProducerError ProducerGuard ProducerKind Pty PtySize
-    ResizeError StreamError TerminalModes TerminalModesError ToProducer
-    IgnoredSignals IntoProtocol Ladder Leftover List NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
-    ProcessId ProcessInfo ProcessProtocol ProcessState ProcessSupervisor Protocol Resource Rusage Shutdown
-    ShutdownReport Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
+    FdStream FromProcess KillOnDrop Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
+    IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
+    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
     WriteError codec testing
-    process_protocol
+    process_protocol;
+    producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
+    supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport
 }
 
 functions! {
@@ -318,7 +320,7 @@ methods! {
     ProcessHandle as ProcessHandle {
         id(); pid(); spawned_pid(); program(); name(); write(""); write_sequence([""]); write_to_child(0, "");
         close_stdin(); close_stdout(); close_stderr(); close_child_fd(0); lose_connection();
-        cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill();
+        cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill(); kill_on_drop();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
         try_status(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
@@ -356,7 +358,7 @@ variants! {
     }
     SignalError { Exited NotPermitted NotGroupLeader Io }
     ProducerCommand { Resume Pause Stop }
-    ProducerError { NotWritable Closed AlreadyRegistered }
+    ProducerError { Write AlreadyRegistered }
     ProducerKind { Push Pull }
     ResizeError { NoTerminal Closed Failed }
     StreamError { NotStream Taken }

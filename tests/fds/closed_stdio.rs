@@ -88,7 +88,7 @@ fn a_parent_without_0_1_or_2_can_spawn() {
                 let mut landed = open_fds();
                 landed.retain(|fd, what| closed.has(*fd) && !what.starts_with("/proc"));
                 if let Ok(process) = process {
-                    let _ = process.kill();
+                    process.kill();
                     trace.ended(&process).await;
                 }
                 (result, landed)

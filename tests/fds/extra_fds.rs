@@ -307,7 +307,7 @@ fn extra_descriptors_leave_nothing_however_they_are_closed() {
                 ProcessHandle::close_child_fd,
                 ProcessHandle::abort,
                 |process, _| process.lose_connection(),
-                |process, _| drop(process.kill()),
+                |process, _| assert!(process.kill()),
             ];
             for close in ways {
                 for fd in 3..=6 {

@@ -25,7 +25,6 @@ async fn ended(process: ProcessHandle) -> actix_process::ExitStatus {
     let end = actix_rt::time::timeout(DEADLINE, process.ended());
     let end = end.await;
     end.unwrap_or_else(|_| panic!("{process:?} does not end"))
-        .unwrap()
 }
 
 #[test]

@@ -70,8 +70,8 @@ async fn hot(wanted: Option<i32>) -> (usize, usize) {
     process.write(".").unwrap();
     let pages = in_time(pages).await.unwrap();
     let pipe = pipe_size(&process, None);
-    process.kill().unwrap();
-    in_time(process.ended()).await.unwrap();
+    assert!(process.kill());
+    in_time(process.ended()).await;
     (pipe, pages.len() * 4096)
 }
 

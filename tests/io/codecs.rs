@@ -88,7 +88,7 @@ async fn assert_decoded<D>(
             })
             .collect();
         assert_eq!(items, wanted, "written by {:?}", way.first());
-        process.ended().await.unwrap();
+        process.ended().await;
     }
 }
 
@@ -319,7 +319,7 @@ fn lines_of_a_child_that_never_stops_end_when_they_are_dropped() {
             assert_eq!(next(&mut lines).await.unwrap().unwrap(), "and so on");
         }
         drop(lines);
-        let status = process.ended().await.unwrap();
+        let status = process.ended().await;
         assert_eq!(status.signal(), Some(Signal::PIPE));
     });
 }
@@ -372,7 +372,7 @@ fn an_actor_is_told_line_by_line() {
         let command = helper(["say", "one", "tell", "2", "two", "put", "1", &hex("last")]);
         let command = command.stdout(Fd::stream()).stderr(Fd::stream());
         let process = command.spawn(&reader).await.unwrap();
-        process.ended().await.unwrap();
+        process.ended().await;
         let mut lines = Vec::new();
         for _ in 0..1000 {
             lines = reader.send(Lines).await.unwrap();

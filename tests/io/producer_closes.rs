@@ -4,9 +4,10 @@
 use crate::common;
 
 use actix::prelude::*;
-use actix_process::ProducerCommand::{Pause, Resume, Stop};
-use actix_process::ProducerKind::{self, Pull, Push};
-use actix_process::{CloseReason, Command, Fd, ProcessHandle, ProducerError, WriteError};
+use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
+use actix_process::producer::ProducerError;
+use actix_process::producer::ProducerKind::{self, Pull, Push};
+use actix_process::{CloseReason, Command, Fd, ProcessHandle, WriteError};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::isolated;
@@ -53,7 +54,10 @@ async fn assert_waits(producer: &Producer, process: &ProcessHandle) {
     assert_eq!(process.write_sequence(["no"]), CLOSED);
     assert_eq!(sink.feed("no".into()).await, CLOSED);
     let refused = producer.register(process, 0, Push).map(drop);
-    assert_eq!(refused, Err(ProducerError::Closed { fd: 0 }));
+    assert_eq!(
+        refused,
+        Err(ProducerError::Write(WriteError::Closed { fd: 0 }))
+    );
     producer.caught_up().await;
     assert!(!producer.notes.is_lost(0), "{:?}", producer.notes.all());
 }
@@ -255,7 +259,7 @@ async fn round(kind: ProducerKind, way: u32) {
     match way {
         // The guard outlives the child.
         0 => {
-            process.kill().unwrap();
+            assert!(process.kill());
             notes.ended().await;
             drop(guard);
         }
@@ -264,7 +268,7 @@ async fn round(kind: ProducerKind, way: u32) {
             producer.keep(guard).await;
             process.close_stdin();
             producer.actor.do_send(Die::Stop);
-            process.ended().await.unwrap();
+            process.ended().await;
         }
         // The guard is dropped with its actor, which the guard's record knows until the close.
         2 => {

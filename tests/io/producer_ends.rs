@@ -6,10 +6,11 @@ use crate::common;
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_process::ProducerCommand::{Pause, Resume, Stop};
-use actix_process::ProducerKind::{self, Pull, Push};
+use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
+use actix_process::producer::ProducerKind::{self, Pull, Push};
+use actix_process::producer::{ProducerCommand, ProducerGuard, ToProducer};
 use actix_process::{CloseReason, Command, Fd, NoProtocol, OnOrphaned, ProcessHandle};
-use actix_process::{ProducerCommand, ProducerGuard, PtySize, Spawn, ToProducer, WriteError};
+use actix_process::{PtySize, Spawn, WriteError};
 use common::helper::helper;
 use common::producing::{Note, Notes, PIPE, Producer, Teller, fill};
 use common::run;
@@ -69,7 +70,7 @@ async fn assert_stopped(
         // Nothing is told, nor taken, any more.
         assert_eq!(guard.write("late"), CLOSED);
         assert_eq!(process.write("late"), CLOSED);
-        let _ = process.kill();
+        process.kill();
         process.lose_connection();
         producer.notes.ended().await;
         assert_eq!(guard.write("late"), CLOSED);
@@ -107,7 +108,7 @@ fn a_kill_waits_for_no_producer() {
             &helper(["pause"]),
             CloseReason::ByChild,
             async |_, process| {
-                process.kill().unwrap();
+                assert!(process.kill());
             },
         )
         .await;
@@ -151,7 +152,7 @@ fn a_childs_close_ends_a_close_that_waits_for_a_producer() {
             CloseReason::ByChild,
             async |_, process| {
                 process.close_stdin();
-                process.kill().unwrap();
+                assert!(process.kill());
             },
         )
         .await;
@@ -198,7 +199,7 @@ fn the_close_of_an_orphan_waits_for_no_producer() {
                 let told = [state.told(), &[Stop]].concat();
                 producer.notes.told(0, &told).await;
                 assert_eq!(guard.write("late"), CLOSED);
-                process.ended().await.unwrap();
+                process.ended().await;
                 drop(guard);
                 assert_eq!(producer.told_so_far(0).await, told);
             }
@@ -222,7 +223,7 @@ fn a_producer_is_told_to_stop_when_the_arbiter_of_the_pipes_stops() {
         arbiter.stop();
         producer.notes.told(0, &[Resume, Stop]).await;
         assert_eq!(guard.write("late"), CLOSED);
-        process.ended().await.unwrap();
+        process.ended().await;
         assert_eq!(producer.told_so_far(0).await, [Resume, Stop]);
     });
 }
@@ -235,7 +236,7 @@ fn the_producers_of_all_descriptors_are_told_to_stop() {
         let process = producer.spawn(child).await;
         let kinds: [(i32, ProducerKind); 3] = [(0, Push), (3, Pull), (70, Push)];
         let guards = kinds.map(|(fd, kind)| producer.register(&process, fd, kind).unwrap());
-        process.kill().unwrap();
+        assert!(process.kill());
         producer.notes.ended().await;
         for (fd, _) in kinds {
             producer.notes.assert_stop_before_close(fd);
@@ -252,7 +253,7 @@ fn the_producer_of_a_terminal_is_told_to_stop_before_the_hang_up_is_reported() {
         let process = producer.spawn(child).await;
         producer.notes.output("ready").await;
         let guard = producer.register(&process, 0, Push).unwrap();
-        process.kill().unwrap();
+        assert!(process.kill());
         producer.notes.ended().await;
         producer.notes.assert_stop_before_close(0);
         drop(guard);
@@ -306,7 +307,7 @@ fn a_producer_is_told_to_stop_though_nobody_has_its_address_any_more() {
         trace.lost(&process, 0).await;
         let_go.send(()).unwrap();
         notes.told(0, &[Resume, Stop]).await;
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await;
         drop(guard);
         arbiter.stop();

@@ -3,9 +3,10 @@
 use crate::common;
 
 use actix::prelude::*;
-use actix_process::ProducerCommand::{self, Pause, Resume, Stop};
-use actix_process::ProducerKind::{self, Pull, Push};
-use actix_process::{Command, Fd, ProcessHandle, ProducerGuard, ToProducer};
+use actix_process::producer::ProducerCommand::{self, Pause, Resume, Stop};
+use actix_process::producer::ProducerKind::{self, Pull, Push};
+use actix_process::producer::{ProducerGuard, ToProducer};
+use actix_process::{Command, Fd, ProcessHandle};
 use common::census::Census;
 use common::helper::{counted, digest, helper};
 use common::isolated::isolated;

@@ -2,9 +2,10 @@
 
 use crate::common;
 
-use actix_process::ProducerCommand::{Pause, Resume, Stop};
-use actix_process::ProducerKind::{self, Pull, Push};
-use actix_process::{Fd, ProcessHandle, ProducerError};
+use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
+use actix_process::producer::ProducerError;
+use actix_process::producer::ProducerKind::{self, Pull, Push};
+use actix_process::{Fd, ProcessHandle, WriteError};
 use common::helper::helper;
 use common::ledger::Ledger;
 use common::producing::{PIPE, Producer, fill, flushed};
@@ -79,7 +80,7 @@ fn what_others_write_counts_for_a_producer() {
         assert_eq!(producer.told_so_far(0).await, []);
         process.write_sequence(["", "x"]).unwrap();
         assert_eq!(producer.told_so_far(0).await, [Pause]);
-        process.kill().unwrap();
+        assert!(process.kill());
         producer.notes.ended().await;
         assert_eq!(producer.notes.of(0), [Pause, Stop]);
     });
@@ -101,7 +102,7 @@ fn a_push_producer_that_comes_to_a_full_queue_is_paused_at_once() {
         go(&process);
         go(&process);
         producer.notes.told(0, &[Pause, Resume]).await;
-        process.kill().unwrap();
+        assert!(process.kill());
         producer.notes.ended().await;
     });
 }
@@ -127,7 +128,7 @@ fn a_pull_producer_is_asked_once_when_it_is_registered_and_once_a_drain() {
         go(&process);
         flushed(&process, 0).await;
         assert_eq!(producer.told_so_far(0).await, [Resume, Resume]);
-        process.kill().unwrap();
+        assert!(process.kill());
         producer.notes.ended().await;
     });
 }
@@ -202,7 +203,7 @@ fn one_that_is_unregistered_is_told_nothing_and_its_successor_starts_afresh() {
             go(&process);
             go(&process);
             second.notes.told(0, &[begin, Resume]).await;
-            process.kill().unwrap();
+            assert!(process.kill());
             second.notes.told(0, &[begin, Resume, Stop]).await;
             first.notes.ended().await;
             assert_eq!(first.notes.of(0), [Pause]);
@@ -219,7 +220,7 @@ fn refused(process: &ProcessHandle, producer: &Producer, fd: i32) -> [ProducerEr
 #[test]
 fn a_closed_descriptor_takes_no_producer_and_tells_it_nothing() {
     run(async {
-        let closed = [ProducerError::Closed { fd: 0 }; 2];
+        let closed = [ProducerError::Write(WriteError::Closed { fd: 0 }); 2];
         let producer = Producer::start();
         let closes: [fn(&ProcessHandle); 3] = [
             ProcessHandle::close_stdin,
@@ -232,15 +233,15 @@ fn a_closed_descriptor_takes_no_producer_and_tells_it_nothing() {
             process.write(vec![0; 10 * MARK]).unwrap();
             close(&process);
             assert_eq!(refused(&process, &producer, 0), closed);
-            process.kill().unwrap();
-            process.ended().await.unwrap();
+            assert!(process.kill());
+            process.ended().await;
             assert_eq!(refused(&process, &producer, 0), closed);
         }
         let child = Producer::start();
         let process = child.spawn(helper(["close", "0", "pause"])).await;
         child.notes.lost(0).await;
         assert_eq!(refused(&process, &producer, 0), closed);
-        process.kill().unwrap();
+        assert!(process.kill());
         child.notes.ended().await;
         assert_eq!(refused(&process, &producer, 0), closed);
         assert_eq!(producer.told_so_far(0).await, []);
@@ -254,13 +255,13 @@ fn what_is_not_written_takes_no_producer_and_tells_it_nothing() {
         let child = helper(["pause"]).fd(3, Fd::null()).fd(4, Fd::inherit(2));
         let process = producer.spawn(child.fd(5, Fd::stream())).await;
         for fd in [1, 2, 3, 4, 5, 9, -1, i32::MAX] {
-            let not_writable = [ProducerError::NotWritable { fd }; 2];
+            let not_writable = [ProducerError::Write(WriteError::NotWritable { fd }); 2];
             assert_eq!(refused(&process, &producer, fd), not_writable);
             assert_eq!(producer.told_so_far(fd).await, []);
         }
-        process.kill().unwrap();
+        assert!(process.kill());
         producer.notes.ended().await;
-        let not_writable = [ProducerError::NotWritable { fd: 1 }; 2];
+        let not_writable = [ProducerError::Write(WriteError::NotWritable { fd: 1 }); 2];
         assert_eq!(refused(&process, &producer, 1), not_writable);
     });
 }

@@ -61,7 +61,7 @@ fn a_sink_takes_64_kib_and_an_item_beyond_what_the_pipe_holds() {
         assert!(takes(&mut sink, ledger.zeros(100_000)));
         assert!(!takes(&mut sink, ledger.zeros(1)), "there is no room");
         assert_eq!(ledger.held(), MARK - 1 + 100_000);
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2, 3]);
         assert_eq!(ledger.held(), 0);
     });
@@ -81,8 +81,8 @@ fn a_sink_that_waits_for_room_goes_on_when_half_of_it_is_written() {
         go(&process);
         soon("the item", feed).await.unwrap();
         assert_eq!(sink.flush().now_or_never(), None);
-        process.kill().unwrap();
-        process.ended().await.unwrap();
+        assert!(process.kill());
+        process.ended().await;
     });
 }
 
@@ -113,8 +113,8 @@ fn a_flush_waits_for_the_last_byte_of_what_everybody_has_queued() {
         go(&process);
         soon("the flush", flush).await.unwrap();
         assert_eq!(ledger.held(), 0);
-        process.kill().unwrap();
-        process.ended().await.unwrap();
+        assert!(process.kill());
+        process.ended().await;
     });
 }
 
@@ -161,8 +161,8 @@ async fn assert_lost(child: &Command, lose: impl Fn(&ProcessHandle)) {
     assert_eq!(sink.send("x".into()).await, CLOSED);
     assert_eq!(sink.flush().await, CLOSED);
     assert_eq!(sink.close().await, CLOSED);
-    let _ = process.kill();
-    process.ended().await.unwrap();
+    process.kill();
+    process.ended().await;
     assert_eq!(sink.feed("x".into()).await, CLOSED);
     assert_eq!(sink.close().await, CLOSED);
 }
@@ -179,7 +179,7 @@ fn a_sink_fails_when_the_child_closes_with_bytes_queued() {
 fn a_sink_fails_when_its_queue_is_dropped() {
     run(async {
         let child = held_up(&["pause"]);
-        assert_lost(&child, |process| process.kill().unwrap()).await;
+        assert_lost(&child, |process| assert!(process.kill())).await;
         assert_lost(&child, |process| process.abort(0)).await;
         assert_lost(&child, ProcessHandle::cut_connection).await;
     });
@@ -206,8 +206,8 @@ fn a_sink_that_waits_for_room_learns_of_a_close_at_once() {
             actix_rt::task::yield_now().await;
             close(&process);
             assert_eq!(soon("the item", waiting).await.unwrap(), CLOSED);
-            process.kill().unwrap();
-            process.ended().await.unwrap();
+            assert!(process.kill());
+            process.ended().await;
         }
     });
 }
@@ -225,7 +225,7 @@ fn a_close_without_anything_lost_is_none_of_the_sinks_errors() {
         assert_eq!(sink.flush().await, Ok(()));
         assert_eq!(sink.close().await, Ok(()));
         assert_eq!(sink.send("x".into()).await, CLOSED);
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
     });
 }
@@ -242,8 +242,8 @@ fn a_sink_of_what_is_not_written_says_so() {
         }
         // Nothing was closed by that.
         assert!(process.take_stream(5).is_ok());
-        process.kill().unwrap();
-        process.ended().await.unwrap();
+        assert!(process.kill());
+        process.ended().await;
     });
 }
 
@@ -320,8 +320,8 @@ fn a_dropped_sink_waits_no_more_and_one_keeps_one_waker() {
         assert_eq!(kept(), [0, 1]);
         drop(sink);
         assert_eq!(kept(), [0, 0]);
-        process.kill().unwrap();
-        process.ended().await.unwrap();
+        assert!(process.kill());
+        process.ended().await;
     });
 }
 

@@ -125,7 +125,7 @@ fn waiting_sinks_that_are_woken_together_do_not_all_find_room() {
         // One that finds a byte less than the mark adds an item; there are whole items only.
         assert_eq!(ledger.most(), MARK);
         process.close_stdin();
-        assert!(process.ended().await.unwrap().success());
+        assert!(process.ended().await.success());
     });
 }
 
@@ -164,8 +164,8 @@ fn a_waker_may_own_a_sink_of_the_same_descriptor() {
         )
         .await;
         thread.join().unwrap();
-        process.kill().unwrap();
-        process.ended().await.unwrap();
+        assert!(process.kill());
+        process.ended().await;
     });
 }
 
@@ -266,13 +266,13 @@ fn sinks_leave_nothing_however_they_end() {
                 match round % 5 {
                     0 => sink.close().await.unwrap(),
                     1 => drop((sink, waiting)),
-                    2 => process.kill().unwrap(),
+                    2 => assert!(process.kill()),
                     3 => process.abort(0),
                     // It goes on by itself.
                     _ => assert_eq!(sink.close().now_or_never(), None),
                 }
                 process.close_stdin();
-                soon("its end", process.ended()).await.unwrap();
+                soon("its end", process.ended()).await;
             }
             before.assert_restored_but_spawners().await;
         });

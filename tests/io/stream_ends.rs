@@ -25,9 +25,9 @@ fn a_stream_ends_when_the_protocol_dies() {
             protocol.do_send(Die::Stop);
             assert_eq!(next(&mut stream).await, None);
             if policy == OnOrphaned::Leave {
-                process.kill().unwrap();
+                assert!(process.kill());
             }
-            let status = process.ended().await.unwrap();
+            let status = process.ended().await;
             assert_eq!(status.signal(), Some(Signal::KILL));
         }
     });
@@ -47,7 +47,7 @@ fn a_stream_ends_when_the_arbiter_that_reads_it_stops() {
         assert_eq!(next(&mut stream).await.unwrap(), "one\n");
         arbiter.stop();
         assert_eq!(next(&mut stream).await, None);
-        let status = process.ended().await.unwrap();
+        let status = process.ended().await;
         assert_eq!(status.signal(), Some(Signal::KILL));
     });
 }
@@ -125,7 +125,7 @@ fn the_end_waits_for_nobody_to_take_a_stream_once_it_was_cut() {
                 let (trace, _, process) = spawn(command).await;
                 let held = taken.then(|| process.take_stream(1).unwrap());
                 held_up(&trace, &process).await;
-                process.kill().unwrap();
+                assert!(process.kill());
                 trace.exited(&process).await;
                 if let Cutter::Call = cutter {
                     process.cut_connection();

@@ -184,7 +184,7 @@ fn closing_the_descriptor_in_whatever_way_ends_the_stream() {
             close(&process);
             assert_eq!(next(&mut stream).await, None, "{reason:?}");
             assert_eq!(trace.lost(&process, 1).await, reason);
-            process.kill().unwrap();
+            assert!(process.kill());
             trace.ended(&process).await.assert_rules(&[0, 1, 2]);
         }
     });
@@ -204,7 +204,7 @@ fn streams_need_no_protocol() {
         );
         assert!(one == pattern(500_000));
         assert_eq!(five, b"five\n");
-        assert!(process.ended().await.unwrap().success());
+        assert!(process.ended().await.success());
     });
 }
 
@@ -310,7 +310,7 @@ fn an_actor_takes_the_streams_of_its_children_into_its_context() {
             let all = |events: &[_]| (data_of(events, 1).len() >= wanted.len()).then_some(());
             trace.until(&process, "all data", all).await;
             assert!(data_of(&trace.of(&process), 1) == wanted);
-            assert!(process.ended().await.unwrap().success());
+            assert!(process.ended().await.success());
         }
     });
 }

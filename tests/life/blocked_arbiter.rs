@@ -4,7 +4,8 @@ use crate::common;
 
 use std::time::Duration;
 
-use actix_process::{ProcessSupervisor, Shutdown};
+use actix_process::ProcessSupervisor;
+use actix_process::supervisor::Shutdown;
 use common::helper::helper;
 use common::trace::spawned;
 use common::{DEADLINE, block_on_thread, run};

@@ -60,8 +60,8 @@ fn some_order(dice: &mut Dice, process: &ProcessHandle) {
         4 => process.abort(0),
         5 => process.lose_connection(),
         6 => drop(process.signal(Signal::TERM)),
-        7 => drop(process.kill()),
-        8 => drop(process.terminate(Duration::from_millis(20))),
+        7 => _ = process.kill(),
+        8 => _ = process.terminate(Duration::from_millis(20)),
         9 => drop(process.signal(Signal::STOP)),
         10 => drop(process.signal(Signal::CONT)),
         _ => drop(process.write(vec![b'x'; dice.roll(200_000) as usize])),
@@ -92,9 +92,9 @@ async fn play(seed: u64, count: usize, protocol: Addr<Tracer>, trace: Trace) {
     }
     for process in &children {
         process.resume_producing();
-        let _ = process.kill();
+        process.kill();
         // Heirs that hold pipes are cut off where no clock does it.
-        process.exited().await.unwrap();
+        process.exited().await;
         process.lose_connection();
     }
     for process in &children {

@@ -67,7 +67,7 @@ async fn assert_no_cgroup() {
         .unwrap();
     assert_eq!(process.containment(), Containment::Group);
     process.signal_group(Signal::KILL).unwrap();
-    let status = in_time(process.ended()).await.unwrap();
+    let status = in_time(process.ended()).await;
     assert_eq!(status.signal(), Some(Signal::KILL));
 
     let insisting = helper(["exit"]).contained_by_cgroup();
@@ -94,7 +94,7 @@ fn an_unprivileged_host_contains_by_a_group() {
             let process = command.clone().contained().spawn(NoProtocol).await.unwrap();
             assert_eq!(process.containment(), Containment::Group);
             process.signal_group(Signal::KILL).unwrap();
-            in_time(process.ended()).await.unwrap();
+            in_time(process.ended()).await;
             let refused = command.contained_by_cgroup().spawn(NoProtocol).await;
             let error = refused.unwrap_err();
             assert_eq!(
@@ -115,7 +115,7 @@ fn spawned_where_it_cannot_join(child: &Command) -> Option<Result<Containment, S
     let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
     let hold = |command: Command| async move {
         let process = command.spawn(NoProtocol).await?;
-        let status = in_time(process.ended()).await.unwrap();
+        let status = in_time(process.ended()).await;
         assert!(status.success(), "{status}");
         Ok(process.containment())
     };
@@ -239,7 +239,7 @@ fn leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors() {
             let held = use_up_but(0);
             // The child alone.
             process.signal(Signal::KILL).unwrap();
-            in_time(process.exited()).await.unwrap();
+            in_time(process.exited()).await;
             let state = || {
                 let mut text = [0; 4096];
                 let length = stat.read_at(&mut text, 0).ok()?;
@@ -250,7 +250,7 @@ fn leftovers_of_a_contained_child_die_also_where_there_are_no_descriptors() {
             eventually("the daemon's death", dead, || format!("{:?}", state())).await;
             drop(held);
             none_left().await;
-            in_time(process.ended()).await.unwrap();
+            in_time(process.ended()).await;
         });
     });
 }
@@ -274,7 +274,7 @@ fn a_shortage_of_descriptors_is_not_taken_for_a_host_without_cgroups() {
                 drop(held);
                 if let Ok(process) = spawned {
                     assert_eq!(process.containment(), Containment::Cgroup, "{left} left");
-                    in_time(process.ended()).await.unwrap();
+                    in_time(process.ended()).await;
                 }
             }
             let contained = child().contained_by_cgroup();

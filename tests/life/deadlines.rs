@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use actix_process::supervisor::{List, Shutdown};
 use actix_process::{
-    CollectError, Command, ExitStatus, List, NoProtocol, ProcessSupervisor, Shutdown, Spawn,
-    SpawnStep,
+    CollectError, Command, ExitStatus, NoProtocol, ProcessSupervisor, Spawn, SpawnStep,
 };
 use common::census::{Census, children};
 use common::helper::helper;
@@ -192,11 +192,11 @@ fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
                 let child = child.ended_timeout(DAY).process_group(0);
                 for _ in 0..children {
                     let process = child.spawn(NoProtocol).await.unwrap();
-                    process.terminate(DAY).unwrap();
-                    let _ = process.terminate_group(DAY);
+                    assert!(process.terminate(DAY));
+                    process.terminate_group(DAY);
                     drop(process.stop(actix_process::Ladder::eof(DAY).kill()));
                     process.close_stdin();
-                    in_time(process.ended()).await.unwrap();
+                    in_time(process.ended()).await;
                 }
             };
             // As large: threads and the allocator take their share once.
@@ -222,7 +222,7 @@ fn what_is_asked_for_at_the_limits_is_done() {
             common::refuse::refuse(common::refuse::Call::Any(libc::SYS_clone3), libc::EAGAIN);
             set_soft_limit(libc::RLIMIT_NOFILE, 3);
             std::thread::Builder::new().spawn(|| {}).unwrap_err();
-            process.terminate(SHORT).unwrap();
+            assert!(process.terminate(SHORT));
             let status = trace.ended(&process).await.status();
             assert_eq!(status.signal(), Some(actix_process::Signal::KILL));
         });

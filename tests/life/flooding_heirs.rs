@@ -71,9 +71,9 @@ fn flood() -> Command {
 /// Its end comes soon after its exit.
 async fn assert_bounded(command: &Command, protocol: impl IntoProtocol, who: &str) {
     let process = command.spawn(protocol).await.unwrap();
-    soon("the exit", process.exited()).await.unwrap();
+    soon("the exit", process.exited()).await;
     let begun = Instant::now();
-    soon("the end", process.ended()).await.unwrap();
+    soon("the end", process.ended()).await;
     let took = begun.elapsed();
     assert!(took < BOUND, "{who}: {took:?} after the exit");
 }
@@ -197,7 +197,7 @@ fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
             .spawn(&protocol)
             .await
             .unwrap();
-        process.exited().await.unwrap();
+        process.exited().await;
         // The window is full, or will be. Long enough for a clock that counts this.
         actix_rt::time::sleep(50 * A_WHILE).await;
         heirs.act();
@@ -218,7 +218,7 @@ fn time_counts_while_the_protocol_is_behind_with_what_heirs_write() {
             .spawn(&protocol)
             .await
             .unwrap();
-        process.exited().await.unwrap();
+        process.exited().await;
         // The readers on this arbiter look at what is the child's own before the heir writes.
         actix_rt::time::sleep(TIMEOUT / 5).await;
         heirs.act();

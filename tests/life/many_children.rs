@@ -25,7 +25,7 @@ async fn census_after_a_first_child() -> Census {
     let (trace, protocol) = Trace::start();
     let first = first.spawn(&protocol).await.unwrap();
     trace.output(&first, 1, "ready").await;
-    first.terminate(Duration::from_millis(1)).unwrap();
+    assert!(first.terminate(Duration::from_millis(1)));
     trace.ended(&first).await;
     // Its pidfd closes just after.
     let closed = || (!has_watch()).then_some(());
@@ -90,7 +90,7 @@ fn a_thousand_children_at_once_each_end_with_their_own_status() {
                 process.close_stdin();
             }
             for (process, code) in processes.iter().zip(&codes) {
-                let status = in_time(process.ended()).await.unwrap();
+                let status = in_time(process.ended()).await;
                 assert_eq!(status.code(), Some(*code), "{process:?}");
             }
             for process in &processes {
@@ -118,7 +118,7 @@ fn a_hundred_deaths_while_the_thread_is_blocked_are_all_told() {
             }
             let pids: Vec<i32> = processes.iter().map(|p| p.pid().unwrap()).collect();
             for process in &processes {
-                process.kill().unwrap();
+                assert!(process.kill());
             }
             let begun = std::time::Instant::now();
             let dead = |pid: &i32| is_gone(*pid);
@@ -152,7 +152,7 @@ fn children_that_come_and_go_leave_nothing() {
                 let lives = codes.iter().map(|code| async move {
                     let child = helper(["say", "hello", "exit", &code.to_string()]);
                     let process = child.spawn(NoProtocol).await.unwrap();
-                    assert_eq!(process.ended().await.unwrap().code(), Some(*code));
+                    assert_eq!(process.ended().await.code(), Some(*code));
                 });
                 in_time(join_all(lives)).await;
             }

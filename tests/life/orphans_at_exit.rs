@@ -212,7 +212,7 @@ fn a_stopped_system_in_a_host_that_lives_on_escalates_and_reaps() {
         System::current().stop();
         system.run().unwrap();
         // No System is left, and no arbiter: the process-wide thread does it.
-        let status = block_on_thread(process.ended()).unwrap();
+        let status = block_on_thread(process.ended());
         assert_eq!(status.signal(), Some(actix_process::Signal::KILL));
         assert_eq!(common::census::children(), []);
         drop(trace);
@@ -281,7 +281,7 @@ fn a_main_that_returns_in_the_middle_of_a_spawn_leaves_no_child() {
         System::new().block_on(async {
             // The threads exist, so that the delay meets the spawn and not their start.
             let warm = helper(["exit"]).spawn(NoProtocol).await.unwrap();
-            warm.ended().await.unwrap();
+            warm.ended().await;
             let supervisor = ProcessSupervisor::current().unwrap();
             let command = helper(["pause", token]);
             supervisor.do_send(Spawn::new(command, NoProtocol));

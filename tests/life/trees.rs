@@ -6,9 +6,10 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_process::supervisor::Shutdown;
 use actix_process::{
     CollectError, Command, Ladder, NoProtocol, OnLeftovers, OnOrphaned, ProcessHandle,
-    ProcessProtocol, ProcessSupervisor, Shutdown, Signal, SignalError, Spawn, process_protocol,
+    ProcessProtocol, ProcessSupervisor, Signal, SignalError, Spawn, process_protocol,
 };
 use common::census::{children, is_gone, open_fds, state_and_parent};
 use common::helper::helper;
@@ -53,7 +54,7 @@ async fn gone(pid: i32) {
 fn terminate_group_kills_a_member_that_its_leader_has_left() {
     run(async {
         let (trace, process, member) = stubborn(helper(STUBBORN).process_group(0)).await;
-        process.terminate_group(SHORT).unwrap();
+        assert!(process.terminate_group(SHORT));
         let status = trace.exited(&process).await;
         assert_eq!(status.signal(), Some(Signal::TERM));
         gone(member).await;
@@ -72,7 +73,7 @@ fn a_child_that_has_left_its_group_is_killed_with_it() {
         let child = helper(actions).process_group(0);
         let process = child.spawn(&protocol).await.unwrap();
         let text = trace.output(&process, 1, "ready").await;
-        process.terminate_group(SHORT).unwrap();
+        assert!(process.terminate_group(SHORT));
         assert_eq!(trace.exited(&process).await.signal(), Some(Signal::KILL));
         gone(held(&text)).await;
         // And by a timeout.
@@ -161,7 +162,7 @@ fn an_orphan_is_ended_with_its_group_by_either_policy() {
             let process = process.await.unwrap();
             let member = held(&in_time(told).await.unwrap());
             gone(member).await;
-            in_time(process.ended()).await.unwrap();
+            in_time(process.ended()).await;
         }
     });
 }
@@ -202,7 +203,7 @@ fn what_a_child_leaves_follows_on_leftovers() {
             let (_trace, process, member) = stubborn(child.clone().on_leftovers(policy)).await;
             process.close_stdin();
             gone(member).await;
-            in_time(process.ended()).await.unwrap();
+            in_time(process.ended()).await;
         }
         // Left.
         let (trace, process, member) = stubborn(child.clone()).await;
@@ -219,7 +220,7 @@ fn what_a_child_leaves_follows_on_leftovers() {
         // A group that an escalation reaches has its grace.
         let patient = child.on_leftovers(OnLeftovers::Kill);
         let (trace, process, member) = stubborn(patient).await;
-        process.terminate_group(LONG).unwrap();
+        assert!(process.terminate_group(LONG));
         trace.exited(&process).await;
         assert!(!is_gone(member));
         process.signal_group(Signal::KILL).unwrap();
@@ -271,7 +272,7 @@ fn groups_that_end_leave_no_descriptor() {
                 let (_trace, process, _) = stubborn(child.clone()).await;
                 let stopped = process.stop(Ladder::new().term(SHORT).kill());
                 in_time(stopped).await.unwrap();
-                in_time(process.ended()).await.unwrap();
+                in_time(process.ended()).await;
                 handles.push(process);
             }
             // Their handles are kept.
@@ -294,7 +295,7 @@ fn a_child_without_a_group_is_signalled_alone() {
         let heir = nix::unistd::Pid::from_raw(held(&text));
         nix::sys::signal::kill(heir, nix::sys::signal::SIGKILL).unwrap();
         let quick = Command::new("true").spawn(NoProtocol).await.unwrap();
-        quick.exited().await.unwrap();
+        quick.exited().await;
         let refused = quick.signal_group(Signal::TERM);
         assert!(matches!(refused, Err(SignalError::Exited)), "{refused:?}");
     });

@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use actix::System;
+use actix_process::supervisor::{List, Shutdown};
 use actix_process::{
-    CollectError, Command, ExitStatus, Ladder, List, NoProtocol, ProcessSupervisor, Shutdown,
-    Signal, SpawnStep, StoppedBy,
+    CollectError, Command, ExitStatus, Ladder, NoProtocol, ProcessSupervisor, Signal, SpawnStep,
+    StoppedBy,
 };
 use common::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
 use common::example;
@@ -149,7 +150,7 @@ fn a_system_that_stops_does_nothing_to_children_that_were_spawned_outside_of_it(
 #[test]
 fn each_system_beside_it_lists_its_own_children_only() {
     let outside = of_no_system(echo());
-    let ids = |listed: Vec<actix_process::ProcessInfo>| {
+    let ids = |listed: Vec<actix_process::supervisor::ProcessInfo>| {
         listed.iter().map(|info| info.id).collect::<Vec<_>>()
     };
     let list = move || async move {

@@ -107,7 +107,7 @@ fn rule_10_the_childs_close_of_its_stdin_is_reported_at_once() {
         let process = child.spawn(&protocol).await.unwrap();
         trace.output(&process, 1, "ready").await;
         assert_eq!(trace.lost(&process, 0).await, CloseReason::ByChild);
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
     });
 }
@@ -126,7 +126,7 @@ fn rule_10_a_broken_pipe_drops_the_queue_and_is_told_as_the_close() {
         assert!(dropped.load(Ordering::SeqCst), "the queue is kept");
         assert_eq!(process.write("more"), Err(WriteError::Closed { fd: 0 }));
         assert_eq!(count(&trace.of(&process), is_exit), 0);
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
     });
 }
@@ -172,7 +172,7 @@ async fn orphaned(policy: OnOrphaned, die: Die) -> ExitStatus {
     protocol.do_send(die);
     drop(protocol);
     let end = actix_rt::time::timeout(common::DEADLINE, process.ended()).await;
-    let status = end.expect("the child was never reaped").unwrap();
+    let status = end.expect("the child was never reaped");
     assert_eq!(process.pid(), None);
     status
 }
@@ -198,7 +198,7 @@ fn rule_12_no_failed_spawn_leaves_anything() {
             // One that works, so that the crate's own threads are there before the count.
             let process = helper(["exit", "0"]).spawn(&protocol).await.unwrap();
             trace.ended(&process).await;
-            process.ended().await.unwrap();
+            process.ended().await;
             let events = trace.events().len();
             let before = Census::quiet().await;
 

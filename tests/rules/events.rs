@@ -147,7 +147,7 @@ fn rule_05_the_exit_comes_before_or_after_data_and_closes() {
             assert_eq!(trace.lost(&process, fd).await, CloseReason::ByChild);
         }
         assert_eq!(count(&trace.of(&process), is_exit), 0);
-        process.kill().unwrap();
+        assert!(process.kill());
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1, 2]);
         assert_eq!(history.text(1), "last\n");

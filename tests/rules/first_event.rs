@@ -167,7 +167,7 @@ fn what_is_cut_there_is_closed_when_it_was_handled() {
         let (trace, protocol) = First::start_new(|made, _| made.process.cut_connection());
         let process = helper(["pause"]).spawn(&protocol).await.unwrap();
         assert_eq!(trace.lost(&process, 1).await, CloseReason::Cut);
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
     });
 }
@@ -217,7 +217,7 @@ fn what_is_closed_while_it_is_kept_is_closed_at_once() {
         for fd in [1, 2] {
             assert_eq!(trace.lost(&process, fd).await, CloseReason::ByParent);
         }
-        process.kill().unwrap();
+        assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
         let_go(&process);
     });
@@ -262,7 +262,7 @@ fn a_protocol_that_dies_before_it_or_in_it_leaves_a_child_that_ends() {
             }
             // It may have been gone before the commit.
             if let Ok(process) = in_time(spawning).await {
-                soon("the end", process.ended()).await.unwrap();
+                soon("the end", process.ended()).await;
             }
             arbiter.stop();
         }
@@ -278,7 +278,7 @@ fn a_protocol_that_is_blocked_gets_all_when_it_goes_on() {
         let (trace, protocol) = Trace::start_in(&arbiter.handle());
         let child = helper(["spam", "50000"]);
         let process = in_time(child.spawn(&protocol)).await.unwrap();
-        in_time(process.exited()).await.unwrap();
+        in_time(process.exited()).await;
         assert!(trace.events().is_empty());
         drop(go);
         let history = trace.ended(&process).await;
@@ -299,7 +299,7 @@ fn a_protocol_that_panics_in_it_leaves_a_child_that_ends() {
             });
             let child = helper(["chatter"]).on_orphaned(OnOrphaned::Kill);
             let process = in_time(child.spawn(&protocol)).await.unwrap();
-            soon("the end", process.ended()).await.unwrap();
+            soon("the end", process.ended()).await;
         }
         arbiter.stop();
     });

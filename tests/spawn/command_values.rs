@@ -74,7 +74,7 @@ fn a_reference_to_a_command_will_do_where_a_command_will() {
         let given = Spawn::new(Command::from(&command), NoProtocol);
         for spawn in [kept, given, Spawn::new(command, NoProtocol)] {
             let process = in_time(supervisor.send(spawn)).await.unwrap().unwrap();
-            assert_eq!(in_time(process.ended()).await.unwrap().code(), Some(7));
+            assert_eq!(in_time(process.ended()).await.code(), Some(7));
         }
     });
 }

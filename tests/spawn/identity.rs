@@ -301,7 +301,7 @@ fn a_child_dies_with_its_parent_when_asked_to() {
             })
             .await;
         assert!(!is_gone(child));
-        host.kill().unwrap();
+        assert!(host.kill());
         eventually(
             "the child to die with its parent",
             || is_gone(child).then_some(()),

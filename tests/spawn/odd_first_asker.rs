@@ -86,7 +86,7 @@ fn assert_ends_at_its_deadline() {
     run(async {
         let (trace, protocol) = Trace::start();
         let process = stubborn(&trace, &protocol).await;
-        process.terminate_group(SHORT).unwrap();
+        assert!(process.terminate_group(SHORT));
         assert_killed(trace.ended(&process).await.status());
         let endless = helper(["ignore", "15", "pause"]).output();
         let result = in_time(endless.timeout(SHORT).grace(SHORT).into_future()).await;
@@ -124,7 +124,7 @@ fn a_deadline_that_one_janitor_was_given_is_kept_by_the_next() {
             run(async {
                 let (trace, protocol) = Trace::start();
                 let process = stubborn(&trace, &protocol).await;
-                process.terminate_group(Duration::from_secs(2)).unwrap();
+                assert!(process.terminate_group(Duration::from_secs(2)));
                 tell.send(()).unwrap();
                 // The arbiter sleeps: the janitor alone is awake.
                 wait.recv().unwrap();

@@ -7,9 +7,10 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_process::supervisor::Shutdown;
 use actix_process::{
     Bytes, CloseReason, Command, ExitStatus, Fd, ProcessHandle, ProcessId, ProcessProtocol,
-    ProcessSupervisor, Shutdown, SpawnError, SpawnStep, process_protocol,
+    ProcessSupervisor, SpawnError, SpawnStep, process_protocol,
 };
 use common::census::children;
 use common::helper::helper;

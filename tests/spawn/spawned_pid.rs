@@ -3,7 +3,8 @@
 use crate::common;
 
 use actix::Addr;
-use actix_process::{Command, Fd, List, ProcessSupervisor};
+use actix_process::supervisor::List;
+use actix_process::{Command, Fd, ProcessSupervisor};
 use common::helper::helper;
 use common::trace::{Trace, Tracer};
 use common::{in_time, run};

@@ -75,7 +75,7 @@ fn without_pidfds_a_thread_waits_for_each_child() {
                 .unwrap();
             trace.output(&process, 1, "ready").await;
             until_waiters(1).await;
-            process.kill().unwrap();
+            assert!(process.kill());
             trace.ended(&process).await;
             until_waiters(0).await;
         });

@@ -163,9 +163,9 @@ fn more_threads_of_their_own_than_may_be_are_a_typed_error() {
                 assert_eq!(error.subject(), "the spawner thread");
                 for spawning in asked {
                     let process = spawning.await.unwrap();
-                    assert!(process.ended().await.unwrap().success());
+                    assert!(process.ended().await.success());
                 }
-                assert!(ask().await.unwrap().ended().await.unwrap().success());
+                assert!(ask().await.unwrap().ended().await.success());
             });
         });
     });

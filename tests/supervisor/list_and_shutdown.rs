@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
+use actix_process::supervisor::{List, ProcessInfo, ProcessState, Shutdown};
 use actix_process::{
-    Command, Fd, FdMap, List, NoProtocol, ProcessEvent, ProcessHandle, ProcessInfo, ProcessState,
-    ProcessSupervisor, Shutdown, Signal, Spawn, SpawnStep,
+    Command, Fd, FdMap, NoProtocol, ProcessEvent, ProcessHandle, ProcessSupervisor, Signal, Spawn,
+    SpawnStep,
 };
 use common::census::{Census, children, has_watch, is_gone};
 use common::helper::helper;
@@ -65,7 +66,7 @@ fn list_tells_of_every_child_until_it_has_ended() {
         assert_eq!(infos[1].open_fds, [3, 9]);
 
         second.write_to_child(3, "x").unwrap();
-        in_time(second.ended()).await.unwrap();
+        in_time(second.ended()).await;
         let gone = list(&supervisor).await;
         assert_eq!(
             gone.iter().map(|info| info.id).collect::<Vec<_>>(),
@@ -74,8 +75,8 @@ fn list_tells_of_every_child_until_it_has_ended() {
         first.close_stdin();
         first_trace.lost(&first, 0).await;
         assert_eq!(list(&supervisor).await[0].open_fds, [1, 2]);
-        first.kill().unwrap();
-        in_time(first.ended()).await.unwrap();
+        assert!(first.kill());
+        in_time(first.ended()).await;
         assert!(list(&supervisor).await.is_empty());
     });
 }
@@ -115,10 +116,10 @@ fn supervisors_keep_tables_of_their_own() {
         assert_eq!(others.try_status(), None);
         let (_, more) = ready(&other, &["say", "ready", "pause"]).await;
         assert_eq!(list(&other).await.len(), 2);
-        others.kill().unwrap();
-        more.kill().unwrap();
-        in_time(others.ended()).await.unwrap();
-        in_time(more.ended()).await.unwrap();
+        assert!(others.kill());
+        assert!(more.kill());
+        in_time(others.ended()).await;
+        in_time(more.ended()).await;
     });
 }
 
@@ -211,8 +212,8 @@ fn a_shutdown_kills_a_spawn_that_hangs_in_its_exec() {
             let error = in_time(spawn).await.unwrap().unwrap_err();
             assert_eq!(error.step(), SpawnStep::Register);
             assert_eq!(lease.try_status(), None);
-            lease.kill().unwrap();
-            in_time(lease.ended()).await.unwrap();
+            assert!(lease.kill());
+            in_time(lease.ended()).await;
         });
     });
 }
@@ -240,8 +241,8 @@ fn the_systems_own_supervisor_stays_the_same_while_it_lives() {
         });
         assert_eq!(in_time(given).await.unwrap(), first);
         arbiter.stop();
-        process.kill().unwrap();
-        in_time(process.ended()).await.unwrap();
+        assert!(process.kill());
+        in_time(process.ended()).await;
         assert_eq!(ProcessSupervisor::current().unwrap(), first);
     });
 }
@@ -254,8 +255,8 @@ fn each_system_has_its_own_supervisor_side_by_side_and_in_turn() {
                 let process = helper(["pause"]).spawn(NoProtocol).await.unwrap();
                 let supervisor = ProcessSupervisor::current().unwrap();
                 assert_eq!(list(&supervisor).await.len(), 1);
-                process.kill().unwrap();
-                in_time(process.ended()).await.unwrap();
+                assert!(process.kill());
+                in_time(process.ended()).await;
                 supervisor
             })
         })

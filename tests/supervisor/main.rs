@@ -9,4 +9,5 @@ mod collect_inputs;
 mod collect_timeout;
 mod helper_groups;
 mod list_and_shutdown;
+mod test_process_streams;
 mod testing_module;

@@ -5,9 +5,11 @@ use crate::common;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_process::producer::{
+    ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
+};
 use actix_process::{
-    CloseReason, Command, Fd, ProcessEvent, ProcessHandle, ProducerCommand, ProducerError,
-    ProducerGuard, ProducerKind, Pty, PtySize, Signal, ToProducer, WriteError,
+    CloseReason, Command, Fd, ProcessEvent, ProcessHandle, Pty, PtySize, Signal, WriteError,
 };
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
@@ -191,7 +193,10 @@ impl Actor for Typist {
             ProducerError::AlreadyRegistered { fd: 0 }
         );
         let read = self.process.register_producer(1, self.kind, ctx.address());
-        assert_eq!(read.unwrap_err(), ProducerError::NotWritable { fd: 1 });
+        assert_eq!(
+            read.unwrap_err(),
+            ProducerError::Write(WriteError::NotWritable { fd: 1 })
+        );
     }
 }
 
@@ -324,7 +329,7 @@ fn a_push_producer_is_paused_while_the_child_does_not_read() {
         // More than the kernel takes besides.
         producer.send(Type(1_000_000)).await.unwrap().unwrap();
         assert_eq!(next(&mut tells).await, ProducerCommand::Pause);
-        process.kill().unwrap();
+        assert!(process.kill());
         assert_eq!(next(&mut tells).await, ProducerCommand::Stop);
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);

@@ -203,7 +203,7 @@ fn signals_reach_the_child_or_its_whole_group() {
         gone(held).await;
 
         let (trace, process, held) = start().await;
-        process.terminate_group(DEADLINE).unwrap();
+        assert!(process.terminate_group(DEADLINE));
         let status = trace.ended(&process).await.status();
         assert_eq!(status.signal(), Some(Signal::TERM));
         gone(held).await;
@@ -224,7 +224,7 @@ fn a_lost_protocol_hangs_up_whatever_the_policy() {
             trace.output(&process, 1, "ready").await;
             protocol.do_send(Die::Stop);
             let ended = actix_rt::time::timeout(DEADLINE, process.ended()).await;
-            let status = ended.expect("it does not end").unwrap();
+            let status = ended.expect("it does not end");
             assert_eq!(status.signal(), Some(signal), "{policy:?}");
         }
         // Who ignores that is told once more.
@@ -235,7 +235,7 @@ fn a_lost_protocol_hangs_up_whatever_the_policy() {
         trace.output(&process, 1, "ready").await;
         protocol.do_send(Die::Stop);
         let ended = actix_rt::time::timeout(DEADLINE, process.ended()).await;
-        let status = ended.expect("it does not end").unwrap();
+        let status = ended.expect("it does not end");
         assert_eq!(status.signal(), Some(Signal::TERM));
     });
 }

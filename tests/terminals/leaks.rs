@@ -49,8 +49,8 @@ fn nothing_is_left_of_children_however_they_end() {
                 |process| process.abort(0),
                 |process| process.abort(1),
                 |process| process.cut_connection(),
-                |process| process.kill().unwrap(),
-                |process| process.terminate_group(DEADLINE).unwrap(),
+                |process| assert!(process.kill()),
+                |process| assert!(process.terminate_group(DEADLINE)),
                 |process| {
                     process.pause_producing();
                     process.lose_connection();
@@ -237,7 +237,7 @@ fn a_lost_arbiter_hangs_its_children_up() {
                 trace.output(&process, 1, "ready").await;
                 arbiter.stop();
                 let ended = actix_rt::time::timeout(DEADLINE, process.ended()).await;
-                let status = ended.expect("it does not end").unwrap();
+                let status = ended.expect("it does not end");
                 assert_eq!(status.signal(), Some(Signal::HUP));
                 arbiter.join().unwrap();
                 before.assert_restored_but_spawners().await;

@@ -143,7 +143,7 @@ fn any_modes_can_be_waited_for_and_those_that_are_there_come_at_once() {
         assert!(looks >= 1);
         process.close_child_fd(3);
         drop(process.stdout().unwrap());
-        soon("its end", process.ended()).await.unwrap();
+        soon("its end", process.ended()).await;
     });
 }
 
@@ -178,7 +178,7 @@ fn the_wait_ends_when_the_child_exits_or_closes_its_terminal() {
         let closed = Err(TerminalModesError::Closed);
         assert_eq!(soon("its exit", waiting).await, closed);
         drop(process.stdout().unwrap());
-        soon("its end", process.ended()).await.unwrap();
+        soon("its end", process.ended()).await;
         assert_eq!(process.terminal_modes(), closed);
 
         // The child lives on without it.
@@ -240,8 +240,8 @@ fn time_is_over_when_the_caller_said_so_with_the_modes_of_the_last_look() {
         let error = waited.now_or_never().expect("time was over").unwrap_err();
         let text = error.to_string();
         assert!(text.contains("echo is on, lines are on"), "{text}");
-        process.kill().unwrap();
-        soon("its end", process.ended()).await.unwrap();
+        assert!(process.kill());
+        soon("its end", process.ended()).await;
     });
 }
 
@@ -262,6 +262,6 @@ fn a_thread_without_a_runtime_can_wait() {
         let modes = block_on_thread(waited).unwrap();
         assert_eq!(three(modes), [false, true, true]);
         arbiter.stop();
-        soon("its end", process.ended()).await.unwrap();
+        soon("its end", process.ended()).await;
     });
 }

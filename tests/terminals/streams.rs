@@ -220,7 +220,7 @@ fn a_cut_puts_what_the_terminal_holds_into_the_stream_and_waits_for_nobody() {
             let (trace, _, process) = spawn(child).await;
             let held = taken.then(|| process.stdout().unwrap());
             trace.output(&process, 4, "written").await;
-            process.kill().unwrap();
+            assert!(process.kill());
             trace.exited(&process).await;
             process.cut_connection();
             let history = trace.ended(&process).await;
@@ -303,7 +303,7 @@ fn a_stream_ends_when_the_protocol_dies_and_the_terminal_is_hung_up() {
         until(&mut stream, "ready").await;
         protocol.do_send(Die::Stop);
         assert_eq!(next(&mut stream).await, None);
-        let status = soon("its end", process.ended()).await.unwrap();
+        let status = soon("its end", process.ended()).await;
         assert!(!status.success(), "{status}");
     });
 }
@@ -329,7 +329,7 @@ fn a_terminal_has_a_stream_only_if_it_is_one_and_only_at_one() {
         }
         assert!(process.stdout().is_ok());
         process.close_child_fd(3);
-        soon("its end", process.ended()).await.unwrap();
+        soon("its end", process.ended()).await;
     });
 }
 
@@ -373,13 +373,13 @@ fn terminal_streams_leave_nothing_whatever_becomes_of_them() {
                 match round % 5 {
                     0 => drop(stream),
                     1 => process.lose_connection(),
-                    2 => process.kill().unwrap(),
+                    2 => assert!(process.kill()),
                     3 => process.cut_connection(),
                     _ => drop(until(&mut stream, "ready").await),
                 }
                 // Refused where it is closed.
                 let _ = keys.send("x".into()).await;
-                soon("its end", process.ended()).await.unwrap();
+                soon("its end", process.ended()).await;
             }
             before.assert_restored_but_spawners().await;
         });

@@ -131,7 +131,7 @@ impl Reapable for Member {
         false
     }
 
-    fn reap(&self) -> bool {
+    fn reap(self: Arc<Self>) -> bool {
         if !sys::signal::has_exited(self.pidfd.as_fd()) {
             return false;
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Child;
-use crate::child::live_process::of_another;
+use crate::child::live_process::{ProcessCommand, of_another};
 use crate::error::SignalError;
 use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
 use crate::port::{Direction, FdCommand};
@@ -53,7 +53,8 @@ struct State {
 }
 
 impl Child {
-    /// Takes the steps of `ladder`, the first one now; never blocks. `on_done` is told how it ended.
+    /// Takes the steps of `ladder`, the first one now; never blocks. `on_done` is told how it ended,
+    /// unless there is no child but a record.
     pub(crate) fn escalate(
         self: &Arc<Self>,
         ladder: Ladder,
@@ -68,7 +69,9 @@ impl Child {
                 took: Duration::ZERO,
             });
         }
-        let _ = self.begin(Extent::Tree, false, ladder, on_done);
+        if !self.live.record(|| ProcessCommand::Stop(ladder.clone())) {
+            let _ = self.begin(Extent::Tree, false, ladder, on_done);
+        }
     }
 
     /// SIGTERM now, SIGKILL after `grace`; nothing more if the SIGTERM fails.
@@ -79,6 +82,10 @@ impl Child {
     ) -> Result<(), SignalError> {
         if sys::copy::is_copy() {
             return Err(of_another());
+        }
+        let command = || ProcessCommand::Terminate(extent, grace);
+        if self.live.record(command) {
+            return Ok(());
         }
         let (escalation, sent) = self.begin(extent, true, Ladder::terminate(grace), |_| {});
         if sent.is_err() {

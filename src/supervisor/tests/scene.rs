@@ -5,18 +5,19 @@ use std::process::{Command as StdCommand, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Recipient, WeakAddr};
+use actix::{Actor, Addr, Context, Handler, WeakAddr};
 use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use crate::actors::process::Process;
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::lifecycle::Input;
+use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::id::ProcessId;
 use crate::port::window::Window;
-use crate::port::{Direction, FdCommand, Port, Route};
+use crate::port::{Direction, Port};
 use crate::protocol::into::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
@@ -50,7 +51,7 @@ impl Log {
         &self,
         what: &ProcessHandle,
     ) -> (Vec<(i32, CloseReason)>, crate::ExitStatus) {
-        let status = in_time(what.ended()).await.unwrap();
+        let status = in_time(what.ended()).await;
         // It was queued; it is handled when it can be seen.
         eventually(|| {
             let last = self.events().last().cloned();
@@ -130,7 +131,7 @@ impl Scene {
             on_leftovers: OnLeftovers::Leave,
             ended_timeout,
             readers: 2,
-            recorder: None,
+            live: LiveProcess::default(),
             containment: Containment::Process,
         };
         let child = Child::new(origin, [0, 1, 2]);
@@ -151,18 +152,16 @@ impl Scene {
             let destination = Destination::Protocol(window, child.event_sink().unwrap());
             PipeReader::new(Arc::clone(&child), fd, end, destination).start()
         });
-        let port =
-            |fd, direction, to: Recipient<FdCommand>| Port::new(fd, direction, Route::Actor(to));
         child.set_ports(vec![
-            port(0, Direction::Write, writer.clone().recipient()),
-            port(1, Direction::Read, reader.clone().recipient()),
-            port(2, Direction::Read, other.recipient()),
+            Port::new(0, Direction::Write, Box::new(writer.clone())),
+            Port::new(1, Direction::Read, Box::new(reader.clone())),
+            Port::new(2, Direction::Read, Box::new(other)),
         ]);
         let (process, _) = Process::start_with(&child, Vec::new());
         let weak = process.downgrade();
         child.on_ended(move || drop(process));
         child.apply(Input::Made);
-        janitor::watch(child.watched());
+        janitor::watch(child.clone());
         Self {
             log,
             handle: ProcessHandle::new(child),

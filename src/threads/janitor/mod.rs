@@ -36,7 +36,7 @@ pub(crate) trait Reapable: Send + Sync {
     fn is_child(&self) -> bool;
     /// Takes note if it is dead (and reaps it, if that is ours to do); true when there is nothing more
     /// to do.
-    fn reap(&self) -> bool;
+    fn reap(self: Arc<Self>) -> bool;
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -122,7 +122,7 @@ pub(crate) fn watch_in_thread(
         }
         child.wait_until_dead();
         // A sandbox may refuse the waiting, which then returns at once.
-        while !child.reap() {
+        while !Arc::clone(&child).reap() {
             thread::sleep(LAST_RESORT);
         }
     })
@@ -238,7 +238,7 @@ impl Janitor {
                 }
             }
             let next = run_due();
-            self.unwatched.retain(|_, process| !reaped(&**process));
+            self.unwatched.retain(|_, process| !reaped(process));
             let soon = (!self.unwatched.is_empty()).then_some(LAST_RESORT);
             let timeout = next.into_iter().chain(soon).min();
             let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
@@ -303,7 +303,7 @@ impl Janitor {
     }
 
     fn watch(&mut self, key: u64, process: Arc<dyn Reapable>) {
-        if reaped(&*process) {
+        if reaped(&process) {
             return;
         }
         if let Some(pidfd) = process.pidfd() {
@@ -331,7 +331,7 @@ impl Janitor {
         let Some((process, pidfd)) = self.watched.remove(&key) else {
             return;
         };
-        if reaped(&*process) {
+        if reaped(&process) {
             let _ = self.epoll.delete(&*pidfd);
         } else {
             self.watched.insert(key, (process, pidfd));
@@ -367,9 +367,9 @@ impl fmt::Debug for Janitor {
     }
 }
 
-fn reaped(child: &dyn Reapable) -> bool {
+fn reaped(child: &Arc<dyn Reapable>) -> bool {
     let mut reaped = false;
-    guarded(|| reaped = child.reap());
+    guarded(|| reaped = Arc::clone(child).reap());
     reaped
 }
 

@@ -83,7 +83,7 @@ impl Reapable for Survivors {
         false
     }
 
-    fn reap(&self) -> bool {
+    fn reap(self: Arc<Self>) -> bool {
         match self.remove() {
             Outcome::Over => true,
             Outcome::Populated => false,

@@ -1,15 +1,18 @@
-//! Stands in for a child when a protocol is tested by itself.
+//! What a handle without a child was told.
 
-use std::sync::Mutex;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::error::SignalError;
+use crate::child::live_process::ProcessCommand;
 use crate::ladder::Ladder;
-use crate::port::FdCommand;
+use crate::port::{FdCommand, Route, Terminal};
 use crate::signal::Signal;
 use crate::sync::lock;
+use crate::terminal_modes::TerminalModes;
+use crate::tree::Extent;
 use crate::winsize::PtySize;
 
 /// A command that a protocol gave to a recorded handle. `Debug` shows what was written: it is for the
@@ -55,6 +58,8 @@ pub enum Recorded {
     Signal(Signal),
     /// `signal_group`.
     SignalGroup(Signal),
+    /// To the child and its group: what the drop of a [`KillOnDrop`](crate::KillOnDrop) sends.
+    SignalTree(Signal),
     /// `terminate`.
     Terminate(Duration),
     /// `terminate_group`.
@@ -65,16 +70,27 @@ pub enum Recorded {
 
 /// The commands so far. Bounded by the test that gives them.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder {
+pub(super) struct Recorder {
     commands: Mutex<Vec<Recorded>>,
 }
 
 impl Recorder {
-    pub(crate) fn take(&self) -> Vec<Recorded> {
+    pub(super) fn take(&self) -> Vec<Recorded> {
         std::mem::take(&mut lock(&self.commands))
     }
 
-    pub(crate) fn fd_command(&self, fd: i32, command: FdCommand) {
+    pub(super) fn process_command(&self, command: ProcessCommand) {
+        lock(&self.commands).push(match command {
+            ProcessCommand::Signal(signal) => Recorded::Signal(signal),
+            ProcessCommand::SignalGroup(signal) => Recorded::SignalGroup(signal),
+            ProcessCommand::SignalTree(signal) => Recorded::SignalTree(signal),
+            ProcessCommand::Terminate(Extent::Child, grace) => Recorded::Terminate(grace),
+            ProcessCommand::Terminate(Extent::Tree, grace) => Recorded::TerminateGroup(grace),
+            ProcessCommand::Stop(ladder) => Recorded::Stop(ladder),
+        });
+    }
+
+    fn fd_command(&self, fd: i32, command: FdCommand) {
         let recorded = match command {
             FdCommand::Write(data) => Recorded::Write { fd, data },
             FdCommand::WriteSequence(pieces) => {
@@ -87,36 +103,41 @@ impl Recorder {
             FdCommand::Pause => Recorded::Pause { fd },
             FdCommand::Resume => Recorded::Resume { fd },
             FdCommand::Cut => Recorded::Cut { fd },
-            FdCommand::Resize(size) => Recorded::Resize(size),
             // The reading half of a terminal, in `lose_connection`.
             FdCommand::Discard => Recorded::Close { fd },
             FdCommand::Reaped | FdCommand::Orphan => return,
         };
         lock(&self.commands).push(recorded);
     }
+}
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        self.record(Recorded::Signal(signal))
+/// The way from a handle to the record of one descriptor.
+pub(super) struct RecordedFd {
+    pub(super) fd: i32,
+    pub(super) recorder: Arc<Recorder>,
+}
+
+impl Route for RecordedFd {
+    fn send(&self, command: FdCommand) {
+        self.recorder.fd_command(self.fd, command);
     }
 
-    pub(crate) fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
-        self.record(Recorded::SignalGroup(signal))
+    fn keeps_a_queue(&self) -> bool {
+        false
     }
+}
 
-    pub(crate) fn terminate(&self, grace: Duration) -> Result<(), SignalError> {
-        self.record(Recorded::Terminate(grace))
-    }
-
-    pub(crate) fn terminate_group(&self, grace: Duration) -> Result<(), SignalError> {
-        self.record(Recorded::TerminateGroup(grace))
-    }
-
-    pub(crate) fn stop(&self, ladder: Ladder) {
-        lock(&self.commands).push(Recorded::Stop(ladder));
-    }
-
-    fn record(&self, command: Recorded) -> Result<(), SignalError> {
-        lock(&self.commands).push(command);
+impl Terminal for Recorder {
+    fn set_size(&self, size: PtySize) -> io::Result<()> {
+        lock(&self.commands).push(Recorded::Resize(size));
         Ok(())
+    }
+
+    fn end_of_input(&self) -> Option<u8> {
+        None
+    }
+
+    fn modes(&self) -> io::Result<Option<TerminalModes>> {
+        Ok(None)
     }
 }

@@ -1,0 +1,72 @@
+//! A handle whose drop kills the child and all that belongs to it.
+
+use std::ops::Deref;
+
+use crate::handle::ProcessHandle;
+use crate::sys;
+
+impl ProcessHandle {
+    /// This handle as a guard: when the guard drops, the child and all that belongs to it get SIGKILL.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol, Signal};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let sleep = Command::new("sleep").arg("60");
+    /// let process = sleep.spawn(NoProtocol).await?.kill_on_drop();
+    /// let ended = process.ended();
+    /// drop(process);
+    /// assert_eq!(ended.await.signal(), Some(Signal::KILL));
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
+    pub const fn kill_on_drop(self) -> KillOnDrop {
+        KillOnDrop {
+            process: self,
+            armed: true,
+        }
+    }
+}
+
+/// A [`ProcessHandle`] whose drop sends SIGKILL to the child and to the process group that it leads, or to
+/// its cgroup; made by [`ProcessHandle::kill_on_drop`].
+///
+/// The dropping thread sends it, whichever that is, with or without a runtime, and waits for nothing. If
+/// that thread may not signal the child, a thread like the one that spawned it tries. Of a child that has
+/// exited the rest of its group is killed, and nobody else: no signal goes to a number that has become
+/// another's. The child is reaped and its end is told as ever. Other handles of the child are no guards,
+/// those that the guard's `clone()` gives among them.
+///
+/// In a copy of this process, by fork, the drop does nothing. A program that ends without unwinding its
+/// stack (`std::process::exit`, a signal) drops nothing: see
+/// [`parent_death_signal`](crate::Command::parent_death_signal).
+#[derive(Debug)]
+#[must_use = "dropping it kills the child"]
+pub struct KillOnDrop {
+    process: ProcessHandle,
+    armed: bool,
+}
+
+impl KillOnDrop {
+    /// The handle alone: its drop does nothing.
+    #[must_use]
+    pub fn disarm(mut self) -> ProcessHandle {
+        self.armed = false;
+        self.process.clone()
+    }
+}
+
+impl Deref for KillOnDrop {
+    type Target = ProcessHandle;
+
+    fn deref(&self) -> &ProcessHandle {
+        &self.process
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if self.armed && !sys::copy::is_copy() {
+            self.process.child().kill_by_policy();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the actor of a descriptor is told, and the way to it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, Message};
+use bytes::Bytes;
+
+use crate::sys;
+use crate::sys::io::Registered;
+use crate::terminal_modes::TerminalModes;
+use crate::winsize::PtySize;
+
+/// What the actor of a descriptor is told, or fetches. No `Debug`: it carries what is written.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum FdCommand {
+    Write(Bytes),
+    WriteSequence(Vec<Bytes>),
+    /// Flush what is queued, then close. A reader closes at once.
+    Close,
+    /// Drop what is queued and close.
+    Abort,
+    Pause,
+    Resume,
+    /// Take what the pipe holds, then close. A writer drops its queue.
+    Cut,
+    /// The child is reaped: what the pipe holds now is its own. Only where a clock is to know.
+    Reaped,
+    /// The child's owner is gone: close.
+    Orphan,
+    /// Read on, but throw it away: the other half of a terminal is being flushed.
+    Discard,
+}
+
+/// Who takes the commands for one descriptor. Called with the port's lock held: must not call back.
+pub(crate) trait Route: Send + Sync {
+    fn send(&self, command: FdCommand);
+
+    /// Whether what is written waits in the port's outbox until it is fetched, and a close until the port is
+    /// told of it. Otherwise both are sent, and done.
+    fn keeps_a_queue(&self) -> bool {
+        true
+    }
+}
+
+impl<A> Route for Addr<A>
+where
+    A: Actor + Handler<FdCommand>,
+    A::Context: ToEnvelope<A, FdCommand>,
+{
+    fn send(&self, command: FdCommand) {
+        self.do_send(command);
+    }
+}
+
+/// The master of a terminal.
+pub(crate) trait Terminal: Send + Sync {
+    fn set_size(&self, size: PtySize) -> io::Result<()>;
+    /// What is typed to end the input of a program that reads by lines; `None` if the terminal is not
+    /// read so.
+    fn end_of_input(&self) -> Option<u8>;
+    /// What it is set to; `None` where there is none behind it.
+    fn modes(&self) -> io::Result<Option<TerminalModes>>;
+}
+
+impl Terminal for Registered<OwnedFd> {
+    fn set_size(&self, size: PtySize) -> io::Result<()> {
+        sys::tty::set_size(self.get_ref().as_fd(), size)
+    }
+
+    fn end_of_input(&self) -> Option<u8> {
+        sys::tty::end_of_input(self.get_ref().as_fd())
+    }
+
+    fn modes(&self) -> io::Result<Option<TerminalModes>> {
+        sys::tty::modes(self.get_ref().as_fd()).map(Some)
+    }
+}

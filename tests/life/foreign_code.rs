@@ -1,0 +1,106 @@
+//! Code of others runs with no lock of a child's record held: it may ask for that child.
+
+use crate::common;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Wake};
+use std::time::Duration;
+
+use actix::Addr;
+use actix_process::supervisor::List;
+use actix_process::{NoProtocol, ProcessSupervisor};
+use common::helper::helper;
+use common::isolated::isolated;
+use common::{in_time, run};
+use futures::executor::block_on;
+
+/// Whether the supervisor, on its own thread, can look at all its children's records while this thread
+/// waits for it.
+fn can_list(supervisor: &Addr<ProcessSupervisor>) -> bool {
+    let request = supervisor.send(List);
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || tell.send(block_on(request).is_ok()));
+    told.recv_timeout(Duration::from_secs(20)).unwrap_or(false)
+}
+
+/// Asks for the children where it is woken.
+struct Asker {
+    supervisor: Addr<ProcessSupervisor>,
+    answers: Mutex<Sender<bool>>,
+}
+
+impl Wake for Asker {
+    fn wake(self: Arc<Self>) {
+        let answer = can_list(&self.supervisor);
+        self.answers.lock().unwrap().send(answer).unwrap();
+    }
+}
+
+#[test]
+fn a_waker_may_ask_for_the_child_whose_end_wakes_it() {
+    run(async {
+        let process = helper(["drain", "0"]).spawn(NoProtocol).await.unwrap();
+        let (answers, answered) = mpsc::channel();
+        let asker = Arc::new(Asker {
+            supervisor: ProcessSupervisor::current().unwrap(),
+            answers: Mutex::new(answers),
+        });
+        let waker = asker.into();
+        let mut cx = Context::from_waker(&waker);
+        let (mut exited, mut ended) = (pin!(process.exited()), pin!(process.ended()));
+        assert!(exited.as_mut().poll(&mut cx).is_pending());
+        assert!(ended.as_mut().poll(&mut cx).is_pending());
+        process.close_stdin();
+        in_time(process.ended()).await;
+        let answers: Vec<bool> = answered.try_iter().collect();
+        assert!(!answers.is_empty(), "nobody was woken");
+        assert!(answers.iter().all(|answer| *answer), "{answers:?}");
+    });
+}
+
+/// Asks for the children when it is told of an exit.
+struct AskingLogger;
+
+static ANSWERS: OnceLock<Mutex<Sender<bool>>> = OnceLock::new();
+
+impl log::Log for AskingLogger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        if text.contains(" exited: ") || text.ends_with(" ended") || text.contains(" closed: ") {
+            let supervisor = ProcessSupervisor::current().unwrap();
+            let answer = can_list(&supervisor);
+            let answers = ANSWERS.get().unwrap();
+            answers.lock().unwrap().send(answer).unwrap();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_may_ask_for_the_child_that_it_is_told_of() {
+    isolated(|| {
+        let (answers, answered) = mpsc::channel();
+        ANSWERS.set(Mutex::new(answers)).unwrap();
+        log::set_logger(&AskingLogger).unwrap();
+        log::set_max_level(log::LevelFilter::Debug);
+        run(async {
+            let (_trace, protocol) = common::trace::Trace::start();
+            let process = helper(["exit"]).spawn(&protocol).await.unwrap();
+            in_time(process.ended()).await;
+        });
+        let answers: Vec<bool> = answered.try_iter().collect();
+        assert!(
+            answers.len() >= 5,
+            "three closes, the exit, the end: {answers:?}"
+        );
+        assert!(answers.iter().all(|answer| *answer), "{answers:?}");
+    });
+}
