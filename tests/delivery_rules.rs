@@ -1,6 +1,6 @@
 //! The delivery rules of the crate's documentation, each by tests named for it: 1 to 6 here, 7 and
 //! 8 in `delivery_rules_flow.rs`, 9 to 12 in `delivery_rules_closes.rs`, 13 in
-//! `delivery_rules_timeout.rs`.
+//! `delivery_rules_timeout.rs`, 16 in `lines.rs` and `frames.rs`.
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The way from the handle to the actor of one piped descriptor.
 
+pub(crate) mod line_splitter;
 pub(crate) mod mailbox_turns;
 pub(crate) mod role;
 pub(crate) mod stream_queue;
