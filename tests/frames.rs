@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, Fd, FdMap, FramedProtocol, FromFrames, FromProcess, NoProtocol,
-    OnOrphaned, ProcessEvent, ProcessHandle, Signal, SpawnStep,
+    OnOrphaned, ProcessEvent, ProcessHandle, ProcessProtocol, Signal, SpawnStep,
 };
 use common::helper::{helper, hex};
 use common::{eventually, run};
@@ -42,8 +42,11 @@ impl Actor for Scribe {
 impl Handler<FromProcess> for Scribe {
     type Result = ();
 
-    fn handle(&mut self, message: FromProcess, _: &mut Context<Self>) {
-        self.told.lock().unwrap().push(Told::Event(message.event));
+    fn handle(&mut self, message: FromProcess, ctx: &mut Context<Self>) {
+        let told = Told::Event(message.event.clone());
+        self.told.lock().unwrap().push(told);
+        // So that its turns are known: without that, two milliseconds end the only one.
+        message.dispatch(self, ctx);
     }
 }
 
@@ -67,6 +70,8 @@ where
         }
     }
 }
+
+impl ProcessProtocol for Scribe {}
 
 impl Scribe {
     fn decode<D>(&self, decoder: D) -> FramedProtocol<Self>

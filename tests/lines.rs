@@ -159,13 +159,17 @@ impl Actor for Keeper {
 impl Handler<FromProcess> for Keeper {
     type Result = ();
 
-    fn handle(&mut self, message: FromProcess, _: &mut Context<Self>) {
+    fn handle(&mut self, message: FromProcess, ctx: &mut Context<Self>) {
         self.told.lock().unwrap().push(message.event.clone());
-        if let ProcessEvent::ChildLineReceived { .. } = message.event {
-            self.kept.lock().unwrap().push(message);
+        match message.event {
+            ProcessEvent::ChildLineReceived { .. } => self.kept.lock().unwrap().push(message),
+            // So that its turns are known: without that, two milliseconds end the only one.
+            _ => message.dispatch(self, ctx),
         }
     }
 }
+
+impl ProcessProtocol for Keeper {}
 
 impl Keeper {
     fn kept(&self) -> usize {
