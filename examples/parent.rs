@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{
-    Bytes, CloseReason, Command, ExitStatus, ProcessHandle, ProcessProtocol, process_protocol,
+    CloseReason, Command, ExitStatus, Fd, Line, ProcessHandle, ProcessProtocol, process_protocol,
 };
 
 const TEXT: &str = "\
@@ -17,10 +17,11 @@ const TEXT: &str = "\
     one for the miller, one for the mill,
     one for the cat on the window sill.";
 
+/// A longer line comes in pieces.
+const MOST_OF_A_LINE: usize = 4096;
+
 struct Parent {
     lines: std::str::Lines<'static>,
-    /// The last answer, as far as it came: a read need not end where a line does.
-    answer: Vec<u8>,
 }
 
 impl Parent {
@@ -50,16 +51,12 @@ impl ProcessProtocol for Parent {
         self.send_line(process.clone(), ctx);
     }
 
-    fn out_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Context<Self>) {
-        self.answer.extend_from_slice(&data);
-        while let Some(end) = self.answer.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.answer.drain(..=end).collect();
-            log::info!("answer: {}", String::from_utf8_lossy(&line).trim());
+    fn line_received(&mut self, _: &ProcessHandle, fd: i32, line: Line, _: &mut Context<Self>) {
+        let text = line.to_string_lossy();
+        match fd {
+            1 => log::info!("answer: {}", text.trim()),
+            _ => log::warn!("the worker says: {}", text.trim()),
         }
-    }
-
-    fn err_received(&mut self, _: &ProcessHandle, data: Bytes, _: &mut Context<Self>) {
-        log::warn!("the worker says: {}", String::from_utf8_lossy(&data).trim());
     }
 
     fn in_connection_lost(&mut self, _: &ProcessHandle, why: CloseReason, _: &mut Context<Self>) {
@@ -85,11 +82,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let parent = Parent {
         lines: TEXT.lines(),
-        answer: Vec::new(),
     };
+    let lines = || Fd::lines(MOST_OF_A_LINE);
+    let worker = Command::new(worker).stdout(lines()).stderr(lines());
     let system = System::new();
     system
-        .block_on(async { Command::new(worker).spawn(parent.start()).await })
+        .block_on(async { worker.spawn(parent.start()).await })
         .map_err(|error| format!("{error} (the worker comes from `cargo build --examples`)"))?;
     system.run()?;
     Ok(())

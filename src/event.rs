@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::line::Line;
 use crate::status::ExitStatus;
 
 /// One event in the life of a child. The crate's documentation has the [rules](crate#delivery-rules)
@@ -18,6 +19,13 @@ pub enum ProcessEvent {
         /// What it wrote, in the pieces in which it was read. A slice that is kept holds on to at
         /// most one read buffer (64 KiB); copy what is to be kept for long.
         data: Bytes,
+    },
+    /// The child wrote a line to `fd`, which its command made [`Fd::lines`](crate::Fd::lines).
+    ChildLineReceived {
+        /// The child's descriptor.
+        fd: i32,
+        /// The line, or a piece of one.
+        line: Line,
     },
     /// `fd` is closed. Once for each piped descriptor; no data of it follows.
     ChildConnectionLost {
@@ -55,7 +63,8 @@ pub enum CloseReason {
     /// [`cut_connection`](crate::ProcessHandle::cut_connection) was called. What the pipe held then was
     /// read; what may have been written later is lost.
     Cut,
-    /// Reading or writing failed with this errno.
+    /// Reading or writing failed with this errno, or EBADMSG: what came is no frame to the decoder of a
+    /// [`FramedProtocol`](crate::FramedProtocol).
     Failed {
         /// The kernel's error number.
         errno: i32,

@@ -37,7 +37,8 @@
 //! An actor that owns its child spawns it by one line, [`Command::spawn_in`].
 //!
 //! For a program that is run to its end there is less to write: [`Command::output`],
-//! [`Command::status`] and [`Command::read`]. Code that prefers streams to callbacks reads a
+//! [`Command::status`] and [`Command::read`]. A protocol gets lines by [`Fd::lines`], and what any decoder makes of the
+//! bytes by [`FramedProtocol`]. Code that prefers streams to callbacks reads a
 //! descriptor by [`Fd::stream`] and writes one by [`ProcessHandle::sink`]. A child gets a terminal
 //! by [`Command::pty`].
 //!
@@ -124,6 +125,11 @@
 //! 15. An escalation is answered 2 seconds after its SIGKILL at the latest, whatever the child does and
 //!     is; what is still alive then is said, and a child is reaped when it dies.
 //!
+//! 16. Lines ([`Fd::lines`]) and frames ([`FromFrames`]) are told in the order of their bytes, one a message, all
+//!     of them before that descriptor's `ChildConnectionLost`: rules 3, 4, 7 and 8 hold for them as for data.
+//!     What is left at the close (a line without its newline, what a decoder makes of the end) is told before
+//!     the close, unless this side closes the descriptor.
+//!
 //! # Caveats
 //!
 //! - A grandchild can hold a pipe long after the child is gone: `ProcessEnded` waits for it, unless
@@ -198,6 +204,7 @@ mod handle;
 mod id;
 mod ladder;
 mod limits;
+mod line;
 mod port;
 mod protocol;
 mod signal;
@@ -241,7 +248,9 @@ pub use handle::stream::{Decoded, FdStream};
 pub use id::ProcessId;
 pub use ladder::{Ladder, StoppedBy};
 pub use limits::{Resource, UNLIMITED};
+pub use line::{Line, LineEnd};
 pub use protocol::ProcessProtocol;
+pub use protocol::frames::{FramedProtocol, FromFrames};
 pub use protocol::into::{IntoProtocol, NoProtocol, Protocol};
 pub use protocol::message::FromProcess;
 pub use signal::{IgnoredSignals, ParseSignalError, Signal};

@@ -143,6 +143,7 @@ impl TestProcess {
             let master: Weak<Recorder> = Arc::downgrade(&recorder);
             let (direction, stream) = match role {
                 Role::Input => (Direction::Write, None),
+                Role::Lines { .. } => (Direction::Read, None),
                 Role::Output { window, stream } => {
                     (Direction::Read, stream.then(|| TestStream::new(fd, window)))
                 }

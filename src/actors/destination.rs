@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::framing::Framing;
 use crate::child::EventSink;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
@@ -11,5 +12,14 @@ pub(crate) enum Destination {
     /// It is thrown away.
     Nobody,
     Protocol(Arc<Window>, Arc<dyn EventSink>),
+    /// As lines or frames.
+    Framed(Framing),
     Stream(Arc<Window>, Arc<StreamQueue>),
+}
+
+impl Destination {
+    /// Whether a protocol is told of what is read.
+    pub(super) const fn is_protocol(&self) -> bool {
+        matches!(self, Self::Protocol(..) | Self::Framed(_))
+    }
 }

@@ -3,6 +3,7 @@
 mod buffers;
 mod destination;
 mod end;
+pub(crate) mod framing;
 pub(crate) mod process;
 mod reader;
 mod sizes;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, AsyncContext, Context};
 
+use crate::actors::framing::{Framing, LineFramer};
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::Child;
 use crate::port::role::Role;
@@ -56,6 +57,15 @@ impl Process {
 pub(crate) struct Readers(Vec<(Context<PipeReader>, PipeReader)>);
 
 impl Readers {
+    /// Makes the actor that reads `end`, and the way to it.
+    fn put(&mut self, child: Arc<Child>, fd: i32, end: End, destination: Destination) -> Port {
+        let mailbox = Context::new();
+        let route = Box::new(mailbox.address());
+        let reader = PipeReader::new(child, fd, end, destination);
+        self.0.push((mailbox, reader));
+        Port::new(fd, Direction::Read, route)
+    }
+
     /// Once `ConnectionMade` is queued: a protocol that waits on this arbiter has its turn before them,
     /// and so they find the gate open.
     pub(crate) fn start(self) {
@@ -75,6 +85,17 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
             let writer = PipeWriter::new(child, fd, end).start();
             Port::new(fd, Direction::Write, Box::new(writer))
         }
+        Role::Lines { window, max } => {
+            let destination = match child.event_sink() {
+                Some(event_sink) => {
+                    let window = Window::new(window, Arc::clone(&child.mailbox_turns));
+                    let framer = LineFramer::new(max, event_sink);
+                    Destination::Framed(Framing::new(window, Box::new(framer)))
+                }
+                None => Destination::Nobody,
+            };
+            readers.put(child, fd, end, destination)
+        }
         Role::Output { window, stream } => {
             let stream_queue = stream.then(Arc::<StreamQueue>::default);
             let destination = match (&stream_queue, child.event_sink()) {
@@ -83,15 +104,15 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
                 }
                 (None, Some(event_sink)) => {
                     let window = Window::new(window, Arc::clone(&child.mailbox_turns));
-                    Destination::Protocol(window, event_sink)
+                    match event_sink.take_framer(fd) {
+                        Some(framer) => Destination::Framed(Framing::new(window, framer)),
+                        None => Destination::Protocol(window, event_sink),
+                    }
                 }
                 (None, None) => Destination::Nobody,
             };
-            let mailbox = Context::new();
-            let route = Box::new(mailbox.address());
-            let reader = PipeReader::new(child, fd, end, destination);
-            readers.0.push((mailbox, reader));
-            Port::new(fd, Direction::Read, route).with_stream_queue(stream_queue)
+            let port = readers.put(child, fd, end, destination);
+            port.with_stream_queue(stream_queue)
         }
     };
     port.of_terminal(master)

@@ -13,9 +13,10 @@ use tokio::io::unix::AsyncFdReadyGuard;
 use super::buffers::{self, Buffer};
 use super::destination::Destination;
 use super::end::{Closing, End, failed};
+use super::framing::Fed;
 use super::sizes::{BYTES_PER_TURN, GROWN_PIPE, READ};
 use crate::child::Child;
-use crate::event::CloseReason;
+use crate::event::{CloseReason, ProcessEvent};
 use crate::port::{FdCommand, Port};
 use crate::sys;
 
@@ -70,16 +71,15 @@ impl PipeReader {
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         self.stopped = false;
         let reason = self.poll_turn(cx);
-        self.tell_clock(self.stopped || self.owed != Some(0));
+        let owes = matches!(&self.destination, Destination::Framed(framing) if framing.owes());
+        self.tell_clock(self.stopped || self.owed != Some(0) || owes);
         reason
     }
 
     fn poll_turn(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         // What is on its way to a protocol starts when that has handled the first event; what a stream
         // holds waits there to be taken.
-        if let Destination::Protocol(..) = self.destination
-            && self.child.gate.poll_open(cx).is_pending()
-        {
+        if self.destination.is_protocol() && self.child.gate.poll_open(cx).is_pending() {
             self.stopped = true;
             return Poll::Pending;
         }
@@ -89,8 +89,26 @@ impl PipeReader {
                 self.stopped = true;
                 return Poll::Pending;
             }
+            // What was read before becomes messages first.
+            if let Destination::Framed(framing) = &mut self.destination {
+                match ready!(framing.poll_feed(cx, &self.child, self.fd)) {
+                    Fed::Drained => {}
+                    Fed::Message(count) => {
+                        bytes_left = bytes_left.saturating_sub(count);
+                        if bytes_left == 0 {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        continue;
+                    }
+                    Fed::Closed(reason) => return Poll::Ready(reason),
+                }
+            }
             if self.cut_after == Some(0) {
-                return Poll::Ready(CloseReason::Cut);
+                match self.end_of_input(CloseReason::Cut) {
+                    Some(reason) => return Poll::Ready(reason),
+                    None => continue,
+                }
             }
             let room = match &self.destination {
                 Destination::Nobody => usize::MAX,
@@ -104,10 +122,20 @@ impl PipeReader {
                     };
                     room
                 }
+                Destination::Framed(framing) => {
+                    let Poll::Ready(room) = framing.poll_room(cx) else {
+                        self.put_buffer_back();
+                        return Poll::Pending;
+                    };
+                    room
+                }
             };
             let count = match ready!(self.poll_read_once(cx, room)) {
                 Ok(count) => count,
-                Err(reason) => return Poll::Ready(reason),
+                Err(reason) => match self.end_of_input(reason) {
+                    Some(reason) => return Poll::Ready(reason),
+                    None => continue,
+                },
             };
             bytes_left = bytes_left.saturating_sub(count);
             if bytes_left == 0 {
@@ -178,6 +206,15 @@ impl PipeReader {
         }
     }
 
+    /// No more is read. `None`: the rest of a line, and what waits for the window, is told before the close.
+    fn end_of_input(&mut self, reason: CloseReason) -> Option<CloseReason> {
+        match &mut self.destination {
+            Destination::Framed(framing) if reason != CloseReason::Gone => framing.finish(reason),
+            _ => return Some(reason),
+        }
+        None
+    }
+
     /// Who waits holds no buffer.
     fn put_buffer_back(&mut self) {
         if let Some(buffer) = self.buffer.take() {
@@ -194,11 +231,17 @@ impl PipeReader {
     /// Sends what was read, unless the protocol is gone.
     fn forward(&mut self, buffer: Buffer, count: usize) -> Result<(), CloseReason> {
         log::trace!("{} fd {}: read {count} bytes", self.child, self.fd);
+        let owed = self.owed.is_some_and(|owed| owed > 0);
         for left in [&mut self.cut_after, &mut self.owed].into_iter().flatten() {
             *left = left.saturating_sub(count);
         }
-        match &self.destination {
+        match &mut self.destination {
             Destination::Nobody => self.buffer = Some(buffer),
+            Destination::Framed(framing) => {
+                let (data, buffer) = buffer.into_data(count);
+                self.buffer = buffer;
+                framing.push(data, owed);
+            }
             Destination::Stream(window, stream_queue) => {
                 let (data, buffer) = buffer.into_data(count);
                 self.buffer = buffer;
@@ -208,7 +251,8 @@ impl PipeReader {
                 let (data, buffer) = buffer.into_data(count);
                 self.buffer = buffer;
                 let credit = window.charge(count);
-                if !self.child.deliver(&**event_sink, self.fd, data, credit) {
+                let event = ProcessEvent::ChildDataReceived { fd: self.fd, data };
+                if !self.child.deliver(&**event_sink, event, credit) {
                     return Err(CloseReason::Gone);
                 }
             }
@@ -244,11 +288,15 @@ impl PipeReader {
     /// What the pipe holds is the child's own: the clock waits until the protocol gets it. To a stream it
     /// goes even at the cut, and nobody misses the rest.
     fn note_reap(&mut self) {
-        let owed = match self.destination {
-            Destination::Protocol(..) => self.source.as_ref().map_or(0, End::waiting),
-            Destination::Stream(..) | Destination::Nobody => 0,
-        };
-        self.owed.get_or_insert(owed);
+        if self.owed.is_some() {
+            return;
+        }
+        if let Destination::Framed(framing) = &mut self.destination {
+            framing.note_reap();
+        }
+        let is_protocol = self.destination.is_protocol();
+        let source = self.source.as_ref().filter(|_| is_protocol);
+        self.owed = Some(source.map_or(0, End::waiting));
     }
 
     /// Closes the descriptor, then tells so.

@@ -6,6 +6,7 @@
 pub(crate) mod drain_clock;
 mod draining;
 mod escalation;
+pub(crate) mod framer;
 pub(crate) mod lifecycle;
 pub(crate) mod live_process;
 mod orphan;
@@ -19,9 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-
 use crate::child::drain_clock::DrainClock;
+use crate::child::framer::Framer;
 use crate::child::lifecycle::{Input, Lifecycle, Output};
 use crate::child::live_process::LiveProcess;
 use crate::child::progress::{Phase, Progress};
@@ -57,6 +57,10 @@ pub(crate) trait EventSink: fmt::Debug + Send + Sync {
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
     /// Whether the protocol's mailbox is open.
     fn is_connected(&self) -> bool;
+    /// What makes frames of the data of `fd`, if the protocol wants that. Once.
+    fn take_framer(&self, _: i32) -> Option<Box<dyn Framer>> {
+        None
+    }
 }
 
 /// One child, from before its clone to after its end.
@@ -332,20 +336,18 @@ impl Child {
         }
     }
 
-    /// Queues data for the protocol. False if it is gone. A reader's data are before its close since
+    /// Queues what was read for the protocol. False if it is gone. A reader's data are before its close since
     /// they are sent by the same thread.
     pub(crate) fn deliver(
         self: &Arc<Self>,
         event_sink: &dyn EventSink,
-        fd: i32,
-        data: Bytes,
+        event: ProcessEvent,
         credit: Credit,
     ) -> bool {
         if !event_sink.is_connected() {
             self.orphan("its protocol is gone");
             return false;
         }
-        let event = ProcessEvent::ChildDataReceived { fd, data };
         event_sink.emit(self, event, Some(credit));
         true
     }

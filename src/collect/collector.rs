@@ -118,15 +118,15 @@ async fn before<T>(
     .await
 }
 
-/// The child's descriptors. Nobody has a handle: there is one input at most, what would be a stream is
-/// collected, or thrown away, and every other input is at its end.
+/// The child's descriptors. Nobody has a handle: there is one input at most, what would be a stream or
+/// lines is collected, or thrown away, and every other input is at its end.
 fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     let has_input = recipe.input.is_some();
     // Entry by entry, so that a number that is named twice is refused as ever.
     let served = |(n, fd): (i32, &Fd)| match fd {
         _ if n == 0 && has_input => (n, Fd::write()),
         fd if fd.is_write() => (n, Fd::null()),
-        fd if fd.is_stream() => (n, Fd::read()),
+        fd if fd.is_stream() || fd.is_lines() => (n, Fd::read()),
         fd => (n, fd.clone()),
     };
     let mut served: FdMap = map.iter().map(served).collect();

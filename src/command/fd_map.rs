@@ -43,6 +43,8 @@ pub struct Fd {
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Read,
+    /// With the most bytes of a line.
+    Lines(usize),
     Stream,
     Write,
     Inherit(i32),
@@ -60,6 +62,55 @@ impl Fd {
     #[must_use]
     pub const fn read() -> Self {
         Self::new(Kind::Read)
+    }
+
+    /// A pipe that the child writes and the parent reads line by line: each line goes to the protocol's
+    /// [`line_received`](crate::ProcessProtocol::line_received), for every descriptor, 1 and 2 too, and nothing to
+    /// [`child_data_received`](crate::ProcessProtocol::child_data_received).
+    ///
+    /// `max` is the most bytes of a line without its newline, at least 1; a carriage return before the newline
+    /// counts, but is no part of the text. A longer line comes in pieces: of `max` bytes each, and one
+    /// of the rest. [`Line::end`](crate::Line::end) of a piece that is cut is [`LineEnd::Cut`](crate::LineEnd::Cut),
+    /// and [`Line::continues`](crate::Line::continues) of the piece behind it is true. So no byte is lost, and no
+    /// more than `max` bytes wait for a newline, besides the [`window`](Self::window). When the descriptor
+    /// closes in the middle of a line, what there is of it comes with [`LineEnd::Closed`](crate::LineEnd::Closed)
+    /// before the close is told, unless it is this side that closes.
+    ///
+    /// [`FdStream::lines`](crate::FdStream::lines) differs where a stream of `String`s must: it gives an error in
+    /// place of a line that is too long, or no UTF-8.
+    ///
+    /// Each line is a message of its own: between two of them the actor may stop, or wait by `ctx.wait`.
+    /// The text is a slice of what was read, and is not copied, unless the line came in several reads.
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use actix_process::{Command, Fd, Line, ProcessHandle, ProcessProtocol, process_protocol};
+    ///
+    /// struct Numbers(u64);
+    /// impl Actor for Numbers {
+    ///     type Context = Context<Self>;
+    /// }
+    /// impl ProcessProtocol for Numbers {
+    ///     fn line_received(&mut self, process: &ProcessHandle, _: i32, line: Line, _: &mut Context<Self>) {
+    ///         match line.to_string_lossy().parse::<u64>() {
+    ///             Ok(number) if line.is_whole() => self.0 += number,
+    ///             _ => process.close_stdout(),
+    ///         }
+    ///     }
+    ///     fn process_ended(&mut self, _: &ProcessHandle, _: actix_process::ExitStatus, _: &mut Context<Self>) {
+    ///         assert_eq!(self.0, 55);
+    ///     }
+    /// }
+    /// process_protocol!(Numbers);
+    ///
+    /// # System::new().block_on(async {
+    /// let seq = Command::new("seq").arg("10").stdout(Fd::lines(1024));
+    /// assert!(seq.spawn(Numbers(0).start()).await?.ended().await?.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn lines(max: usize) -> Self {
+        Self::new(Kind::Lines(max))
     }
 
     /// A pipe that the child writes and the parent reads, not by callbacks but by the stream that
@@ -161,7 +212,7 @@ impl Fd {
     /// stream, before its reader stops: at least 4096; by default as
     /// [`Command::window`](crate::Command::window) has it.
     ///
-    /// Only for [`read`](Self::read) and [`stream`](Self::stream): with another kind the spawn is
+    /// Only for [`read`](Self::read), [`lines`](Self::lines) and [`stream`](Self::stream): with another kind the spawn is
     /// refused.
     #[must_use]
     pub const fn window(mut self, bytes: usize) -> Self {
@@ -169,10 +220,16 @@ impl Fd {
         self
     }
 
-    /// Whether it is a pipe that the parent reads, by callbacks or as a stream.
+    /// Whether it is a pipe that the parent reads, by callbacks (of data or of lines) or as a stream.
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self.kind, Kind::Read | Kind::Stream)
+        matches!(self.kind, Kind::Read | Kind::Lines(_) | Kind::Stream)
+    }
+
+    /// Whether it is one that the parent reads by [`lines`](Self::lines).
+    #[must_use]
+    pub const fn is_lines(&self) -> bool {
+        matches!(self.kind, Kind::Lines(_))
     }
 
     /// Whether it is one that the parent reads as a stream.

@@ -1,6 +1,7 @@
 //! The way from the handle to the actor of one piped descriptor.
 
 mod command;
+pub(crate) mod line_splitter;
 pub(crate) mod mailbox_turns;
 pub(crate) mod outbox;
 pub(crate) mod role;

@@ -7,10 +7,12 @@ pub(crate) enum Role {
     Input,
     /// The parent reads for the protocol, or for a stream.
     Output { window: usize, stream: bool },
+    /// The parent reads lines of at most `max` bytes for the protocol.
+    Lines { window: usize, max: usize },
 }
 
 impl Role {
     pub(crate) const fn is_output(self) -> bool {
-        matches!(self, Self::Output { .. })
+        matches!(self, Self::Output { .. } | Self::Lines { .. })
     }
 }

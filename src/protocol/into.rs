@@ -5,12 +5,15 @@ use std::sync::Arc;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Handler, Recipient};
 
+use super::framers::{FramedSink, Framers};
 use super::message::{self, FromProcess};
 use crate::child::EventSink;
+use crate::command::fd_map::FdMap;
+use crate::error::SpawnError;
 use crate::port::mailbox_turns::MailboxTurns;
 
 /// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, a reference to
-/// one of them, or [`NoProtocol`].
+/// one of them, a [`FramedProtocol`](crate::FramedProtocol), or [`NoProtocol`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot receive process events",
     label = "not a protocol",
@@ -24,20 +27,42 @@ pub trait IntoProtocol: sealed::Sealed {
 
 /// The way to a protocol; made by [`IntoProtocol`].
 #[derive(Debug, Clone)]
-pub struct Protocol(Option<Recipient<FromProcess>>);
+pub struct Protocol {
+    recipient: Option<Recipient<FromProcess>>,
+    /// What makes frames of which descriptors, if any are to be decoded.
+    framers: Option<Arc<Framers>>,
+}
 
 impl Protocol {
+    pub(super) const fn new(
+        recipient: Option<Recipient<FromProcess>>,
+        framers: Option<Arc<Framers>>,
+    ) -> Self {
+        Self { recipient, framers }
+    }
+
+    /// Whether what is to be decoded are descriptors of `fds` that we read.
+    pub(crate) fn check(&self, fds: &FdMap) -> Result<(), SpawnError> {
+        self.framers
+            .as_ref()
+            .map_or(Ok(()), |framers| framers.check(fds))
+    }
+
     /// False only if there was an actor and it is gone.
     pub(crate) fn is_alive(&self) -> bool {
-        self.0.as_ref().is_none_or(Recipient::connected)
+        self.recipient.as_ref().is_none_or(Recipient::connected)
     }
 
     /// What a child's record sends through, and the mailbox behind it.
     pub(crate) fn into_parts(self) -> (Option<Arc<dyn EventSink>>, Arc<MailboxTurns>) {
-        match self.0 {
+        match self.recipient {
             None => (None, Arc::default()),
             Some(recipient) => {
-                let (event_sink, mailbox_turns) = message::parts_of(recipient);
+                let (sink, mailbox_turns) = message::parts_of(recipient);
+                let event_sink: Arc<dyn EventSink> = match self.framers {
+                    None => sink,
+                    Some(framers) => Arc::new(FramedSink { sink, framers }),
+                };
                 (Some(event_sink), mailbox_turns)
             }
         }
@@ -49,21 +74,21 @@ impl Protocol {
 #[expect(clippy::exhaustive_structs, reason = "a value that users write down")]
 pub struct NoProtocol;
 
-mod sealed {
+pub(super) mod sealed {
     pub trait Sealed {}
 }
 
 impl sealed::Sealed for NoProtocol {}
 impl IntoProtocol for NoProtocol {
     fn into_protocol(self) -> Protocol {
-        Protocol(None)
+        Protocol::new(None, None)
     }
 }
 
 impl sealed::Sealed for Recipient<FromProcess> {}
 impl IntoProtocol for Recipient<FromProcess> {
     fn into_protocol(self) -> Protocol {
-        Protocol(Some(self))
+        Protocol::new(Some(self), None)
     }
 }
 
@@ -83,7 +108,7 @@ where
     A::Context: AsyncContext<A> + ToEnvelope<A, FromProcess>,
 {
     fn into_protocol(self) -> Protocol {
-        Protocol(Some(self.recipient()))
+        Protocol::new(Some(self.recipient()), None)
     }
 }
 

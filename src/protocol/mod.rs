@@ -1,5 +1,7 @@
 //! How an actor becomes a protocol.
 
+mod framers;
+pub(crate) mod frames;
 pub(crate) mod into;
 mod liveness_watch;
 pub(crate) mod message;
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use crate::error::SpawnError;
 use crate::event::{CloseReason, ProcessEvent};
 use crate::handle::ProcessHandle;
+use crate::line::Line;
 use crate::status::ExitStatus;
 use crate::text::Escaped;
 use liveness_watch::attend;
@@ -84,10 +87,48 @@ pub trait ProcessProtocol: Actor {
     }
 
     /// The child wrote to its standard output.
+    ///
+    /// For work that is not done at once, the child must be made to wait. What is given to `ctx.spawn` here runs beside
+    /// the next callbacks and has no bound: the credit returns with this callback, and a child that writes all the time
+    /// fills the memory with futures (with `yes`, 198 MB in one second). Either the actor waits, which handles no message meanwhile:
+    ///
+    /// ```
+    /// # use actix::prelude::*;
+    /// # use actix_process::{Bytes, ProcessHandle, ProcessProtocol, process_protocol};
+    /// # struct Store;
+    /// # impl Actor for Store { type Context = Context<Self>; }
+    /// async fn store(data: Bytes) { /* .. */ }
+    ///
+    /// impl ProcessProtocol for Store {
+    ///     fn out_received(&mut self, _: &ProcessHandle, data: Bytes, ctx: &mut Context<Self>) {
+    ///         ctx.wait(store(data).into_actor(self));
+    ///     }
+    /// }
+    /// process_protocol!(Store);
+    /// ```
+    ///
+    /// Or the message is held, and its credit with it, while the actor goes on with other messages: the handler is then
+    /// written by hand, as [`FromProcess`] shows. The works of several messages are done side by side then, at most as
+    /// many as the [window](crate::Command::window) and 64 messages allow. Both hold for lines and frames as well.
     fn out_received(&mut self, process: &ProcessHandle, data: Bytes, ctx: &mut Self::Context) {}
 
     /// The child wrote to its standard error.
     fn err_received(&mut self, process: &ProcessHandle, data: Bytes, ctx: &mut Self::Context) {}
+
+    /// The child wrote a line to `fd`, which its command made [`Fd::lines`](crate::Fd::lines): there stands what a
+    /// line is, and what becomes of one that is too long. Lines come in the order in which they were written,
+    /// all of them before that descriptor's [`child_connection_lost`](Self::child_connection_lost).
+    ///
+    /// Each line is one message: its credit returns when this callback does, and `ctx.wait` here holds up the next
+    /// line (see [`out_received`](Self::out_received)).
+    fn line_received(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        line: Line,
+        ctx: &mut Self::Context,
+    ) {
+    }
 
     /// `fd` is closed. Once for each piped descriptor, before
     /// [`process_ended`](Self::process_ended), before or after
@@ -187,6 +228,9 @@ impl FromProcess {
             }
             ProcessEvent::ChildDataReceived { fd, data } => {
                 actor.child_data_received(process, fd, data, ctx);
+            }
+            ProcessEvent::ChildLineReceived { fd, line } => {
+                actor.line_received(process, fd, line, ctx);
             }
             ProcessEvent::ChildConnectionLost { fd, reason } => {
                 actor.child_connection_lost(process, fd, reason, ctx);

@@ -179,11 +179,15 @@ fn open(
 ) -> Result<(Source, Option<ParentEnd>), SpawnError> {
     let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
     match &fd.kind {
-        Kind::Read | Kind::Stream => {
+        Kind::Read | Kind::Lines(_) | Kind::Stream => {
             let (ours, theirs) = sys::io::pipe().map_err(failed)?;
             give(theirs.as_fd(), owner).map_err(failed)?;
             let stream = matches!(fd.kind, Kind::Stream);
-            let end = parent_end(target, Role::Output { window, stream }, ours)?;
+            let role = match fd.kind {
+                Kind::Lines(max) => Role::Lines { window, max },
+                _ => Role::Output { window, stream },
+            };
+            let end = parent_end(target, role, ours)?;
             Ok((Source::Owned(theirs), Some(end)))
         }
         Kind::Write => {

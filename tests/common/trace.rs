@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 use actix_process::{
-    CloseReason, Command, ExitStatus, FromProcess, ProcessEvent, ProcessHandle, ProcessId,
+    CloseReason, Command, ExitStatus, FromProcess, Line, ProcessEvent, ProcessHandle, ProcessId,
 };
 use actix_process::{ProcessProtocol, process_protocol};
 use bytes::Bytes;
@@ -157,6 +157,15 @@ pub async fn spawned(command: impl Borrow<Command>) -> (Trace, ProcessHandle) {
     (trace, process)
 }
 
+/// The lines that came from `fd`.
+pub fn lines_of(events: &[ProcessEvent], fd: i32) -> Vec<Line> {
+    let lines = events.iter().filter_map(|event| match event {
+        ProcessEvent::ChildLineReceived { fd: of, line } if *of == fd => Some(line.clone()),
+        _ => None,
+    });
+    lines.collect()
+}
+
 /// Spawns `command` and waits for its end.
 pub async fn history(command: &Command) -> History {
     let (trace, protocol) = Trace::start();
@@ -186,6 +195,10 @@ pub struct History {
 impl History {
     pub fn data(&self, fd: i32) -> Vec<u8> {
         data_of(&self.events, fd)
+    }
+
+    pub fn lines(&self, fd: i32) -> Vec<Line> {
+        lines_of(&self.events, fd)
     }
 
     pub fn text(&self, fd: i32) -> String {
@@ -247,7 +260,8 @@ impl History {
         for (at, event) in events.iter().enumerate() {
             if let ProcessEvent::ChildConnectionLost { fd, .. } = event {
                 assert!(
-                    data_of(&events[at..], *fd).is_empty(),
+                    data_of(&events[at..], *fd).is_empty()
+                        && lines_of(&events[at..], *fd).is_empty(),
                     "data of fd {fd} after its close"
                 );
             }
@@ -280,6 +294,16 @@ impl ProcessProtocol for Tracer {
     ) {
         self.trace
             .push(process.id(), ProcessEvent::ChildDataReceived { fd, data });
+    }
+    fn line_received(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        line: Line,
+        _: &mut Self::Context,
+    ) {
+        let event = ProcessEvent::ChildLineReceived { fd, line };
+        self.trace.push(process.id(), event);
     }
     fn child_connection_lost(
         &mut self,

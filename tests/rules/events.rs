@@ -1,5 +1,5 @@
 //! The delivery rules of the crate's documentation, each by tests named for it: 1 to 6 here, 7 and
-//! 8 in `flow.rs`, 9 to 12 in `closes.rs`, 13 in `timeout.rs`.
+//! 8 in `flow.rs`, 9 to 12 in `closes.rs`, 13 in `timeout.rs`, 16 in `io/lines.rs` and `io/frames.rs`.
 
 use crate::common;
 

@@ -6,7 +6,6 @@ use std::sync::{LazyLock, Mutex};
 
 use actix::{Actor, System};
 use actix_process::supervisor::List;
-use actix_process::testing::TestProcess;
 use actix_process::{
     CollectError, Command, Fd, NoProtocol, ProcessId, ProcessSupervisor, Spawn, SpawnError,
     SpawnStep,
