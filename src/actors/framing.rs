@@ -22,8 +22,6 @@ pub(crate) struct Framing {
     busy: bool,
     /// No more is read, for this reason; it is told when all messages are sent.
     ending: Option<CloseReason>,
-    /// What it has may be what the pipe held at the reap.
-    owes: bool,
 }
 
 /// What became of a look for the next message.
@@ -43,7 +41,6 @@ impl Framing {
             framer,
             busy: false,
             ending: None,
-            owes: false,
         }
     }
 
@@ -51,11 +48,10 @@ impl Framing {
         self.window.poll_room(cx)
     }
 
-    /// Takes what was read. `owed`: some of it was in the pipe at the reap.
-    pub(super) fn push(&mut self, piece: Bytes, owed: bool) {
+    /// Takes what was read.
+    pub(super) fn push(&mut self, piece: Bytes) {
         self.framer.push(piece);
         self.busy = true;
-        self.owes |= owed;
     }
 
     /// No more comes: the close waits for what is left.
@@ -63,16 +59,6 @@ impl Framing {
         self.framer.finish();
         self.busy = true;
         self.ending = Some(reason);
-    }
-
-    /// The child was reaped: what is here is its own.
-    pub(super) fn note_reap(&mut self) {
-        self.owes |= self.busy;
-    }
-
-    /// Whether what the pipe held at the reap is still here.
-    pub(super) const fn owes(&self) -> bool {
-        self.owes
     }
 
     /// Sends the next message, when the window has room.
@@ -90,7 +76,6 @@ impl Framing {
             Sent::Bytes(count) => Fed::Message(count),
             Sent::NeedsMore => {
                 self.busy = false;
-                self.owes = false;
                 self.ending.map_or(Fed::Drained, Fed::Closed)
             }
             // What the child means is lost from here on, and it is told so by its closed pipe.

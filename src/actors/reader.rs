@@ -71,8 +71,7 @@ impl PipeReader {
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
         self.stopped = false;
         let reason = self.poll_turn(cx);
-        let owes = matches!(&self.destination, Destination::Framed(framing) if framing.owes());
-        self.tell_clock(self.stopped || self.owed != Some(0) || owes);
+        self.tell_clock(self.stopped || self.owed != Some(0));
         reason
     }
 
@@ -231,7 +230,6 @@ impl PipeReader {
     /// Sends what was read, unless the protocol is gone.
     fn forward(&mut self, buffer: Buffer, count: usize) -> Result<(), CloseReason> {
         log::trace!("{} fd {}: read {count} bytes", self.child, self.fd);
-        let owed = self.owed.is_some_and(|owed| owed > 0);
         for left in [&mut self.cut_after, &mut self.owed].into_iter().flatten() {
             *left = left.saturating_sub(count);
         }
@@ -240,7 +238,7 @@ impl PipeReader {
             Destination::Framed(framing) => {
                 let (data, buffer) = buffer.into_data(count);
                 self.buffer = buffer;
-                framing.push(data, owed);
+                framing.push(data);
             }
             Destination::Stream(window, stream_queue) => {
                 let (data, buffer) = buffer.into_data(count);
@@ -288,15 +286,10 @@ impl PipeReader {
     /// What the pipe holds is the child's own: the clock waits until the protocol gets it. To a stream it
     /// goes even at the cut, and nobody misses the rest.
     fn note_reap(&mut self) {
-        if self.owed.is_some() {
-            return;
-        }
-        if let Destination::Framed(framing) = &mut self.destination {
-            framing.note_reap();
-        }
         let is_protocol = self.destination.is_protocol();
         let source = self.source.as_ref().filter(|_| is_protocol);
-        self.owed = Some(source.map_or(0, End::waiting));
+        let owed = source.map_or(0, End::waiting);
+        self.owed.get_or_insert(owed);
     }
 
     /// Closes the descriptor, then tells so.

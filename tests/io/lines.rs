@@ -292,7 +292,7 @@ fn a_cut_tells_the_line_that_it_cut_off_and_then_the_close() {
 }
 
 #[test]
-fn the_clock_of_the_end_waits_for_lines_of_the_child_but_for_no_unfinished_one() {
+fn a_timeout_cuts_in_the_middle_of_a_line_but_loses_no_line_that_was_read() {
     run(async {
         // An heir holds the pipe in the middle of a line.
         let heir = ["leave", "1", "pause", "put", "1"];

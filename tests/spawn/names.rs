@@ -42,7 +42,7 @@ fn a_child_without_a_name_is_called_as_its_program() {
         assert_eq!((process.name(), process.program()), ("true", "true"));
         in_time(process.ended()).await;
     });
-    let test = TestProcess::new().handle();
+    let test = actix_process::testing::TestProcess::new().handle();
     assert_eq!(test.name(), test.program());
 }
 
