@@ -48,7 +48,7 @@ impl Command {
     /// # System::new().block_on(async {
     /// let main = System::current().arbiter().clone();
     /// let process = Command::new("true").on(&main).spawn(NoProtocol).await?;
-    /// # process.ended().await?;
+    /// # process.ended().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     pub fn on(self, arbiter: &impl ToArbiterHandle) -> Self {

@@ -105,7 +105,7 @@ impl Fd {
     ///
     /// # System::new().block_on(async {
     /// let seq = Command::new("seq").arg("10").stdout(Fd::lines(1024));
-    /// assert!(seq.spawn(Numbers(0).start()).await?.ended().await?.success());
+    /// assert!(seq.spawn(Numbers(0).start()).await?.ended().await.success());
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     #[must_use]

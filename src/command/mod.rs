@@ -112,7 +112,7 @@ impl Command {
     }
 
     /// What the child is called here: in [`ProcessHandle::name`](crate::ProcessHandle::name),
-    /// [`List`](crate::List), lines of the log and [`SpawnError`](crate::SpawnError)s. Without one the program
+    /// [`List`](crate::supervisor::List), lines of the log and [`SpawnError`](crate::SpawnError)s. Without one the program
     /// stands there. The child does not see it; many children may have one name.
     ///
     /// 1 to 128 bytes that print: a spawn with an empty or longer one, or with control characters, line
@@ -125,7 +125,7 @@ impl Command {
     /// let sleep = Command::new("sleep").arg("60").name("web");
     /// let process = sleep.spawn(NoProtocol).await?;
     /// assert_eq!(process.name(), "web");
-    /// # process.kill()?;
+    /// # process.kill();
     ///
     /// let error = sleep.current_dir("/no/such").spawn(NoProtocol).await.unwrap_err();
     /// assert!(error.to_string().starts_with("web: cannot change directory: /no/such: "));

@@ -29,7 +29,7 @@ impl ProcessHandle {
     /// # actix::System::new().block_on(async {
     /// let process = Command::new("true").spawn(NoProtocol).await?;
     /// println!("started pid {}", process.spawned_pid());
-    /// process.exited().await?;
+    /// process.exited().await;
     /// assert_eq!(process.pid(), None);
     /// assert!(process.spawned_pid() > 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();

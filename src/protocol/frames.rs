@@ -92,7 +92,7 @@ impl<D: Decoder> fmt::Debug for FromFrames<D> {
 /// let child = Command::new("printf").arg(r"\0\0\0\3one\0\0\0\3two");
 /// let protocol = FramedProtocol::new(Worker(0).start());
 /// let process = child.spawn(protocol.decode(1, 64 * 1024, LengthDelimitedCodec::new())).await?;
-/// process.ended().await?;
+/// process.ended().await;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///

@@ -79,6 +79,10 @@ pub struct Spawning {
     ticket: Arc<Ticket>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for each spawn"
+)]
 enum State {
     /// In this System, if the asking thread was in one.
     Asked(Spawn, Option<System>),

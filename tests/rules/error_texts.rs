@@ -136,10 +136,14 @@ fn the_other_errors_print_once() {
 
 #[test]
 fn a_failure_to_register_prints_once() {
-    let spawning = Command::new("true").spawn(NoProtocol);
-    let error = futures::FutureExt::now_or_never(spawning)
-        .unwrap()
-        .unwrap_err();
-    assert_eq!(error.step(), SpawnStep::Register);
-    assert_once(&error);
+    run(async {
+        let arbiter = actix::Arbiter::new();
+        let gone = arbiter.handle();
+        arbiter.stop();
+        arbiter.join().unwrap();
+        let spawning = Command::new("true").on(&gone).spawn(NoProtocol);
+        let error = common::in_time(spawning).await.unwrap_err();
+        assert_eq!(error.step(), SpawnStep::Register);
+        assert_once(&error);
+    });
 }

@@ -148,18 +148,21 @@ fn errors_of_spawns_and_helpers_begin_with_the_name() {
 }
 
 #[test]
-fn errors_without_a_system_begin_with_the_name() {
-    let web = Command::new("true").name("web");
-    let spawning = web.spawn(NoProtocol);
-    let id = spawning.id();
-    let error = common::block_on_thread(spawning).unwrap_err();
-    assert!(
-        error.to_string().starts_with("web: cannot register"),
-        "{error}"
-    );
-    assert_eq!(error.id(), Some(id));
-    let error = ProcessSupervisor::current().unwrap_err();
-    assert_eq!((error.name(), error.id()), (None, None));
+fn errors_of_an_arbiter_that_is_gone_begin_with_the_name() {
+    run(async {
+        let arbiter = actix::Arbiter::new();
+        let gone = arbiter.handle();
+        arbiter.stop();
+        arbiter.join().unwrap();
+        let spawning = Command::new("true").name("web").on(&gone).spawn(NoProtocol);
+        let id = spawning.id();
+        let error = in_time(spawning).await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("web: cannot register"),
+            "{error}"
+        );
+        assert_eq!(error.id(), Some(id));
+    });
 }
 
 #[test]
