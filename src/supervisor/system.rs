@@ -80,7 +80,7 @@ impl ProcessSupervisor {
     ///
     /// # Errors
     ///
-    /// [`SpawnStep::Register`](crate::SpawnStep::Register) in a System that has stopped (a thread stays in its System), when
+    /// [`SpawnStep::Register`] in a System that has stopped (a thread stays in its System), when
     /// its thread cannot be started, or in a copy, by fork, of a process that has spawned.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
         supervisor_of(System::try_current(), |default| default.supervisor.clone())
