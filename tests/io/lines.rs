@@ -4,13 +4,12 @@ use crate::common;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::{
-    CloseReason, Command, Fd, FromProcess, Line, LineEnd, NoProtocol, ProcessEvent, ProcessHandle,
-    ProcessProtocol, SpawnStep, process_protocol,
+    CloseReason, Command, Fd, FromProcess, Line, LineEnd, NoProtocol, ProcessEvent,
+    ProcessProtocol, SpawnStep,
 };
 use common::helper::{helper, hex};
 use common::trace::{Trace, history};
@@ -332,6 +331,7 @@ fn kill_heir(said: &str) {
     let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
 }
 
+<<<<<<< HEAD:tests/io/lines.rs
 /// Waits in each callback, by `ctx.wait`.
 #[derive(Clone, Default)]
 struct Waiter {
@@ -459,6 +459,8 @@ fn a_flood_of_short_lines_leaves_another_arbiter_its_turns() {
     });
 }
 
+=======
+>>>>>>> w5:tests/lines.rs
 #[test]
 fn lines_for_nobody_are_thrown_away() {
     run(async {

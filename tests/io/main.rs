@@ -9,6 +9,7 @@ mod flow;
 mod frames;
 mod input_growth;
 mod lines;
+mod lines_turns;
 mod packets;
 mod pipes;
 mod producer_closes;
