@@ -47,7 +47,7 @@ pub use super::patterns::{counted, digest, pattern};
 /// | `rejoin` | joins its parent's process group |
 /// | `session FD`, `size FD`, `modes FD` | tells 1 what [`tty`](super::tty) has for this terminal |
 /// | `hold` | leaves a grandchild that holds all its descriptors until killed; says `held PID` |
-/// | `hold-until FD` | leaves one that holds them until FD ends, then says `heir done` and exits |
+/// | `hold-until FD` | leaves one that holds them until FD ends, then says `descendant done` and exits |
 /// | `reuse PID` | forks until one has this pid: it leads a group, says `reused`, and `alive` when 0 ends |
 /// | `lease PATH` | takes a write lease on PATH, so that an exec of it hangs |
 /// | `fds`, `list PATH` | lists its descriptors, to 1 or a file: number, what, blocking or not |
@@ -90,7 +90,7 @@ extern "C" fn before_main() {
     let is_grandchild = args.next().is_some_and(|arg| arg == "grandchild");
     if args.next().is_some_and(|arg| arg == "@helper") {
         if is_grandchild {
-            // Nobody waits for an heir that its test has left: longer than any test takes.
+            // Nobody waits for a descendant that its test has left: longer than any test takes.
             // SAFETY: an integer.
             unsafe { libc::alarm(300) };
         }
@@ -222,7 +222,7 @@ fn run(actions: &[String]) {
             }
             "hold-until" => {
                 let fd = next();
-                let pid = grandchild(&["drain", fd, "say", "heir done"]);
+                let pid = grandchild(&["drain", fd, "say", "descendant done"]);
                 tell(1, &format!("held {pid}\n"));
             }
             "reuse" => reuse(number(next())),

@@ -137,7 +137,7 @@ fn closing_an_input_writes_its_queue_first() {
 #[test]
 fn a_pause_of_one_of_many_outputs_stops_that_one() {
     run(async {
-        // An heir speaks on 6 while the child is held up at 5.
+        // A descendant speaks on 6 while the child is held up at 5.
         let child = helper([
             "leave", "3", "copy", "4", "6", "take", "3", "1", "tell", "5", "five", "flood", "5",
             "1000000", "drain", "3",

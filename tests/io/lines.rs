@@ -293,15 +293,15 @@ fn a_cut_tells_the_line_that_it_cut_off_and_then_the_close() {
 #[test]
 fn a_timeout_cuts_in_the_middle_of_a_line_but_loses_no_line_that_was_read() {
     run(async {
-        // An heir holds the pipe in the middle of a line.
-        let heir = ["leave", "1", "pause", "put", "1"];
-        let child = helper(heir).arg(hex("half")).stdout(Fd::lines(MAX));
+        // A descendant holds the pipe in the middle of a line.
+        let descendant = ["leave", "1", "pause", "put", "1"];
+        let child = helper(descendant).arg(hex("half")).stdout(Fd::lines(MAX));
         let child = child.ended_timeout(Duration::from_millis(200));
         let history = history(&child).await;
         let said = all_shown(&history.lines(1));
         assert_eq!(said[1..], ["half|"]);
         assert_eq!(history.closes()[&1], CloseReason::Cut);
-        kill_heir(&said[0]);
+        kill_descendant(&said[0]);
 
         // The protocol lets go long after the deadline.
         let text: String = (0..1000).map(|number| format!("{number}\n")).collect();
@@ -320,12 +320,12 @@ fn a_timeout_cuts_in_the_middle_of_a_line_but_loses_no_line_that_was_read() {
         eventually("all lines", all, || format!("{}", keeper.lines().len())).await;
         keeper.let_go();
         keeper.is_ended().await;
-        kill_heir(&shown(&keeper.lines()[0]));
+        kill_descendant(&shown(&keeper.lines()[0]));
     });
 }
 
 /// Kills the grandchild that said `held PID`.
-fn kill_heir(said: &str) {
+fn kill_descendant(said: &str) {
     let pid = said.trim_end_matches('$').strip_prefix("held ").unwrap();
     let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
     let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);

@@ -172,9 +172,9 @@ fn a_cut_waits_for_no_producer() {
 #[test]
 fn the_cut_of_an_ended_timeout_waits_for_no_producer() {
     run(async {
-        // The heir does not read 0 before 3 ends, which the cut closes as well.
-        let heir = ["leave", "2", "drain", "3", "take", "4", "1"];
-        let child = helper(heir).fd(3, Fd::write()).fd(4, Fd::write());
+        // The descendant does not read 0 before 3 ends, which the cut closes as well.
+        let descendant = ["leave", "2", "drain", "3", "take", "4", "1"];
+        let child = helper(descendant).fd(3, Fd::write()).fd(4, Fd::write());
         let child = child.ended_timeout(Duration::from_millis(20));
         assert_stopped(&child, CloseReason::Cut, async |_, process| {
             process.write_to_child(4, "!").unwrap();

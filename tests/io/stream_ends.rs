@@ -88,7 +88,7 @@ fn output_refuses_a_stream_that_is_named_twice_as_any_spawn_does() {
 const TIMEOUT: Duration = Duration::from_millis(50);
 
 #[test]
-fn an_ended_timeout_cuts_an_idle_heir_of_a_stream_that_nobody_took() {
+fn an_ended_timeout_cuts_an_idle_descendant_of_a_stream_that_nobody_took() {
     run(async {
         let actions = ["leave", "1", "pause", "say", "last", "take", "0", "1"];
         let (trace, _, process) = spawn(streaming(&actions).ended_timeout(TIMEOUT)).await;
@@ -101,7 +101,7 @@ fn an_ended_timeout_cuts_an_idle_heir_of_a_stream_that_nobody_took() {
         let taken = bytes(process.take_stream(1).unwrap()).await;
         let taken = String::from_utf8(taken).unwrap();
         assert!(taken.ends_with("last\n"), "{taken}");
-        kill_heir(taken.as_bytes());
+        kill_descendant(taken.as_bytes());
     });
 }
 
@@ -169,7 +169,7 @@ async fn held_up(trace: &Trace, process: &ProcessHandle) {
 }
 
 /// Kills the grandchild that a line "held PID" in `said` names.
-fn kill_heir(said: &[u8]) {
+fn kill_descendant(said: &[u8]) {
     let text = String::from_utf8_lossy(said);
     let pid = text.lines().find_map(|line| line.strip_prefix("held "));
     let pid = nix::unistd::Pid::from_raw(pid.unwrap().parse().unwrap());

@@ -125,7 +125,7 @@ fn a_stream_that_is_not_taken_holds_up_no_other_descriptor() {
         const SIZE: usize = 3_000_000;
         let (trace, protocol) = Trace::start();
         let size = SIZE.to_string();
-        // An heir floods the stream.
+        // A descendant floods the stream.
         let command = helper(["leave", "1", "drip", "flood", "2", &size, "copy", "0", "5"]);
         let command = command.stdout(Fd::stream()).fd(5, Fd::stream());
         let process = command.spawn(&protocol).await.unwrap();
@@ -137,7 +137,7 @@ fn a_stream_that_is_not_taken_holds_up_no_other_descriptor() {
         }
         process.close_stdin();
         trace.exited(&process).await;
-        // The heir gets SIGPIPE.
+        // The descendant gets SIGPIPE.
         process.close_stdout();
         assert_eq!(next(&mut five).await, None);
         let history = trace.ended(&process).await;

@@ -29,7 +29,7 @@ fn let_go(hoard: &Mutex<Hoard>) -> BTreeMap<i32, usize> {
 const SIZE: usize = 500_000;
 
 /// The most of each descriptor that a protocol gets which lets go every few milliseconds only, of a
-/// child that floods 1 and an heir of it that floods 2.
+/// child that floods 1 and a descendant of it that floods 2.
 async fn most_of_each(command: Command) -> BTreeMap<i32, usize> {
     let (hoard, protocol) = Hoarder::start_new();
     let process = command.spawn(&protocol).await.unwrap();
@@ -51,7 +51,7 @@ async fn most_of_each(command: Command) -> BTreeMap<i32, usize> {
         || format!("{:?} so far", most.lock().unwrap()),
     )
     .await;
-    // And the line that names the heir.
+    // And the line that names the descendant.
     let held = total - 2 * SIZE;
     assert!((7..20).contains(&held), "{total} bytes came");
     assert!(process.ended().await.success());

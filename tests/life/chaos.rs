@@ -93,7 +93,7 @@ async fn play(seed: u64, count: usize, protocol: Addr<Tracer>, trace: Trace) {
     for process in &children {
         process.resume_producing();
         process.kill();
-        // Heirs that hold pipes are cut off where no clock does it.
+        // Descendants that hold pipes are cut off where no clock does it.
         process.exited().await;
         process.lose_connection();
     }

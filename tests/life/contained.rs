@@ -289,7 +289,7 @@ fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
             path
         };
         let mut dead = std::process::Command::new("true").spawn().unwrap();
-        let mut heir = std::process::Command::new("sleep")
+        let mut descendant = std::process::Command::new("sleep")
             .arg("600")
             .spawn()
             .unwrap();
@@ -299,7 +299,7 @@ fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
         let empty = make(&namespace, dead_pid, 0);
         fs::create_dir(empty.join("below")).unwrap();
         let full = make(&namespace, dead_pid, 1);
-        fs::write(full.join("cgroup.procs"), heir.id().to_string()).unwrap();
+        fs::write(full.join("cgroup.procs"), descendant.id().to_string()).unwrap();
         let of_the_living = make(&namespace, alive, 2);
         let of_others = make("1", dead_pid, 3);
         run(async {
@@ -309,8 +309,8 @@ fn a_dead_hosts_empty_cgroups_are_removed_and_no_others() {
         for path in [&full, &of_the_living, &of_others] {
             assert!(path.exists(), "{path:?}");
         }
-        heir.kill().unwrap();
-        heir.wait().unwrap();
+        descendant.kill().unwrap();
+        descendant.wait().unwrap();
         go(&outside).unwrap();
         for path in [full, of_the_living, of_others, own] {
             fs::remove_dir(path).unwrap();

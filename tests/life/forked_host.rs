@@ -111,7 +111,7 @@ fn a_copy_that_drops_children_with_clocks_and_streams_does_not_hang() {
         let mut all = Some(system.block_on(async {
             let supervisor = ProcessSupervisor::new().start();
             let (trace, protocol) = Trace::start();
-            // Dead, while an heir has its pipes.
+            // Dead, while a descendant has its pipes.
             let drained = helper(["hold", "exit"]).ended_timeout(LONG);
             let drained = supervisor.send(Spawn::new(drained, &protocol));
             let drained = drained.await.unwrap().unwrap();

@@ -8,7 +8,7 @@ mod chaos;
 mod contained;
 mod contained_elsewhere;
 mod deadlines;
-mod flooding_heirs;
+mod flooding_descendants;
 mod foreign_code;
 mod forked_host;
 mod forked_memory;

@@ -127,7 +127,7 @@ impl Drop for Guard {
     }
 }
 
-/// Whether `pid` is a living process of our helper program, not some heir of its number.
+/// Whether `pid` is a living process of our helper program, not some descendant of its number.
 fn is_helper(pid: i32) -> bool {
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     !is_gone(pid) && cmdline.windows(7).any(|window| window == b"@helper")

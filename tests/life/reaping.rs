@@ -256,7 +256,7 @@ fn any_number_of_waiters_on_any_runtime_learn_the_status() {
         process.write_to_child(3, "x").unwrap();
         let status = in_time(process.exited()).await;
         assert_eq!(status.code(), Some(3));
-        // Its heir holds the pipes.
+        // Its descendant holds the pipes.
         assert!(tasks.iter().all(|task| !task.is_finished()));
         process.close_stdin();
         for task in tasks {

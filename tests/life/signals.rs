@@ -34,7 +34,7 @@ async fn ready(actions: &[&str], group: Option<i32>) -> (Trace, ProcessHandle) {
 }
 
 /// The pid that `hold` said.
-async fn heir(trace: &Trace, process: &ProcessHandle) -> i32 {
+async fn descendant(trace: &Trace, process: &ProcessHandle) -> i32 {
     let text = trace.output(process, 1, "held").await;
     let text = String::from_utf8(text).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("held "));
@@ -105,11 +105,11 @@ fn a_signal_to_the_group_reaches_all_of_it() {
     run(async {
         let actions = ["hold", "say", "ready", "pause"];
         let (trace, process) = ready(&actions, Some(0)).await;
-        let heir = heir(&trace, &process).await;
+        let descendant = descendant(&trace, &process).await;
         process.signal_group(Signal::USR1).unwrap();
         let status = trace.ended(&process).await.status();
         assert_eq!(status.signal(), Some(Signal::USR1));
-        gone(heir).await;
+        gone(descendant).await;
     });
 }
 
@@ -118,10 +118,10 @@ fn a_child_that_made_its_own_group_is_its_leader() {
     run(async {
         let actions = ["setpgid", "hold", "say", "ready", "pause"];
         let (trace, process) = ready(&actions, None).await;
-        let heir = heir(&trace, &process).await;
+        let descendant = descendant(&trace, &process).await;
         process.signal_group(Signal::KILL).unwrap();
         trace.ended(&process).await;
-        gone(heir).await;
+        gone(descendant).await;
     });
 }
 
@@ -156,10 +156,10 @@ fn a_signal_to_a_child_spares_its_group() {
         let (trace, process) = ready(&actions, Some(0)).await;
         process.signal(Signal::USR1).unwrap();
         assert_eq!(trace.exited(&process).await.signal(), Some(Signal::USR1));
-        // Had the signal reached the heir, it would not speak.
+        // Had the signal reached the descendant, it would not speak.
         process.close_stdin();
         let history = trace.ended(&process).await;
-        assert!(history.text(1).ends_with("heir done\n"));
+        assert!(history.text(1).ends_with("descendant done\n"));
     });
 }
 
@@ -254,11 +254,11 @@ fn a_group_whose_leader_ignores_sigterm_is_killed_after_the_grace() {
     run(async {
         let actions = ["ignore", "15", "hold", "say", "ready", "pause"];
         let (trace, process) = ready(&actions, Some(0)).await;
-        let heir = heir(&trace, &process).await;
+        let descendant = descendant(&trace, &process).await;
         assert!(process.terminate_group(SHORT));
         let status = trace.ended(&process).await.status();
         assert_eq!(status.signal(), Some(Signal::KILL));
-        gone(heir).await;
+        gone(descendant).await;
     });
 }
 
@@ -267,11 +267,11 @@ fn a_group_that_dies_of_sigterm_is_not_killed() {
     run(async {
         let actions = ["hold", "say", "ready", "pause"];
         let (trace, process) = ready(&actions, Some(0)).await;
-        let heir = heir(&trace, &process).await;
+        let descendant = descendant(&trace, &process).await;
         assert!(process.terminate_group(LONG));
         let status = trace.ended(&process).await.status();
         assert_eq!(status.signal(), Some(Signal::TERM));
-        gone(heir).await;
+        gone(descendant).await;
     });
 }
 
@@ -281,20 +281,20 @@ fn the_group_is_within_reach_until_its_last_member_is_gone_though_its_leader_was
         let (trace, protocol) = Trace::start();
         let child = helper(["hold", "exit"]).process_group(0);
         let process = child.spawn(&protocol).await.unwrap();
-        let heir = heir(&trace, &process).await;
+        let descendant = descendant(&trace, &process).await;
         trace.exited(&process).await;
         assert_eq!(process.pid(), None);
         assert_exited(process.signal(Signal::KILL));
         assert!(!process.kill());
         assert!(!process.terminate(SHORT));
-        assert!(!is_gone(heir));
+        assert!(!is_gone(descendant));
         process.signal_group(Signal::USR1).unwrap();
-        gone(heir).await;
+        gone(descendant).await;
         trace.ended(&process).await.assert_rules(&[0, 1, 2]);
         // A zombie that its reaper has not got to is in the group as well.
         let refused = || matches!(process.signal_group(Signal::KILL), Err(SignalError::Exited));
         let told = || refused().then_some(());
-        eventually("the end of the group", told, || heir.to_string()).await;
+        eventually("the end of the group", told, || descendant.to_string()).await;
     });
 }
 

@@ -292,8 +292,8 @@ fn a_child_without_a_group_is_signalled_alone() {
         let text = trace.output(&process, 1, "ready").await;
         let stopped = in_time(process.stop(Ladder::new().term(LONG))).await;
         assert_eq!(stopped.unwrap().status.signal(), Some(Signal::TERM));
-        let heir = nix::unistd::Pid::from_raw(held(&text));
-        nix::sys::signal::kill(heir, nix::sys::signal::SIGKILL).unwrap();
+        let descendant = nix::unistd::Pid::from_raw(held(&text));
+        nix::sys::signal::kill(descendant, nix::sys::signal::SIGKILL).unwrap();
         let quick = Command::new("true").spawn(NoProtocol).await.unwrap();
         quick.exited().await;
         let refused = quick.signal_group(Signal::TERM);

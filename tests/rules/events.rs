@@ -59,7 +59,7 @@ fn rule_01_a_cancelled_spawn_sends_no_event() {
 }
 
 #[test]
-fn rule_02_the_exit_is_told_at_the_reap_while_an_heir_holds_every_pipe() {
+fn rule_02_the_exit_is_told_at_the_reap_while_a_descendant_holds_every_pipe() {
     run(async {
         let (trace, protocol) = Trace::start();
         let child = helper(["hold-until", "0", "exit", "3"]);
@@ -100,7 +100,7 @@ fn rule_03_each_of_many_descriptors_is_lost_once_and_before_the_end() {
 }
 
 #[test]
-fn rule_04_what_an_heir_writes_after_the_death_is_delivered_before_the_close() {
+fn rule_04_what_a_descendant_writes_after_the_death_is_delivered_before_the_close() {
     run(async {
         let (trace, protocol) = Trace::start();
         let child = helper(["say", "first", "hold-until", "0"]);
@@ -130,11 +130,11 @@ fn rule_04_every_byte_comes_though_the_child_dies_with_a_full_pipe() {
 fn rule_05_the_exit_comes_before_or_after_data_and_closes() {
     run(async {
         let (trace, protocol) = Trace::start();
-        let heir = helper(["hold-until", "0"]);
-        let heir = heir.spawn(&protocol).await.unwrap();
-        trace.exited(&heir).await;
-        heir.close_stdin();
-        let events = trace.ended(&heir).await.events;
+        let descendant = helper(["hold-until", "0"]);
+        let descendant = descendant.spawn(&protocol).await.unwrap();
+        trace.exited(&descendant).await;
+        descendant.close_stdin();
+        let events = trace.ended(&descendant).await.events;
         let exit = events.iter().position(is_exit).unwrap();
         assert!(!data_of(&events[exit..], 1).is_empty());
         assert_eq!(count(&events[exit..], is_lost), 3);

@@ -18,7 +18,7 @@ use common::{eventually, run};
 fn rule_13_the_cut_names_the_descriptors_that_were_held_and_drops_queued_writes() {
     run(async {
         let (trace, protocol) = Trace::start();
-        // The heir holds 0 and 2, but not 1.
+        // The descendant holds 0 and 2, but not 1.
         let child = helper([
             "leave", "6", "close", "1", "tell", "2", "ready", "pause", "take", "0", "1", "exit",
             "3",
@@ -37,12 +37,12 @@ fn rule_13_the_cut_names_the_descriptors_that_were_held_and_drops_queued_writes(
             history.closes(),
             BTreeMap::from([(0, cut), (1, CloseReason::ByChild), (2, cut)])
         );
-        kill_heir(&held);
+        kill_descendant(&held);
     });
 }
 
 /// Kills the grandchild that said `held PID`.
-fn kill_heir(said: &[u8]) {
+fn kill_descendant(said: &[u8]) {
     let said = String::from_utf8_lossy(said);
     let pid = said.lines().find_map(|line| line.strip_prefix("held "));
     let pid = nix::unistd::Pid::from_raw(pid.unwrap().parse().unwrap());
@@ -51,14 +51,14 @@ fn kill_heir(said: &[u8]) {
 }
 
 #[test]
-fn rule_13_without_a_timeout_the_end_waits_for_the_heir() {
+fn rule_13_without_a_timeout_the_end_waits_for_the_descendant() {
     run(async {
         let (trace, process) = spawned(helper(["hold"])).await;
         trace.exited(&process).await;
         let held = trace.output(&process, 1, "\n").await;
         actix_rt::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(trace.of(&process).len(), 3);
-        kill_heir(&held);
+        kill_descendant(&held);
         let closes = trace.ended(&process).await.closes();
         assert!(
             closes
@@ -96,7 +96,7 @@ fn rule_13_what_the_pipe_holds_at_the_deadline_is_delivered_before_the_cut() {
         assert_eq!(history.closes()[&1], CloseReason::Cut);
         let data = history.data(1);
         assert!(data[held.len()..] == pattern(SIZE), "{} bytes", data.len());
-        kill_heir(&held);
+        kill_descendant(&held);
     });
 }
 
@@ -119,7 +119,7 @@ fn rule_13_paused_time_does_not_count() {
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1, 2]);
         assert!(history.closes().values().all(|r| *r == CloseReason::Cut));
-        kill_heir(&held);
+        kill_descendant(&held);
     });
 }
 
@@ -146,13 +146,13 @@ fn rule_13_what_waits_for_the_protocol_is_delivered_whatever_the_clock_says() {
             || format!("{} bytes", hoard.lock().unwrap().received.len()),
         )
         .await;
-        // And the line that names the heir.
+        // And the line that names the descendant.
         assert!(received.len() > 40_000, "{} bytes", received.len());
     });
 }
 
 #[test]
-fn rule_13_an_heir_that_chatters_cannot_hold_the_end_for_ever() {
+fn rule_13_a_descendant_that_chatters_cannot_hold_the_end_for_ever() {
     run(async {
         let (trace, protocol) = Trace::start();
         let child = helper(["leave", "1", "chatter"]).ended_timeout(Duration::from_millis(300));

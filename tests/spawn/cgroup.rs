@@ -245,20 +245,20 @@ fn whoever_left_the_group_dies_with_the_cgroup() {
         let child = child.process_group(0).cgroup(group.open());
         let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "left\n").await;
-        let heir = trace
-            .until(&process, "the heir's pid", |events| {
+        let descendant = trace
+            .until(&process, "the descendant's pid", |events| {
                 let text = String::from_utf8(data_of(events, 1)).ok()?;
                 let (pid, _) = text.split_once("held ")?.1.split_once('\n')?;
                 pid.parse().ok()
             })
             .await;
-        assert!(!is_gone(heir));
+        assert!(!is_gone(descendant));
         assert_eq!(process.containment(), Containment::Cgroup);
         process.signal_group(Signal::KILL).unwrap();
         let history = trace.ended(&process).await;
         assert_eq!(history.status().signal(), Some(Signal::KILL));
-        let gone = || is_gone(heir).then_some(());
-        eventually("the heir's death", gone, || heir.to_string()).await;
+        let gone = || is_gone(descendant).then_some(());
+        eventually("the descendant's death", gone, || descendant.to_string()).await;
         group.remove().await;
     });
 }

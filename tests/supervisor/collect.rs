@@ -258,13 +258,13 @@ fn output_limit_holds_for_standard_error_and_for_both_merged() {
 }
 
 #[test]
-fn heirs_of_the_pipes_that_are_left_are_waited_for() {
+fn descendants_of_the_pipes_that_are_left_are_waited_for() {
     run(async {
-        // The child exits at once; its heir lives until the input's end, and speaks last.
+        // The child exits at once; its descendant lives until the input's end, and speaks last.
         let child = helper(["hold-until", "0", "exit", "1"]).on_leftovers(OnLeftovers::Leave);
         let output = child.output().input("x").await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("heir done"), "{text}");
+        assert!(text.contains("descendant done"), "{text}");
         assert_eq!(output.status.code(), Some(1));
     });
 }

@@ -60,20 +60,20 @@ fn dropping_the_future_kills_and_reaps() {
 }
 
 #[test]
-fn dropping_the_future_lets_go_of_what_heirs_hold() {
+fn dropping_the_future_lets_go_of_what_descendants_hold() {
     isolated(|| {
         run(async {
             let before = start_all_threads().await;
-            // The heir holds all three pipes, and input is queued that it does not read.
+            // The descendant holds all three pipes, and input is queued that it does not read.
             let child = helper(["hold", "pause"]);
             let collecting = child.output().input(vec![0; 1_000_000]).into_future();
-            let heir = eventually("an heir", grandchild, || format!("{:?}", Census::take()));
-            let heir = match select(pin!(collecting), pin!(heir)).await {
+            let descendant = eventually("a descendant", grandchild, || format!("{:?}", Census::take()));
+            let descendant = match select(pin!(collecting), pin!(descendant)).await {
                 Either::Left((result, _)) => panic!("{result:?}"),
-                Either::Right((heir, _)) => heir,
+                Either::Right((descendant, _)) => descendant,
             };
             before.assert_restored_but_spawners().await;
-            kill(Pid::from_raw(heir), SIGKILL).unwrap();
+            kill(Pid::from_raw(descendant), SIGKILL).unwrap();
         });
     });
 }

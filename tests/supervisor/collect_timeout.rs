@@ -32,12 +32,12 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The heir that the helper's `hold` told of.
-fn heir(output: &Output) -> i32 {
+/// The descendant that the helper's `hold` told of.
+fn descendant(output: &Output) -> i32 {
     let text = said(output);
     let line = text.lines().find_map(|line| line.strip_prefix("held "));
     line.and_then(|pid| pid.parse().ok())
-        .unwrap_or_else(|| panic!("no heir in {text:?}"))
+        .unwrap_or_else(|| panic!("no descendant in {text:?}"))
 }
 
 async fn assert_gone(pid: i32) {
@@ -155,7 +155,7 @@ fn a_grandchild_that_holds_unread_input_does_not_hold_up_a_timeout() {
         let stuck = helper(["hold", "pause"]).output().foreground();
         let stuck = stuck.input(vec![0; 1_000_000]);
         let output = timed_out(stuck, "held ").await;
-        kill(Pid::from_raw(heir(&output)), SIGKILL).unwrap();
+        kill(Pid::from_raw(descendant(&output)), SIGKILL).unwrap();
     });
 }
 
@@ -169,19 +169,19 @@ fn a_grandchild_that_holds_the_pipes_does_not_hold_up_a_timeout() {
         assert_eq!(output.status.signal(), Some(Signal::TERM));
         assert!(begun.elapsed() < DEADLINE);
         // Alone, the child was signalled; of those that were tried only this one is known.
-        let heir = heir(&output);
-        assert!(!is_gone(heir), "{heir} was not to be signalled");
-        kill(Pid::from_raw(heir), SIGKILL).unwrap();
+        let descendant = descendant(&output);
+        assert!(!is_gone(descendant), "{descendant} was not to be signalled");
+        kill(Pid::from_raw(descendant), SIGKILL).unwrap();
     });
 }
 
 #[test]
-fn a_timeout_ends_the_wait_for_the_heirs_of_a_dead_child() {
+fn a_timeout_ends_the_wait_for_the_descendants_of_a_dead_child() {
     run(async {
         let child = helper(["hold", "exit", "3"]);
         let output = timed_out(child.output().foreground(), "held ").await;
         assert_eq!(output.status.code(), Some(3));
-        kill(Pid::from_raw(heir(&output)), SIGKILL).unwrap();
+        kill(Pid::from_raw(descendant(&output)), SIGKILL).unwrap();
     });
 }
 
@@ -191,7 +191,7 @@ fn a_timeout_reaches_the_group_of_a_child_that_leads_one() {
         let child = helper(["hold", "pause"]).process_group(0);
         let output = timed_out(child.output(), "held ").await;
         assert_eq!(output.status.signal(), Some(Signal::TERM));
-        assert_gone(heir(&output)).await;
+        assert_gone(descendant(&output)).await;
     });
 }
 

@@ -103,7 +103,7 @@ fn the_master_is_open_until_the_child_is_reaped() {
 }
 
 #[test]
-fn a_slave_that_the_caller_keeps_holds_up_the_end_as_an_heir_does() {
+fn a_slave_that_the_caller_keeps_holds_up_the_end_as_a_descendant_does() {
     run(async {
         let (trace, protocol) = Trace::start();
         let (master, slave) = pair();

@@ -35,12 +35,12 @@ fn ctrl_c_reaches_the_whole_foreground_and_no_other_terminal() {
         let process = child.spawn(&protocol).await.unwrap();
         let said = trace.output(&process, 1, "\n").await;
         let said = String::from_utf8(said).unwrap();
-        let heir = said["held ".len()..].trim_end().parse().unwrap();
+        let descendant = said["held ".len()..].trim_end().parse().unwrap();
         process.write("\x03").unwrap();
         let history = trace.ended(&process).await;
         assert_eq!(history.status().signal(), Some(Signal::INT));
-        let dead = || is_gone(heir).then_some(());
-        eventually("the heir's death", dead, || format!("{heir}")).await;
+        let dead = || is_gone(descendant).then_some(());
+        eventually("the descendant's death", dead, || format!("{descendant}")).await;
         assert_eq!(other.try_status(), None);
         assert!(other.kill());
         trace.ended(&other).await;

@@ -247,7 +247,7 @@ fn a_lost_arbiter_hangs_its_children_up() {
 }
 
 #[test]
-fn an_heir_holds_no_more_than_the_master_and_the_hold_on_its_group() {
+fn a_descendant_holds_no_more_than_the_master_and_the_hold_on_its_group() {
     isolated(|| {
         run(async {
             let before = start_all_threads().await;
@@ -255,7 +255,7 @@ fn an_heir_holds_no_more_than_the_master_and_the_hold_on_its_group() {
             let child = helper(["ignore", "1", "leave", "2", "drain", "0"]).pty(new());
             let process = child.spawn(&protocol).await.unwrap();
             trace.exited(&process).await;
-            // The pidfd holds the group, in which the heir is.
+            // The pidfd holds the group, in which the descendant is.
             let pidfds = usize::from(!cfg!(actix_process_force_no_pidfd));
             let held = before.fds.len() + 1 + pidfds;
             let seen = || format!("{:#?}", open_fds());

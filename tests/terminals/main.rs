@@ -4,10 +4,10 @@
 mod common;
 
 mod children;
+mod descendants;
 mod ends;
 mod flow;
 mod given;
-mod heirs;
 mod keys;
 mod leaks;
 mod modes;

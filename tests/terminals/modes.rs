@@ -147,13 +147,13 @@ fn a_resize_is_told_by_sigwinch_and_can_be_read_then() {
 fn the_whole_foreground_group_is_told_of_a_resize() {
     run(async {
         let (trace, protocol) = Trace::start();
-        let heir = ["leave", "4", "await", WINCH, "say", "heir"];
-        let actions = [&["block", WINCH][..], &heir, &["await", WINCH, "cat"]].concat();
+        let descendant = ["leave", "4", "await", WINCH, "say", "descendant"];
+        let actions = [&["block", WINCH][..], &descendant, &["await", WINCH, "cat"]].concat();
         let child = helper(actions).pty(Pty::new(SIZE).echo(false));
         let process = child.spawn(&protocol).await.unwrap();
         trace.output(&process, 1, "held").await;
         process.resize(PtySize::new(50, 132)).unwrap();
-        trace.output(&process, 1, "heir").await;
+        trace.output(&process, 1, "descendant").await;
         trace
             .until(&process, "two of them", |events| {
                 let said = common::trace::data_of(events, 1);

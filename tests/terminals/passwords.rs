@@ -205,7 +205,7 @@ fn the_wait_ends_when_the_child_exits_or_closes_its_terminal() {
 }
 
 #[test]
-fn an_heir_that_keeps_the_terminal_does_not_keep_the_wait() {
+fn a_descendant_that_keeps_the_terminal_does_not_keep_the_wait() {
     run(async {
         let child = helper(["ignore", "1", "leave", "1", "pause"]).pty(SIZE);
         let (trace, protocol) = Trace::start();

@@ -232,11 +232,11 @@ fn a_cut_puts_what_the_terminal_holds_into_the_stream_and_waits_for_nobody() {
 }
 
 #[test]
-fn an_ended_timeout_cuts_an_heir_that_holds_the_terminal() {
+fn an_ended_timeout_cuts_a_descendant_that_holds_the_terminal() {
     run(async {
         for chatters in [false, true] {
-            let heir = if chatters { "chatter" } else { "pause" };
-            let actions = ["ignore", "1", "leave", "1", heir, "say", "last words"];
+            let descendant = if chatters { "chatter" } else { "pause" };
+            let actions = ["ignore", "1", "leave", "1", descendant, "say", "last words"];
             let child = helper(actions).pty(lines()).ended_timeout(SOON);
             let (trace, _, process) = spawn(child).await;
             let history = trace.ended(&process).await;

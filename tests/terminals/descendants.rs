@@ -21,21 +21,21 @@ const SIZE: PtySize = PtySize::new(24, 80);
 const SOON: Duration = Duration::from_millis(50);
 
 /// The pid in a line `held PID`.
-fn heir(said: &[u8]) -> i32 {
+fn descendant(said: &[u8]) -> i32 {
     let said = String::from_utf8_lossy(said);
     let (_, pid) = said.split_once("held ").unwrap();
     pid.lines().next().unwrap().parse().unwrap()
 }
 
-/// Waits until the child has told of its heir.
-async fn heir_of(trace: &Trace, process: &ProcessHandle) -> i32 {
+/// Waits until the child has told of its descendant.
+async fn descendant_of(trace: &Trace, process: &ProcessHandle) -> i32 {
     let told = |events: &[_]| {
         let said = common::trace::data_of(events, 1);
         let said = String::from_utf8_lossy(&said).into_owned();
         let (_, rest) = said.split_once("held ")?;
         rest.contains('\n').then_some(said)
     };
-    heir(trace.until(process, "its heir", told).await.as_bytes())
+    descendant(trace.until(process, "its descendant", told).await.as_bytes())
 }
 
 fn kill(pid: i32) {
@@ -64,7 +64,7 @@ fn ordinary_grandchildren_are_hung_up_when_the_child_exits() {
         let (trace, protocol) = Trace::start();
         let child = helper(["leave", "1", "pause"]).pty(SIZE);
         let process = child.spawn(&protocol).await.unwrap();
-        let held = heir_of(&trace, &process).await;
+        let held = descendant_of(&trace, &process).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);
         assert_eq!(history.closes()[&1], CloseReason::ByChild);
@@ -74,14 +74,14 @@ fn ordinary_grandchildren_are_hung_up_when_the_child_exits() {
 }
 
 #[test]
-fn an_heir_that_ignores_the_hang_up_is_waited_for() {
+fn a_descendant_that_ignores_the_hang_up_is_waited_for() {
     run(async {
         let (trace, protocol) = Trace::start();
         let child = leaves(&["take", "0", "1", "say", "heard", "pause"]);
         let process = child.spawn(&protocol).await.unwrap();
-        let held = heir_of(&trace, &process).await;
+        let held = descendant_of(&trace, &process).await;
         trace.exited(&process).await;
-        // Both directions work: it is the heir's now.
+        // Both directions work: it is the descendant's now.
         process.write("x\n").unwrap();
         trace.output(&process, 1, "heard").await;
         kill(held);
@@ -93,7 +93,7 @@ fn an_heir_that_ignores_the_hang_up_is_waited_for() {
 }
 
 #[test]
-fn an_heir_in_a_session_of_its_own_is_waited_for() {
+fn a_descendant_in_a_session_of_its_own_is_waited_for() {
     run(async {
         let (trace, protocol) = Trace::start();
         let actions = [
@@ -101,7 +101,7 @@ fn an_heir_in_a_session_of_its_own_is_waited_for() {
         ];
         let child = helper(actions).pty(SIZE);
         let process = child.spawn(&protocol).await.unwrap();
-        let held = heir_of(&trace, &process).await;
+        let held = descendant_of(&trace, &process).await;
         trace.output(&process, 1, "away").await;
         process.write("\n").unwrap();
         let status = trace.exited(&process).await;
@@ -115,7 +115,7 @@ fn an_heir_in_a_session_of_its_own_is_waited_for() {
 }
 
 #[test]
-fn a_silent_heir_is_cut_at_the_ended_timeout() {
+fn a_silent_descendant_is_cut_at_the_ended_timeout() {
     run(async {
         let (trace, protocol) = Trace::start();
         let child = leaves(&["pause"]).ended_timeout(SOON);
@@ -125,12 +125,12 @@ fn a_silent_heir_is_cut_at_the_ended_timeout() {
         assert_eq!(history.closes()[&0], CloseReason::Cut);
         assert_eq!(history.closes()[&1], CloseReason::Cut);
         assert_eq!(history.status().code(), Some(0));
-        kill(heir(&history.data(1)));
+        kill(descendant(&history.data(1)));
     });
 }
 
 #[test]
-fn an_heir_that_chatters_is_cut_too() {
+fn a_descendant_that_chatters_is_cut_too() {
     run(async {
         let (trace, protocol) = Trace::start();
         let child = leaves(&["chatter"]).ended_timeout(SOON);
@@ -139,15 +139,15 @@ fn an_heir_that_chatters_is_cut_too() {
         history.assert_rules(&[0, 1]);
         assert_eq!(history.closes()[&1], CloseReason::Cut);
         // Nobody has the other end, so it comes to its end.
-        gone(heir(&history.data(1))).await;
+        gone(descendant(&history.data(1))).await;
     });
 }
 
 #[test]
-fn a_silent_heir_is_cut_by_cut_connection() {
+fn a_silent_descendant_is_cut_by_cut_connection() {
     run(async {
         let (trace, process) = spawned(leaves(&["pause"])).await;
-        let held = heir_of(&trace, &process).await;
+        let held = descendant_of(&trace, &process).await;
         trace.exited(&process).await;
         process.cut_connection();
         let history = trace.ended(&process).await;
@@ -159,7 +159,7 @@ fn a_silent_heir_is_cut_by_cut_connection() {
 }
 
 #[test]
-fn a_silent_heir_does_not_hold_up_a_helper_that_has_timed_out() {
+fn a_silent_descendant_does_not_hold_up_a_helper_that_has_timed_out() {
     run(async {
         // Until the child had the time to leave one.
         for timeout in (0..).map(|n| SOON * (1 << n)) {
@@ -172,8 +172,8 @@ fn a_silent_heir_does_not_hold_up_a_helper_that_has_timed_out() {
             };
             if output.stdout.ends_with(b"\n") {
                 // A timeout reaches the child's group, also when the child went first.
-                let heir = heir(&output.stdout);
-                assert!(is_gone(heir), "{heir} lives");
+                let descendant = descendant(&output.stdout);
+                assert!(is_gone(descendant), "{descendant} lives");
                 return;
             }
         }
@@ -187,7 +187,7 @@ fn signals_reach_the_child_or_its_whole_group() {
             let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "1", "leave", "1", "pause", "pause"]).pty(SIZE);
             let process = child.spawn(&protocol).await.unwrap();
-            let held = heir_of(&trace, &process).await;
+            let held = descendant_of(&trace, &process).await;
             (trace, process, held)
         };
         let (trace, process, held) = start().await;

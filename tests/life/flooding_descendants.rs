@@ -1,4 +1,4 @@
-//! `ended_timeout` is a bound also for heirs that never rest, whoever reads what they write.
+//! `ended_timeout` is a bound also for descendants that never rest, whoever reads what they write.
 
 use crate::common;
 
@@ -123,40 +123,40 @@ fn they_cannot_hold_the_end_of_what_nobody_reads() {
     });
 }
 
-/// A child, and heirs that do something when they are told to.
-struct Heirs {
+/// A child, and descendants that do something when they are told to.
+struct Descendants {
     command: Command,
     go: Vec<std::io::PipeWriter>,
     told: std::io::PipeReader,
 }
 
-/// `child` exits after having left an heir that runs each of `acts` when it is told, and tells when it
+/// `child` exits after having left a descendant that runs each of `acts` when it is told, and tells when it
 /// has.
-fn heirs(acts: &[&[&str]], child: &[&str]) -> Heirs {
+fn descendants(acts: &[&[&str]], child: &[&str]) -> Descendants {
     let (told, tell) = std::io::pipe().unwrap();
     let mut command_fds = Vec::new();
     let mut go = Vec::new();
-    let mut heir = Vec::new();
+    let mut descendant = Vec::new();
     for (fd, act) in (10..).zip(acts) {
         let (wait, goes) = std::io::pipe().unwrap();
         command_fds.push((fd, wait));
         go.push(goes);
-        heir.extend(["drain".to_owned(), fd.to_string()]);
-        heir.extend(act.iter().map(|word| (*word).to_owned()));
-        heir.extend(["tell", "9", "!"].map(str::to_owned));
+        descendant.extend(["drain".to_owned(), fd.to_string()]);
+        descendant.extend(act.iter().map(|word| (*word).to_owned()));
+        descendant.extend(["tell", "9", "!"].map(str::to_owned));
     }
-    heir.push("pause".to_owned());
-    let mut actions = vec!["leave".to_owned(), heir.len().to_string()];
-    actions.extend(heir);
+    descendant.push("pause".to_owned());
+    let mut actions = vec!["leave".to_owned(), descendant.len().to_string()];
+    actions.extend(descendant);
     actions.extend(child.iter().map(|word| (*word).to_owned()));
     let mut command = helper(actions).fd(9, Fd::from(OwnedFd::from(tell)));
     for (fd, wait) in command_fds {
         command = command.fd(fd, Fd::from(OwnedFd::from(wait)));
     }
-    Heirs { command, go, told }
+    Descendants { command, go, told }
 }
 
-impl Heirs {
+impl Descendants {
     /// Lets the next act be done, and waits until it is.
     fn act(&mut self) {
         drop(self.go.remove(0));
@@ -164,7 +164,7 @@ impl Heirs {
     }
 }
 
-/// Lets go of all that comes until the end; gives it, and kills the heir, who is named there.
+/// Lets go of all that comes until the end; gives it, and kills the descendant, who is named there.
 async fn all_of(hoard: &Mutex<Hoard>) -> Vec<u8> {
     let received = eventually(
         "the end",
@@ -190,8 +190,8 @@ async fn all_of(hoard: &Mutex<Hoard>) -> Vec<u8> {
 fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
     run(async {
         let (hoard, protocol) = Hoarder::start_new();
-        let mut heirs = heirs(&[&["say", "late"]], &["spam", "40000"]);
-        let command = heirs.command.clone().window(4096);
+        let mut descendants = descendants(&[&["say", "late"]], &["spam", "40000"]);
+        let command = descendants.command.clone().window(4096);
         let process = command
             .ended_timeout(A_WHILE)
             .spawn(&protocol)
@@ -200,7 +200,7 @@ fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
         process.exited().await;
         // The window is full, or will be. Long enough for a clock that counts this.
         actix_rt::time::sleep(50 * A_WHILE).await;
-        heirs.act();
+        descendants.act();
         let received = all_of(&hoard).await;
         assert!(received.ends_with(b"late\n"), "{} bytes", received.len());
         assert!(received[..40_000] == pattern(40_000));
@@ -208,22 +208,22 @@ fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
 }
 
 #[test]
-fn time_counts_while_the_protocol_is_behind_with_what_heirs_write() {
+fn time_counts_while_the_protocol_is_behind_with_what_descendants_write() {
     run(async {
         let (hoard, protocol) = Hoarder::start_new();
-        let mut heirs = heirs(&[&["spam", "40000"], &["say", "late"]], &[]);
-        let command = heirs.command.clone().window(4096);
+        let mut descendants = descendants(&[&["spam", "40000"], &["say", "late"]], &[]);
+        let command = descendants.command.clone().window(4096);
         let process = command
             .ended_timeout(TIMEOUT)
             .spawn(&protocol)
             .await
             .unwrap();
         process.exited().await;
-        // The readers on this arbiter look at what is the child's own before the heir writes.
+        // The readers on this arbiter look at what is the child's own before the descendant writes.
         actix_rt::time::sleep(TIMEOUT / 5).await;
-        heirs.act();
+        descendants.act();
         actix_rt::time::sleep(4 * TIMEOUT).await;
-        heirs.act();
+        descendants.act();
         let received = all_of(&hoard).await;
         // What the pipe held at the deadline, and nothing that came later.
         assert!(received == pattern(40_000), "{} bytes", received.len());
