@@ -1,11 +1,7 @@
 //! What a child's descriptors shall be.
 
-use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
@@ -251,31 +247,12 @@ impl Fd {
     }
 }
 
-macro_rules! moved {
-    ($($owner:ty),+) => {
-        $(impl From<$owner> for Fd {
-            /// A descriptor that becomes the child's alone, made blocking. The first spawn takes it,
-            /// failed or not, and closes it in the parent; a second one is
-            /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
-            fn from(owner: $owner) -> Self {
-                let fd = Mutex::new(Some(OwnedFd::from(owner)));
-                Self::new(Kind::Moved(Arc::new(fd)))
-            }
-        })+
-    };
-}
-
-moved!(OwnedFd, File, PipeReader, PipeWriter);
-moved!(TcpStream, TcpListener, UdpSocket);
-moved!(UnixStream, UnixListener, UnixDatagram);
-moved!(ChildStdin, ChildStdout, ChildStderr);
-
 impl Fd {
     pub(crate) const fn terminal() -> Self {
         Self::new(Kind::Terminal)
     }
 
-    const fn new(kind: Kind) -> Self {
+    pub(super) const fn new(kind: Kind) -> Self {
         Self { kind, window: None }
     }
 

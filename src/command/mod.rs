@@ -2,6 +2,7 @@
 
 pub(crate) mod arbiter;
 pub(crate) mod containment;
+mod fd_from;
 pub(crate) mod fd_map;
 mod getters;
 pub(crate) mod name;

@@ -67,7 +67,9 @@ fn dropping_the_future_lets_go_of_what_descendants_hold() {
             // The descendant holds all three pipes, and input is queued that it does not read.
             let child = helper(["hold", "pause"]);
             let collecting = child.output().input(vec![0; 1_000_000]).into_future();
-            let descendant = eventually("a descendant", grandchild, || format!("{:?}", Census::take()));
+            let descendant = eventually("a descendant", grandchild, || {
+                format!("{:?}", Census::take())
+            });
             let descendant = match select(pin!(collecting), pin!(descendant)).await {
                 Either::Left((result, _)) => panic!("{result:?}"),
                 Either::Right((descendant, _)) => descendant,

@@ -35,7 +35,12 @@ async fn descendant_of(trace: &Trace, process: &ProcessHandle) -> i32 {
         let (_, rest) = said.split_once("held ")?;
         rest.contains('\n').then_some(said)
     };
-    descendant(trace.until(process, "its descendant", told).await.as_bytes())
+    descendant(
+        trace
+            .until(process, "its descendant", told)
+            .await
+            .as_bytes(),
+    )
 }
 
 fn kill(pid: i32) {
