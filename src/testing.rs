@@ -198,6 +198,9 @@ impl TestProcess {
         if let Some(port) = self.child.port(fd) {
             port.closed();
         }
+        if let Some(stream) = self.streams.iter().find(|stream| stream.fd == fd) {
+            stream.close();
+        }
     }
 
     /// Makes the handle's `exited()` resolve, and `try_status()` tell. The first status counts.
@@ -225,7 +228,7 @@ impl Drop for TestProcess {
     /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
         for stream in &self.streams {
-            stream.queue().end();
+            stream.close();
         }
         self.exit(ExitStatus::Unknown);
         self.end();

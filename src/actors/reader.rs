@@ -90,7 +90,11 @@ impl PipeReader {
             }
             // What was read before becomes messages first.
             if let Destination::Framed(framing) = &mut self.destination {
-                match ready!(framing.poll_feed(cx, &self.child, self.fd)) {
+                let Poll::Ready(fed) = framing.poll_feed(cx, &self.child, self.fd) else {
+                    self.put_buffer_back();
+                    return Poll::Pending;
+                };
+                match fed {
                     Fed::Drained => {}
                     Fed::Message(count) => {
                         bytes_left = bytes_left.saturating_sub(count);

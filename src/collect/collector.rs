@@ -38,7 +38,11 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         Home::Named(arbiter) => arbiter,
         Home::Nowhere => {
             home::own()
-                .map_err(|error| error.of(None, command.spec().given_name()))?
+                .map_err(|error| {
+                    // As by any spawn that fails.
+                    drop(command.spec().take_fds());
+                    error.of(None, command.spec().given_name())
+                })?
                 .arbiter
         }
     };

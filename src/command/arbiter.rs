@@ -51,6 +51,7 @@ impl Command {
     /// # process.ended().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
+    #[must_use = "a command is changed by value: `command = command.on(..)`"]
     pub fn on(self, arbiter: &impl ToArbiterHandle) -> Self {
         let arbiter = arbiter.to_arbiter_handle();
         self.edit(|spec| spec.arbiter = Some(arbiter))

@@ -82,7 +82,6 @@ impl ProcessHandle {
 /// polled, even by the one who waits for `ended()`, the child's end does not come, unless it is cut.
 /// Dropping the stream closes the descriptor; what was not taken is lost. A [terminal](crate::Pty::stream)
 /// stays open: what is written to it later is read and thrown away.
-#[derive(Debug)]
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {
     stream_queue: Arc<StreamQueue>,
@@ -90,6 +89,17 @@ pub struct FdStream {
     fd: i32,
     /// What a decoder read of it and left.
     put_back: Bytes,
+}
+
+/// No content.
+impl fmt::Debug for FdStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FdStream")
+            .field("child", &self.child)
+            .field("fd", &self.fd)
+            .field("put_back", &self.put_back.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl FdStream {

@@ -6,7 +6,6 @@ use crate::line::{Line, LineEnd};
 
 /// Cuts what is pushed into lines. A line within one piece is a slice of that piece; only one that lies across pieces
 /// is copied, to `carry`.
-#[derive(Debug)]
 pub(crate) struct LineSplitter {
     /// At least 1.
     max: usize,

@@ -199,6 +199,9 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        if sys::copy::is_copy() {
+            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
+        }
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         if state.route.is_none() {
@@ -213,6 +216,9 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        if sys::copy::is_copy() {
+            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
+        }
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
         match &state.route {
@@ -243,6 +249,9 @@ impl Port {
         let fd = self.fd;
         if self.direction == Direction::Read {
             return Err(WriteError::NotWritable { fd }.into());
+        }
+        if sys::copy::is_copy() {
+            return Err(WriteError::Closed { fd }.into());
         }
         let mut state = lock(&self.state);
         if state.route.is_none() || state.closing {

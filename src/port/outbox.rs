@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Outbox {
     /// Unbounded, as the handle's `write` says.
     queue: VecDeque<Bytes>,

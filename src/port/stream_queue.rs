@@ -64,6 +64,7 @@ impl StreamQueue {
 
     /// The next chunk; `None` after the last.
     pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut waker = Some(cx.waker().clone());
         let mut state = lock(&self.state);
         if state.in_a_row >= CHUNKS_PER_TURN && !state.chunks.is_empty() {
             state.in_a_row = 0;
@@ -82,7 +83,10 @@ impl StreamQueue {
             return Poll::Ready(None);
         }
         state.in_a_row = 0;
-        state.waker = Some(cx.waker().clone());
+        // Made before the lock was taken, and the one before dropped after it is released.
+        std::mem::swap(&mut state.waker, &mut waker);
+        drop(state);
+        drop(waker);
         Poll::Pending
     }
 

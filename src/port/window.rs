@@ -98,16 +98,16 @@ impl Turn {
 
 impl Window {
     pub(crate) fn new(limit: usize, mailbox_turns: Arc<MailboxTurns>) -> Arc<Self> {
-        Self::with_inbox(limit, Some(mailbox_turns))
+        Self::with_turns(limit, Some(mailbox_turns))
     }
 
     /// One of a stream, whose taker may come late and take at leisure.
     pub(crate) fn of_stream(limit: usize) -> Arc<Self> {
-        Self::with_inbox(limit, None)
+        Self::with_turns(limit, None)
     }
 
     /// `limit` is at least [`PACKET`].
-    fn with_inbox(limit: usize, mailbox_turns: Option<Arc<MailboxTurns>>) -> Arc<Self> {
+    fn with_turns(limit: usize, mailbox_turns: Option<Arc<MailboxTurns>>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             mailbox_turns,

@@ -41,7 +41,7 @@ pub(crate) type Notice = Box<dyn Fn(ProducerCommand) + Send>;
 pub(crate) struct WriteQueue {
     bytes: usize,
     /// Most descriptors never have any.
-    listeners: Option<Box<Observers>>,
+    observers: Option<Box<Observers>>,
 }
 
 /// Who is told how much is queued.
@@ -69,11 +69,11 @@ impl WriteQueue {
     }
 
     fn producer(&self) -> Option<&Producer> {
-        self.listeners.as_ref()?.producer.as_ref()
+        self.observers.as_ref()?.producer.as_ref()
     }
 
-    fn listeners(&mut self) -> &mut Observers {
-        self.listeners.get_or_insert_default()
+    fn observers(&mut self) -> &mut Observers {
+        self.observers.get_or_insert_default()
     }
 
     pub(crate) fn has_producer(&self) -> bool {
@@ -83,7 +83,7 @@ impl WriteQueue {
     /// Whether the producer with this registration is still there.
     pub(crate) fn is_registered(&self, registration: u64) -> bool {
         let is_there = |of: &Observers| of.producer.is_some() && of.registrations == registration;
-        self.listeners.as_deref().is_some_and(is_there)
+        self.observers.as_deref().is_some_and(is_there)
     }
 
     /// Registers a producer, in place of none; gives its registration.
@@ -92,27 +92,27 @@ impl WriteQueue {
             tell(ProducerCommand::Resume);
         }
         let bytes = self.bytes;
-        let listeners = self.listeners();
-        listeners.registrations += 1;
-        listeners.producer = Some(Producer {
+        let observers = self.observers();
+        observers.registrations += 1;
+        observers.producer = Some(Producer {
             kind,
             paused: false,
             tell,
         });
-        listeners.pause_if_high(bytes);
-        listeners.registrations
+        observers.pause_if_high(bytes);
+        observers.registrations
     }
 
     /// Takes the producer out, without a word to it.
     pub(crate) fn unregister(&mut self) -> Option<impl Sized + use<>> {
-        self.listeners.as_mut()?.producer.take()
+        self.observers.as_mut()?.producer.take()
     }
 
     /// So many bytes were queued.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
-        if let Some(listeners) = &mut self.listeners {
-            listeners.pause_if_high(self.bytes);
+        if let Some(observers) = &mut self.observers {
+            observers.pause_if_high(self.bytes);
         }
     }
 
@@ -120,14 +120,14 @@ impl WriteQueue {
     #[must_use]
     pub(crate) fn subtract(&mut self, bytes: usize) -> Vec<Waker> {
         self.bytes -= bytes.min(self.bytes);
-        match &mut self.listeners {
+        match &mut self.observers {
             None => Vec::new(),
-            Some(listeners) => {
+            Some(observers) => {
                 if self.bytes == 0 && bytes > 0 {
-                    listeners.resume();
+                    observers.resume();
                 }
                 if self.bytes <= LOW_WATER {
-                    listeners.take_waiters()
+                    observers.take_waiters()
                 } else {
                     Vec::new()
                 }
@@ -138,20 +138,20 @@ impl WriteQueue {
     /// Nothing leaves the queue any more. Gives whom to wake, and what is left of the producer.
     #[must_use]
     pub(crate) fn stop(&mut self) -> (Vec<Waker>, Option<impl Sized + use<>>) {
-        let Some(listeners) = &mut self.listeners else {
+        let Some(observers) = &mut self.observers else {
             return (Vec::new(), None);
         };
-        let producer = listeners.producer.take();
+        let producer = observers.producer.take();
         if let Some(producer) = &producer {
             (producer.tell)(ProducerCommand::Stop);
         }
-        (listeners.take_waiters(), producer)
+        (observers.take_waiters(), producer)
     }
 
     #[must_use]
     pub(crate) fn take_waiters(&mut self) -> Vec<Waker> {
-        let listeners = self.listeners.as_mut();
-        listeners.map_or_else(Vec::new, |listeners| listeners.take_waiters())
+        let observers = self.observers.as_mut();
+        observers.map_or_else(Vec::new, |observers| observers.take_waiters())
     }
 
     /// Ready when there is room for more. Pending, it keeps `waker`, and leaves the one from before
@@ -173,7 +173,7 @@ impl WriteQueue {
 
     /// Woken at the latest by [`stop`](Self::stop); maybe earlier than hoped for.
     pub(crate) fn wait(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
-        let waiters = &mut self.listeners().waiters;
+        let waiters = &mut self.observers().waiters;
         match waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
             Some((_, before)) => std::mem::swap(before, waker),
             None => waiters.push((sink, waker.clone())),
@@ -184,7 +184,7 @@ impl WriteQueue {
     /// The sink is gone: it waits for nothing. Gives what it kept, to be dropped outside of the lock.
     #[must_use]
     pub(crate) fn forget(&mut self, sink: SinkId) -> Option<Waker> {
-        let waiters = &mut self.listeners.as_mut()?.waiters;
+        let waiters = &mut self.observers.as_mut()?.waiters;
         let at = waiters.iter().position(|(waiter, _)| *waiter == sink)?;
         Some(waiters.swap_remove(at).1)
     }

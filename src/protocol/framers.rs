@@ -36,12 +36,12 @@ impl Framers {
     }
 
     /// Each must be a descriptor whose data goes to the protocol.
-    pub(super) fn check(&self, map: &FdMap) -> Result<(), SpawnError> {
+    pub(super) fn check(&self, map: &FdMap, terminal_is_stream: bool) -> Result<(), SpawnError> {
         let fds = self.fds();
         for (index, fd) in fds.iter().enumerate() {
             let why = match map.get(*fd) {
                 _ if fds.iter().take(index).any(|before| before == fd) => "is decoded twice",
-                Some(kind) if kind.is_terminal() && *fd == 1 => continue,
+                Some(kind) if kind.is_terminal() && *fd == 1 && !terminal_is_stream => continue,
                 Some(kind) if kind.is_read() && !kind.is_lines() && !kind.is_stream() => continue,
                 _ => "is to be decoded, but is no Fd::read()",
             };

@@ -103,8 +103,9 @@ impl<D: Decoder> fmt::Debug for FromFrames<D> {
 ///
 /// The frames of a descriptor come in order, and all of them before its
 /// [`ChildConnectionLost`](crate::ProcessEvent::ChildConnectionLost), those of
-/// [`decode_eof`](Decoder::decode_eof) too, unless this side closes it. The decoder runs on the arbiter that asked for
-/// the child.
+/// [`decode_eof`](Decoder::decode_eof) too, unless this side closes it. The decoder runs on the arbiter where the
+/// child's actors live: that of [`Command::on`](crate::Command::on), else the one that asked. A thread that has none gets the crate's
+/// own, which all such threads share: a decoder that takes long belongs on an arbiter that is named.
 ///
 /// **An error of the decoder** is told once, and what follows in the bytes is decoded as if
 /// nothing had been, as [`FdStream::decode`](crate::FdStream::decode) does. Where that is impossible

@@ -42,10 +42,10 @@ impl Protocol {
     }
 
     /// Whether what is to be decoded are descriptors of `fds` that we read.
-    pub(crate) fn check(&self, fds: &FdMap) -> Result<(), SpawnError> {
+    pub(crate) fn check(&self, fds: &FdMap, terminal_is_stream: bool) -> Result<(), SpawnError> {
         self.framers
             .as_ref()
-            .map_or(Ok(()), |framers| framers.check(fds))
+            .map_or(Ok(()), |framers| framers.check(fds, terminal_is_stream))
     }
 
     /// False only if there was an actor and it is gone.

@@ -71,7 +71,7 @@ impl SpawnJob {
             .map_err(|error| SpawnError::new(SpawnStep::Clone, "the spawner thread", error))
             .and_then(|Desk { stack, ties, kin }| {
                 asker = kin;
-                protocol.check(&spec.fds)?;
+                protocol.check(&spec.fds, spec.pty.as_ref().is_some_and(|pty| pty.stream))?;
                 // What may be wanted of it later, when it could not be had, must not be lost.
                 janitor::start().map_err(|error| {
                     SpawnError::new(SpawnStep::Register, "the janitor thread", error)

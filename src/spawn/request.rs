@@ -62,6 +62,8 @@ impl Spawn {
 
     /// Answers that there is no child.
     pub(crate) fn fail(self, error: SpawnError, to: Sender) {
+        // By this spawn, as by any other that fails.
+        drop(self.spec.take_fds());
         Reply::new(self.id, &self.spec, self.ticket, Some(to)).answer(Err(error));
     }
 
@@ -95,6 +97,7 @@ impl Spawn {
                 Err(error) => return reply.answer(Err(error)),
             },
             Home::Named(arbiter) if !arbiter.alive() => return reply.refuse(STOPPED),
+            Home::Here(here) if !here.arbiter.alive() => return reply.refuse(STOPPED),
             home => home,
         };
         if !protocol.is_alive() {

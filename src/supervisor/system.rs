@@ -62,9 +62,15 @@ pub(super) fn supervisor_of<T>(
         new.table.stop_arbiter();
         return Err(has_stopped());
     }
-    supervisors.retain(|_, default| default.supervisor.connected());
+    let dead: Vec<SystemSupervisor> = supervisors
+        .extract_if(|_, default| !default.supervisor.connected())
+        .map(|(_, dead)| dead)
+        .collect();
     let found = wanted(&new);
     supervisors.insert(system.id(), new);
+    drop(supervisors);
+    // An address that drops may be the last of its actor.
+    drop(dead);
     Ok(found)
 }
 
@@ -97,7 +103,7 @@ fn find<'a>(
 
 fn start(system: &System) -> Result<SystemSupervisor, SpawnError> {
     let (arbiter, table) = if own_arbiter::is_own(system) {
-        // Nothing of the user's holds that arbiter up.
+        // No actor of the user's is on that arbiter.
         (system.arbiter().clone(), Table::default())
     } else {
         let failed = |error| {

@@ -1,12 +1,13 @@
 //! What a test's child writes to a descriptor that is read as a stream.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
@@ -19,6 +20,8 @@ pub(super) struct TestStream {
     queue: Arc<StreamQueue>,
     /// A window has one writer.
     turn: Mutex<()>,
+    /// It was closed, while somebody may wait for room.
+    closed: Notify,
 }
 
 impl TestStream {
@@ -28,6 +31,7 @@ impl TestStream {
             window: Window::of_stream(window),
             queue: Arc::default(),
             turn: Mutex::default(),
+            closed: Notify::new(),
         }
     }
 
@@ -38,9 +42,14 @@ impl TestStream {
     pub(super) async fn feed(&self, mut data: Bytes) -> io::Result<()> {
         let _turn = self.turn.lock().await;
         while !data.is_empty() {
-            let room = poll_fn(|cx| match self.queue.is_over() {
-                true => Poll::Ready(None),
-                false => self.window.poll_room(cx).map(Some),
+            let mut closed = pin!(self.closed.notified());
+            let room = poll_fn(|cx| {
+                // Polled first, so that no close is missed after the look.
+                let _ = closed.as_mut().poll(cx);
+                match self.queue.is_over() {
+                    true => Poll::Ready(None),
+                    false => self.window.poll_room(cx).map(Some),
+                }
             });
             let Some(room) = room.await else {
                 return Err(io::ErrorKind::BrokenPipe.into());
@@ -50,5 +59,11 @@ impl TestStream {
             self.queue.push(piece, credit);
         }
         Ok(())
+    }
+
+    /// The descriptor is closed: who feeds it learns that.
+    pub(super) fn close(&self) {
+        self.queue.end();
+        self.closed.notify_waiters();
     }
 }

@@ -1,7 +1,7 @@
 //! The crate's own arbiter: where the children of those live that have none, under `#[tokio::main]`, on a thread of another
 //! runtime, or with no runtime at all.
 //!
-//! It is in a System of the crate's own. Nothing of the user's runs there, so nothing holds it up and nobody stops it: it is
+//! It is in a System of the crate's own. Of the user's code only decoders (`FramedProtocol`) and wakers run there, and nobody stops it: it is
 //! started at first use and lives as long as the process. One thread is enough: ARCHITECTURE.md has the figures.
 //!
 //! A thread starts as its maker is. If that was unlike the main thread, the first asker that is like it starts another arbiter in

@@ -42,6 +42,8 @@ struct Sources {
     imports: Vec<Import>,
     /// The public modules of `lib.rs`.
     public: BTreeSet<String>,
+    /// Imports that cannot be told apart.
+    grouped: Vec<String>,
 }
 
 impl Sources {
@@ -50,6 +52,7 @@ impl Sources {
             modules: BTreeSet::new(),
             imports: Vec::new(),
             public: BTreeSet::new(),
+            grouped: Vec::new(),
         };
         let mut files = Vec::new();
         list(src, &mut files);
@@ -91,7 +94,14 @@ impl Sources {
                         0 => Vec::new(),
                         _ => self.parent(&from, file),
                     };
-                    to.extend(path_at(&line[at + start.len()..]));
+                    let rest = &line[at + start.len()..];
+                    if rest.starts_with('{') && word == 0 && !from.contains(&"tests".to_owned()) {
+                        self.grouped.push(format!(
+                            "{name}:{} groups imports from the root: one line each",
+                            index + 1
+                        ));
+                    }
+                    to.extend(path_at(rest));
                     self.imports.push(Import {
                         place: format!("{name}:{}", index + 1),
                         from: from.clone(),
@@ -117,7 +127,7 @@ impl Sources {
     }
 
     fn violations(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found = self.grouped.clone();
         let mut arrows: BTreeMap<Vec<String>, BTreeMap<Vec<String>, &str>> = BTreeMap::new();
         for import in &self.imports {
             let (Some(from), Some(to)) = (import.from.first(), import.to.first()) else {
@@ -302,6 +312,7 @@ fn a_wrong_import_is_told_with_its_file_and_line() {
     assert_eq!(
         found,
         [
+            "pool/mod.rs:1 groups imports from the root: one line each",
             "error.rs:1 imports `sys`, which is above `error`",
             "pool/mod.rs:3 uses `sys`, which lib.rs does not export",
             "spawn/plan.rs:2 imports `Command` by way of lib.rs",

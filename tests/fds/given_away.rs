@@ -11,9 +11,10 @@ use actix_process::{
     CloseReason, Command, Fd, FdMap, NoProtocol, Pty, PtySize, SpawnStep, WriteError,
 };
 use common::helper::{helper, numbers};
-use common::run;
+use common::isolated::isolated;
 use common::trace::{Trace, history, spawned};
 use common::tty::pair;
+use common::{in_time, run};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 const SIZE: PtySize = PtySize::new(24, 80);
@@ -200,5 +201,34 @@ fn same_as_closes_nothing_of_its_neighbours_however_many_descriptors_there_are()
         let said = history(&helper(["fds"]).fds(map)).await.text(1);
         assert_eq!(numbers(&said), [0, 1, 2, 3, 4, 5, 6], "{said}");
         drop(many);
+    });
+}
+
+#[test]
+fn an_asking_arbiter_that_has_stopped_executes_nothing_and_keeps_no_descriptor() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let proof = dir.path().join("proof");
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let write = helper(["list", proof.to_str().unwrap()]).stdout(writer);
+        run(async {
+            let home = actix::Arbiter::new();
+            let (tell, told) = std::sync::mpsc::channel();
+            let asked = write.clone();
+            home.spawn_fn(move || tell.send(asked.spawn(NoProtocol)).unwrap());
+            let spawning = told
+                .recv_timeout(std::time::Duration::from_secs(30))
+                .unwrap();
+            home.stop();
+            home.join().unwrap();
+            let error = in_time(spawning).await.unwrap_err();
+            assert_eq!(error.step(), SpawnStep::Register);
+        });
+        assert!(!proof.exists());
+        // Its writing end is closed, though the command is kept.
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "");
+        drop(write);
     });
 }

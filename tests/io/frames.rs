@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, Fd, FdMap, FramedProtocol, FromFrames, FromProcess, NoProtocol,
-    OnOrphaned, ProcessEvent, ProcessHandle, ProcessProtocol, Signal, SpawnStep,
+    OnOrphaned, ProcessEvent, ProcessHandle, ProcessProtocol, Pty, PtySize, Signal, SpawnStep,
 };
 use common::helper::{helper, hex};
 use common::{eventually, run};
@@ -319,8 +319,7 @@ fn frames_go_to_a_protocol_on_another_arbiter() {
 fn a_terminals_output_can_be_decoded() {
     run(async {
         let scribe = Scribe::default();
-        let child = helper(["say", "one", "say", "two"])
-            .pty(actix_process::Pty::new(actix_process::PtySize::new(24, 80)));
+        let child = helper(["say", "one", "say", "two"]).pty(Pty::new(PtySize::new(24, 80)));
         child.spawn(scribe.decode(LinesCodec::new())).await.unwrap();
         scribe.ended().await;
         assert_eq!(scribe.frames(), owned(&[Ok("one"), Ok("two")]));
@@ -359,11 +358,13 @@ fn what_is_no_data_for_the_protocol_cannot_be_decoded() {
         let protocol = || FramedProtocol::new(Scribe::default().start());
         let once = |fd| protocol().decode(fd, MAX, LinesCodec::new());
         let plain = Command::new("true").fds(FdMap::stdio());
+        let streamed = Pty::new(PtySize::new(24, 80)).stream();
         let cases = [
             (0, plain.clone(), once(0)),
             (7, plain.clone(), once(7)),
             (1, plain.clone().stdout(Fd::stream()), once(1)),
             (1, plain.clone().stdout(Fd::lines(10)), once(1)),
+            (1, Command::new("true").pty(streamed), once(1)),
             (2, plain.clone().stderr(Fd::same_as(1)), once(2)),
             (1, plain.clone(), once(1).decode(1, MAX, BytesCodec::new())),
         ];

@@ -95,6 +95,10 @@ fn a_copy_that_waits_for_the_parents_children_is_answered_at_once() {
                 assert_eq!(block_on_thread(parent.sleeper.ended()), ExitStatus::Unknown);
                 assert!(parent.cat.write("lost").is_err());
                 assert!(block_on_thread(parent.cat.stdin().unwrap().send("lost".into())).is_err());
+                let mut sink = parent.cat.stdin().unwrap();
+                assert!(block_on_thread(async move { sink.flush().await }).is_err());
+                let mut sink = parent.cat.stdin().unwrap();
+                assert!(block_on_thread(async move { SinkExt::close(&mut sink).await }).is_err());
                 parent.cat.close_stdin();
             }));
             parent.assert_untouched().await;

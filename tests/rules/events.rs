@@ -111,7 +111,7 @@ fn rule_04_what_a_descendant_writes_after_the_death_is_delivered_before_the_clos
         history.assert_rules(&[0, 1, 2]);
         let text = history.text(1);
         assert!(text.starts_with("first\nheld "), "{text}");
-        assert!(text.ends_with("\nheir done\n"), "{text}");
+        assert!(text.ends_with("\ndescendant done\n"), "{text}");
     });
 }
 

@@ -18,6 +18,7 @@ use common::isolated::isolated;
 use common::limits::is_root;
 use common::trace::Trace;
 use common::{eventually, in_time, write_executable};
+use futures::StreamExt;
 use nix::libc;
 use tokio_util::codec::LinesCodec;
 
@@ -102,6 +103,21 @@ fn cat() -> Command {
 }
 
 #[test]
+fn a_stream_that_a_decoder_gave_back_shows_no_secret() {
+    shown(async |shown| {
+        let command = cat().stdout(Fd::stream());
+        let process = command.spawn(NoProtocol).await.unwrap();
+        process.write(format!("one line\n{INPUT}")).unwrap();
+        process.close_stdin();
+        in_time(process.exited()).await;
+        let mut lines = process.stdout().unwrap().lines(1000);
+        let line = in_time(lines.next()).await.unwrap().unwrap();
+        assert_eq!(line, "one line");
+        shown.debug("a stream with what was put back", lines.into_inner());
+    });
+}
+
+#[test]
 fn what_is_spawned_shows_no_secret() {
     shown(async |shown| {
         let (trace, protocol) = Trace::start();
@@ -144,7 +160,7 @@ fn a_decoder_that_waits_for_more_shows_nothing_of_what_it_has() {
         let process = cat().stdout(Fd::stream()).spawn(NoProtocol).await.unwrap();
         let mut lines = process.take_stream(1).unwrap().lines(1000);
         process.write(format!("one\n{INPUT}")).unwrap();
-        let next = futures::StreamExt::next(&mut lines);
+        let next = StreamExt::next(&mut lines);
         assert_eq!(next.await.unwrap().unwrap(), "one");
         shown.debug("a decoded", &lines);
         assert!(process.kill());

@@ -31,6 +31,9 @@ fn each_method_says_how_to_keep_what_it_gives_back() {
     for (file, value) in [
         ("mod.rs", "command"),
         ("rights.rs", "command"),
+        ("arbiter.rs", "command"),
+        ("name.rs", "command"),
+        ("containment.rs", "command"),
         ("fd_map.rs", "map"),
     ] {
         for (name, before) in methods_by_value(file) {

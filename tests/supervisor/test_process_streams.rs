@@ -97,6 +97,18 @@ fn a_dropped_stream_is_a_close_and_breaks_the_feeding() {
 }
 
 #[test]
+fn a_close_breaks_a_feeding_that_waits() {
+    run(async {
+        let test = with_window(4096);
+        let _stream = test.handle().stdout().unwrap();
+        let feeding = test.feed(1, vec![0; 100_000]);
+        let closing = async { test.close_fd(1) };
+        let (fed, ()) = in_time(futures::future::join(feeding, closing)).await;
+        assert_eq!(fed.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
 fn a_tests_stream_is_taken_once_and_other_descriptors_are_none() {
     run(async {
         let test = with_window(4096);
