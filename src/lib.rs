@@ -75,8 +75,8 @@
 //! 1. [`ConnectionMade`](ProcessEvent::ConnectionMade) is first, once; never after a failed or
 //!    cancelled spawn. When a [`spawn_in`](Command::spawn_in) fails,
 //!    [`spawn_failed`](ProcessProtocol::spawn_failed) is the only callback, once. The crate reads for the protocol
-//!    only when the protocol has handled `ConnectionMade`, so a descriptor that is paused or closed there gives no byte
-//!    before. (A [stream](Fd::stream) is read from the spawn on.)
+//!    only when the protocol has handled `ConnectionMade`, so a descriptor that is paused there gives no byte
+//!    until it is resumed. (A [stream](Fd::stream) is read from the spawn on.)
 //! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
 //!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
 //!    status.

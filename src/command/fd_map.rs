@@ -1,4 +1,4 @@
-//! What a child's descriptors shall be.
+//! The map of a child's descriptors.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter};
@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex};
 use crate::sync::lock;
 use crate::sys;
 
-/// What one descriptor of a child shall be.
+/// What a descriptor of a child leads to.
 ///
-/// Files, sockets (listening ones too), pipe ends of this program, and the ends of a child of
-/// [`std::process`] are made into one by [`From`], so a [`Command`](crate::Command) takes them as they
-/// are: they become the child's alone. The first spawn takes them, failed or not, and closes them in the
-/// parent; a second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of one of them are
-/// one descriptor: within a command they may stand for several numbers, and all get it.
+/// A [`Command`](crate::Command) takes files, sockets (listening ones too), pipe ends of this program, and the ends of a
+/// child of [`std::process`] as they are: they become an `Fd` by [`From`], and belong to the child alone. The first spawn takes
+/// such a descriptor, whether or not it succeeds, and closes it in the parent; a second spawn fails at
+/// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of such an `Fd` are
+/// the same descriptor: within a command they may stand for several numbers.
 ///
-/// What is given away so is made blocking first, since programs expect that of their descriptors. That
-/// concerns the open file, so also a duplicate which this program keeps (`try_clone`).
+/// The spawn makes a descriptor that is given away blocking, as programs expect. That
+/// changes the open file, so also a duplicate that this program keeps (`try_clone`).
 ///
 /// ```
 /// use actix_process::{Command, Fd};
@@ -113,16 +113,14 @@ impl Fd {
         Self::new(Kind::Lines(max))
     }
 
-    /// A pipe that the child writes and the parent reads, not by callbacks but by the stream that
-    /// [`ProcessHandle::take_stream`](crate::ProcessHandle::take_stream) gives. The protocol is
-    /// told of its close only.
+    /// A pipe that the child writes and the parent reads as a stream:
+    /// [`ProcessHandle::take_stream`](crate::ProcessHandle::take_stream) gives it. The protocol gets only the close.
     ///
-    /// What comes before it is taken waits, up to its [`window`](Self::window) and 64 pieces: a
-    /// child that writes more to a stream that nobody takes blocks, and its end is not noticed: `ended()`
-    /// waits until somebody takes it or drops it, or it is cut by
+    /// The stream holds up to its [`window`](Self::window) and 64 pieces before it is taken. A
+    /// child that writes more blocks, and `ended()` waits, until the stream is taken and read, or dropped, or cut by
     /// [`cut_connection`](crate::ProcessHandle::cut_connection) or the
     /// [`ended_timeout`](crate::Command::ended_timeout). A cut puts what the pipe holds into the stream,
-    /// beyond its window, where it can be taken later; so nothing is lost that was written before.
+    /// beyond its window, so nothing that was written before is lost.
     #[must_use]
     pub const fn stream() -> Self {
         Self::new(Kind::Stream)
@@ -137,17 +135,17 @@ impl Fd {
     /// The parent's descriptor `n`, whatever it is, as it is at the spawn. The parent's own stays
     /// open and unaltered; whether it is close-on-exec does not matter.
     ///
-    /// Both have one open file. If the parent has made that non-blocking, it is so for the child, and
-    /// most programs fail with `EAGAIN` then; and what the child makes of it the parent finds.
+    /// Parent and child share one open file. If the parent has made it non-blocking, it is so for the child, and
+    /// most programs fail with `EAGAIN` then. The child's changes hold for the parent too.
     #[must_use]
     pub const fn inherit(n: i32) -> Self {
         Self::new(Kind::Inherit(n))
     }
 
-    /// A descriptor that many spawns may use. It stays open in the parent as long as somebody
-    /// holds the `Arc`, this `Fd` included: a pipe's reader sees no end before.
+    /// A descriptor that many spawns may use. It stays open in the parent as long as the `Arc` lives, of which this `Fd`
+    /// holds a reference: a pipe's reader sees no end before.
     ///
-    /// It is given as it is. Clear `O_NONBLOCK` before: most programs fail with `EAGAIN` otherwise.
+    /// The child gets it as it is. Clear `O_NONBLOCK` before: most programs fail with `EAGAIN` otherwise.
     #[must_use]
     pub const fn share(fd: Arc<OwnedFd>) -> Self {
         Self::new(Kind::Shared(fd))
@@ -159,8 +157,8 @@ impl Fd {
         Self::new(Kind::Null)
     }
 
-    /// The same open file as the child's own descriptor `n`, whatever that is, as `2>&1` in a shell:
-    /// what is written to both keeps the child's order.
+    /// The same open file as the child's own descriptor `n`, as by `2>&1` in a shell:
+    /// what the child writes to both keeps its order.
     ///
     /// ```
     /// use actix_process::{Command, Fd};
@@ -172,10 +170,10 @@ impl Fd {
     /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
     /// ```
     ///
-    /// For the parent there is only `n`: its data, its stream, its one `ChildConnectionLost`, its
-    /// writes. `n` may be of any kind, and be set before or after. That the command does not name
-    /// `n`, or that it leads back here by `same_as`, is
-    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    /// The parent sees only `n`: its data, its stream, its one `ChildConnectionLost`, its
+    /// writes. `n` may be of any kind, and be set before or after. The spawn fails at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid) if the command does not name `n`, or if `n` leads back here by
+    /// `same_as`.
     #[must_use]
     pub const fn same_as(n: i32) -> Self {
         Self::new(Kind::SameAs(n))
@@ -184,8 +182,8 @@ impl Fd {
     /// Both ends of a new pipe, for two children: what one writes the other reads, without passing
     /// through this program. As [`std::io::pipe`], the reading end comes first.
     ///
-    /// Each is given to one spawn, which closes it here. So the reader sees the end when the
-    /// writer is gone, and the writer gets SIGPIPE when the reader is. An end that is not spawned
+    /// Give each end to one spawn, which closes it in the parent. So the reader sees the end when the
+    /// writer is gone, and the writer gets SIGPIPE when the reader is gone. An end that no spawn took
     /// keeps the pipe open until it is dropped.
     ///
     /// ```
@@ -202,7 +200,7 @@ impl Fd {
     ///
     /// # Errors
     ///
-    /// When this process, or the system, has too many descriptors.
+    /// EMFILE or ENFILE when this process, or the system, has too many descriptors.
     pub fn pipe() -> io::Result<(Self, Self)> {
         let (reader, writer) = sys::io::pipe()?;
         Ok((reader.into(), writer.into()))

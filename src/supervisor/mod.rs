@@ -23,8 +23,8 @@ use crate::spawn::table::Table;
 use submission::Submission;
 use system_guard::SystemGuard;
 
-/// Spawns, lists and ends children; restarts none. A child that has ended is spawned again by whoever wants
-/// that, in [`process_ended`](crate::ProcessProtocol::process_ended) for example.
+/// Spawns, lists and ends children; restarts none. To restart a child, spawn its command again, in
+/// [`process_ended`](crate::ProcessProtocol::process_ended) for example.
 ///
 /// It has the table of the children that have not ended. Each is reaped by the driver of
 /// the arbiter where its actors live, or by a thread of the crate's when that arbiter is gone.
@@ -145,7 +145,7 @@ pub struct ShutdownReport {
     /// Children that were not reaped in time. A spawn that was in flight and cannot be killed in its
     /// exec is waited for as well, but is no child yet and not listed.
     pub unreaped: Vec<ProcessInfo>,
-    /// Who else is left of the children's process groups.
+    /// The other members of the children's process groups that are alive.
     pub leftovers: Vec<Leftover>,
 }
 
