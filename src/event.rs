@@ -17,7 +17,7 @@ pub enum ProcessEvent {
         /// The child's descriptor.
         fd: i32,
         /// What it wrote, in the pieces in which it was read. A slice that is kept holds on to at
-        /// most one read buffer (64 KiB); copy what is to be kept for long.
+        /// most one read buffer (64 KiB); copy data that is kept for long.
         data: Bytes,
     },
     /// The child wrote a line to `fd`, which its command made [`Fd::lines`](crate::Fd::lines).

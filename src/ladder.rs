@@ -109,7 +109,7 @@ impl Ladder {
         self.signal(Signal::TERM, wait)
     }
 
-    /// Sends SIGKILL. The stop ends 2 seconds later at the latest, whatever is still alive.
+    /// Sends SIGKILL. The stop ends 2 seconds later at the latest, also if a process is still alive.
     pub fn kill(self) -> Self {
         self.signal(Signal::KILL, LINGER)
     }

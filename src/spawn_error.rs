@@ -57,10 +57,10 @@ pub struct SpawnError {
     errno: Option<i32>,
     subject: String,
     detail: String,
-    /// In place of a detail that not everybody shall see.
+    /// In the text, in place of a detail that is not for every reader.
     shown: Option<String>,
     source: Option<io::Error>,
-    /// Of the child that there is not.
+    /// The number that the child would have had.
     id: Option<ProcessId>,
     name: Option<Arc<str>>,
 }
@@ -134,7 +134,7 @@ impl SpawnError {
         Self { id, name, ..self }
     }
 
-    /// The detail that everybody may see.
+    /// The detail for the text.
     fn shown(&self) -> &str {
         self.shown.as_deref().unwrap_or(&self.detail)
     }
@@ -227,7 +227,7 @@ impl fmt::Debug for SpawnError {
 }
 
 impl Error for SpawnError {
-    /// What is below the kernel's error, which the text has.
+    /// The source of the kernel's error; the text has the error itself.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref()?.source()
     }

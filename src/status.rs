@@ -122,7 +122,7 @@ impl ExitStatus {
     }
 
     /// What it used; `None` if that is not known: the status is unknown, there is none yet, or
-    /// somebody else reaped the child.
+    /// other code reaped the child.
     #[must_use]
     pub const fn rusage(&self) -> Option<&Rusage> {
         match self {

@@ -69,15 +69,15 @@ impl Fd {
     /// [`child_data_received`](crate::ProcessProtocol::child_data_received).
     ///
     /// `max` is the most bytes of a line without its newline, at least 1; a carriage return before the newline
-    /// counts, but is no part of the text. A longer line comes in pieces: of `max` bytes each, and one
-    /// of the rest. [`Line::end`](crate::Line::end) of a piece that is cut is [`LineEnd::Cut`](crate::LineEnd::Cut),
-    /// and [`Line::continues`](crate::Line::continues) of the piece behind it is true. So no byte is lost, and no
-    /// more than `max` bytes wait for a newline, besides the [`window`](Self::window). When the descriptor
-    /// closes in the middle of a line, what there is of it comes with [`LineEnd::Closed`](crate::LineEnd::Closed)
-    /// before the close is told, unless it is this side that closes.
+    /// counts, but is no part of the text. A longer line comes in pieces of `max` bytes, and one
+    /// with the rest. A piece that another one follows has the end [`LineEnd::Cut`](crate::LineEnd::Cut),
+    /// and the next piece [continues](crate::Line::continues) it. So no byte is lost, and no
+    /// more than `max` bytes wait for a newline, besides the [`window`](Self::window). When the
+    /// descriptor closes in the middle of a line, the unfinished line comes with
+    /// [`LineEnd::Closed`](crate::LineEnd::Closed) before the close, unless this side closes the descriptor.
     ///
-    /// [`FdStream::lines`](crate::FdStream::lines) differs where a stream of `String`s must: it gives an error in
-    /// place of a line that is too long, or no UTF-8.
+    /// [`FdStream::lines`](crate::FdStream::lines) gives `String`s, so it has an error in
+    /// place of a line that is too long, or is not UTF-8.
     ///
     /// Each line is a message of its own: between two of them the actor may stop, or wait by `ctx.wait`.
     /// The text is a slice of what was read, and is not copied, unless the line came in several reads.
@@ -132,8 +132,8 @@ impl Fd {
         Self::new(Kind::Write)
     }
 
-    /// The parent's descriptor `n`, whatever it is, as it is at the spawn. The parent's own stays
-    /// open and unaltered; whether it is close-on-exec does not matter.
+    /// The parent's descriptor `n`, of any kind, as it is at the spawn. It stays
+    /// open and unaltered in the parent. It may be close-on-exec.
     ///
     /// Parent and child share one open file. If the parent has made it non-blocking, it is so for the child, and
     /// most programs fail with `EAGAIN` then. The child's changes hold for the parent too.
@@ -207,42 +207,40 @@ impl Fd {
     }
 
     /// How many bytes of this descriptor may be on their way to the protocol, or wait in its
-    /// stream, before its reader stops: at least 4096; by default as
-    /// [`Command::window`](crate::Command::window) has it.
-    ///
-    /// Only for [`read`](Self::read), [`lines`](Self::lines) and [`stream`](Self::stream): with another kind the spawn is
-    /// refused.
+    /// stream, before its reader stops: at least 4096; by default those of
+    /// [`Command::window`](crate::Command::window). Only for [`read`](Self::read), [`lines`](Self::lines) and
+    /// [`stream`](Self::stream): another kind fails the spawn.
     #[must_use]
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = Some(bytes);
         self
     }
 
-    /// Whether it is a pipe that the parent reads, by callbacks (of data or of lines) or as a stream.
+    /// Whether this is a pipe that the parent reads, by callbacks (of data or of lines) or as a stream.
     #[must_use]
     pub const fn is_read(&self) -> bool {
         matches!(self.kind, Kind::Read | Kind::Lines(_) | Kind::Stream)
     }
 
-    /// Whether it is one that the parent reads by [`lines`](Self::lines).
+    /// Whether this is a pipe that the parent reads by [`lines`](Self::lines).
     #[must_use]
     pub const fn is_lines(&self) -> bool {
         matches!(self.kind, Kind::Lines(_))
     }
 
-    /// Whether it is one that the parent reads as a stream.
+    /// Whether this is a pipe that the parent reads as a stream.
     #[must_use]
     pub const fn is_stream(&self) -> bool {
         matches!(self.kind, Kind::Stream)
     }
 
-    /// Whether it is the child's [`Pty`](crate::Pty).
+    /// Whether this is the child's [`Pty`](crate::Pty).
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         matches!(self.kind, Kind::Terminal)
     }
 
-    /// Whether it is a pipe that the parent writes.
+    /// Whether this is a pipe that the parent writes.
     #[must_use]
     pub const fn is_write(&self) -> bool {
         matches!(self.kind, Kind::Write)
@@ -252,9 +250,7 @@ impl Fd {
 macro_rules! moved {
     ($($owner:ty),+) => {
         $(impl From<$owner> for Fd {
-            /// A descriptor that becomes the child's alone, made blocking. The first spawn takes it,
-            /// failed or not, and closes it in the parent; a second one is
-            /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+            /// A descriptor that becomes the child's alone; see [`Fd`].
             fn from(owner: $owner) -> Self {
                 let fd = Mutex::new(Some(OwnedFd::from(owner)));
                 Self::new(Kind::Moved(Arc::new(fd)))
@@ -286,7 +282,7 @@ impl Fd {
     }
 }
 
-/// All descriptors of a child. What the map does not name is closed in the child, 0, 1 and 2 too.
+/// All descriptors of a child. A number that the map does not name is closed in the child, 0, 1 and 2 too.
 ///
 /// ```
 /// use actix_process::{Command, Fd, FdMap};
@@ -332,8 +328,7 @@ impl FdMap {
         (0..=2).map(|n| (n, Fd::inherit(n))).collect()
     }
 
-    /// Sets the child's descriptor `n`, in place of what it was. Gives the map back, as the methods of
-    /// a [`Command`](crate::Command) do.
+    /// Sets the child's descriptor `n`. Gives the map back, as the methods of a [`Command`](crate::Command) do.
     #[must_use = "a map is changed by value: `map = map.set(..)`"]
     pub fn set(mut self, n: i32, fd: impl Into<Fd>) -> Self {
         self.put(n, fd.into());
@@ -346,7 +341,7 @@ impl FdMap {
         self.entries.push((n, fd));
     }
 
-    /// What the child's descriptor `n` shall be; `None`: closed.
+    /// The child's descriptor `n`; `None`: it is closed.
     #[must_use]
     pub fn get(&self, n: i32) -> Option<&Fd> {
         self.entries

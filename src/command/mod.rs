@@ -235,7 +235,7 @@ impl Command {
         self.fd(2, fd)
     }
 
-    /// The child's descriptor `n`, in place of what it was.
+    /// Sets the child's descriptor `n`.
     #[must_use = "a command is changed by value: `command = command.fd(..)`"]
     pub fn fd(self, n: i32, fd: impl Into<Fd>) -> Self {
         let fd = fd.into();
@@ -329,14 +329,14 @@ impl Command {
         self.edit(|spec| spec.on_leftovers = Some(policy))
     }
 
-    /// The same for a helper's default.
+    /// The same, unless the command has a policy already: for the default of a helper.
     pub(crate) fn on_leftovers_unless_set(self, policy: OnLeftovers) -> Self {
         self.edit(|spec| {
             spec.on_leftovers.get_or_insert(policy);
         })
     }
 
-    /// In the parent's group, whatever was said before.
+    /// In the parent's group, in place of an earlier setting.
     pub(crate) fn without_process_group(self) -> Self {
         self.edit(|spec| spec.process_group = None)
     }
@@ -368,7 +368,7 @@ impl Command {
 }
 
 impl From<&Self> for Command {
-    /// A clone: whatever takes a command takes a reference to one.
+    /// A clone: a function that takes an `Into<Command>` takes a reference.
     fn from(command: &Self) -> Self {
         command.clone()
     }

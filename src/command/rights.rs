@@ -18,7 +18,7 @@ impl Command {
     /// [clears](Self::env_clear) them. The rest of the environment, PATH included, is as without it.
     ///
     /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
-    /// that it can open them by name (`/dev/stdout`). What is given to it keeps its owner, the ends of
+    /// that it can open them by name (`/dev/stdout`). A descriptor that the program gives away keeps its owner, an end of
     /// [`Fd::pipe`](crate::Fd::pipe) too.
     #[must_use = "a command is changed by value: `command = command.user(..)`"]
     pub fn user(self, name: impl Into<String>) -> Self {
@@ -47,11 +47,11 @@ impl Command {
         self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
     }
 
-    /// The capabilities that the program has whatever its [`uid`](Self::uid), and hands on to what it
-    /// executes (its ambient set). Each must be one that this process has.
+    /// The capabilities that the program has under any [`uid`](Self::uid), and hands on to the programs that it
+    /// executes (its ambient set). This process must have each of them.
     ///
-    /// Without it a change of the uid takes all capabilities away, also where this process is not
-    /// root and has them as ambient ones itself; only a program that runs as root has root's.
+    /// Without this option a change of the uid takes all capabilities away, also where this process is not
+    /// root and has them as ambient ones itself. Only a program that runs as root has root's.
     ///
     /// ```
     /// use actix_process::{Capability, Command};
@@ -105,7 +105,7 @@ impl Command {
         self.edit(|spec| spec.no_new_privs = no_new_privs)
     }
 
-    /// The signal that the kernel sends the child when this process dies, in whatever way: also of
+    /// The signal that the kernel sends the child when this process dies in any way, also by
     /// SIGKILL or `std::process::exit`. The child may change it; an exec of a set-user-id program
     /// clears it.
     #[must_use = "a command is changed by value: `command = command.parent_death_signal(..)`"]
@@ -113,7 +113,7 @@ impl Command {
         self.edit(|spec| spec.parent_death_signal = Some(signal))
     }
 
-    /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
+    /// What the child does with the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
     /// [`IgnoredSignals::Reset`] on a [`pty`](Self::pty), whose Ctrl-C is the child's own.
     #[must_use = "a command is changed by value: `command = command.ignored_signals(..)`"]
     pub fn ignored_signals(self, policy: IgnoredSignals) -> Self {

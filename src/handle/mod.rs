@@ -161,7 +161,7 @@ impl ProcessHandle {
         self.child.cut();
     }
 
-    /// Drops what is queued for `fd` and closes it; a terminal, by either half, is hung up.
+    /// Drops the queue of `fd` and closes it. Either half of a terminal hangs the whole terminal up.
     pub fn abort(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.close(FdCommand::Abort);
@@ -294,7 +294,7 @@ impl ProcessHandle {
     /// **What keeps it waiting**: a descendant that holds a pipe (see
     /// [`ended_timeout`](crate::Command::ended_timeout)); a pipe to the child's standard input, for a child
     /// that reads it to the end (see [`sink`](Self::sink)); a paused descriptor; a
-    /// [stream](crate::Fd::stream) that nobody takes; and a protocol that does not handle its events. So a
+    /// [stream](crate::Fd::stream) that is not taken; and a protocol that does not handle its events. So a
     /// protocol actor must not wait for it in `ctx.wait`, nor in a handler's future that keeps its first
     /// event: it would wait for itself.
     ///

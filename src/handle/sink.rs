@@ -132,7 +132,7 @@ impl FdSink {
         self
     }
 
-    /// A sink of whatever `encoder` makes bytes of: lines, length-delimited frames.
+    /// A sink of the items that `encoder` turns into bytes: lines, length-delimited frames.
     ///
     /// ```
     /// use actix_process::codec::LengthDelimitedCodec;
@@ -219,7 +219,7 @@ impl<E> Encoded<E> {
         &self.sink
     }
 
-    /// The sink of bytes, to write what is no item in between.
+    /// The sink of bytes, to write other bytes between two items.
     pub const fn get_mut(&mut self) -> &mut FdSink {
         &mut self.sink
     }

@@ -123,8 +123,8 @@ impl Handler<List> for ProcessSupervisor {
 /// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all
 /// children get SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead.
 ///
-/// Answers when all are reaped and nobody is left of their groups, or two seconds after the SIGKILL with
-/// those that are: a process in an uninterruptible system call does not die before that returns, and one
+/// Answers when all are reaped and no member of their groups is left, or two seconds after the SIGKILL with a list of
+/// those that are left: a process in an uninterruptible system call does not die before that returns, and one
 /// of another user may not be killed.
 ///
 /// It is final. After the shutdown of [`ProcessSupervisor::current`], every
