@@ -8,31 +8,31 @@ pub use crate::spawn_error::{SpawnError, SpawnStep};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignalError {
-    /// The child has been reaped. Its pid, and its group's, may be somebody else's by now.
+    /// The child has been reaped. Another process may have its pid, and its group's number, by now.
     #[error("the process has exited")]
     Exited,
-    /// The child runs as a user whom we may not signal.
+    /// The child runs as a user whose processes this program may not signal.
     #[error("not permitted to signal the process")]
     NotPermitted,
-    /// The child leads no process group, so there is none that is surely its own.
+    /// The child leads no process group, so no group is surely its own.
     #[error("the process leads no process group")]
     NotGroupLeader,
-    /// What else the kernel said, which the text has.
+    /// The kernel refused the signal for another reason, which the text gives.
     #[error("cannot signal the process: {0}")]
     Io(io::Error),
 }
 
-/// That a descriptor is not, or no longer, ours to write.
+/// Why this program cannot write to a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The child has no such descriptor that we write to.
+    /// The child has no such descriptor, or it is not one that this program writes.
     #[error("fd {fd} is not piped for writing")]
     NotWritable {
         /// The child's descriptor.
         fd: i32,
     },
-    /// It was closed before: by us, or because the child closed its end.
+    /// The descriptor is closed: this side closed it, or the child closed its end.
     #[error("fd {fd} is closed")]
     Closed {
         /// The child's descriptor.
@@ -55,10 +55,10 @@ impl From<WriteError> for io::Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProducerError {
-    /// The descriptor is not, or no longer, ours to write.
+    /// This program cannot write to the descriptor.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// It has a producer already.
+    /// The descriptor has a producer already.
     #[error("fd {fd} has a producer already")]
     AlreadyRegistered {
         /// The child's descriptor.
@@ -77,7 +77,7 @@ pub enum StreamError {
         /// The child's descriptor.
         fd: i32,
     },
-    /// Somebody took it before.
+    /// The stream was taken before.
     #[error("the stream of fd {fd} was taken before")]
     Taken {
         /// The child's descriptor.
@@ -92,7 +92,7 @@ pub enum ResizeError {
     /// The child was not spawned on a [`pty`](crate::Command::pty).
     #[error("the child has no terminal")]
     NoTerminal,
-    /// The terminal is closed: by us, or because the child closed its end.
+    /// The terminal is closed: this side closed it, or the child closed its end.
     #[error("the terminal is closed")]
     Closed,
     /// The kernel refused it.

@@ -10,14 +10,14 @@ use crate::status::ExitStatus;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {
-    /// The child runs. First of all, once. What it writes is read when this was handled.
+    /// The child runs. This is the first event, once. The crate reads what the child writes when it was handled.
     ConnectionMade,
     /// The child, or a descendant that holds its pipe, wrote to `fd`.
     ChildDataReceived {
         /// The child's descriptor.
         fd: i32,
         /// What it wrote, in the pieces in which it was read. A slice that is kept holds on to at
-        /// most one read buffer (64 KiB); copy what is to be kept for long.
+        /// most one read buffer (64 KiB); copy data that is kept for long.
         data: Bytes,
     },
     /// The child wrote a line to `fd`, which its command made [`Fd::lines`](crate::Fd::lines).
@@ -34,13 +34,13 @@ pub enum ProcessEvent {
         /// Why.
         reason: CloseReason,
     },
-    /// The child has exited and was reaped. Data and closes may follow: pipes have lives of their
-    /// own.
+    /// The child has exited and was reaped. Data and closes may follow, since a
+    /// descendant may hold the pipes.
     ProcessExited {
         /// How it ended.
         status: ExitStatus,
     },
-    /// The child was reaped and all its pipes are closed. Last of all, once.
+    /// The child was reaped and all its pipes are closed. This is the last event, once.
     ProcessEnded {
         /// How it ended, as in `ProcessExited`.
         status: ExitStatus,
@@ -51,8 +51,8 @@ pub enum ProcessEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The other side closed it: end of file when reading, a broken pipe when writing. What was
-    /// queued for writing is dropped.
+    /// The child, or the last process that held the other end, closed it: end of file when reading, a broken pipe when
+    /// writing. What was queued for writing is dropped.
     ByChild,
     /// This side closed it; what was queued for writing was written before.
     ByParent,
@@ -63,8 +63,8 @@ pub enum CloseReason {
     /// [`cut_connection`](crate::ProcessHandle::cut_connection) was called. What the pipe held then was
     /// read; what may have been written later is lost.
     Cut,
-    /// Reading or writing failed with this errno, or EBADMSG: what came is no frame to the decoder of a
-    /// [`FramedProtocol`](crate::FramedProtocol).
+    /// Reading or writing failed with this errno. EBADMSG: the decoder of a
+    /// [`FramedProtocol`](crate::FramedProtocol) could not go on.
     Failed {
         /// The kernel's error number.
         errno: i32,

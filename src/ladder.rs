@@ -15,8 +15,8 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// has until the next one. For [`ProcessHandle::stop`](crate::ProcessHandle::stop).
 ///
 /// Signals go to all that belongs to the child: its cgroup ([`Command::contained`](crate::Command::contained)), or the
-/// process group that it leads, if there is one, and the child in any case. A signal other than SIGKILL is followed by SIGCONT (unless it is one that
-/// stops or continues): a stopped process would not act on it before it is continued.
+/// process group that it leads, if there is one, and the child in any case. SIGCONT follows a signal other than SIGKILL (unless it is one that
+/// stops or continues), since a stopped process would not act on the signal.
 ///
 /// ```
 /// use actix_process::{Command, Ladder, NoProtocol, StoppedBy};
@@ -60,22 +60,22 @@ impl fmt::Debug for Act {
     }
 }
 
-/// What made a child stop.
+/// The step that made a child stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoppedBy {
-    /// Nothing: it was gone before the first step.
+    /// No step: the child was gone before the first one.
     Itself,
-    /// Its input was closed.
+    /// Its standard input was closed.
     Eof,
-    /// It was told by its input.
+    /// Bytes were written to its standard input.
     Said,
     /// The last signal that was sent.
     Signal(Signal),
 }
 
 impl Ladder {
-    /// Without a step yet. A child that does not end by itself is waited for no moment.
+    /// A ladder without a step: it does nothing, and waits for nothing.
     pub const fn new() -> Self {
         Self { steps: Vec::new() }
     }
@@ -88,7 +88,7 @@ impl Ladder {
     /// Closes the child's standard input, as [`close_stdin`](crate::ProcessHandle::close_stdin) does:
     /// what was queued is written first, but the next step does not wait for that. On a terminal
     /// that is read by lines its end-of-input character (Ctrl-D, unless its modes say otherwise) is typed.
-    /// Left out where the input is no pipe of ours, and on a terminal that is read key by key.
+    /// Left out where this program does not write the input, and on a terminal that is read key by key.
     pub fn then_eof(self, wait: Duration) -> Self {
         self.then(Act::Eof, wait)
     }
@@ -109,7 +109,7 @@ impl Ladder {
         self.signal(Signal::TERM, wait)
     }
 
-    /// Sends SIGKILL. What is there 2 seconds later is given up.
+    /// Sends SIGKILL. The stop ends 2 seconds later at the latest, also if a process is still alive.
     pub fn kill(self) -> Self {
         self.signal(Signal::KILL, LINGER)
     }

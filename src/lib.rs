@@ -34,13 +34,16 @@
 //! system.run().unwrap();
 //! ```
 //!
-//! An actor that owns its child spawns it by one line, [`Command::spawn_in`].
+//! # Which style for which job
 //!
-//! For a program that is run to its end there is less to write: [`Command::output`],
-//! [`Command::status`] and [`Command::read`]. A protocol gets lines by [`Fd::lines`], and what any decoder makes of the
-//! bytes by [`FramedProtocol`]. Code that prefers streams to callbacks reads a
-//! descriptor by [`Fd::stream`] and writes one by [`ProcessHandle::sink`]. A child gets a terminal
-//! by [`Command::pty`].
+//! - **An actor**, for a child that lives long and tells of events. An actor that owns its child spawns it by one line,
+//!   [`Command::spawn_in`]. It gets bytes, lines ([`Fd::lines`]), or frames ([`FramedProtocol`]).
+//! - **Streams and sinks**, for a request and its answer, or one body in and one out: [`Fd::stream`] and
+//!   [`ProcessHandle::sink`], in any async function.
+//! - **A helper**, for a program that is run to its end: [`Command::output`], [`Command::status`] and [`Command::read`].
+//!
+//! Each of them works on a terminal too, by [`Command::pty`]. Names that you know from Twisted or from `tokio::process`
+//! are in [`coming_from`].
 //!
 //! # The actors
 //!
@@ -57,7 +60,7 @@
 //! └──────────────────────────────────────────┘
 //! ```
 //!
-//! A thread needs no arbiter to have children: see [`Command::spawn`]. Under `#[tokio::main]`, in a worker of another
+//! A thread needs no arbiter to have children (see [`Command::spawn`]). Under `#[tokio::main]`, in a worker of another
 //! runtime, or with no runtime at all, the actors in the left box live on an arbiter of the crate's own:
 //!
 //! ```
@@ -70,40 +73,38 @@
 //! # Delivery rules
 //!
 //! 1. [`ConnectionMade`](ProcessEvent::ConnectionMade) is first, once; never after a failed or
-//!    cancelled spawn. Of a [`spawn_in`](Command::spawn_in) that failed
-//!    [`spawn_failed`](ProcessProtocol::spawn_failed) is the only callback, once. What the child writes for its protocol is read when that has handled it, so what is
-//!    paused or closed there is so before the first byte. (A [stream](Fd::stream) is read from the spawn
-//!    on: what it holds waits to be taken.)
+//!    cancelled spawn. When a [`spawn_in`](Command::spawn_in) fails,
+//!    [`spawn_failed`](ProcessProtocol::spawn_failed) is the only callback, once. The crate reads for the protocol
+//!    only when the protocol has handled `ConnectionMade`, so a descriptor that is paused there gives no byte
+//!    until it is resumed. (A [stream](Fd::stream) is read from the spawn on.)
 //! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
 //!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
 //!    status.
 //! 3. [`ChildConnectionLost`](ProcessEvent::ChildConnectionLost) comes once for each piped
 //!    descriptor, before `ProcessEnded`; no data of that descriptor comes after it. A terminal is two
-//!    of them, 0 and 1. What a [stream](Fd::stream) holds then can still be taken.
+//!    descriptors, 0 and 1. What a [stream](Fd::stream) holds at its close can still be taken.
 //! 4. Every byte that the child, or a descendant that holds its pipe, wrote is delivered before that
 //!    descriptor's `ChildConnectionLost`, unless the parent closed it, the child was orphaned, or
 //!    the [`ended_timeout`](Command::ended_timeout) cut it.
 //! 5. `ProcessExited` has no fixed place among data and closes.
 //! 6. Events never run inside the call that spawns: they are messages.
 //! 7. What is on its way from one descriptor to its protocol is bounded by a
-//!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages; a
-//!    [stream](Fd::stream) that is not polled holds no more than that either, and after a cut what its
-//!    pipe held besides. Each returns its
-//!    share when its handler has run, so a slow protocol blocks its child, not its arbiter, and
-//!    memory stays flat. And the arbiter of a flooded protocol gets its turn: after 64 messages, or
-//!    2 ms of them, the readers wait until the protocol has caught up.
+//!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages. A message returns its share of the
+//!    window when its handler returns, so a slow protocol blocks its child, not its arbiter, and
+//!    memory stays flat. A [stream](Fd::stream) that is not polled holds no more than a window, and after a cut also
+//!    what its pipe held. A flood cannot starve the protocol's arbiter: after 64 messages, or 2 ms of them, the readers
+//!    wait until the protocol's mailbox is empty.
 //! 8. After [`pause_producing`](ProcessHandle::pause_producing) or a close, at most the window that
-//!    is already on its way arrives. Of a child that dies while it is paused `ProcessExited` comes;
-//!    data, closes and `ProcessEnded` wait for the resume.
+//!    is already on its way arrives. If a paused child dies, `ProcessExited` is delivered at once; data, closes and
+//!    `ProcessEnded` follow after the resume.
 //! 9. Writes to one descriptor keep their order, a [sink](ProcessHandle::sink)'s among them.
 //!    [`close_stdin`](ProcessHandle::close_stdin) flushes first, and waits for a
 //!    [producer](ProcessHandle::register_producer) to unregister.
 //!    [`lose_connection`](ProcessHandle::lose_connection) flushes and closes every
 //!    descriptor that is written, and drops every one that is read at once, those above 2 included.
 //!    A terminal's output is read and thrown away until its input is flushed; then it is hung up.
-//! 10. That the child closed its standard input is reported at once, also while nothing is being
-//!     written. A broken pipe drops the queue and is reported as the close; a producer is told
-//!     before.
+//! 10. When the child closes its standard input, the close is reported at once, also while nothing is being
+//!     written. The queue is dropped, and a producer is told before the protocol.
 //! 11. Dropping a handle does nothing. When the protocol is gone, its children follow
 //!     [`on_orphaned`](Command::on_orphaned), and are reaped all the same. The death of an actor
 //!     whose handler is written by hand, without [`dispatch`](FromProcess::dispatch), is noticed at
@@ -113,70 +114,90 @@
 //! 13. The clock of [`ended_timeout`](Command::ended_timeout) (none unless set) counts the time in which
 //!     the child is reaped, no descriptor is paused, and the protocol's readers have read what their pipes
 //!     held at the reap. Survivors that write on do not stop it. At the deadline what the pipes hold is read
-//!     and delivered first, and nothing that is written later; queued writes are dropped; the descriptors
-//!     that were cut are closed with [`CloseReason::Cut`]. A protocol that is slow, or keeps its messages,
-//!     is waited for with what it is to get; a [stream](Fd::stream) is not: it takes what its pipe holds
-//!     beyond its window, for whoever comes.
-//! 14. A child that leads a process group is that group to whatever ends it, to the last member and
-//!     the last step, also when the child itself goes first:
+//!     and delivered, and nothing that is written later; queued writes are dropped; the descriptors
+//!     that were cut are closed with [`CloseReason::Cut`]. The cut waits for a slow protocol to take what the pipe held.
+//!     It does not wait for a [stream](Fd::stream), which takes what its pipe held beyond its window.
+//! 14. What ends a child that leads a process group ends the whole group, to its last member and by every step, also when
+//!     the child itself dies first:
 //!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
 //!     timeout or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to a process or a
 //!     group that has got an old number.
-//! 15. An escalation is answered 2 seconds after its SIGKILL at the latest, whatever the child does and
-//!     is; what is still alive then is said, and a child is reaped when it dies.
-//!
-//! 16. Lines ([`Fd::lines`]) and frames ([`FromFrames`]) are told in the order of their bytes, one a message, all
+//! 15. A [`stop`](ProcessHandle::stop), a `Shutdown` and a helper's timeout are answered 2 seconds after their SIGKILL at
+//!     the latest. The answer says what is still alive then; a child is reaped when it dies.
+//! 16. Lines ([`Fd::lines`]) and frames ([`FromFrames`]) come in the order of their bytes, one a message, all
 //!     of them before that descriptor's `ChildConnectionLost`: rules 3, 4, 7 and 8 hold for them as for data.
-//!     What is left at the close (a line without its newline, what a decoder makes of the end) is told before
+//!     A rest at the close (a line without its newline, what a decoder makes of the end) comes before
 //!     the close, unless this side closes the descriptor.
 //!
 //! # Caveats
 //!
+//! Children and owners:
+//!
+//! - A child keeps its protocol actor alive until `ProcessEnded`, unless the actor stops itself. A panic in a callback ends
+//!   the actor.
+//! - When an owner of a child is gone, the child is killed, unless its [`OnOrphaned`] says otherwise.
+//!   This holds when `main` returns, too. After `std::process::exit`, or when the host is killed by
+//!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
+//! - A child that a thread in no System has spawned has no owner but its protocol, if it has one. It lives on when
+//!   `main` returns.
+//! - When an arbiter stops, the children whose actors live there lose an owner. The workers of a server under
+//!   `#[actix_web::main]` are such arbiters: [`Command::on`] names another.
+//! - The arbiter where a child's actors live reaps the child: late, while it is blocked. To block its thread on the spawn, the
+//!   exit or the end of such a child is a deadlock.
+//! - After a [`Shutdown`](supervisor::Shutdown) that supervisor spawns nothing any more, the System's own one included.
+//!
+//! Data:
+//!
 //! - A grandchild can hold a pipe long after the child is gone: `ProcessEnded` waits for it, unless
 //!   there is an `ended_timeout`. `ProcessExited` does not wait.
-//! - The environment is inherited, the signal mask and handlers are not: a child starts with an empty
-//!   mask. What this program ignores, the child ignores, unless it has [`IgnoredSignals::Reset`]:
-//!   so a tree under `nohup` outlives its terminal. SIGPIPE and SIGCHLD are always at their default.
-//! - A process that has left the child's group (by `setsid`, as daemons do) is out of reach of what is
-//!   done to the group; a [`cgroup`](Command::cgroup) holds it.
-//! - A change of the uid takes all capabilities but those of [`Command::ambient`].
-//! - When the last owner of a child is gone it is killed, unless its [`OnOrphaned`] says otherwise.
-//!   This holds when main returns, too; after `std::process::exit`, or when the host is killed by
-//!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
+//! - [`ProcessHandle::write`] queues without a bound. A [sink](ProcessHandle::sink) or a
+//!   [producer](ProcessHandle::register_producer) is held up by a slow child.
+//! - A terminal has no halves: closing 0 or 1 alone does nothing.
+//! - The pipe of a child that writes much, or is written much, grows from 64 to 128 KiB. A [`window`](Command::window) below
+//!   256 KiB leaves the pipe of an output as it is.
+//! - A child that writes with `vmsplice` cannot take room in the pipe as a sign that its memory was read and may be
+//!   reused.
+//! - A child that makes its output a packet pipe (`O_DIRECT`) must do so before it writes: where packets
+//!   wait behind other bytes, the kernel gives a reader only as much of a packet as the reader has room for.
 //! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), and
 //!   18 more are reserved with the first spawns. With the usual soft limit of 1,024 that is some 250
 //!   children.
-//! - The pipe of a child that writes much, or is written much, grows from 64 to 128 KiB. A child that puts its own memory
-//!   into its output (`vmsplice`) must not count on the size that the pipe had. A [`window`](Command::window) below
-//!   256 KiB leaves the pipe of an output as it is.
-//! - A child that makes its output a packet pipe (`O_DIRECT`) does so before it writes: of packets that
-//!   wait behind other bytes the kernel gives a reader only as much as it has room for.
-//! - Of the children of threads that are in no System nothing is the owner but their protocol, if they have one. They live on when
-//!   main returns, as after `std::process::exit`.
-//! - A child is reaped by the arbiter where its actors live: late, while that is blocked.
+//!
+//! What a child inherits:
+//!
+//! - A child inherits the environment, but neither the signal mask nor the handlers: it starts with an empty
+//!   mask. It ignores what this program ignores, unless it has [`IgnoredSignals::Reset`],
+//!   so a tree under `nohup` outlives its terminal. SIGPIPE and SIGCHLD are always at their default.
 //! - A child has the directory, umask, ids, scheduling, namespaces and confinement of the thread that
 //!   asked for it. A thread under `no_new_privs` makes a thread for each spawn, and one with a
 //!   descriptor table of its own spawns nothing.
+//! - A change of the uid takes all capabilities but those of [`Command::ambient`].
+//! - A signal to a child's process group does not reach a process that has left the group (by `setsid`, as daemons do). In a
+//!   cgroup ([`contained`](Command::contained)) it does.
+//! - There is no `pre_exec`: a [wrapper program](coming_from::tokio) does what no option does.
+//!
+//! The host:
+//!
 //! - After a `fork()` the copy spawns nothing, if its parent had spawned before; it reaches none of
 //!   the parent's children. A daemon forks first.
-//! - As PID 1 of a container the host gets the orphans of others to reap. They are not ours, and
-//!   stay zombies: run it under an init (`docker run --init`, `tini`).
-//! - There is no `pre_exec`. What no option does is done by an exec wrapper: `Command::new("setpriv")`,
-//!   `"unshare"`, `"taskset"`, with the program as its argument.
-//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away what
-//!   they used, and before Linux 6.15 their status as well: it is [`ExitStatus::Unknown`] then.
+//! - As PID 1 of a container the host gets the orphans of others to reap. The crate does not reap them, and they
+//!   stay zombies: run the host under an init (`docker run --init`, `tini`).
+//! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away the children's resource
+//!   usage, and before Linux 6.15 their status as well: it is [`ExitStatus::Unknown`] then.
 //!
 //! # Platform
 //!
-//! Linux, 64 bits. All of it from kernel 6.15 on; before that the status of a child that somebody else
-//! reaped is not known; before 6.9 the group of a child that has exited is
-//! held by its zombie. Where a kernel or a sandbox has no pidfds, each child is waited for in a thread of
-//! its own; without close_range (5.9), a child lists /proc/self/fd. All are tested, by the cfgs
-//! `actix_process_force_no_group_pidfd`, `actix_process_force_no_pidfd` and
-//! `actix_process_force_no_close_range`. A child
-//! with another uid or gid is forked, at the cost of a copy of the page tables, unless this program is
-//! root on x86_64 and may execute a memfd (`actix_process_force_no_trampoline`).
-//! Tested on x86_64 with glibc.
+//! 64-bit Linux; tested on x86_64 with glibc. Everything is used from kernel 6.15 on. What older kernels and sandboxes lack
+//! has a fallback, which the tests force by a cfg:
+//!
+//! - Before 6.15 the crate cannot tell the status of a child that somebody else reaped.
+//! - Before 6.9 the zombie of a child that led a group is kept until the group is dealt with
+//!   (`actix_process_force_no_group_pidfd`).
+//! - Without pidfds a thread waits for each child (`actix_process_force_no_pidfd`).
+//! - Without close_range (5.9) a child lists `/proc/self/fd` to find what to close (`actix_process_force_no_close_range`).
+//! - A child with another uid or gid is forked, unless this program is root on x86_64 and may execute a memfd
+//!   (`actix_process_force_no_trampoline`). The fork copies page tables: some 18 ms for each GiB that the program uses, in which
+//!   no thread of the program gets new memory.
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -197,6 +218,7 @@ mod actors;
 mod capability;
 mod child;
 mod collect;
+pub mod coming_from;
 mod command;
 mod error;
 mod event;
@@ -222,7 +244,7 @@ mod threads;
 mod tree;
 mod winsize;
 
-/// What `process_protocol!` writes refers to.
+/// The handler that `process_protocol!` writes names this module.
 #[doc(hidden)]
 pub mod __private {
     pub use actix;

@@ -22,7 +22,7 @@ pub enum Resource {
     LockedMemory,
     /// Bytes in POSIX message queues.
     MessageQueues,
-    /// How nice it may become: 20 less the nice value.
+    /// How far the child may lower its nice value: 20 less the lowest one.
     Nice,
     /// One more than the highest descriptor.
     OpenFiles,
@@ -32,7 +32,7 @@ pub enum Resource {
     ResidentSet,
     /// Real-time priority.
     RealTimePriority,
-    /// CPU time at real-time priority without a blocking call, in microseconds.
+    /// CPU time at real-time priority between two blocking calls, in microseconds.
     RealTimeCpu,
     /// Signals queued for its user.
     PendingSignals,
@@ -43,7 +43,7 @@ pub enum Resource {
 /// No limit.
 pub const UNLIMITED: u64 = libc::RLIM64_INFINITY;
 
-/// A soft limit, which the child may change, and a hard one, up to which.
+/// A soft limit, which the child may raise up to the hard limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) soft: u64,

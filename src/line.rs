@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub struct Line {
     /// The bytes without the line's end: the newline, and one carriage return before it. They need not
     /// be UTF-8. Text that is kept holds on to at most one read buffer (64 KiB), or to twice the longest
-    /// line; copy what is to be kept for long.
+    /// line; copy text that is kept for long.
     pub text: Bytes,
     /// What stands behind the text.
     pub end: LineEnd,
@@ -60,7 +60,7 @@ impl Line {
         matches!(self.end, LineEnd::Newline) && !self.continues
     }
 
-    /// The text, with U+FFFD for what is no UTF-8.
+    /// The text, with U+FFFD in place of bytes that are not UTF-8.
     #[must_use]
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.text)

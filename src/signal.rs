@@ -90,16 +90,15 @@ impl Signal {
     }
 }
 
-/// What becomes in a child of the signals that this program ignores when it spawns.
+/// What a child does with the signals that this program ignores when it spawns.
 ///
 /// A handler is never inherited: its signal is at its default in the child. So are SIGPIPE, which
-/// Rust ignores in every program, SIGCHLD, and 32 and 33, which are libc's own, whatever this says.
+/// Rust ignores in every program, SIGCHLD, and 32 and 33, which are libc's own, under either policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum IgnoredSignals {
-    /// The child ignores them too, as after any exec. So what is started under `nohup`, or in the
-    /// background of a shell without job control, and its children, outlive the hangup or Ctrl-C
-    /// that they shall not see.
+    /// The child ignores them too, as after any exec. So a program that runs under `nohup`, or in the
+    /// background of a shell without job control, and its children, outlive a hangup or a Ctrl-C.
     #[default]
     Inherit,
     /// Every signal is at its default.

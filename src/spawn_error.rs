@@ -12,7 +12,7 @@ use crate::text::Escaped;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SpawnStep {
-    /// The command itself makes no sense: a NUL byte, an empty program, a descriptor named twice.
+    /// The command cannot be carried out as it is: a NUL byte, an empty program, a descriptor named twice.
     Invalid,
     /// Making, checking or placing descriptors.
     Fds,
@@ -38,10 +38,10 @@ pub enum SpawnStep {
 /// Nothing is left of the attempt: no descriptor, no process, no zombie, no thread, and no event
 /// was or will be sent.
 ///
-/// Its text has everything that is for everybody's eyes, the kernel's words included, in one line:
-/// what does not print is escaped. So [`source`](Error::source) has nothing of it again. Neither it
-/// nor `Debug` shows arguments, values of the environment, or PATH; where PATH was searched,
-/// [`detail`](Self::detail) tells of it.
+/// The text is one line, with the kernel's words; characters that do not print are escaped. It holds all that may be shown to
+/// anybody, so [`source`](Error::source) does not repeat it. Neither the text
+/// nor `Debug` shows arguments, values of the environment, or PATH. Where PATH was searched,
+/// [`detail`](Self::detail) shows it.
 ///
 /// ```
 /// use actix_process::{Command, NoProtocol, SpawnStep};
@@ -57,10 +57,10 @@ pub struct SpawnError {
     errno: Option<i32>,
     subject: String,
     detail: String,
-    /// In place of a detail that not everybody shall see.
+    /// In the text, in place of a detail that is not for every reader.
     shown: Option<String>,
     source: Option<io::Error>,
-    /// Of the child that there is not.
+    /// The number that the child would have had.
     id: Option<ProcessId>,
     name: Option<Arc<str>>,
 }
@@ -121,7 +121,7 @@ impl SpawnError {
         self
     }
 
-    /// A detail that is only for who asks for it; everybody sees `shown`.
+    /// A detail for a caller of [`detail`](Self::detail); the text has `shown` instead.
     pub(crate) fn with_private_detail(self, detail: String, shown: String) -> Self {
         Self {
             shown: Some(shown),
@@ -134,7 +134,7 @@ impl SpawnError {
         Self { id, name, ..self }
     }
 
-    /// The detail that everybody may see.
+    /// The detail for the text.
     fn shown(&self) -> &str {
         self.shown.as_deref().unwrap_or(&self.detail)
     }
@@ -145,7 +145,7 @@ impl SpawnError {
         self.step
     }
 
-    /// The kernel's error number, where the kernel said no.
+    /// The kernel's error number, if the kernel refused the step.
     #[must_use]
     pub const fn errno(&self) -> Option<i32> {
         self.errno
@@ -158,27 +158,27 @@ impl SpawnError {
         self.name.as_deref()
     }
 
-    /// The number of the child that there is not, which [`Spawning::id`](crate::Spawning::id) and
-    /// [`Command::spawn_in`](crate::Command::spawn_in) have told before. `None` of an error that is no child's:
-    /// of [`ProcessSupervisor::current`](crate::ProcessSupervisor::current).
+    /// The number that the child would have had, which [`Spawning::id`](crate::Spawning::id) and
+    /// [`Command::spawn_in`](crate::Command::spawn_in) gave before. `None` for the error of
+    /// [`ProcessSupervisor::current`](crate::ProcessSupervisor::current), which concerns no child.
     #[must_use]
     pub const fn id(&self) -> Option<ProcessId> {
         self.id
     }
 
-    /// On what the step failed: a path, "fd 7", an environment variable's name. As it was given:
-    /// a name may hold what does not print.
+    /// What the step failed on: a path, "fd 7", an environment variable's name. It is not escaped, so it may hold characters
+    /// that do not print.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// What more is known, or the empty string: "/x is a directory", "the interpreter of /x,
-    /// /bin/y, is missing". What a search for a bare name found is told with the paths, PATH among
-    /// them, for which the error's text has "element 2 of PATH".
+    /// What else is known, or the empty string: "/x is a directory", "the interpreter of /x,
+    /// /bin/y, is missing". After a search for a bare name the detail has the paths of PATH, where the error's text
+    /// has "element 2 of PATH".
     ///
-    /// It is what this program saw when it looked after the failure. A child that was to be another
-    /// user may have seen something else, so nothing is said of its files.
+    /// The detail is what this program saw when it looked after the failure. A child that was to run as another
+    /// user may have seen something else, so the detail says nothing about files then.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -227,7 +227,7 @@ impl fmt::Debug for SpawnError {
 }
 
 impl Error for SpawnError {
-    /// What is below the kernel's error, which the text has.
+    /// The source of the kernel's error; the text has the error itself.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref()?.source()
     }

@@ -33,21 +33,19 @@ pub enum ExitStatus {
         /// What it used.
         rusage: Rusage,
     },
-    /// It lives: only in the result of a deadline that it has outlived
-    /// ([`CollectError::TimedOut`](crate::CollectError::TimedOut)), because it may not be killed or
-    /// cannot die. It is reaped when it does.
+    /// It is alive after a deadline, because it may not be killed or cannot die: only in
+    /// [`CollectError::TimedOut`](crate::CollectError::TimedOut). It is reaped when it dies.
     StillRunning,
-    /// It is gone, but somebody else reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
-    /// ignored), and the kernel does not know its status: one before Linux 6.15, or one without
-    /// pidfds. In a [`TimedOut`](crate::CollectError::TimedOut): its exec hung, and it was cancelled.
-    /// Of [`ended`](crate::ProcessHandle::ended) also where nobody is left to tell: the handle is that of
-    /// a [`TestProcess`](crate::testing::TestProcess) which was dropped, or this process is a copy, by
+    /// It is gone, but its status is not known. Either other code reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
+    /// ignored), and the kernel has no status for its pidfd: before Linux 6.15, or without
+    /// pidfds. Or its exec hung and a helper's timeout cancelled it. Or the handle's
+    /// [`TestProcess`](crate::testing::TestProcess) was dropped. Or this process is a copy, by
     /// fork, of the child's parent.
     Unknown,
 }
 
 /// The resources that a child and its own reaped children used, as wait4(2) tells them. All of it is
-/// zero where that is not known: whoever else reaped the child was told it.
+/// zero if other code reaped the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Rusage {
@@ -55,8 +53,8 @@ pub struct Rusage {
     pub user_time: Duration,
     /// CPU time in the kernel.
     pub system_time: Duration,
-    /// The largest resident set, in bytes; at least what this program had at the spawn, since a
-    /// child shares its memory until the exec, and the kernel counts that.
+    /// The largest resident set, in bytes. It is at least what this program had at the spawn: the
+    /// child shares this program's memory until the exec, and the kernel counts that.
     pub max_rss: u64,
     /// Page faults without I/O.
     pub minor_faults: u64,
@@ -124,7 +122,7 @@ impl ExitStatus {
     }
 
     /// What it used; `None` if that is not known: the status is unknown, there is none yet, or
-    /// somebody else reaped the child.
+    /// other code reaped the child.
     #[must_use]
     pub const fn rusage(&self) -> Option<&Rusage> {
         match self {

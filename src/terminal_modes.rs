@@ -4,26 +4,26 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// What a child's terminal is set to, of what concerns who types there. The child may change it at any
+/// The modes of a child's terminal that matter to a program which types there. The child may change them at any
 /// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TerminalModes {
-    /// What is typed is shown (ECHO). Programs switch that off before they ask for a password.
+    /// The terminal shows what is typed (ECHO). Programs switch it off before they ask for a password.
     pub echo: bool,
-    /// What is typed is read by lines, and edited before (ICANON). Editors and shells switch that off.
+    /// The child reads what is typed by lines, which can be edited before (ICANON). Editors and shells switch it off.
     pub canonical: bool,
     /// Ctrl-C, Ctrl-\ and Ctrl-Z make signals (ISIG).
     pub signals: bool,
 }
 
-/// Why the modes of a terminal are not told, or not as they were waited for.
+/// Why the modes of a terminal cannot be told, or did not become what was wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TerminalModesError {
     /// The child was not spawned on a [`pty`](crate::Command::pty).
     NoTerminal,
-    /// The child has exited, or the terminal is closed: by us, or because the child closed its end.
+    /// The child has exited, or the terminal is closed: this side closed it, or the child closed its end.
     Closed,
     /// The time is over.
     TimedOut {

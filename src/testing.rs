@@ -49,7 +49,7 @@ const READ: Role = Role::Output {
     stream: false,
 };
 
-/// A child that is none: its handle records what it is told. Its `pid()` is `None`; its
+/// Stands in for a child: the handle records what it is told, and no process runs. Its `pid()` is `None`; its
 /// `spawned_pid()` is `i32::MAX`, a number that Linux gives to no process. Pass events to the protocol with
 /// [`FromProcess::new`](crate::FromProcess::new), or call the protocol's callbacks; what a
 /// [stream](crate::Fd::stream) gives comes by [`feed`](Self::feed). `Debug` shows what was recorded.
@@ -76,8 +76,8 @@ impl TestProcess {
     }
 
     /// A child with the piped descriptors of `map`: those that are written, those that are read, and the
-    /// [streams](crate::Fd::stream), with their [windows](crate::Fd::window). What else is in the map, a handle does not
-    /// see.
+    /// [streams](crate::Fd::stream), with their [windows](crate::Fd::window). The handle sees no other
+    /// descriptors of the map.
     ///
     /// ```
     /// use actix_process::testing::TestProcess;
@@ -162,20 +162,20 @@ impl TestProcess {
         }
     }
 
-    /// The handle to give to the protocol.
+    /// A handle for the protocol.
     #[must_use]
     pub fn handle(&self) -> ProcessHandle {
         ProcessHandle::new(Arc::clone(&self.child))
     }
 
-    /// What the handle was told since the last call.
+    /// The commands that the handle got since the last call.
     #[must_use]
     pub fn commands(&self) -> Vec<Recorded> {
         self.recorder.take()
     }
 
-    /// Writes to `fd`, a [stream](crate::Fd::stream), as the child would: what the descriptor's window has no room
-    /// for waits until it was taken. A pause is recorded, and holds up nothing.
+    /// Writes to `fd`, a [stream](crate::Fd::stream), as the child would: it waits while the descriptor's window has no
+    /// room. A pause is recorded, and holds up nothing.
     ///
     /// # Errors
     ///
@@ -192,8 +192,8 @@ impl TestProcess {
         }
     }
 
-    /// Closes the child's end of `fd`: a stream of it ends after what it holds, and what is written to it
-    /// fails. What the handle does with it is recorded no more.
+    /// Closes the child's end of `fd`: a stream of it ends after what it holds, and a write to it
+    /// fails. Later commands for it are not recorded.
     pub fn close_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.closed();

@@ -1,5 +1,5 @@
-//! The clock of `ended_timeout`: how long a dead child's descendants have held its pipes. Plain data;
-//! whoever changes it arranges for the next ring.
+//! The clock of `ended_timeout`: how long a dead child's descendants have held its pipes. Plain data:
+//! the caller that changes it arranges for the next ring.
 //!
 //! It runs while the child is reaped and no reader holds it. A reader does while it is paused, and until
 //! it has read what its pipe held at the reap: the child's own last words, for which the protocol may be
@@ -36,7 +36,7 @@ pub(crate) type RingAfter = Option<Duration>;
 /// What a ring means.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ring {
-    /// The clock stands still: whoever starts it arranges for another ring.
+    /// The clock stands still. The call that starts it arranges for another ring.
     Nothing,
     /// It was held up meanwhile: ring again after this time.
     Again(Duration),

@@ -1,8 +1,8 @@
 //! The one place where a child is signalled and reaped.
 //!
-//! The handle and the reaper share it. Whoever signals holds the lock and finds the child unreaped, or
-//! what it has left still held; whoever reaps empties the cell under the same lock. So no signal, not
-//! even one to a group, reaches a pid that has become somebody else's.
+//! The handle and the reaper share a `LiveProcess`. A signal is sent under its lock, and only to an unreaped child, or to
+//! remains that are still held; the reap empties it under the same lock. So no signal, not
+//! even one to a group, reaches a pid that another process has got.
 
 use std::fmt;
 use std::os::fd::OwnedFd;

@@ -1,7 +1,7 @@
-//! What everybody who has to do with one child shares.
+//! The record of one child, which all parts that have to do with the child share.
 //!
-//! The record outlives every actor: whoever reaps the child or closes a pipe, on whatever thread,
-//! tells it here, and what follows is sent to the protocol from here, in order.
+//! The record outlives every actor. The code that reaps the child or closes a pipe, on any thread,
+//! tells the record, and the record sends the events that follow to the protocol, in order.
 
 pub(crate) mod drain_clock;
 mod draining;
@@ -233,7 +233,7 @@ impl Child {
         let mut receipts = [None, None];
         let mut told = log::log_enabled!(log::Level::Debug).then(Vec::new);
         let mut advanced = false;
-        // Whoever is told of the end finds it closed.
+        // Before the end is told: it is closed then.
         if let Input::Reaped = input {
             self.release_terminal();
             let tie = lock(&self.tie).take();
@@ -352,7 +352,7 @@ impl Child {
         true
     }
 
-    /// The way to whoever listens to the events, until the last.
+    /// The way to the receiver of the events, until the last event.
     pub(crate) fn event_sink(&self) -> Option<Arc<dyn EventSink>> {
         lock(&self.core).event_sink.clone()
     }

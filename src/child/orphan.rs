@@ -1,5 +1,5 @@
-//! The end of a child by its owner: terminated on demand, or by policy when the owner is gone; and what
-//! becomes of those whom it leaves.
+//! The end of a child by its owner: on demand, or by policy when the owner is gone; and the policy for
+//! its leftovers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ impl Child {
         false
     }
 
-    /// SIGKILL to all that belongs to the child. Nobody survives it but who may not be signalled, so
+    /// SIGKILL to all that belongs to the child. Only a process that may not be signalled survives it, so
     /// there is nothing to wait for.
     pub(crate) fn kill_all(&self) -> Result<(), SignalError> {
         self.live.signal_all(Extent::Tree, Signal::KILL)

@@ -1,4 +1,4 @@
-//! The reap of a child, by whoever learns of its death first.
+//! The reap of a child, by the thread that learns of its death first.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Child {
     }
 
     fn reaped(self: &Arc<Self>, status: ExitStatus) {
-        // Before whoever is told asks for it.
+        // Before the exit is told: its receiver asks for the status.
         self.progress.set_status(status);
         self.settle();
         self.apply(Input::Reaped);

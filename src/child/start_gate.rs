@@ -21,7 +21,7 @@ impl Gate {
             return Poll::Ready(());
         }
         let mut waiters = lock(&self.waiters);
-        // Who opens it marks it first and takes the waiters then.
+        // `open` marks the gate first and takes the waiters then.
         if self.open.load(Ordering::Acquire) {
             return Poll::Ready(());
         }

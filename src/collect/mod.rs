@@ -197,7 +197,7 @@ impl Command {
     }
 
     /// Runs the child to its end and gives its status. Standard output and error go to `/dev/null`
-    /// unless the command says otherwise, by something that is no pipe to us.
+    /// unless the command maps them to something other than a pipe that this program reads.
     ///
     /// ```
     /// # use actix_process::Command;

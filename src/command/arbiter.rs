@@ -4,9 +4,9 @@ use actix::{Arbiter, ArbiterHandle};
 
 use super::Command;
 
-/// What names an arbiter: an [`Arbiter`] or its [`ArbiterHandle`]. Sealed.
+/// An [`Arbiter`] or its [`ArbiterHandle`], as an argument of [`Command::on`]. Sealed.
 pub trait ToArbiterHandle: sealed::Sealed {
-    /// Its handle.
+    /// The arbiter's handle.
     fn to_arbiter_handle(&self) -> ArbiterHandle;
 }
 
@@ -32,7 +32,7 @@ impl Command {
     /// The arbiter where the child's actors live, in place of the one where the spawn is asked for.
     ///
     /// For a child that is to outlive the asking arbiter: when an arbiter stops, the children whose actors live on it follow their
-    /// [`on_orphaned`](Self::on_orphaned). An HTTP server's workers are such arbiters. The child still belongs to the
+    /// [`on_orphaned`](Self::on_orphaned). The workers of a server under `#[actix_web::main]` are such arbiters. The child still belongs to the
     /// supervisor of the System that asks, and follows its `on_orphaned` when that ends.
     ///
     /// The arbiter reads and writes the child's pipes and reaps the child, so one that is blocked holds up all of that, and

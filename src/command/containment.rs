@@ -13,23 +13,23 @@ use crate::command::spec::{Contain, Spec};
 pub enum Containment {
     /// Nothing: the child is one process among others. Whatever it starts is out of reach.
     Process,
-    /// The process group that the child leads. It does not hold who calls setsid(2) or setpgid(2), as
+    /// The process group that the child leads. A process escapes by setsid(2) or setpgid(2), as
     /// daemons and shells with job control do.
     Group,
-    /// A cgroup: nobody leaves it by starting others, by a session or a group of its own. It does not hold
-    /// who may move processes into another cgroup: root, and the user to whom the host's own cgroup belongs,
-    /// if they try.
+    /// A cgroup: no process leaves it by starting others, nor by a session or a group of its own. Only a process that may
+    /// move processes into another cgroup escapes, if it tries: one of root, or of the user to whom the host's own
+    /// cgroup belongs.
     Cgroup,
 }
 
 impl Containment {
-    /// Who escapes it, as text for a log or a user.
+    /// Which processes escape, as text for a log or a user.
     #[must_use]
     pub const fn does_not_hold(self) -> &'static str {
         match self {
             Self::Process => "whatever the child starts",
-            Self::Group => "who calls setsid or setpgid",
-            Self::Cgroup => "who may move itself into another cgroup",
+            Self::Group => "processes that call setsid or setpgid",
+            Self::Cgroup => "processes that may move into another cgroup",
         }
     }
 

@@ -13,7 +13,7 @@ use super::fd_map::{Fd, Kind};
 macro_rules! moved {
     ($($owner:ty),+) => {
         $(impl From<$owner> for Fd {
-            /// A descriptor that becomes the child's alone, made blocking. The first spawn takes it,
+            /// A descriptor that becomes the child's alone, made blocking; see [`Fd`]. The first spawn takes it,
             /// failed or not, and closes it in the parent; a second one is
             /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
             fn from(owner: $owner) -> Self {

@@ -1,4 +1,4 @@
-//! What a child's descriptors shall be.
+//! The map of a child's descriptors.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex};
 use crate::sync::lock;
 use crate::sys;
 
-/// What one descriptor of a child shall be.
+/// What a descriptor of a child leads to.
 ///
-/// Files, sockets (listening ones too), pipe ends of this program, and the ends of a child of
-/// [`std::process`] are made into one by [`From`], so a [`Command`](crate::Command) takes them as they
-/// are: they become the child's alone. The first spawn takes them, failed or not, and closes them in the
-/// parent; a second one is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of one of them are
-/// one descriptor: within a command they may stand for several numbers, and all get it.
+/// A [`Command`](crate::Command) takes files, sockets (listening ones too), pipe ends of this program, and the ends of a
+/// child of [`std::process`] as they are: they become an `Fd` by [`From`], and belong to the child alone. The first spawn takes
+/// such a descriptor, whether or not it succeeds, and closes it in the parent; a second spawn fails at
+/// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). Clones of such an `Fd` are
+/// the same descriptor: within a command they may stand for several numbers.
 ///
-/// What is given away so is made blocking first, since programs expect that of their descriptors. That
-/// concerns the open file, so also a duplicate which this program keeps (`try_clone`).
+/// The spawn makes a descriptor that is given away blocking, as programs expect. That
+/// changes the open file, so also a duplicate that this program keeps (`try_clone`).
 ///
 /// ```
 /// use actix_process::{Command, Fd};
@@ -65,15 +65,15 @@ impl Fd {
     /// [`child_data_received`](crate::ProcessProtocol::child_data_received).
     ///
     /// `max` is the most bytes of a line without its newline, at least 1; a carriage return before the newline
-    /// counts, but is no part of the text. A longer line comes in pieces: of `max` bytes each, and one
-    /// of the rest. [`Line::end`](crate::Line::end) of a piece that is cut is [`LineEnd::Cut`](crate::LineEnd::Cut),
-    /// and [`Line::continues`](crate::Line::continues) of the piece behind it is true. So no byte is lost, and no
-    /// more than `max` bytes wait for a newline, besides the [`window`](Self::window). When the descriptor
-    /// closes in the middle of a line, what there is of it comes with [`LineEnd::Closed`](crate::LineEnd::Closed)
-    /// before the close is told, unless it is this side that closes.
+    /// counts, but is no part of the text. A longer line comes in pieces of `max` bytes, and one
+    /// with the rest. A piece that another one follows has the end [`LineEnd::Cut`](crate::LineEnd::Cut),
+    /// and the next piece [continues](crate::Line::continues) it. So no byte is lost, and no
+    /// more than `max` bytes wait for a newline, besides the [`window`](Self::window). When the
+    /// descriptor closes in the middle of a line, the unfinished line comes with
+    /// [`LineEnd::Closed`](crate::LineEnd::Closed) before the close, unless this side closes the descriptor.
     ///
-    /// [`FdStream::lines`](crate::FdStream::lines) differs where a stream of `String`s must: it gives an error in
-    /// place of a line that is too long, or no UTF-8.
+    /// [`FdStream::lines`](crate::FdStream::lines) gives `String`s, so it has an error in
+    /// place of a line that is too long, or is not UTF-8.
     ///
     /// Each line is a message of its own: between two of them the actor may stop, or wait by `ctx.wait`.
     /// The text is a slice of what was read, and is not copied, unless the line came in several reads.
@@ -109,16 +109,14 @@ impl Fd {
         Self::new(Kind::Lines(max))
     }
 
-    /// A pipe that the child writes and the parent reads, not by callbacks but by the stream that
-    /// [`ProcessHandle::take_stream`](crate::ProcessHandle::take_stream) gives. The protocol is
-    /// told of its close only.
+    /// A pipe that the child writes and the parent reads as a stream:
+    /// [`ProcessHandle::take_stream`](crate::ProcessHandle::take_stream) gives it. The protocol gets only the close.
     ///
-    /// What comes before it is taken waits, up to its [`window`](Self::window) and 64 pieces: a
-    /// child that writes more to a stream that nobody takes blocks, and its end is not noticed: `ended()`
-    /// waits until somebody takes it or drops it, or it is cut by
+    /// The stream holds up to its [`window`](Self::window) and 64 pieces before it is taken. A
+    /// child that writes more blocks, and `ended()` waits, until the stream is taken and read, or dropped, or cut by
     /// [`cut_connection`](crate::ProcessHandle::cut_connection) or the
     /// [`ended_timeout`](crate::Command::ended_timeout). A cut puts what the pipe holds into the stream,
-    /// beyond its window, where it can be taken later; so nothing is lost that was written before.
+    /// beyond its window, so nothing that was written before is lost.
     #[must_use]
     pub const fn stream() -> Self {
         Self::new(Kind::Stream)
@@ -130,20 +128,20 @@ impl Fd {
         Self::new(Kind::Write)
     }
 
-    /// The parent's descriptor `n`, whatever it is, as it is at the spawn. The parent's own stays
-    /// open and unaltered; whether it is close-on-exec does not matter.
+    /// The parent's descriptor `n`, of any kind, as it is at the spawn. It stays
+    /// open and unaltered in the parent. It may be close-on-exec.
     ///
-    /// Both have one open file. If the parent has made that non-blocking, it is so for the child, and
-    /// most programs fail with `EAGAIN` then; and what the child makes of it the parent finds.
+    /// Parent and child share one open file. If the parent has made it non-blocking, it is so for the child, and
+    /// most programs fail with `EAGAIN` then. The child's changes hold for the parent too.
     #[must_use]
     pub const fn inherit(n: i32) -> Self {
         Self::new(Kind::Inherit(n))
     }
 
-    /// A descriptor that many spawns may use. It stays open in the parent as long as somebody
-    /// holds the `Arc`, this `Fd` included: a pipe's reader sees no end before.
+    /// A descriptor that many spawns may use. It stays open in the parent as long as the `Arc` lives, of which this `Fd`
+    /// holds a reference: a pipe's reader sees no end before.
     ///
-    /// It is given as it is. Clear `O_NONBLOCK` before: most programs fail with `EAGAIN` otherwise.
+    /// The child gets it as it is. Clear `O_NONBLOCK` before: most programs fail with `EAGAIN` otherwise.
     #[must_use]
     pub const fn share(fd: Arc<OwnedFd>) -> Self {
         Self::new(Kind::Shared(fd))
@@ -155,8 +153,8 @@ impl Fd {
         Self::new(Kind::Null)
     }
 
-    /// The same open file as the child's own descriptor `n`, whatever that is, as `2>&1` in a shell:
-    /// what is written to both keeps the child's order.
+    /// The same open file as the child's own descriptor `n`, as by `2>&1` in a shell:
+    /// what the child writes to both keeps its order.
     ///
     /// ```
     /// use actix_process::{Command, Fd};
@@ -168,10 +166,10 @@ impl Fd {
     /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
     /// ```
     ///
-    /// For the parent there is only `n`: its data, its stream, its one `ChildConnectionLost`, its
-    /// writes. `n` may be of any kind, and be set before or after. That the command does not name
-    /// `n`, or that it leads back here by `same_as`, is
-    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    /// The parent sees only `n`: its data, its stream, its one `ChildConnectionLost`, its
+    /// writes. `n` may be of any kind, and be set before or after. The spawn fails at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid) if the command does not name `n`, or if `n` leads back here by
+    /// `same_as`.
     #[must_use]
     pub const fn same_as(n: i32) -> Self {
         Self::new(Kind::SameAs(n))
@@ -180,8 +178,8 @@ impl Fd {
     /// Both ends of a new pipe, for two children: what one writes the other reads, without passing
     /// through this program. As [`std::io::pipe`], the reading end comes first.
     ///
-    /// Each is given to one spawn, which closes it here. So the reader sees the end when the
-    /// writer is gone, and the writer gets SIGPIPE when the reader is. An end that is not spawned
+    /// Give each end to one spawn, which closes it in the parent. So the reader sees the end when the
+    /// writer is gone, and the writer gets SIGPIPE when the reader is gone. An end that no spawn took
     /// keeps the pipe open until it is dropped.
     ///
     /// ```
@@ -198,49 +196,47 @@ impl Fd {
     ///
     /// # Errors
     ///
-    /// When this process, or the system, has too many descriptors.
+    /// EMFILE or ENFILE when this process, or the system, has too many descriptors.
     pub fn pipe() -> io::Result<(Self, Self)> {
         let (reader, writer) = sys::io::pipe()?;
         Ok((reader.into(), writer.into()))
     }
 
     /// How many bytes of this descriptor may be on their way to the protocol, or wait in its
-    /// stream, before its reader stops: at least 4096; by default as
-    /// [`Command::window`](crate::Command::window) has it.
-    ///
-    /// Only for [`read`](Self::read), [`lines`](Self::lines) and [`stream`](Self::stream): with another kind the spawn is
-    /// refused.
+    /// stream, before its reader stops: at least 4096; by default those of
+    /// [`Command::window`](crate::Command::window). Only for [`read`](Self::read), [`lines`](Self::lines) and
+    /// [`stream`](Self::stream): another kind fails the spawn.
     #[must_use]
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = Some(bytes);
         self
     }
 
-    /// Whether it is a pipe that the parent reads, by callbacks (of data or of lines) or as a stream.
+    /// Whether this is a pipe that the parent reads, by callbacks (of data or of lines) or as a stream.
     #[must_use]
     pub const fn is_read(&self) -> bool {
         matches!(self.kind, Kind::Read | Kind::Lines(_) | Kind::Stream)
     }
 
-    /// Whether it is one that the parent reads by [`lines`](Self::lines).
+    /// Whether this is a pipe that the parent reads by [`lines`](Self::lines).
     #[must_use]
     pub const fn is_lines(&self) -> bool {
         matches!(self.kind, Kind::Lines(_))
     }
 
-    /// Whether it is one that the parent reads as a stream.
+    /// Whether this is a pipe that the parent reads as a stream.
     #[must_use]
     pub const fn is_stream(&self) -> bool {
         matches!(self.kind, Kind::Stream)
     }
 
-    /// Whether it is the child's [`Pty`](crate::Pty).
+    /// Whether this is the child's [`Pty`](crate::Pty).
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         matches!(self.kind, Kind::Terminal)
     }
 
-    /// Whether it is a pipe that the parent writes.
+    /// Whether this is a pipe that the parent writes.
     #[must_use]
     pub const fn is_write(&self) -> bool {
         matches!(self.kind, Kind::Write)
@@ -265,7 +261,7 @@ impl Fd {
     }
 }
 
-/// All descriptors of a child. What the map does not name is closed in the child, 0, 1 and 2 too.
+/// All descriptors of a child. A number that the map does not name is closed in the child, 0, 1 and 2 too.
 ///
 /// ```
 /// use actix_process::{Command, Fd, FdMap};
@@ -311,8 +307,7 @@ impl FdMap {
         (0..=2).map(|n| (n, Fd::inherit(n))).collect()
     }
 
-    /// Sets the child's descriptor `n`, in place of what it was. Gives the map back, as the methods of
-    /// a [`Command`](crate::Command) do.
+    /// Sets the child's descriptor `n`. Gives the map back, as the methods of a [`Command`](crate::Command) do.
     #[must_use = "a map is changed by value: `map = map.set(..)`"]
     pub fn set(mut self, n: i32, fd: impl Into<Fd>) -> Self {
         self.put(n, fd.into());
@@ -325,7 +320,7 @@ impl FdMap {
         self.entries.push((n, fd));
     }
 
-    /// What the child's descriptor `n` shall be; `None`: closed.
+    /// The child's descriptor `n`; `None`: it is closed.
     #[must_use]
     pub fn get(&self, n: i32) -> Option<&Fd> {
         self.entries

@@ -1,4 +1,4 @@
-//! The builder of a child to be.
+//! The builder of a child.
 
 pub(crate) mod arbiter;
 pub(crate) mod containment;
@@ -21,7 +21,7 @@ use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
 
-/// A child to be spawned: [`std::process::Command`]'s names where std has the thing, and more.
+/// Describes a child to be spawned, by the names of [`std::process::Command`] where std has the same thing.
 ///
 /// Nothing is checked, opened or looked up before the spawn. A command can be cloned and spawned
 /// many times.
@@ -58,8 +58,8 @@ impl Command {
     ///
     /// A name without a slash is looked up in the PATH of the environment that the child will
     /// get (`/bin:/usr/bin` if it has none). A relative path is relative to the
-    /// [`current_dir`](Self::current_dir). So is an empty element of PATH (`:/usr/bin`), by which
-    /// programs of that directory are run; one that others may write is no place for it. There is no shell in it, not even for a script without
+    /// [`current_dir`](Self::current_dir). An empty element of PATH (`:/usr/bin`) means that directory too: do not use one
+    /// where other users may write to the directory. No shell takes part, not even for a script without
     /// a `#!` line.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Command {
         if condition { change(self) } else { self }
     }
 
-    /// Adds one argument, passed as it is.
+    /// Adds one argument. The child gets it as it is: no shell splits or expands it.
     #[must_use = "a command is changed by value: `command = command.arg(..)`"]
     pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| spec.args.push(arg.as_ref().to_owned()))
@@ -112,12 +112,12 @@ impl Command {
         })
     }
 
-    /// What the child is called here: in [`ProcessHandle::name`](crate::ProcessHandle::name),
-    /// [`List`](crate::supervisor::List), lines of the log and [`SpawnError`](crate::SpawnError)s. Without one the program
-    /// stands there. The child does not see it; many children may have one name.
+    /// What the child is called in this program: in [`ProcessHandle::name`](crate::ProcessHandle::name),
+    /// [`List`](crate::supervisor::List), lines of the log and [`SpawnError`](crate::SpawnError)s. Without a name these
+    /// show the program. The child does not see its name; many children may have the same name.
     ///
-    /// 1 to 128 bytes that print: a spawn with an empty or longer one, or with control characters, line
-    /// separators or marks of direction in it, is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    /// A name is 1 to 128 bytes that print. A spawn with an empty or longer name, or with control characters, line
+    /// separators or marks of direction in it, fails at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     ///
     /// ```
     /// use actix_process::{Command, NoProtocol};
@@ -137,7 +137,7 @@ impl Command {
         self.edit(|spec| spec.name = Some(ChildName::new(name.as_ref())))
     }
 
-    /// What the child sees as its own name, in place of the program as given.
+    /// The child's zeroth argument, in place of the program as given.
     #[must_use = "a command is changed by value: `command = command.arg0(..)`"]
     pub fn arg0(self, arg0: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| spec.arg0 = Some(arg0.as_ref().to_owned()))
@@ -164,7 +164,7 @@ impl Command {
             .fold(self, |command, (key, value)| command.env(key, value))
     }
 
-    /// Takes one environment variable away.
+    /// Removes one environment variable.
     #[must_use = "a command is changed by value: `command = command.env_remove(..)`"]
     pub fn env_remove(self, key: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| {
@@ -192,8 +192,8 @@ impl Command {
     ///
     /// Without it a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
     /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
-    /// [`Collect::own_group`](crate::Collect::own_group). A child that leads a group is that group to
-    /// all that ends it: [`stop`](crate::ProcessHandle::stop),
+    /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group
+    /// ends the whole group: [`stop`](crate::ProcessHandle::stop),
     /// [`terminate_group`](crate::ProcessHandle::terminate_group), [`OnOrphaned`],
     /// [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
@@ -236,7 +236,7 @@ impl Command {
         self.fd(2, fd)
     }
 
-    /// The child's descriptor `n`, in place of what it was.
+    /// Sets the child's descriptor `n`.
     #[must_use = "a command is changed by value: `command = command.fd(..)`"]
     pub fn fd(self, n: i32, fd: impl Into<Fd>) -> Self {
         let fd = fd.into();
@@ -246,7 +246,7 @@ impl Command {
         })
     }
 
-    /// All of the child's descriptors: what `map` does not name is closed, 0, 1 and 2 too.
+    /// All of the child's descriptors. A number that `map` does not name is closed in the child, 0, 1 and 2 too.
     #[must_use = "a command is changed by value: `command = command.fds(..)`"]
     pub fn fds(self, map: FdMap) -> Self {
         self.edit(|spec| {
@@ -262,19 +262,19 @@ impl Command {
     /// The child leads a session of its own, with the terminal as its controlling one and its own
     /// process group in the foreground. The terminal is its 0, 1 and 2. All that it writes there
     /// comes as data of 1 ([`out_received`](crate::ProcessProtocol::out_received), or as a stream by
-    /// [`Pty::stream`]), with the terminal's echo and its CR LF; set [`stderr`](Self::stderr) to split that off. What is
-    /// written to 0 is typed: Ctrl-C (`\x03`), Ctrl-\ (`\x1c`) and Ctrl-D (`\x04`) act as at a
+    /// [`Pty::stream`]), with the terminal's echo and its CR LF; set [`stderr`](Self::stderr) to keep standard error apart.
+    /// What this program writes to 0 is typed: Ctrl-C (`\x03`), Ctrl-\ (`\x1c`) and Ctrl-D (`\x04`) act as at a
     /// keyboard. Further descriptors are as without a terminal.
     ///
-    /// Unless it is [`raw`](Pty::raw), the kernel keeps at most 4,095 bytes of a line and its end: what
-    /// more is typed before the end of the line is lost, and no error.
+    /// Unless the terminal is [`raw`](Pty::raw), the kernel keeps at most 4,095 bytes of a line and its end. It drops what is
+    /// typed beyond that before the end of the line, without an error.
     ///
-    /// When the child, and all others, have closed the terminal, 0 and 1 are reported closed
-    /// ([`CloseReason::ByChild`](crate::CloseReason::ByChild)), with whatever was written before delivered; the terminal
+    /// When all processes have closed the terminal, everything that was written before is delivered, and then 0 and 1 are
+    /// reported closed ([`CloseReason::ByChild`](crate::CloseReason::ByChild)). The terminal
     /// itself lives until the child is reaped, so that a child which closed it and works on is not
-    /// hung up. What such a child writes to it when it opens it again is lost.
-    /// [`lose_connection`](crate::ProcessHandle::lose_connection) hangs it up, and so does the loss
-    /// of its owner, whatever the [`on_orphaned`](Self::on_orphaned) is.
+    /// hung up. If such a child opens the terminal again, what it writes there is lost.
+    /// [`lose_connection`](crate::ProcessHandle::lose_connection) hangs the terminal up, and so does the loss
+    /// of an owner, whatever the [`on_orphaned`](Self::on_orphaned) is.
     ///
     /// Excludes [`process_group`](Self::process_group), and other descriptors for 0 and 1.
     ///
@@ -312,46 +312,45 @@ impl Command {
         &self.spec.fds
     }
 
-    /// What happens to the child when its owner is gone. [`OnOrphaned::Kill`] unless set.
+    /// What happens to the child when one of its owners is gone. [`OnOrphaned::Kill`] unless set.
     #[must_use = "a command is changed by value: `command = command.on_orphaned(..)`"]
     pub fn on_orphaned(self, policy: OnOrphaned) -> Self {
         self.edit(|spec| spec.on_orphaned = policy)
     }
 
-    /// What becomes of the rest of the process group that the child leads when the child has exited.
+    /// What happens to the other members of the process group that the child leads when the child has exited.
     /// [`OnLeftovers::Leave`] unless set; [`output`](Self::output), [`status`](Self::status) and
-    /// [`read`](Self::read) kill it.
+    /// [`read`](Self::read) kill them.
     ///
-    /// It follows once an escalation that is under way (a timeout, a [`stop`](crate::ProcessHandle::stop))
-    /// is over, which reaches those processes itself. Without a group
-    /// ([`process_group`](Self::process_group), [`setsid`](Self::setsid), [`pty`](Self::pty)) nothing
-    /// follows.
+    /// If a timeout or a [`stop`](crate::ProcessHandle::stop) is under way, which reaches those members itself, this
+    /// policy waits until that is over. It does nothing for a child without a group
+    /// ([`process_group`](Self::process_group), [`setsid`](Self::setsid), [`pty`](Self::pty)) or a cgroup.
     #[must_use = "a command is changed by value: `command = command.on_leftovers(..)`"]
     pub fn on_leftovers(self, policy: OnLeftovers) -> Self {
         self.edit(|spec| spec.on_leftovers = Some(policy))
     }
 
-    /// The same for a helper's default.
+    /// The same, unless the command has a policy already: for the default of a helper.
     pub(crate) fn on_leftovers_unless_set(self, policy: OnLeftovers) -> Self {
         self.edit(|spec| {
             spec.on_leftovers.get_or_insert(policy);
         })
     }
 
-    /// In the parent's group, whatever was said before.
+    /// In the parent's group, in place of an earlier setting.
     pub(crate) fn without_process_group(self) -> Self {
         self.edit(|spec| spec.process_group = None)
     }
 
-    /// Closes what pipes remain open when the child has been dead for `timeout`, whatever its descendants
-    /// (grandchildren that hold its pipes) write.
+    /// Closes the pipes that are still open when the child has been dead for `timeout`, whatever descendants
+    /// that hold them write.
     ///
-    /// The clock runs while the child is reaped, but not while a descriptor is paused, nor before all
-    /// that a protocol's pipe held at the reap was read: a protocol may be slow with the child's own last
-    /// words. Time in which descendants write, however much, counts, and so does time in which a protocol is
-    /// behind with that. At the deadline what the pipes hold is read and delivered, and nothing that is
-    /// written later; they close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded`
-    /// comes. Without it, `ProcessEnded` waits for the last descendant.
+    /// The clock starts when the child is reaped and the crate has read what the protocol's pipes held at the reap, so a
+    /// protocol may be slow with the child's own last words. It stands still while a descriptor is paused. It runs while
+    /// descendants write, however much, and while the protocol is behind with what they wrote. At the deadline what the pipes
+    /// hold is read and delivered, and nothing that is
+    /// written later; the pipes close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded`
+    /// comes. Without a timeout, `ProcessEnded` waits for the last descendant.
     ///
     /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
     /// [`cut_connection`](crate::ProcessHandle::cut_connection).
@@ -361,8 +360,8 @@ impl Command {
     }
 
     /// How many bytes of one descriptor may be on their way to the protocol before its reader
-    /// stops: at least 4096, by default 1 MiB. It also stops while less than 4096 bytes are left of it, lest
-    /// it cut a packet of a pipe in packet mode. [`Fd::window`] sets it for one descriptor.
+    /// stops: at least 4096, by default 1 MiB. The reader also stops while less than 4096 bytes of the window are left, so that
+    /// it never cuts a packet of a pipe in packet mode. [`Fd::window`] sets it for one descriptor.
     #[must_use = "a command is changed by value: `command = command.window(..)`"]
     pub fn window(self, bytes: usize) -> Self {
         self.edit(|spec| spec.window = bytes)
@@ -370,7 +369,7 @@ impl Command {
 }
 
 impl From<&Self> for Command {
-    /// A clone: whatever takes a command takes a reference to one.
+    /// A clone: a function that takes an `Into<Command>` takes a reference.
     fn from(command: &Self) -> Self {
         command.clone()
     }

@@ -47,8 +47,8 @@ pub struct Pty {
 impl Pty {
     /// A new terminal with a window of this size, in the kernel's usual modes and IUTF8: it echoes, works
     /// by lines, makes signals of Ctrl-C and Ctrl-\, writes CR LF for a newline, and erases a whole
-    /// character of UTF-8. A line holds 4,095 bytes and its end; what more is written before that is
-    /// lost. [`raw`](Self::raw) has no lines.
+    /// character of UTF-8. A line holds 4,095 bytes and its end; the kernel drops what is written beyond
+    /// that. [`raw`](Self::raw) has no lines.
     pub const fn new(size: PtySize) -> Self {
         Self {
             size: Some(size),
@@ -60,14 +60,14 @@ impl Pty {
         }
     }
 
-    /// A terminal that is there already, by both its ends. The first spawn takes them, failed or
-    /// not: the slave is closed in the parent when the child has it, the master with the child's
+    /// A terminal that exists already, by both its ends. The first spawn takes them, whether or not it succeeds: the
+    /// parent closes the slave when the child has it, and the master with the child's
     /// pipes. The master is made non-blocking and the slave blocking, for every duplicate too. Size and modes stay as
     /// they are unless set.
     ///
     /// Ends that do not belong together, and a terminal that controls a session already, make the
-    /// spawn fail at [`SpawnStep::Pty`](crate::SpawnStep::Pty). Whoever keeps a duplicate of the slave
-    /// holds up the end of the output, as a descendant does.
+    /// spawn fail at [`SpawnStep::Pty`](crate::SpawnStep::Pty). A process that keeps a duplicate of the slave
+    /// holds up the end of the output.
     pub fn from_ends(master: OwnedFd, slave: OwnedFd) -> Self {
         let ends = PtyEnds { master, slave };
         Self {
@@ -99,14 +99,12 @@ impl Pty {
         self
     }
 
-    /// What the child writes to the terminal comes not by callbacks but as the stream that
-    /// [`ProcessHandle::stdout`](crate::ProcessHandle::stdout) gives, as of a pipe that is an
-    /// [`Fd::stream`](crate::Fd::stream), and with its conditions. What is typed goes by
-    /// [`ProcessHandle::stdin`](crate::ProcessHandle::stdin), as a sink.
+    /// Makes the terminal's output a stream, not callbacks: [`ProcessHandle::stdout`](crate::ProcessHandle::stdout) gives it,
+    /// and the conditions are those of [`Fd::stream`](crate::Fd::stream).
+    /// [`ProcessHandle::stdin`](crate::ProcessHandle::stdin) is a sink for what is typed.
     ///
-    /// A terminal has no half that closes alone: of a stream that is dropped what the child still writes is
-    /// read and thrown away, and the child can be written to on. To hang up there is
-    /// [`lose_connection`](crate::ProcessHandle::lose_connection).
+    /// No half of a terminal closes alone. When the stream is dropped, the crate reads on and throws the output away, and the
+    /// program can still write to the child. [`lose_connection`](crate::ProcessHandle::lose_connection) hangs the terminal up.
     ///
     /// ```
     /// use actix_process::{Command, NoProtocol, Pty, PtySize};

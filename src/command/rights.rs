@@ -1,4 +1,4 @@
-//! Who a child is, what it may do, and what holds it.
+//! As which user a child runs, what it may do, and what holds it.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::limits::{Limit, Resource};
 use crate::signal::{IgnoredSignals, Signal};
 
 impl Command {
-    /// The user as whom the program runs, by name: uid, group and supplementary groups as passwd
-    /// and group have them, unless [`gid`](Self::gid) or [`groups`](Self::groups) say otherwise.
+    /// The user as which the program runs, by name: uid, group and supplementary groups are those of passwd
+    /// and group, unless [`gid`](Self::gid) or [`groups`](Self::groups) say otherwise.
     /// Excludes [`uid`](Self::uid). Looked up at the spawn, not on an arbiter.
     ///
     /// HOME, USER, LOGNAME and SHELL become the user's, by passwd, unless the command sets, removes or
     /// [clears](Self::env_clear) them. The rest of the environment, PATH included, is as without it.
     ///
     /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
-    /// that it can open them by name (`/dev/stdout`). What is given to it keeps its owner, the ends of
+    /// that it can open them by name (`/dev/stdout`). A descriptor that the program gives away keeps its owner, an end of
     /// [`Fd::pipe`](crate::Fd::pipe) too.
     #[must_use = "a command is changed by value: `command = command.user(..)`"]
     pub fn user(self, name: impl Into<String>) -> Self {
@@ -47,11 +47,11 @@ impl Command {
         self.edit(|spec| spec.groups = Some(groups.into_iter().collect()))
     }
 
-    /// The capabilities that the program has whatever its [`uid`](Self::uid), and hands on to what it
-    /// executes (its ambient set). Each must be one that this process has.
+    /// The capabilities that the program has under any [`uid`](Self::uid), and hands on to the programs that it
+    /// executes (its ambient set). This process must have each of them.
     ///
-    /// Without it a change of the uid takes all capabilities away, also where this process is not
-    /// root and has them as ambient ones itself; only a program that runs as root has root's.
+    /// Without this option a change of the uid takes all capabilities away, also where this process is not
+    /// root and has them as ambient ones itself. Only a program that runs as root has root's.
     ///
     /// ```
     /// use actix_process::{Capability, Command};
@@ -64,8 +64,8 @@ impl Command {
         self.edit(|spec| spec.ambient = capabilities.into_iter().collect())
     }
 
-    /// Whether the change to [`current_dir`](Self::current_dir) is made with the parent's ids, not
-    /// yet the child's own: for a directory that the child's user may not enter.
+    /// Whether the child changes to [`current_dir`](Self::current_dir) with the parent's ids, before it takes
+    /// its own: for a directory that the child's user may not enter.
     #[must_use = "a command is changed by value: `command = command.chdir_as_parent(..)`"]
     pub fn chdir_as_parent(self, as_parent: bool) -> Self {
         self.edit(|spec| spec.chdir_as_parent = as_parent)
@@ -105,7 +105,7 @@ impl Command {
         self.edit(|spec| spec.no_new_privs = no_new_privs)
     }
 
-    /// The signal that the kernel sends the child when this process dies, in whatever way: also of
+    /// The signal that the kernel sends the child when this process dies in any way, also by
     /// SIGKILL or `std::process::exit`. The child may change it; an exec of a set-user-id program
     /// clears it.
     #[must_use = "a command is changed by value: `command = command.parent_death_signal(..)`"]
@@ -113,7 +113,7 @@ impl Command {
         self.edit(|spec| spec.parent_death_signal = Some(signal))
     }
 
-    /// What becomes of the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
+    /// What the child does with the signals that this program ignores. [`IgnoredSignals::Inherit`] unless set;
     /// [`IgnoredSignals::Reset`] on a [`pty`](Self::pty), whose Ctrl-C is the child's own.
     #[must_use = "a command is changed by value: `command = command.ignored_signals(..)`"]
     pub fn ignored_signals(self, policy: IgnoredSignals) -> Self {
@@ -122,21 +122,20 @@ impl Command {
 
     /// The cgroup (version 2) that the child joins before its program runs: its directory, open.
     ///
-    /// Whatever the child starts is in it as well, also who leaves the child's process group or
-    /// session. **All that is in it, or below it, is taken for the child's:** a signal to its
-    /// [group](crate::ProcessHandle::signal_group) goes to everybody there, and **the end of a
-    /// [helper](Self::output) kills everybody there**, unless it is told to
-    /// [leave](crate::OnLeftovers::Leave) them. So children that do not belong together need a cgroup each.
+    /// Everything that the child starts stays in the cgroup, even after it leaves the process group or
+    /// session. **The crate takes all processes in the cgroup, and below it, for the child's:** a signal to the child's
+    /// [group](crate::ProcessHandle::signal_group) goes to all of them, and **the end of a
+    /// [helper](Self::output) kills all of them**, unless [`on_leftovers`](Self::on_leftovers) says
+    /// [`Leave`](crate::OnLeftovers::Leave). So children that do not belong together need a cgroup each.
     ///
-    /// A cgroup that holds this program itself, or whose members cannot be told (of version 1, or of
-    /// threads only), is joined and no more: nobody is signalled there, and
-    /// [`containment`](crate::ProcessHandle::containment) tells what holds the child without it. If this program
-    /// comes into the cgroup later, a signal goes to all others there, one by one.
+    /// If the cgroup holds this program itself, or cannot list its members (version 1, or threads only), the child joins it
+    /// and the crate signals no process in it; [`containment`](crate::ProcessHandle::containment) tells what else holds the
+    /// child. If this program is moved into the cgroup later, a signal goes to all other processes there, one by one.
     ///
     /// A directory that is not a cgroup's fails the spawn with
     /// [`SpawnStep::Limits`](crate::SpawnStep::Limits), before anything in it is opened.
     ///
-    /// It is not removed. Excludes [`contained`](Self::contained), which makes and removes one.
+    /// The crate does not remove the cgroup. Excludes [`contained`](Self::contained), which makes and removes one.
     #[must_use = "a command is changed by value: `command = command.cgroup(..)`"]
     pub fn cgroup(self, directory: OwnedFd) -> Self {
         self.edit(|spec| spec.cgroup = Some(Arc::new(directory)))
@@ -150,10 +149,10 @@ impl Command {
     /// [`pty`](Self::pty). [`ProcessHandle::containment`](crate::ProcessHandle::containment) tells which, and
     /// [`Containment`](crate::Containment) what each does not hold.
     ///
-    /// The cgroup costs this program two descriptors until it is removed, so that whatever is left in it can be
-    /// killed also when there are no descriptors any more. Where they cannot be had the spawn fails.
+    /// The cgroup costs this program two descriptors until it is removed, so that the crate can kill what is left in it
+    /// also at the limit of descriptors. A spawn that cannot have the two fails.
     ///
-    /// The cgroup has no limits of its own, and is removed when the child has exited and nobody is left
+    /// The cgroup has no limits of its own, and is removed when the child has exited and no process is left
     /// in it. If the host is killed before that, the next one in the same cgroup removes it once it is empty.
     ///
     /// Excludes [`cgroup`](Self::cgroup), and a [`process_group`](Self::process_group) that another

@@ -18,15 +18,14 @@ use crate::command::taken_fds::TakenFds;
 use crate::limits::{Limit, Resource};
 use crate::signal::{IgnoredSignals, Signal};
 
-/// What happens to a child whose owner is gone: its protocol actor, its `Process` actor, their
+/// What happens to a child when one of its owners is gone: its protocol actor, its `Process` actor, their
 /// arbiter, its supervisor, or the System.
 ///
-/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose it, only the others. One that a thread
-/// without a System and an arbiter has spawned can lose only its protocol: the others live as long as the process.
-/// Its handles own nothing: dropping the last one does not orphan it.
+/// A child without a protocol ([`NoProtocol`](crate::NoProtocol)) cannot lose that owner. A child that a thread without a
+/// System and an arbiter has spawned can lose only its protocol: its other owners live as long as the process.
+/// A handle is no owner: dropping the last one does not orphan the child.
 ///
-/// The pipes close in every case: the child writes to nobody then, also under
-/// [`Leave`](Self::Leave). `std::process::exit` and a SIGKILL to the host run none of this; see
+/// The pipes close in every case, also under [`Leave`](Self::Leave): no process reads what the child writes then. `std::process::exit` and a SIGKILL to the host run none of this; see
 /// [`Command::parent_death_signal`](crate::Command::parent_death_signal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -36,16 +35,15 @@ pub enum OnOrphaned {
     /// It gets SIGKILL at once, and so does the process group that it leads.
     #[default]
     Kill,
-    /// It gets SIGTERM at once, and SIGKILL after this time if it lives on and so does the host; so does
+    /// It gets SIGTERM at once, and SIGKILL after this time if both it and the host are still alive. So does
     /// the process group that it leads, to its last member.
     Terminate(Duration),
 }
 
-/// What becomes of the rest of a child's group when the child has exited: of its process group, if it
-/// leads one, and of all that is in its cgroup, if it has one ([`contained`](crate::Command::contained),
-/// [`cgroup`](crate::Command::cgroup)).
+/// What happens to the other members of a child's group when the child has exited: those of the process group that it
+/// leads, and those of its cgroup ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)).
 ///
-/// A child with neither has no rest: what it started is in the group of this program, or in groups
+/// A child with neither leaves no members: what it started is in the group of this program, or in groups
 /// of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -107,7 +105,7 @@ pub(crate) struct Spec {
     /// Where its actors live; `None`: where the spawn is asked for.
     pub(crate) arbiter: Option<ArbiterHandle>,
     pub(crate) on_orphaned: OnOrphaned,
-    /// `None` for the default of whoever spawns.
+    /// `None`: the default of the call that spawns.
     pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) window: usize,

@@ -11,16 +11,16 @@ impl ProcessHandle {
         self.child.id
     }
 
-    /// The process id, or `None` once the child was reaped: the number may be another's by then. Of a
-    /// child that ends quickly that can be so when its spawn resolves; see
+    /// The process id, or `None` once the child was reaped: another process may have the number by then. A
+    /// child that ends quickly can be reaped before its spawn resolves; see
     /// [`spawned_pid`](Self::spawned_pid).
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         self.child.live.pid()
     }
 
-    /// The process id that the child was born with, for good: for a log, a file, an audit. It gives
-    /// no right to signal: once the child was reaped the number may be another's. To signal, there is
+    /// The process id that the child got at its spawn, also after the reap: for a log, a file, an audit. Do not
+    /// signal it: once the child was reaped, another process may have the number. Use
     /// [`signal`](Self::signal).
     ///
     /// ```
@@ -39,7 +39,7 @@ impl ProcessHandle {
         self.child.spawned_pid
     }
 
-    /// The program, as the command named it, with whatever does not print in it.
+    /// The program, as the command named it. It is not escaped, so it may hold characters that do not print.
     #[must_use]
     pub fn program(&self) -> &str {
         &self.child.program

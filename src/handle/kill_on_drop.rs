@@ -30,11 +30,10 @@ impl ProcessHandle {
 /// A [`ProcessHandle`] whose drop sends SIGKILL to the child and to the process group that it leads, or to
 /// its cgroup; made by [`ProcessHandle::kill_on_drop`].
 ///
-/// The dropping thread sends it, whichever that is, with or without a runtime, and waits for nothing. If
-/// that thread may not signal the child, a thread like the one that spawned it tries. Of a child that has
-/// exited the rest of its group is killed, and nobody else: no signal goes to a number that has become
-/// another's. The child is reaped and its end is told as ever. Other handles of the child are no guards,
-/// those that the guard's `clone()` gives among them.
+/// The thread that drops the guard sends the signal, with or without a runtime, and waits for nothing. If
+/// that thread may not signal the child, a thread like the one that spawned it tries. If the child has exited, the drop kills
+/// the other members of its group, and no process that has got an old number. The child is reaped and its end is told
+/// as ever. Other handles of the child are no guards, nor is one that `clone()` on the guard gives.
 ///
 /// In a copy of this process, by fork, the drop does nothing. A program that ends without unwinding its
 /// stack (`std::process::exit`, a signal) drops nothing: see
@@ -47,7 +46,7 @@ pub struct KillOnDrop {
 }
 
 impl KillOnDrop {
-    /// The handle alone: its drop does nothing.
+    /// Gives the handle, whose drop does nothing.
     #[must_use]
     pub fn disarm(mut self) -> ProcessHandle {
         self.armed = false;

@@ -26,10 +26,12 @@ use crate::winsize::PtySize;
 
 /// A child process: cheap to clone, usable from any thread, and dropping it does nothing.
 ///
-/// A handle that is kept costs no descriptor, unless others of the child's group outlive the child. Writing, closing, pausing and resuming are queued:
-/// they return at once, and those for one descriptor run in the order in which they were given.
-/// Signals are sent, and a terminal's size is set, by the calling thread, at once: neither waits for what
-/// is queued to be written. After the end commands do nothing, or say so where they can fail.
+/// A handle that is kept costs no descriptor, unless other members of the child's group outlive the child.
+///
+/// Writing, closing, pausing and resuming are queued:
+/// the calls return at once, and those for one descriptor run in the order in which they were made.
+/// The calling thread itself sends signals and sets a terminal's size, at once: neither waits for what
+/// is queued to be written. After the child's end a command does nothing; one that can fail gives an error.
 ///
 /// ```
 /// use actix_process::{Command, NoProtocol, Signal};
@@ -58,9 +60,9 @@ impl ProcessHandle {
 
     /// Queues bytes for the child's standard input.
     ///
-    /// The queue has no bound: a program that writes more than a child takes must look after that
-    /// itself. It keeps what it is given, so a borrowed slice is copied by the caller:
-    /// `write(Bytes::copy_from_slice(slice))`.
+    /// The queue has no bound. A program that may write more than its child reads uses a [sink](Self::sink) or a
+    /// [producer](Self::register_producer), which wait for the child. The queue owns its bytes, so the caller copies a borrowed
+    /// slice: `write(Bytes::copy_from_slice(slice))`.
     ///
     /// On a terminal that is not raw, more than 4,095 bytes before the end of a line are lost; see
     /// [`Command::pty`](crate::Command::pty).
@@ -68,7 +70,7 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// [`WriteError::Closed`] after a close from either side, [`WriteError::NotWritable`] if
-    /// standard input is no pipe of ours.
+    /// this program does not write the child's standard input.
     pub fn write(&self, data: impl Into<Bytes>) -> Result<(), WriteError> {
         self.write_to_child(0, data)
     }
@@ -87,7 +89,7 @@ impl ProcessHandle {
         self.write_command(0, FdCommand::WriteSequence(pieces))
     }
 
-    /// Queues bytes for any descriptor of the child that we write to.
+    /// Queues bytes for any descriptor of the child that this program writes.
     ///
     /// # Errors
     ///
@@ -119,12 +121,11 @@ impl ProcessHandle {
         self.close_child_fd(2);
     }
 
-    /// Closes one descriptor: after its queue is written (and its
-    /// [producer](Self::register_producer) gone), or at once if we read from it. Closing what is
-    /// closed or unknown does nothing.
+    /// Closes one descriptor: one that this program reads at once, one that it writes after its queue is written and its
+    /// [producer](Self::register_producer) is gone. A descriptor that is closed or unknown is left alone.
     ///
-    /// Nor does closing one half of a [terminal](crate::Command::pty), which has no halves: write
-    /// `\x04` (Ctrl-D) for the end of input, or [`lose_connection`](Self::lose_connection).
+    /// So is one half of a [terminal](crate::Command::pty), which has no halves: write
+    /// `\x04` (Ctrl-D) for the end of input, or hang up by [`lose_connection`](Self::lose_connection).
     pub fn close_child_fd(&self, fd: i32) {
         match self.child.port(fd) {
             Some(port) if !port.is_terminal() => port.close(FdCommand::Close),
@@ -132,10 +133,10 @@ impl ProcessHandle {
         }
     }
 
-    /// Closes every pipe: those we write when their queues are written, those we read at once, so
-    /// that what was not read is lost. The child is not signalled; but a
-    /// [terminal](crate::Command::pty) is hung up when what was written to it is, so its
-    /// foreground processes get SIGHUP. The kernel throws away then what they had not read yet.
+    /// Closes every pipe: those that this program writes when their queues are written, those that it reads at once, so
+    /// that what was not read is lost. The child gets no signal. But a
+    /// [terminal](crate::Command::pty) is hung up when its queue is written: its
+    /// foreground processes get SIGHUP, and the kernel throws away what they had not read yet.
     pub fn lose_connection(&self) {
         for port in self.child.ports() {
             match (port.is_terminal(), port.direction()) {
@@ -149,34 +150,32 @@ impl ProcessHandle {
     /// first; queues for writing are dropped. The reason is
     /// [`CloseReason::Cut`](crate::CloseReason::Cut).
     ///
-    /// For a child that is dead while a descendant that holds its pipes lives on, in
-    /// [`process_exited`](crate::ProcessProtocol::process_exited): `ProcessEnded` follows. It is
-    /// what [`ended_timeout`](crate::Command::ended_timeout) does at its deadline.
+    /// Call it in [`process_exited`](crate::ProcessProtocol::process_exited), when a descendant may hold the pipes of the dead
+    /// child: `ProcessEnded` follows. [`ended_timeout`](crate::Command::ended_timeout) does the same at its deadline.
     ///
-    /// What a protocol's pipe holds now waits for the protocol as ever: for a paused descriptor until it
-    /// is resumed, for one whose window is full until something was handled. What a
-    /// [stream](crate::Fd::stream)'s pipe holds goes to the stream at once, beyond its window, whether or
-    /// not somebody takes it, and can still be taken after the end. To close without waiting for anybody,
-    /// and to lose what was not read, there is [`lose_connection`](Self::lose_connection).
+    /// What a protocol's pipe holds now waits for the protocol as ever: until a paused descriptor
+    /// is resumed, and until a full window has room. What a
+    /// [stream](crate::Fd::stream)'s pipe holds goes to the stream at once, beyond its window; it can be taken also after the
+    /// end. To close without waiting, and to lose what was not read, there is [`lose_connection`](Self::lose_connection).
     pub fn cut_connection(&self) {
         self.child.cut();
     }
 
-    /// Drops what is queued for `fd` and closes it; a terminal, by either half, is hung up.
+    /// Drops the queue of `fd` and closes it. Either half of a terminal hangs the whole terminal up.
     pub fn abort(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.close(FdCommand::Abort);
         }
     }
 
-    /// Gives the window of the child's terminal another size, before it returns; its foreground
-    /// processes get SIGWINCH if it differs.
+    /// Sets the size of the terminal's window before it returns. If the size changes, the terminal's foreground
+    /// processes get SIGWINCH.
     ///
     /// # Errors
     ///
     /// [`ResizeError::NoTerminal`] without a [`pty`](crate::Command::pty),
     /// [`ResizeError::Closed`] after a close from either side, [`ResizeError::Failed`] if the kernel
-    /// refuses it.
+    /// refuses the size.
     pub fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
         // Both halves have the same master.
         match self.child.port(0) {
@@ -189,44 +188,41 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`SignalError::Exited`] once it was reaped: never a signal to a reused pid.
-    /// [`SignalError::NotPermitted`] if it runs as a user whom we may not signal, and
-    /// [`SignalError::Io`] for whatever else the kernel says.
+    /// [`SignalError::Exited`] once the child was reaped: no signal goes to a reused pid.
+    /// [`SignalError::NotPermitted`] if the child runs as a user whose processes this program may not signal.
+    /// [`SignalError::Io`] if the kernel refuses the signal for another reason.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         self.child.live.signal(signal)
     }
 
     /// Sends a signal to the process group that the child leads, also when the child has exited and
-    /// others of the group live; never to another group that has got its number. The child may have
-    /// moved to another group since: its old one is meant. With a cgroup
-    /// ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)) everybody in that
-    /// gets it; where there are no pidfds, signals other than SIGKILL do not.
+    /// other members live, and never to another group that has got the same number. If the child has
+    /// moved to another group, the signal goes to its first one. With a cgroup
+    /// ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)) the signal goes to all processes in the
+    /// cgroup; where there are no pidfds, only SIGKILL does.
     ///
-    /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited is within
-    /// reach until the child has [ended](Self::ended): its zombie is kept until then, and not for a handle
-    /// that is kept longer.
+    /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited can be signalled
+    /// until the child has [ended](Self::ended): the zombie is kept until then, and no longer for the sake of a handle.
     ///
     /// # Errors
     ///
-    /// [`SignalError::NotGroupLeader`] if it leads none and has no cgroup (see
-    /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once it
-    /// has exited and nobody of the group is left. Otherwise as [`signal`](Self::signal), if that is so
-    /// of all members.
+    /// [`SignalError::NotGroupLeader`] if the child leads no group and has no cgroup (see
+    /// [`Command::process_group`](crate::Command::process_group)); [`SignalError::Exited`] once the child
+    /// has exited and no member is left. Otherwise as [`signal`](Self::signal), if no member could be signalled.
     pub fn signal_group(&self, signal: Signal) -> Result<(), SignalError> {
         self.child.live.signal_group(signal)
     }
 
     /// Sends SIGKILL to the child alone; see also [`kill_on_drop`](Self::kill_on_drop).
     ///
-    /// True if it was sent. False if the child has exited, which is what the caller wants, or may not be
-    /// signalled, which a warning in the log tells: so there is nothing to handle. Code that must know why
-    /// sends the [`signal`](Self::signal) itself.
+    /// True if the signal was sent. False if the child has exited, which is what the caller wants, or if this program may not
+    /// signal it, which the crate logs as a warning. Code that must know why calls [`signal`](Self::signal).
     pub fn kill(&self) -> bool {
         self.child.kill()
     }
 
-    /// Sends SIGTERM now (and SIGCONT, lest a stopped child does not act on it), and SIGKILL after
-    /// `grace` if the child is not reaped by then. The child alone: others of its group are left.
+    /// Sends SIGTERM now (and SIGCONT, since a stopped child would not act on SIGTERM), and SIGKILL after
+    /// `grace` if the child is not reaped by then. Other members of the child's group get no signal.
     ///
     /// True if the SIGTERM was sent. Otherwise as for [`kill`](Self::kill), and no SIGKILL follows.
     pub fn terminate(&self, grace: Duration) -> bool {
@@ -234,20 +230,20 @@ impl ProcessHandle {
     }
 
     /// The same for the process group that the child leads, to its last member, whether or not the
-    /// child goes first; and for the child, if it has moved to another group. To learn what came of it,
-    /// [`stop`](Self::stop) the child instead.
+    /// child dies first, and for the child, if it has moved to another group. [`stop`](Self::stop) does the same and tells the
+    /// result.
     ///
-    /// True if the SIGTERM was sent to a member at least. False if nobody is left, and, with a warning in
-    /// the log, if the child leads no group or none of the members may be signalled; no SIGKILL follows
+    /// True if the SIGTERM was sent to at least one member. False if no member is left, and, with a warning in
+    /// the log, if the child leads no group or this program may signal none of the members. No SIGKILL follows
     /// then. [`signal_group`](Self::signal_group) tells these apart.
     pub fn terminate_group(&self, grace: Duration) -> bool {
         self.child.terminate_group(grace)
     }
 
-    /// Stops reading all descriptors, so that the child blocks when their pipes are full. At most
-    /// what is on its way already arrives: nothing, if this is called in
-    /// [`connection_made`](crate::ProcessProtocol::connection_made); of a [stream](crate::Fd::stream)
-    /// what it holds. A paused descriptor does not notice its end either.
+    /// Stops reading all descriptors, so that the child blocks when their pipes are full. Only data
+    /// that is on its way already arrives: none, if this is called in
+    /// [`connection_made`](crate::ProcessProtocol::connection_made). A [stream](crate::Fd::stream) still gives
+    /// what it holds. While a descriptor is paused, its close is not noticed.
     pub fn pause_producing(&self) {
         self.send_to_readers(|| FdCommand::Pause);
     }
@@ -265,7 +261,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Stops reading one descriptor; nothing happens if we do not read it.
+    /// Stops reading one descriptor. Nothing happens to a descriptor that this program does not read.
     pub fn pause_child_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.send(FdCommand::Pause);
@@ -281,12 +277,12 @@ impl ProcessHandle {
 
     /// Resolves when `ProcessExited` was queued. For any number of waiters, on any runtime.
     ///
-    /// The arbiter where the child's actors live learns of its death: blocking that one's thread on this
-    /// future deadlocks.
+    /// The arbiter where the child's actors live reaps the child: to block that arbiter's thread on this
+    /// future is a deadlock.
     ///
-    /// A real child is reaped whatever becomes of its System, so its end is always told. Where nobody is
-    /// left to tell, the status is [`ExitStatus::Unknown`]: the handle is a
-    /// [`TestProcess`](crate::testing::TestProcess)'s, which was dropped, or this process is a copy, by
+    /// A child is reaped whatever becomes of its System, so the future always resolves. It gives
+    /// [`ExitStatus::Unknown`] where the end cannot be known: the handle's
+    /// [`TestProcess`](crate::testing::TestProcess) was dropped, or this process is a copy, by
     /// fork, of the one that spawned the child.
     pub fn exited(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
@@ -298,17 +294,17 @@ impl ProcessHandle {
     /// **What keeps it waiting**: a descendant that holds a pipe (see
     /// [`ended_timeout`](crate::Command::ended_timeout)); a pipe to the child's standard input, for a child
     /// that reads it to the end (see [`sink`](Self::sink)); a paused descriptor; a
-    /// [stream](crate::Fd::stream) that nobody takes; and a protocol that does not handle its events. So a
+    /// [stream](crate::Fd::stream) that is not taken; and a protocol that does not handle its events. So a
     /// protocol actor must not wait for it in `ctx.wait`, nor in a handler's future that keeps its first
     /// event: it would wait for itself.
     ///
-    /// Where nobody is left to tell, the status is that of [`exited`](Self::exited).
+    /// Where the end cannot be known, the status is [`ExitStatus::Unknown`], as for [`exited`](Self::exited).
     pub fn ended(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.progress.reached(Phase::Ended).await }
     }
 
-    /// How the child ended, or `None` if it was not reaped yet.
+    /// How the child ended, or `None` before it was reaped.
     #[must_use]
     pub fn try_status(&self) -> Option<ExitStatus> {
         self.child.progress.status()

@@ -47,13 +47,13 @@ impl ToProducer {
 }
 
 impl ProcessHandle {
-    /// Registers `producer` as the one that writes to `fd`, any descriptor of the child that we
-    /// write, and is told when to: see [`ProducerKind`].
+    /// Registers `producer` for `fd`, any descriptor of the child that this program
+    /// writes. The crate tells the producer when to write: see [`ProducerKind`].
     ///
-    /// While it is registered a close of the descriptor waits: [`close_stdin`](Self::close_stdin)
+    /// While a producer is registered, a close of the descriptor waits: [`close_stdin`](Self::close_stdin)
     /// and [`lose_connection`](Self::lose_connection) close it when the guard has dropped and all is
-    /// written. The guard's own [`write`](ProducerGuard::write) works until then. Nothing else waits
-    /// for it: not [`abort`](Self::abort), nor the child's close. Others may write to the descriptor
+    /// written. The guard's own [`write`](ProducerGuard::write) works until then. Neither [`abort`](Self::abort) nor a close by
+    /// the child waits for the producer. The handle and sinks may write to the descriptor
     /// as well; what they write counts as queued.
     ///
     /// Keep the guard in the producer's actor: then its death unregisters it.
@@ -111,7 +111,7 @@ impl ProcessHandle {
     ///
     /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer; as
     /// [`write_to_child`](Self::write_to_child) after a close from either side, and for a descriptor that
-    /// we do not write. The producer is told nothing then.
+    /// this program does not write. The producer gets no message then.
     pub fn register_producer(
         &self,
         fd: i32,
@@ -146,8 +146,8 @@ impl ProcessHandle {
     }
 }
 
-/// A producer's registration; dropping it unregisters the producer, and lets a close happen that
-/// waited for it. The producer is told nothing more then, but for what is in its mailbox already.
+/// A producer's registration. Dropping it unregisters the producer, and a close that
+/// waited for the producer follows. The producer gets no more messages then, but for those in its mailbox already.
 #[must_use = "dropping it unregisters the producer"]
 pub struct ProducerGuard {
     child: Arc<Child>,

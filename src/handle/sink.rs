@@ -27,20 +27,18 @@ impl ProcessHandle {
         self.sink(0)
     }
 
-    /// A sink for any descriptor of the child that we write: `feed` waits while 64 KiB or more are
-    /// queued, `flush` until all is written, `send` for both, `close` closes the descriptor and
-    /// waits for that. So many small items are best fed, and flushed now and then.
+    /// A sink for any descriptor of the child that this program writes. `feed` waits while 64 KiB or more are
+    /// queued, `flush` until all is written, `send` for both; `close` closes the descriptor and
+    /// waits for the close. Feed many small items, and flush now and then.
     ///
-    /// Any number of sinks, and the handle's own writes, may share a descriptor: what is queued
-    /// is theirs together, and written in the order in which it was queued. So beyond the 64 KiB
-    /// each sink adds one item at most.
+    /// Any number of sinks, and the handle's own writes, may share a descriptor. They share one queue, which is written in the
+    /// order in which it was filled. So each sink adds one item at most beyond the 64 KiB.
     ///
     /// **Dropping a sink closes nothing**, since others may share its descriptor: `close` it, make it one that
     /// [closes on drop](FdSink::close_on_drop), or call [`close_stdin`](Self::close_stdin) (for any
     /// descriptor [`close_child_fd`](Self::close_child_fd)), when the input is complete. **A child that reads its input
-    /// to the end waits for that**, and so does `ended()`: standard input is a pipe unless the command says
-    /// otherwise, also for a child that gets nothing. For such a one use
-    /// `command.stdin(Fd::null())`.
+    /// to the end waits for the close**, and so does `ended()`. Standard input is a pipe unless the command says
+    /// otherwise: for a child that gets no input use `command.stdin(Fd::null())`.
     ///
     /// ```
     /// use actix_process::{Bytes, Command, NoProtocol};
@@ -59,8 +57,8 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`WriteError::NotWritable`] for a descriptor that we do not write. One that is closed has a sink, whose
-    /// first write says so, as a stream that has ended can be taken.
+    /// [`WriteError::NotWritable`] for a descriptor that this program does not write. A closed descriptor is no error here:
+    /// the first write to its sink fails.
     pub fn sink(&self, fd: i32) -> Result<FdSink, WriteError> {
         static SINKS: AtomicU64 = AtomicU64::new(0);
         let port = self.child().port(fd);
@@ -77,10 +75,10 @@ impl ProcessHandle {
     }
 }
 
-/// A descriptor of a child that we write, as a sink of bytes.
+/// A descriptor of a child that this program writes, as a sink of bytes.
 ///
 /// **Dropping it closes nothing** (dropping an [`FdStream`](crate::FdStream) does): any number of sinks, and
-/// the handle, write to one descriptor, so that none of them knows whether it is the last. The child sees no
+/// the handle, may write to one descriptor, and no sink knows whether it is the last. The child sees no
 /// end of its input before [`close`](Self::close), [`close_stdin`](ProcessHandle::close_stdin) or
 /// [`lose_connection`](ProcessHandle::lose_connection). For code that takes a writer and drops it when it is
 /// done there is [`close_on_drop`](Self::close_on_drop).
@@ -98,8 +96,8 @@ pub struct FdSink {
 }
 
 impl FdSink {
-    /// Closes the descriptor when everything that was queued is written, and waits for that. It is closed for
-    /// everybody who writes to it.
+    /// Closes the descriptor when everything that was queued is written, and waits for that. The handle and
+    /// all other sinks of the descriptor cannot write any more then.
     ///
     /// The close is asked for when this is first polled; dropping the future then takes nothing back. A
     /// terminal, which has no end of its own to close, is flushed.
@@ -112,8 +110,8 @@ impl FdSink {
     }
 
     /// The same sink, but one whose drop closes the descriptor, when everything that was queued is written:
-    /// for code that takes a writer and drops it when it is done. The drop waits for nothing, and closes for
-    /// everybody who writes to the descriptor. Of a terminal it closes nothing.
+    /// for code that takes a writer and drops it when it is done. The drop waits for nothing, and ends the writing of
+    /// all other sinks too. It does not close a terminal.
     ///
     /// ```
     /// use actix_process::{Command, Fd, NoProtocol};
@@ -134,7 +132,7 @@ impl FdSink {
         self
     }
 
-    /// A sink of whatever `encoder` makes bytes of: lines, length-delimited frames.
+    /// A sink of the items that `encoder` turns into bytes: lines, length-delimited frames.
     ///
     /// ```
     /// use actix_process::codec::LengthDelimitedCodec;
@@ -221,7 +219,7 @@ impl<E> Encoded<E> {
         &self.sink
     }
 
-    /// The sink of bytes, to write what is no item in between.
+    /// The sink of bytes, to write other bytes between two items.
     pub const fn get_mut(&mut self) -> &mut FdSink {
         &mut self.sink
     }

@@ -22,8 +22,8 @@ pub struct Stopped {
     pub status: ExitStatus,
     /// The last step that was taken.
     pub by: StoppedBy,
-    /// Who is left of its group after the last step: empty unless they may not be killed, cannot die,
-    /// or no step killed them.
+    /// The members of its group that are alive after the last step: those that may not be killed or cannot die, and all,
+    /// if no step killed them.
     pub leftovers: Vec<Leftover>,
     /// From the call until all of them were gone, or the last step's time was over.
     pub took: Duration,
@@ -36,7 +36,7 @@ pub struct Stopped {
 pub struct Unkillable {
     /// The last step that was taken.
     pub by: StoppedBy,
-    /// Who else of its group is left.
+    /// The other members of its group that are alive.
     pub leftovers: Vec<Leftover>,
     /// From the call until the last step's time was over.
     pub took: Duration,
@@ -55,8 +55,8 @@ impl fmt::Display for Unkillable {
 impl std::error::Error for Unkillable {}
 
 impl ProcessHandle {
-    /// Stops the child by the steps of `ladder`, the first of them taken by this call, until all that
-    /// belongs to it is gone: the child, and the process group that it leads, or its cgroup. A zombie counts as gone.
+    /// Stops the child and the process group that it leads, or its cgroup, by the steps of `ladder`, until all of them are
+    /// gone. This call takes the first step. A zombie counts as gone.
     ///
     /// Resolves when nothing is left, or when the time of the last step is over: for
     /// [`kill`](Ladder::kill) that is 2 seconds, so a ladder is bounded by its waits. For any runtime,
@@ -66,9 +66,9 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`Unkillable`] if the child itself lives on. Members of its group that do are no error: they are
-    /// told in [`Stopped::leftovers`]. Also, at once and without a step, in a copy, by fork, of the process
-    /// that spawned the child.
+    /// [`Unkillable`] if the child itself lives on. Other members of its group that live on are no error:
+    /// [`Stopped::leftovers`] lists them. In a copy, by fork, of the process that spawned the child the error comes at once,
+    /// and no step is taken.
     pub fn stop(
         &self,
         ladder: Ladder,

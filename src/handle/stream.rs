@@ -17,7 +17,7 @@ use crate::port::stream_queue::StreamQueue;
 use crate::sys;
 
 impl ProcessHandle {
-    /// What the child writes to its standard output; [`take_stream`](Self::take_stream) of 1.
+    /// The child's standard output as a stream; [`take_stream`](Self::take_stream) of 1.
     ///
     /// # Errors
     ///
@@ -26,7 +26,7 @@ impl ProcessHandle {
         self.take_stream(1)
     }
 
-    /// What the child writes to its standard error; [`take_stream`](Self::take_stream) of 2.
+    /// The child's standard error as a stream; [`take_stream`](Self::take_stream) of 2.
     ///
     /// # Errors
     ///
@@ -35,9 +35,9 @@ impl ProcessHandle {
         self.take_stream(2)
     }
 
-    /// What the child writes to `fd`, which its command made an [`Fd::stream`](crate::Fd::stream), or to its
-    /// terminal, which is 1, if that is a [`Pty::stream`](crate::Pty::stream).
-    /// All that it wrote since it was spawned is in it; it can be taken once, also after the child's
+    /// Takes the stream of `fd`, which the command made an [`Fd::stream`](crate::Fd::stream), or of 1, if the child's terminal
+    /// is a [`Pty::stream`](crate::Pty::stream).
+    /// The stream has all that the child wrote since its spawn. It can be taken once, also after the child's
     /// end.
     ///
     /// ```
@@ -56,8 +56,8 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`StreamError::Taken`] the second time, [`StreamError::NotStream`] for another descriptor. One that is
-    /// closed is no error: what it holds can be taken.
+    /// [`StreamError::Taken`] the second time, [`StreamError::NotStream`] for another descriptor. A closed descriptor
+    /// is no error: the stream still has what it holds.
     pub fn take_stream(&self, fd: i32) -> Result<FdStream, StreamError> {
         let stream_queue = self.child().port(fd).and_then(|port| port.stream_queue());
         let stream_queue = stream_queue.ok_or(StreamError::NotStream { fd })?;
@@ -73,15 +73,16 @@ impl ProcessHandle {
     }
 }
 
-/// A descriptor of a child that we read, as a stream of bytes in the pieces in which they were
-/// read; it ends when the descriptor is closed, and never fails: the protocol is told why.
+/// A descriptor of a child that this program reads, as a stream of bytes in the pieces in which they were
+/// read. The stream ends when the descriptor is closed, and never fails: the protocol is told the reason of the close.
 ///
-/// The child waits while the stream is not polled: what it has written but nobody took is bounded
-/// by the descriptor's [`window`](crate::Fd::window), and after a
-/// [cut](crate::ProcessHandle::cut_connection) by what its pipe held besides. While it is kept and not
-/// polled, even by the one who waits for `ended()`, the child's end does not come, unless it is cut.
+/// While the stream is not polled, the child waits: the stream holds at most the
+/// descriptor's [`window`](crate::Fd::window), and after a
+/// [cut](crate::ProcessHandle::cut_connection) also what the pipe held. A stream that is kept and not
+/// polled holds up the child's end, unless the descriptor is cut: do not wait for `ended()` meanwhile.
+///
 /// Dropping the stream closes the descriptor; what was not taken is lost. A [terminal](crate::Pty::stream)
-/// stays open: what is written to it later is read and thrown away.
+/// stays open: the crate reads what the child writes to it later, and throws that away.
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {
     stream_queue: Arc<StreamQueue>,
@@ -161,9 +162,9 @@ impl Drop for FdStream {
 
 /// The stream of [`FdStream::decode`] and [`FdStream::lines`].
 ///
-/// Unlike tokio-util's `FramedRead` it does not end at an error: what follows in the bytes follows
-/// in the stream. Only a decoder that fails twice running without having taken a byte ends it, since
-/// it would fail for ever; the second of these errors is left out.
+/// Unlike tokio-util's `FramedRead` the stream does not end at an error: it goes on with the bytes that follow. Only a decoder
+/// that fails twice running without taking a byte ends the stream, since
+/// it would fail for ever; the stream leaves the second of these errors out.
 #[must_use = "dropping it closes the descriptor"]
 pub struct Decoded<D> {
     stream: FdStream,
@@ -203,7 +204,7 @@ impl<D> Decoded<D> {
         &self.stream
     }
 
-    /// The stream of bytes, whose next piece is what was read and not decoded yet, if there is such: so a
+    /// Gives the stream of bytes back. Its next piece is what the decoder has not used, if there is any: so a
     /// greeting can be read by lines, and what follows it by another codec.
     ///
     /// ```
@@ -230,12 +231,12 @@ impl<D> Decoded<D> {
         stream
     }
 
-    /// What decodes.
+    /// The decoder.
     pub const fn decoder(&self) -> &D {
         &self.decoder
     }
 
-    /// What decodes, to change how the next items are read.
+    /// The decoder, to change how it reads the next items.
     pub const fn decoder_mut(&mut self) -> &mut D {
         &mut self.decoder
     }

@@ -1,4 +1,4 @@
-//! What a child's terminal is set to, and the wait for that.
+//! The modes of a child's terminal, and the wait for them.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use crate::handle::ProcessHandle;
 use crate::terminal_modes::{TerminalModes, TerminalModesError};
 use crate::threads::janitor;
 
-/// Who waits for modes looks so often. The kernel has no event for their change (see ARCHITECTURE.md): short
-/// enough for whoever types, and fifty looks a second, of a microsecond each, for as long as somebody waits.
+/// The time between two looks at the modes of a terminal that a caller waits for. The kernel has no event for their change (see
+/// ARCHITECTURE.md). It is short for a human who types, and costs fifty looks a second, of a microsecond each.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl ProcessHandle {
-    /// What the child's [terminal](crate::Command::pty) is set to now.
+    /// The present modes of the child's [terminal](crate::Command::pty).
     ///
     /// # Errors
     ///
     /// [`TerminalModesError::NoTerminal`] without a `pty`, [`TerminalModesError::Closed`] once the child
-    /// has exited or the terminal is closed (and of a [`TestProcess`](crate::testing::TestProcess)'s),
+    /// has exited or the terminal is closed (and always for a [`TestProcess`](crate::testing::TestProcess)),
     /// [`TerminalModesError::Failed`] if the kernel refuses to tell.
     pub fn terminal_modes(&self) -> Result<TerminalModes, TerminalModesError> {
         // Both halves have the same master.
@@ -33,12 +33,12 @@ impl ProcessHandle {
         Ok(modes)
     }
 
-    /// Resolves when the child's [terminal](crate::Command::pty) is set to what is `wanted`: at once if it
-    /// is already. For a password: a program (`ssh`, `sudo`, `gpg`) switches the echo off before it reads
-    /// one, and what is typed earlier is shown, or thrown away.
+    /// Resolves when `wanted` is true of the modes of the child's [terminal](crate::Command::pty): at once if it
+    /// is already. Use it before a password is typed: a program (`ssh`, `sudo`, `gpg`) switches the echo off before it reads
+    /// a password, and shows or throws away what is typed earlier.
     ///
-    /// Linux tells nobody when the modes of a terminal change, so they are looked at every 20 ms, by whoever
-    /// polls the future: modes that last for less may be missed. For any runtime, or none. `timeout` begins
+    /// Linux has no event for a change of a terminal's modes, so the future looks at them every 20 ms while it is polled.
+    /// It may miss modes that last for less. For any runtime, or none. `timeout` begins
     /// with this call, and bounds the looks; dropping the future ends them.
     ///
     /// ```

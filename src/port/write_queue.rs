@@ -14,7 +14,7 @@ const LOW_WATER: usize = HIGH_WATER / 2;
 #[non_exhaustive]
 pub enum ProducerKind {
     /// By itself, until it is paused: told to pause above 64 KiB queued, and to resume when the
-    /// queue is empty. It is taken to run when it is registered. Twisted's `IPushProducer`.
+    /// queue is empty. It counts as running from its registration on. Twisted's `IPushProducer`.
     Push,
     /// When it is asked: once when it is registered, then each time the queue becomes empty. One
     /// that writes nothing when it is asked is not asked again. Twisted's `IPullProducer`.

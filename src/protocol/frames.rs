@@ -18,11 +18,11 @@ use crate::child::framer::{Framer, Sent};
 use crate::handle::ProcessHandle;
 use crate::port::window::{Credit, Window};
 
-/// What a decoder made of a child's data, as a message to its protocol actor; asked for by
+/// A frame that a decoder made of a child's data, as a message to the protocol actor of a
 /// [`FramedProtocol`]. Like [`FromProcess`], it returns its share of the window when it drops.
 #[non_exhaustive]
 pub struct FromFrames<D: Decoder> {
-    /// Whose it is.
+    /// The child that wrote it.
     pub process: ProcessHandle,
     /// The child's descriptor.
     pub fd: i32,
@@ -96,8 +96,8 @@ impl<D: Decoder> fmt::Debug for FromFrames<D> {
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// Frames are messages of their own, not a variant of [`ProcessEvent`](crate::ProcessEvent), so that a handler gets
-/// what its decoder makes without a cast. They are asked for where the protocol is given, not in the command: a command is a
+/// Frames are messages of their own, not a variant of [`ProcessEvent`](crate::ProcessEvent), so a handler gets
+/// its decoder's type without a cast. The protocol names the decoder, not the command: a command is a
 /// plain value that can be spawned for any protocol, and an actor that cannot handle the frames does not
 /// compile.
 ///
@@ -107,11 +107,11 @@ impl<D: Decoder> fmt::Debug for FromFrames<D> {
 /// child's actors live: that of [`Command::on`](crate::Command::on), else the one that asked. A thread that has none gets the crate's
 /// own, which all such threads share: a decoder that takes long belongs on an arbiter that is named.
 ///
-/// **An error of the decoder** is told once, and what follows in the bytes is decoded as if
-/// nothing had been, as [`FdStream::decode`](crate::FdStream::decode) does. Where that is impossible
+/// **An error of the decoder** comes once, and the decoder goes on with the bytes that follow,
+/// as with [`FdStream::decode`](crate::FdStream::decode). Where that is impossible
 /// the descriptor is closed, with [`CloseReason::Failed`](crate::CloseReason::Failed) and EBADMSG: when the
 /// decoder fails twice running without having taken a byte, and when more than the maximum waits for
-/// a frame to be whole. What the child wrote besides is lost then, and it gets SIGPIPE when it writes more.
+/// a frame to be whole. What the child wrote after that is lost, and it gets SIGPIPE when it writes more.
 #[derive(Debug)]
 #[must_use = "a protocol does nothing unless a command is spawned for it"]
 pub struct FramedProtocol<A: Actor> {
@@ -130,13 +130,13 @@ impl<A: Actor> FramedProtocol<A> {
 
     /// Has the child's `fd` decoded by `decoder`.
     ///
-    /// `max` is how many bytes may wait for a frame to be whole: besides the
-    /// [`window`](crate::Command::window) and what `decoder` holds itself, no more are kept. More of them are an
-    /// error, told as `D::Error` from an [`io::Error`] of kind [`InvalidData`](io::ErrorKind::InvalidData),
-    /// and the close.
+    /// At most `max` bytes wait for a frame to be whole, besides the
+    /// [`window`](crate::Command::window) and what `decoder` holds itself. If more wait, the actor gets an
+    /// error, a `D::Error` from an [`io::Error`] of kind [`InvalidData`](io::ErrorKind::InvalidData),
+    /// and the descriptor closes.
     ///
-    /// That the command has no [`Fd::read`](crate::Fd::read) there (or its terminal, for 1), or that `fd` is named twice,
-    /// is [`SpawnStep::Invalid`](crate::SpawnStep::Invalid) at the spawn.
+    /// The spawn fails at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid) if `fd` is no
+    /// [`Fd::read`](crate::Fd::read) of the command (nor its terminal, for 1), or if `fd` is named twice.
     pub fn decode<D>(mut self, fd: i32, max: usize, decoder: D) -> Self
     where
         A: Handler<FromFrames<D>>,

@@ -1,4 +1,4 @@
-//! Who can be a protocol.
+//! What can be a protocol.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::command::fd_map::FdMap;
 use crate::error::SpawnError;
 use crate::port::mailbox_turns::MailboxTurns;
 
-/// Who can receive the events of a child. Sealed: an address of an actor, a `Recipient`, a reference to
+/// What can receive the events of a child. Sealed: an address of an actor, a `Recipient`, a reference to
 /// one of them, a [`FramedProtocol`](crate::FramedProtocol), or [`NoProtocol`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot receive process events",
@@ -69,7 +69,7 @@ impl Protocol {
     }
 }
 
-/// Nobody: events are dropped, and what the child writes is read and thrown away.
+/// No protocol: events are dropped, and what the child writes is read and thrown away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a value that users write down")]
 pub struct NoProtocol;

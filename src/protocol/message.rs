@@ -17,12 +17,11 @@ use crate::sys;
 
 /// An event of a child, as a message to its protocol actor.
 ///
-/// Most actors implement [`ProcessProtocol`](crate::ProcessProtocol) and never see it. An actor
-/// that handles it itself returns the flow control's credit by dropping the message; one that
-/// works on in a future moves the whole message into that future, to let the child wait (a block that
-/// names only fields of it captures only these). The first event holds the same way: what the child
-/// writes is read when the message of [`ConnectionMade`](ProcessEvent::ConnectionMade) was dropped, and
-/// never while it is kept.
+/// Most actors implement [`ProcessProtocol`](crate::ProcessProtocol) and never see this message. An actor
+/// that handles it by hand returns its share of the window by dropping the message. To make the child wait for a future, move
+/// the whole message into the future (an `async` block that names only fields captures only these). The first message works
+/// the same way: the crate reads what the child writes only after the message of
+/// [`ConnectionMade`](ProcessEvent::ConnectionMade) was dropped.
 ///
 /// ```
 /// use actix::prelude::*;
@@ -49,7 +48,7 @@ use crate::sys;
 #[rtype(result = "()")]
 #[non_exhaustive]
 pub struct FromProcess {
-    /// Whose event it is.
+    /// The child that the event is about.
     pub process: ProcessHandle,
     /// What happened.
     pub event: ProcessEvent,

@@ -18,15 +18,14 @@ use crate::text::Escaped;
 use liveness_watch::attend;
 use message::FromProcess;
 
-/// An actor that is told of its children's lives: Twisted's `ProcessProtocol`.
+/// An actor that gets the events of its children: Twisted's `ProcessProtocol`.
 ///
-/// Every callback does nothing unless written, but [`spawn_failed`](Self::spawn_failed), which logs. One actor may serve any number of children; each
-/// callback says whose event it is. Add [`process_protocol!`](crate::process_protocol) for the
-/// actor to receive the events.
+/// A callback that is not written does nothing, but for [`spawn_failed`](Self::spawn_failed), which logs. One actor may serve
+/// any number of children; each callback gets the handle of the child that it is about. Add
+/// [`process_protocol!`](crate::process_protocol), which writes the message handler.
 ///
-/// A child keeps its protocol's address until it has ended, so an actor need not be held by anybody
-/// else. One that stops itself, or panics in a callback, loses its children: they follow their
-/// [`OnOrphaned`](crate::OnOrphaned).
+/// A child holds its protocol's address until it has ended, so the actor lives without another address. When the actor stops
+/// itself, or panics in a callback, its children follow their [`OnOrphaned`](crate::OnOrphaned).
 ///
 /// ```
 /// use actix::prelude::*;
@@ -60,10 +59,10 @@ use message::FromProcess;
 /// ```
 #[allow(unused_variables)]
 pub trait ProcessProtocol: Actor {
-    /// The child runs. First of all callbacks, once. Anything may follow.
+    /// The child runs. This is the first callback, once.
     ///
-    /// What the child writes is read when this has returned: descriptors that are paused or closed here
-    /// give no byte before they are resumed, however quick the child is.
+    /// The crate begins to read what the child writes when this has returned. So a descriptor that is paused here
+    /// gives no byte until it is resumed, however quick the child is.
     fn connection_made(&mut self, process: &ProcessHandle, ctx: &mut Self::Context) {}
 
     /// The child wrote to `fd`. Any number of times; never after that descriptor's
@@ -88,9 +87,10 @@ pub trait ProcessProtocol: Actor {
 
     /// The child wrote to its standard output.
     ///
-    /// For work that is not done at once, the child must be made to wait. What is given to `ctx.spawn` here runs beside
-    /// the next callbacks and has no bound: the credit returns with this callback, and a child that writes all the time
-    /// fills the memory with futures (with `yes`, 198 MB in one second). Either the actor waits, which handles no message meanwhile:
+    /// For work that takes time, the child must wait. A future that `ctx.spawn` gets here runs beside
+    /// the next callbacks, and nothing bounds their number: the credit returns with this callback, and a child that writes all
+    /// the time fills the memory with futures (`yes`: 198 MB in one second). Either the actor waits, and handles no message
+    /// meanwhile:
     ///
     /// ```
     /// # use actix::prelude::*;
@@ -107,16 +107,16 @@ pub trait ProcessProtocol: Actor {
     /// process_protocol!(Store);
     /// ```
     ///
-    /// Or the message is held, and its credit with it, while the actor goes on with other messages: the handler is then
-    /// written by hand, as [`FromProcess`] shows. The works of several messages are done side by side then, at most as
-    /// many as the [window](crate::Command::window) and 64 messages allow. Both hold for lines and frames as well.
+    /// Or the future holds the message, and so its credit, while the actor goes on with other messages. The handler is then
+    /// written by hand, as [`FromProcess`] shows, and the [window](crate::Command::window) and 64 messages bound the number of
+    /// such futures. Both ways work for lines and frames as well.
     fn out_received(&mut self, process: &ProcessHandle, data: Bytes, ctx: &mut Self::Context) {}
 
     /// The child wrote to its standard error.
     fn err_received(&mut self, process: &ProcessHandle, data: Bytes, ctx: &mut Self::Context) {}
 
-    /// The child wrote a line to `fd`, which its command made [`Fd::lines`](crate::Fd::lines): there stands what a
-    /// line is, and what becomes of one that is too long. Lines come in the order in which they were written,
+    /// The child wrote a line to `fd`, which its command made [`Fd::lines`](crate::Fd::lines); see there for
+    /// lines that are too long. Lines come in the order in which they were written,
     /// all of them before that descriptor's [`child_connection_lost`](Self::child_connection_lost).
     ///
     /// Each line is one message: its credit returns when this callback does, and `ctx.wait` here holds up the next
@@ -187,7 +187,7 @@ pub trait ProcessProtocol: Actor {
     ) {
     }
 
-    /// The child was reaped and all its pipes are closed. Once, last of all.
+    /// The child was reaped and all its pipes are closed. This is the last callback, once.
     fn process_ended(
         &mut self,
         process: &ProcessHandle,
@@ -196,12 +196,12 @@ pub trait ProcessProtocol: Actor {
     ) {
     }
 
-    /// A spawn by [`Command::spawn_in`](crate::Command::spawn_in) has failed: there is no child, and this is the
-    /// only callback of it. `name` is what the child would have been called
+    /// A spawn by [`Command::spawn_in`](crate::Command::spawn_in) has failed: there is no child, and no other callback
+    /// of this spawn. `name` is what the child would have been called
     /// ([`ProcessHandle::name`](crate::ProcessHandle::name)), and [`error.id()`](SpawnError::id) the number
     /// that `spawn_in` gave.
     ///
-    /// Other ways to spawn tell their caller of a failure, and do not call this. By default logs a warning.
+    /// Other ways to spawn give the error to their caller, and do not call this. The default logs a warning.
     fn spawn_failed(&mut self, name: &str, error: SpawnError, ctx: &mut Self::Context) {
         match error.name() {
             // Its text begins with it.
@@ -212,9 +212,9 @@ pub trait ProcessProtocol: Actor {
 }
 
 impl FromProcess {
-    /// Calls the callback of `actor` that is for this event. What
-    /// [`process_protocol!`](crate::process_protocol) writes into the handler; call it yourself to
-    /// look at messages first.
+    /// Calls the callback of `actor` for this event. The handler that
+    /// [`process_protocol!`](crate::process_protocol) writes calls this; a handler of your own that looks at messages first
+    /// calls it too.
     pub fn dispatch<A>(self, actor: &mut A, ctx: &mut A::Context)
     where
         A: ProcessProtocol,

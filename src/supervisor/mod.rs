@@ -23,8 +23,8 @@ use crate::spawn::table::Table;
 use submission::Submission;
 use system_guard::SystemGuard;
 
-/// Spawns, lists and ends children; restarts none. A child that has ended is spawned again by whoever wants
-/// that, in [`process_ended`](crate::ProcessProtocol::process_ended) for example.
+/// Spawns, lists and ends children; restarts none. To restart a child, spawn its command again, in
+/// [`process_ended`](crate::ProcessProtocol::process_ended) for example.
 ///
 /// It has the table of the children that have not ended. Each is reaped by the driver of
 /// the arbiter where its actors live, or by a thread of the crate's when that arbiter is gone.
@@ -123,8 +123,8 @@ impl Handler<List> for ProcessSupervisor {
 /// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all
 /// children get SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead.
 ///
-/// Answers when all are reaped and nobody is left of their groups, or two seconds after the SIGKILL with
-/// those that are: a process in an uninterruptible system call does not die before that returns, and one
+/// Answers when all are reaped and no member of their groups is left, or two seconds after the SIGKILL with a list of
+/// those that are left: a process in an uninterruptible system call does not die before that returns, and one
 /// of another user may not be killed.
 ///
 /// It is final. After the shutdown of [`ProcessSupervisor::current`], every
@@ -145,7 +145,7 @@ pub struct ShutdownReport {
     /// Children that were not reaped in time. A spawn that was in flight and cannot be killed in its
     /// exec is waited for as well, but is no child yet and not listed.
     pub unreaped: Vec<ProcessInfo>,
-    /// Who else is left of the children's process groups.
+    /// The other members of the children's process groups that are alive.
     pub leftovers: Vec<Leftover>,
 }
 

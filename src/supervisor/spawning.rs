@@ -27,7 +27,7 @@ impl Command {
     /// [`ConnectionMade`](crate::ProcessEvent::ConnectionMade) was queued. Dropping it before that
     /// cancels the spawn: the child is killed and reaped, and no event is ever sent.
     ///
-    /// **Where the child belongs** is settled by this call, not by who polls:
+    /// **Where the child belongs** is settled by this call, not by the thread that polls:
     ///
     /// - Its actors live on the arbiter that [`on`](Self::on) names, else on the calling thread's.
     /// - A thread without an arbiter (under `#[tokio::main]`, in a worker of another runtime, with no runtime at all) needs none:

@@ -11,7 +11,7 @@ use crate::handle::ProcessHandle;
 use crate::spawn::home;
 use crate::spawn::table::Table;
 
-/// A [`Spawn`] that is handled: whoever does the spawn sends the answer.
+/// A [`Spawn`] that is handled: the job that does the spawn sends the answer.
 #[derive(Debug)]
 pub struct Submission {
     pub(super) spawn: Spawn,

@@ -1,4 +1,4 @@
-//! The supervisor that a System has by itself, the crate's own System among them: that one's is for whoever is in none.
+//! The supervisor that a System has by itself. That of the crate's own System serves all threads that are in no System.
 //!
 //! Not actix's registry: that one hands out the address of a dead actor for ever.
 
@@ -24,7 +24,7 @@ static SUPERVISORS: LazyLock<Mutex<HashMap<usize, SystemSupervisor>>> =
 pub(super) struct SystemSupervisor {
     /// Lives as long as it is here.
     pub(super) supervisor: Addr<ProcessSupervisor>,
-    /// Who spawns need not wait for the actor.
+    /// A spawn need not wait for the actor.
     pub(super) table: Arc<Table>,
 }
 

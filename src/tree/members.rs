@@ -1,4 +1,4 @@
-//! Who is in the group of a child, as /proc tells.
+//! The members of a child's group, as /proc tells.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,12 +9,12 @@ use nix::libc;
 
 use crate::tree::cgroup::Cgroup;
 
-/// A process of a child's tree that is still alive: what is known of it.
+/// A process of a child's tree that is still alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leftover {
-    /// Its process id; it may be another's as soon as that process has ended. `None` where /proc
-    /// cannot be read: then there is one entry, for one or more processes.
+    /// Its process id. Another process may get the number as soon as this one has ended. `None` where /proc
+    /// cannot be read: one entry stands for one or more processes then.
     pub pid: Option<i32>,
     /// Its name, as the kernel has it: at most 15 bytes, with control characters escaped.
     pub name: String,
@@ -39,7 +39,7 @@ struct Stat {
     gone: bool,
 }
 
-/// The group of a child: who belongs to it.
+/// The group of a child.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     /// That of the process group which the child leads; `None` if nobody is in that, so that the number may

@@ -135,7 +135,7 @@ impl Leader {
     /// case, which may have moved into another.
     pub(crate) fn signal_tree(&self, signal: Signal) -> Result<(), SignalError> {
         let group = self.signal_group(signal);
-        // Whoever is in the group has the signal. A second SIGKILL does no harm, and a move into
+        // All in the group have the signal. A second SIGKILL does no harm, and a move into
         // another group in between no good.
         let in_group = group.is_ok()
             && match &self.cgroup {
@@ -187,7 +187,7 @@ impl Leader {
             let Some(status) = sys::wait::try_reap(self.pid, self.pidfd())? else {
                 return Ok(None);
             };
-            // Nobody is in such a group, and the dead make none: who lived at the probe may have.
+            // Nobody is in such a group, and the dead make no members: a process that lived at the probe may have.
             if known_dead && !has_members(probed) {
                 return Ok(Some((status, None)));
             }

@@ -22,7 +22,7 @@ const LAYERS: [&str; 12] = [
 ];
 
 /// They see what a user of the crate sees, and what is below them here.
-const ABOVE_THE_SURFACE: [&str; 3] = ["monitor", "pool", "nats"];
+const ABOVE_THE_SURFACE: [&str; 4] = ["monitor", "pool", "nats", "coming_from"];
 
 /// Files of `src` itself that may import from everywhere.
 const ROOTS: [&str; 2] = ["lib", "testing"];

@@ -9,4 +9,5 @@ mod examples_terminal;
 mod examples_tools;
 mod layers;
 mod readme;
+mod readme_pieces;
 mod tests_readme;

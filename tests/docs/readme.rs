@@ -1,36 +1,36 @@
-//! The README says what is so: its programs are the ones that are compiled here, and what it calls
-//! ours exists.
+//! README.md and the pages of `coming_from` say what is so: their pieces of Rust are compiled and run here, and what
+//! they call ours exists.
 
 #![allow(unused_mut, reason = "the macros make one closure for all receivers")]
 
-use crate::common;
-
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
-use actix::{Actor, Context, Recipient};
+use actix::{Actor, Context, Handler, Recipient};
 use actix_process::producer::{
     ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
 };
 use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
-    ExitStatus, Fd, FdMap, FdSink, FdStream, IgnoredSignals, Ladder, NoProtocol, OnLeftovers,
-    OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol, ProcessSupervisor, Pty,
-    PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep,
-    Spawning, StreamError, TerminalModes, TerminalModesError, WriteError, process_protocol,
+    ExitStatus, Fd, FdMap, FdSink, FdStream, FramedProtocol, FromFrames, IgnoredSignals, Ladder,
+    NoProtocol, OnLeftovers, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
+    ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn,
+    SpawnError, SpawnStep, Spawning, StreamError, TerminalModes, TerminalModesError, WriteError,
+    process_protocol,
 };
-use common::run;
 use tokio_util::codec::LinesCodec;
 
 const README: &str = include_str!("../../README.md");
-const WC: &str = include_str!("../../examples/wc.rs");
-const THIS: &str = include_str!("readme.rs");
+const TWISTED: &str = include_str!("../../src/coming_from/twisted.md");
+const TOKIO: &str = include_str!("../../src/coming_from/tokio.md");
+const PIECES: &str = include_str!("readme_pieces.rs");
 
-/// A line of the README, and whether it is inside a code block, and of which language.
-fn lines() -> impl Iterator<Item = (Option<&'static str>, &'static str)> {
+/// A line of a page, and whether it is inside a code block, and of which language.
+fn lines(page: &'static str) -> impl Iterator<Item = (Option<&'static str>, &'static str)> {
     let mut block = None;
-    README.lines().filter_map(move |line| {
+    page.lines().filter_map(move |line| {
         if let Some(language) = line.strip_prefix("```") {
             block = match block {
                 None => Some(language),
@@ -42,12 +42,15 @@ fn lines() -> impl Iterator<Item = (Option<&'static str>, &'static str)> {
     })
 }
 
-/// The README's blocks of Rust.
-fn rust_blocks() -> Vec<String> {
-    README
-        .split("\n```")
+/// A page's blocks of Rust, without the lines that rustdoc does not show.
+fn rust_blocks(page: &'static str) -> Vec<String> {
+    let shown = |block: &str| {
+        let lines = block.lines().filter(|line| !line.starts_with("# "));
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    page.split("\n```")
         .filter_map(|part| part.strip_prefix("rust\n"))
-        .map(|block| format!("{block}\n"))
+        .map(shown)
         .collect()
 }
 
@@ -57,34 +60,22 @@ fn squeezed(code: &str) -> String {
 }
 
 #[test]
-fn the_wc_program_is_the_example() {
-    let body = WC.lines().skip_while(|line| line.starts_with("//!"));
-    let body: Vec<&str> = body.skip_while(|line| line.is_empty()).collect();
-    let blocks = rust_blocks();
-    let wc = blocks.iter().find(|block| block.contains("fn main"));
-    let wc: Vec<&str> = wc.expect("a whole program").lines().collect();
-    for (readme, example) in wc.iter().zip(&body) {
-        assert_eq!(readme, example, "README.md and examples/wc.rs differ");
-    }
-    assert_eq!(wc.len(), body.len(), "one of them goes on");
-}
-
-#[test]
-fn every_other_piece_of_rust_is_compiled_in_this_file() {
-    let this = squeezed(THIS);
-    let blocks = rust_blocks();
-    let pieces = blocks.iter().filter(|block| !block.contains("fn main"));
+fn every_piece_of_rust_is_compiled_and_run_here() {
+    let here = squeezed(PIECES);
     let mut count = 0;
-    for piece in pieces {
-        assert!(this.contains(&squeezed(piece)), "not in here:\n{piece}");
+    for piece in [README, TWISTED, TOKIO].into_iter().flat_map(rust_blocks) {
+        assert!(here.contains(&squeezed(&piece)), "not in here:\n{piece}");
         count += 1;
     }
-    assert_eq!(count, 3, "the README has other pieces of Rust than it had");
+    assert_eq!(
+        count, 8,
+        "the pages have other pieces of Rust than they had"
+    );
 }
 
 #[test]
 fn the_two_commands_are_there() {
-    let shell = lines().filter(|(block, _)| *block == Some("sh"));
+    let shell = lines(README).filter(|(block, _)| *block == Some("sh"));
     let shell: Vec<&str> = shell.map(|(_, line)| line).collect();
     for command in ["cargo run --example wc -- README.md", "cargo test"] {
         let given = |line: &&str| line.split('#').next().unwrap().trim() == command;
@@ -94,10 +85,10 @@ fn the_two_commands_are_there() {
 
 #[test]
 fn its_files_exist() {
-    for (_, line) in lines() {
+    for (_, line) in lines(README) {
         for target in line.split("](").skip(1) {
             let path = target.split(')').next().unwrap();
-            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
             assert!(root.join(path).exists(), "{path} is not there");
         }
     }
@@ -105,52 +96,10 @@ fn its_files_exist() {
 
 #[test]
 fn every_example_is_named() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in std::fs::read_dir(root.join("examples")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(README.contains(&format!("(examples/{name})")), "{name}");
-    }
-}
-
-#[test]
-fn output_without_an_actor() {
-    run(async {
-        let sorted = Command::new("sort").output().input("b\na\n").await?;
-        assert_eq!(sorted.stdout, b"a\nb\n");
-        Ok::<(), CollectError>(())
-    })
-    .unwrap();
-}
-
-#[test]
-fn one_childs_output_is_the_others_input() {
-    run(async {
-        let (reader, writer) = Fd::pipe()?;
-        let echo = Command::new("echo").arg("one two").stdout(writer);
-        let wc = Command::new("wc").arg("-w").stdin(reader);
-        let (echo, wc) =
-            futures::future::try_join(echo.status().into_future(), wc.output().into_future())
-                .await?;
-        assert!(echo.success());
-        assert_eq!(wc.stdout.trim_ascii(), b"2");
-        Ok::<(), Box<dyn std::error::Error>>(())
-    })
-    .unwrap();
-}
-
-#[test]
-fn wrappers_stand_in_for_options() {
-    let without_capabilities = Command::new("setpriv").args(["--bounding-set", "-all", "--", "id"]);
-    let on_one_cpu = Command::new("taskset").args(["--cpu-list", "0", "make"]);
-    let off_the_net = Command::new("unshare").args(["--map-root-user", "--net", "--", "make"]);
-    // They need programs and rights that not every machine has; that they are commands is all
-    // that this test can tell.
-    for (command, program) in [
-        (without_capabilities, "setpriv"),
-        (on_one_cpu, "taskset"),
-        (off_the_net, "unshare"),
-    ] {
-        assert!(format!("{command:?}").contains(program), "{command:?}");
     }
 }
 
@@ -165,9 +114,10 @@ fn every_name_that_is_ours_exists() {
         .collect();
     let mut seen = 0;
     let mut middle_is_ours = false;
-    for (_, line) in lines().filter(|(block, _)| block.is_none()) {
+    let pages = [README, TWISTED, TOKIO].into_iter().flat_map(lines);
+    for (_, line) in pages.filter(|(block, _)| block.is_none()) {
         match line.split('|').collect::<Vec<_>>()[..] {
-            ["", _, " actix-process ", _, ""] => middle_is_ours = true,
+            ["", _, " actix-process " | " you call ", _, ""] => middle_is_ours = true,
             ["", _, middle, _, ""] if middle_is_ours => {
                 for name in names(middle) {
                     assert!(known.contains(name), "{name} does not exist: {line}");
@@ -185,7 +135,7 @@ fn every_name_that_is_ours_exists() {
             }
         }
     }
-    assert!(seen > 100, "only {seen} names found: the tables changed");
+    assert!(seen > 180, "only {seen} names found: the tables changed");
 }
 
 /// What the line has in backticks, up to arguments and braces.
@@ -194,9 +144,19 @@ fn names(line: &str) -> impl Iterator<Item = &str> {
     quoted.map(|code| code.split(['(', '{', '!', ' ']).next().unwrap_or(code))
 }
 
+/// A builder method by value is what a user of std's or tokio's `Command` meets first.
+#[test]
+fn coming_from_tokio_begins_with_the_builder_by_value() {
+    let first = lines(TOKIO)
+        .filter(|(_, line)| line.starts_with('|'))
+        .nth(2);
+    assert!(first.unwrap().1.contains("[`Command::when`]"), "{first:?}");
+}
+
 #[test]
 fn every_table_row_has_its_columns() {
-    for (_, line) in lines().filter(|(_, line)| line.starts_with('|')) {
+    let pages = [README, TWISTED, TOKIO].into_iter().flat_map(lines);
+    for (_, line) in pages.filter(|(_, line)| line.starts_with('|')) {
         let columns = line.split('|').count();
         assert_eq!(columns, 5, "three columns: {line}");
     }
@@ -266,6 +226,12 @@ impl Actor for Nobody {
 impl ProcessProtocol for Nobody {}
 process_protocol!(Nobody);
 
+impl Handler<FromFrames<LinesCodec>> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: FromFrames<LinesCodec>, _: &mut Context<Self>) {}
+}
+
 /// Never called, as [`nobody`].
 fn no_context<'a>() -> &'a mut Context<Nobody> {
     unreachable!("the macros only make closures")
@@ -273,7 +239,7 @@ fn no_context<'a>() -> &'a mut Context<Nobody> {
 
 types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
-    FdStream FromProcess KillOnDrop Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
+    FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
     WriteError codec testing
@@ -286,7 +252,7 @@ functions! {
     Capability { new(0); }
     Command { new(""); }
     Fd {
-        read(); stream(); write(); inherit(0); null(); pipe(); same_as(0);
+        read(); lines(1); stream(); write(); inherit(0); null(); pipe(); same_as(0);
         from(OwnedFd::from(std::io::pipe().unwrap().0));
         share(OwnedFd::from(std::io::pipe().unwrap().0).into());
     }
@@ -309,7 +275,7 @@ methods! {
         no_new_privs(true); parent_death_signal(Signal::TERM); ignored_signals(IgnoredSignals::Reset);
         cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
-        on_orphaned(OnOrphaned::Kill); when(true, |command| command); name("");
+        on_orphaned(OnOrphaned::Kill); on(&actix::Arbiter::current()); when(true, |command| command); name("");
         get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
         spawn(NoProtocol); spawn_in(no_context()); output(); status(); read();
     }
@@ -329,6 +295,7 @@ methods! {
     }
     Fd as Fd { window(0); is_read(); is_stream(); is_write(); is_terminal(); }
     FdStream as FdStream { lines(0); decode(LinesCodec::new()); }
+    FramedProtocol as FramedProtocol<Nobody> { decode(1, 0, LinesCodec::new()); }
     FdSink as FdSink { encode(LinesCodec::new()); close(); close_on_drop(); }
     Encoded as Encoded<LinesCodec> { get_ref(); get_mut(); into_inner(); encoder(); encoder_mut(); close(); }
     Decoded as Decoded<LinesCodec> { get_ref(); into_inner(); decoder(); decoder_mut(); }
@@ -340,7 +307,7 @@ methods! {
 }
 
 callbacks! {
-    connection_made child_data_received out_received err_received child_connection_lost
+    connection_made child_data_received line_received out_received err_received child_connection_lost
     in_connection_lost out_connection_lost err_connection_lost process_exited process_ended
     spawn_failed
 }

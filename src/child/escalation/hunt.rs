@@ -12,10 +12,10 @@ use crate::sys;
 use crate::threads::janitor::{self, LAST_RESORT, Reapable, Watch};
 use crate::tree::members::{self, Leftover};
 
-/// So many deaths are awaited at the same time; then another look shows who is left.
+/// How many deaths are awaited at the same time. Another look shows which members are left then.
 const AT_ONCE: usize = 64;
 
-/// Those who want a look around: at a shutdown they are many, and one look does for all. Bounded by
+/// The escalations that want a look around: at a shutdown they are many, and one look does for all. Bounded by
 /// the escalations that there are.
 static WANTED: Mutex<Vec<Arc<Escalation>>> = Mutex::new(Vec::new());
 
@@ -65,7 +65,7 @@ fn look_for_all() {
     all.iter().for_each(over);
 }
 
-/// Waits for the deaths of those who live, or looks again later where it cannot; false if nobody does.
+/// Waits for the deaths of the members that live, or looks again later where it cannot. False if none lives.
 fn follow(escalation: &Arc<Escalation>, living: Option<&[Leftover]>) -> bool {
     let Some(group) = escalation.child.live.group_left() else {
         return false;

@@ -26,7 +26,7 @@ pub(crate) struct Report {
     /// The child has exited.
     pub(crate) exited: bool,
     pub(crate) by: StoppedBy,
-    /// Who else is alive.
+    /// The other members that are alive.
     pub(crate) leftovers: Vec<Leftover>,
     pub(crate) took: Duration,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Report {
 pub(crate) struct Escalation {
     pub(super) child: Arc<Child>,
     extent: Extent,
-    /// Its first signal is answered to whoever asked.
+    /// The caller gets the result of its first signal.
     is_answered: bool,
     begun: Instant,
     state: Mutex<State>,
@@ -168,7 +168,7 @@ impl Escalation {
         }
     }
 
-    /// Takes a step; tells whether there was a way to. The lock is not held: whoever is told may call
+    /// Takes a step; tells whether there was a way to. The lock is not held: what is told here may call
     /// back.
     fn take(&self, step: usize) -> (bool, Result<(), SignalError>) {
         let act = match lock(&self.state).climb.get(step) {

@@ -198,7 +198,7 @@ struct Janitor {
     epoll: Epoll,
     wakeup: Arc<EventFd>,
     watched: HashMap<u64, (Arc<dyn Reapable>, Arc<OwnedFd>)>,
-    /// Those for whom there was neither an epoll entry nor a thread.
+    /// Processes for which there was neither an epoll entry nor a thread.
     unwatched: HashMap<u64, Arc<dyn Reapable>>,
 }
 
@@ -283,7 +283,7 @@ impl Janitor {
         }
     }
 
-    /// Gives who is to go on, if it is another thread.
+    /// Gives the thread that is to go on, if it is another one.
     fn take_orders(&mut self) -> Option<mpsc::Sender<Self>> {
         let mut successor = None;
         loop {

@@ -2,8 +2,8 @@
 //!
 //! Linux keeps much for each thread that a child takes over from the one that clones it: credentials,
 //! confinement, scheduling, namespaces. A child shall have the state of the thread that asked for it.
-//! So each [`Pool`] of threads was made by a thread that was like whoever it clones for; a thread that
-//! is like none makes a pool, and one whose state cannot be read a thread for each spawn. All are
+//! So each [`Pool`] of threads was made by a thread like those that it clones for. A thread that
+//! is like no pool makes one, and a thread whose state cannot be read makes a thread for each spawn. All are
 //! made by the asking thread, or by a thread that it made: a thread starts as its maker is.
 
 mod own;
@@ -71,15 +71,14 @@ static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
 
 /// Sets how many spawner threads this process may have: at least 2, and 1,024 unless set.
 ///
-/// A spawn whose exec hangs, in a dead network file system for example, holds one of them for as
-/// long as it hangs; other spawns go on by other threads. With none left, a spawn that would have to
-/// wait for a hung one fails with [`SpawnStep::Clone`](crate::SpawnStep::Clone). Threads that exist
-/// stay.
+/// A spawn whose exec hangs, in a dead network file system for example, holds one thread for as
+/// long as it hangs; other spawns use other threads. When no thread is left, a spawn that would have to
+/// wait for a hung one fails with [`SpawnStep::Clone`](crate::SpawnStep::Clone). A lower number ends no thread that
+/// runs.
 ///
-/// Two or three are all that spawns need which do not hang. A thread that asks for spawns and is
-/// under `no_new_privs`, or otherwise confined, needs one for each spawn on its way, and so
-/// does each of its children that has a [`parent_death_signal`](crate::Command::parent_death_signal),
-/// until it is dead.
+/// Spawns that do not hang need two or three threads. A thread under `no_new_privs`, or otherwise confined, that asks for
+/// spawns needs one more for each spawn on its way, and for each living child that has a
+/// [`parent_death_signal`](crate::Command::parent_death_signal).
 pub fn set_max_spawner_threads(count: usize) {
     LIMIT.store(count.max(LEAST_LIMIT), Ordering::Relaxed);
 }
@@ -141,7 +140,7 @@ impl Place {
         found.unwrap_or_else(Self::Nowhere)
     }
 
-    /// The same, for whoever submits it on another thread: a pool that is missing is made on this one.
+    /// The same, for a submission on another thread: a pool that is missing is made on this one.
     pub(crate) fn settled(self) -> Self {
         match self {
             Self::Later(later) => later.place(),

@@ -35,8 +35,8 @@ pub(crate) struct Pool {
     help: Condvar,
 }
 
-/// What waits, and who is at work. The queue has no bound of its own: it holds what callers have
-/// asked for, who mostly wait for their answers.
+/// The jobs that wait, and the threads that work. The queue has no bound of its own: it holds what callers have
+/// asked for, and they mostly wait for their answers.
 #[derive(Default)]
 struct Line {
     queue: VecDeque<Job>,
@@ -226,7 +226,7 @@ impl Pool {
             let held_up = began_last.map_or(PATIENCE, |since| since.elapsed());
             let missing = USUAL_WORKERS.saturating_sub(line.workers.len());
             let wanted = if held_up >= PATIENCE {
-                // Who waits may hang as well: without this, twenty that hang at once would hold up
+                // The jobs that wait may hang as well: without this, twenty that hang at once would hold up
                 // the next for twenty times as long.
                 line.queue.len().min(line.workers.len()).max(1)
             } else if line.idle() == 0 {

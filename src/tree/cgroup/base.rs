@@ -149,7 +149,7 @@ fn try_out(path: PathBuf) -> Result<Base, Refusal> {
     if !members.contains(&we) {
         return Err(Refusal::new("its own cgroup is not below the mount"));
     }
-    // Whoever moves a process needs that here, too: the common ancestor.
+    // A process that moves another needs that here, too: the common ancestor.
     let writable = faccessat(
         &base.dir,
         "cgroup.procs",

@@ -34,7 +34,7 @@ pub(crate) struct Cgroup(Place);
 enum Place {
     /// The caller's, which is never removed. This process was not in it.
     Given(Arc<OwnedFd>),
-    /// The caller's, to join: who else is in it cannot be told, or this process is. Nobody is signalled there.
+    /// The caller's, to join only: it cannot list its members, or this process is in it. No process is signalled there.
     Joined(Arc<OwnedFd>),
     Made(Made),
 }

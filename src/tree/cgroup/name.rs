@@ -54,7 +54,7 @@ impl Host {
     }
 }
 
-/// What a name says of whoever made it.
+/// What a name says of the host that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NameOf(Host);
 

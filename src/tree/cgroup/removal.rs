@@ -49,7 +49,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// Whoever lives on in a cgroup whose child is gone.
+/// The processes that live on in a cgroup whose child is gone.
 struct Survivors {
     base: Arc<Base>,
     name: PathBuf,

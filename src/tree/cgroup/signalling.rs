@@ -13,15 +13,15 @@ use crate::signal::Signal;
 use crate::sys;
 
 impl Cgroup {
-    /// Signals whoever is in it. ESRCH: nobody is.
+    /// Signals the processes in the cgroup. ESRCH: there are none.
     ///
-    /// SIGKILL reaches all of them, also those that are being forked; any other signal those that are
-    /// there. This process is never signalled, also if somebody has moved it in there: then all others are,
+    /// SIGKILL reaches all of them, also those that are being forked; another signal reaches those that exist
+    /// already. This process is never signalled: if it has been moved into the cgroup, all others are signalled
     /// one by one.
     ///
     /// # Errors
     ///
-    /// The kernel's for the first who may not be signalled, if nobody was.
+    /// The kernel's error for the first process that may not be signalled, if none was.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         if !self.is_populated() {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
@@ -76,7 +76,7 @@ impl Cgroup {
 
     /// While it is frozen nobody in it forks. One that holds this process is not frozen.
     fn kill_one_by_one(&self) -> io::Result<()> {
-        /// One round finds all who are there; another those who were being forked before the freeze.
+        /// One round finds the processes that exist; another those that were being forked before the freeze.
         const MOST_ROUNDS: usize = 64;
         let (dir, name) = self.place();
         // Its state before is not kept: nobody is left to thaw.
@@ -131,7 +131,7 @@ impl Cgroup {
                         Err(error) => note(&mut refused, error),
                     }
                 }
-                // Who is a member still was one when the pidfd was opened; the number of one who had died by
+                // A process that is still a member was one when its pidfd was opened. A number whose process had died by
                 // then may have been a stranger's.
                 let members = members_of(dir, &group).unwrap_or_default();
                 for (pid, pidfd) in opened {
@@ -152,7 +152,7 @@ impl Cgroup {
     }
 }
 
-/// Keeps the first that is worth telling: who is dead needs no signal.
+/// Keeps the first error that is worth telling: a dead process needs no signal.
 fn note(refused: &mut Option<io::Error>, error: io::Error) {
     if error.raw_os_error() != Some(libc::ESRCH) && refused.is_none() {
         *refused = Some(error);
