@@ -32,6 +32,7 @@ use crate::command::containment::Containment;
 use crate::command::fd_map::FdMap;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::StreamError;
+use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::role::Role;
@@ -196,7 +197,7 @@ impl TestProcess {
     /// fails. What the handle does with it is recorded no more.
     pub fn close_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
-            port.closed();
+            port.closed(CloseReason::ByChild);
         }
     }
 
@@ -225,7 +226,7 @@ impl Drop for TestProcess {
     /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
         for stream in &self.streams {
-            stream.queue().end();
+            stream.queue().end(CloseReason::Gone);
         }
         self.exit(ExitStatus::Unknown);
         self.end();

@@ -111,6 +111,8 @@ pub(crate) struct Spec {
     pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) window: usize,
+    /// The child is killed if nobody takes its handle.
+    pub(crate) kill_untaken: bool,
 }
 
 impl Spec {
@@ -148,6 +150,7 @@ impl Spec {
             on_leftovers: None,
             ended_timeout: None,
             window: DEFAULT_WINDOW,
+            kill_untaken: false,
         }
     }
 
