@@ -32,6 +32,7 @@ use crate::command::containment::Containment;
 use crate::command::fd_map::FdMap;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::StreamError;
+use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::role::Role;
@@ -196,10 +197,10 @@ impl TestProcess {
     /// fails. Later commands for it are not recorded.
     pub fn close_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
-            port.closed();
+            port.closed(CloseReason::ByChild);
         }
         if let Some(stream) = self.streams.iter().find(|stream| stream.fd == fd) {
-            stream.close();
+            stream.close(CloseReason::ByChild);
         }
     }
 
@@ -228,7 +229,7 @@ impl Drop for TestProcess {
     /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
         for stream in &self.streams {
-            stream.close();
+            stream.close(CloseReason::Gone);
         }
         self.exit(ExitStatus::Unknown);
         self.end();

@@ -243,7 +243,7 @@ impl Child {
         if let Input::Closed(fd, reason) = input
             && let Some(port) = self.port(fd)
         {
-            port.closed();
+            port.closed(reason);
             if port.is_terminal() {
                 self.hang_up(fd, reason);
             }

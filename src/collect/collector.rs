@@ -1,28 +1,25 @@
-//! The protocol that collects, and the future around it.
+//! A child run to its end: what it writes is taken from its streams, until its end or the deadline.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
-use bytes::Bytes;
+use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use super::group::grouped;
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
-use crate::command::fd_map::{Fd, FdMap};
+use crate::command::fd_map::{Fd, FdMap, Kind};
 use crate::handle::ProcessHandle;
+use crate::handle::stream::FdStream;
 use crate::ladder::Ladder;
 use crate::port::Port;
-use crate::protocol::ProcessProtocol;
-use crate::protocol::process_protocol;
-use crate::spawn::home::{self, Home};
+use crate::protocol::into::NoProtocol;
 use crate::status::ExitStatus;
-use crate::sync::lock;
-use crate::sys;
+use crate::threads::janitor::{self, Timer};
 
 /// What a child that ran to its end leaves.
 pub(super) struct Collected {
@@ -32,105 +29,82 @@ pub(super) struct Collected {
 }
 
 pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
-    let arbiter = match Home::asked_here(command.spec()) {
-        Home::Here(here) => here.arbiter,
-        // One that has stopped is refused by the spawn.
-        Home::Named(arbiter) => arbiter,
-        Home::Nowhere => {
-            home::own()
-                .map_err(|error| {
-                    // As by any spawn that fails.
-                    drop(command.spec().take_fds());
-                    error.of(None, command.spec().given_name())
-                })?
-                .arbiter
-        }
-    };
     let fds = fds_for(command.fd_map(), &recipe);
-    let (stdout, stderr) = (fds.original(1), fds.original(2));
-    let command = grouped(command.fds(fds).without_terminal_stream(), recipe.group);
-    let (done, output) = oneshot::channel();
-    let timeout = recipe.timeout;
-    let running = Running::default();
-    let kill_on_drop = KillOnDrop(running.clone());
-    let collector = Collector::start_in_arbiter(&arbiter, move |_| Collector {
-        recipe,
-        stdout,
-        stderr,
-        running,
-        output: Output::empty(),
-        complained: false,
-        timed_out: false,
-        time_is_up: false,
-        ended: None,
-        done: Some(done),
-    });
-    let begun = Instant::now();
-    let spawning = command.spawn(&collector);
-    let process = match timeout {
-        None => spawning.await?,
-        Some(timeout) => match before(timeout, &arbiter, spawning).await {
-            Some(spawned) => spawned?,
-            // An exec that hangs. Dropping the spawn cancelled it.
-            None => return Err(CollectError::TimedOut(Box::new(Output::empty()))),
-        },
+    let numbers = [fds.original(1), fds.original(2)];
+    let command = command.fds(fds).collected(numbers.contains(&Some(1)));
+    let command = grouped(command, recipe.group);
+    let mut deadline = recipe.timeout.map(Deadline::after);
+    let Some(spawned) = before(&mut deadline, command.spawn(NoProtocol)).await else {
+        // An exec that hangs. Dropping the spawn cancelled it.
+        return Err(CollectError::TimedOut(Box::new(Output::empty())));
     };
-    if let Some(timeout) = timeout {
-        collector.do_send(StartTimer {
-            process: process.clone(),
-            left: timeout.saturating_sub(begun.elapsed()),
-        });
+    let process = spawned?.kill_and_cut_on_drop();
+    let mut collector = Collector::new(&process, numbers, &recipe);
+    if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
+        let _ = process.write(byte);
     }
-    // The child's events keep it alive; whatever ends it otherwise ends the wait.
-    drop(collector);
-    let result = output.await.unwrap_or(Err(CollectError::Gone));
-    drop(kill_on_drop);
-    result
+    if let Some(input) = recipe.input {
+        // Refused only if the child closed it already, which is no error.
+        let _ = process.write(input);
+        process.close_stdin();
+    }
+    if let Some(status) = before(&mut deadline, collector.until_ended(&process)).await {
+        let collected = collector.collected(status?);
+        drop(process.disarm());
+        return Ok(collected);
+    }
+    let stopping = process.stop(Ladder::terminate(recipe.grace));
+    let stopped = collector.take_during(stopping).await?;
+    // Only descendants that hold its pipes hold up the end now.
+    process.cut_connection();
+    let status = match stopped {
+        Ok(_) => collector.until_ended(&process).await?,
+        Err(_) => ExitStatus::StillRunning,
+    };
+    drop(process.disarm());
+    let output = collector.collected(status).output;
+    Err(CollectError::TimedOut(Box::new(output)))
 }
 
-/// What `future` gives before `timeout`. The clock is that of `arbiter`: whoever awaits it may have no runtime.
-async fn before<T>(
-    timeout: Duration,
-    arbiter: &ArbiterHandle,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let (mut up, time_is_up) = oneshot::channel();
-    arbiter.spawn(async move {
-        // Closed when nobody waits any more.
-        if tokio::time::timeout(timeout, up.closed()).await.is_err() {
-            let _ = up.send(());
-        }
-    });
+/// The end of the time. It is the janitor's clock: whoever awaits it may have no runtime.
+struct Deadline {
+    up: oneshot::Receiver<()>,
+    _timer: Timer,
+}
+
+impl Deadline {
+    fn after(timeout: Duration) -> Self {
+        let (tell, up) = oneshot::channel();
+        let timer = janitor::after(timeout, move || {
+            let _ = tell.send(());
+        });
+        Self { up, _timer: timer }
+    }
+}
+
+/// What `future` gives, unless the time is up before. Not to be asked again then.
+async fn before<T>(deadline: &mut Option<Deadline>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    let mut time_is_up = Some(time_is_up);
     poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
         }
-        let Some(waiting) = &mut time_is_up else {
-            return Poll::Pending;
-        };
-        match ready!(Pin::new(waiting).poll(cx)) {
-            Ok(()) => Poll::Ready(None),
-            // The arbiter is gone, and `future` will know.
-            Err(_) => {
-                time_is_up = None;
-                Poll::Pending
-            }
+        match deadline {
+            Some(deadline) => Pin::new(&mut deadline.up).poll(cx).map(|_| None),
+            None => Poll::Pending,
         }
     })
     .await
 }
 
-/// The child's descriptors. Nobody has a handle: there is one input at most, what would be a stream or
-/// lines is collected, or thrown away, and every other input is at its end.
+/// The child's descriptors. Nobody has a handle: there is one input at most, what is read is a stream
+/// where it is collected, and thrown away elsewhere, and every other input is at its end.
 fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     let has_input = recipe.input.is_some();
     // Entry by entry, so that a number that is named twice is refused as ever.
     let served = |(n, fd): (i32, &Fd)| match fd {
         _ if n == 0 && has_input => (n, Fd::write()),
         fd if fd.is_write() => (n, Fd::null()),
-        fd if fd.is_stream() || fd.is_lines() => (n, Fd::read()),
         fd => (n, fd.clone()),
     };
     let mut served: FdMap = map.iter().map(served).collect();
@@ -140,197 +114,113 @@ fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     if recipe.merge && served.original(1).is_some_and(|n| n != 2) {
         served.put(2, Fd::same_as(1));
     }
-    served
-}
-
-/// What the future and the protocol know of the child in common: the future may be dropped before
-/// it has a handle, when the protocol has one already.
-type Running = Arc<Mutex<State>>;
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Spawning,
-    Running(ProcessHandle),
-    Ended,
-    /// The future was dropped.
-    Dropped,
-}
-
-struct KillOnDrop(Running);
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        if sys::copy::is_copy() {
-            return;
+    let collected = [served.original(1), served.original(2)];
+    let read = |(n, fd): (i32, &Fd)| {
+        let mut fd = fd.clone();
+        if fd.is_read() {
+            fd.kind = match collected.contains(&Some(n)) {
+                true => Kind::Stream,
+                false => Kind::Read,
+            };
         }
-        let state = std::mem::replace(&mut *lock(&self.0), State::Dropped);
-        if let State::Running(process) = state {
-            kill(&process);
-        }
-    }
+        (n, fd)
+    };
+    served.iter().map(read).collect()
 }
 
-fn kill(process: &ProcessHandle) {
-    let _ = process.child().kill_by_policy();
-    // Whatever a descendant of the child does with the other ends.
-    process.cut_connection();
-}
-
-/// The protocol of a child whose output is collected.
+/// What is collected of a child.
 struct Collector {
-    recipe: Recipe,
-    /// The descriptor of which the data of standard output come, and of standard error.
-    stdout: Option<i32>,
-    stderr: Option<i32>,
-    running: Running,
-    output: Output,
-    complained: bool,
-    timed_out: bool,
-    /// After a timeout: nothing is left, or was given up.
-    time_is_up: bool,
-    /// How the child ended, if that was told before.
-    ended: Option<ExitStatus>,
-    done: Option<oneshot::Sender<Result<Collected, CollectError>>>,
+    stdout: KeptStream,
+    stderr: KeptStream,
 }
 
 impl Collector {
-    fn keep(&mut self, from_stdout: bool, data: &[u8]) {
-        let stream = if from_stdout || self.recipe.merge {
-            &mut self.output.stdout
-        } else {
-            self.complained = true;
-            &mut self.output.stderr
-        };
-        let kept = data
-            .len()
-            .min(self.recipe.limit.saturating_sub(stream.len()));
-        stream.extend_from_slice(data.get(..kept).unwrap_or_default());
-        self.output.truncated |= kept < data.len();
+    /// Takes the streams of a child that has them at these numbers.
+    fn new(process: &ProcessHandle, numbers: [Option<i32>; 2], recipe: &Recipe) -> Self {
+        // Where both are the same the first takes it.
+        let streams = numbers.map(|n| n.and_then(|n| process.take_stream(n).ok()));
+        let [mut stdout, mut stderr] = streams.map(|stream| KeptStream::new(stream, recipe.limit));
+        if recipe.merge && stdout.stream.is_none() {
+            mem::swap(&mut stdout, &mut stderr);
+        }
+        Self { stdout, stderr }
+    }
+
+    /// Takes what has come. Ready when no more comes.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CollectError>> {
+        let stdout = self.stdout.poll(cx)?;
+        let stderr = self.stderr.poll(cx)?;
+        ready!(stdout);
+        stderr.map(Ok)
+    }
+
+    /// The end of the streams comes before the child's.
+    async fn until_ended(&mut self, process: &ProcessHandle) -> Result<ExitStatus, CollectError> {
+        poll_fn(|cx| self.poll(cx)).await?;
+        Ok(process.ended().await)
+    }
+
+    /// What `future` gives; what comes until then is taken.
+    async fn take_during<T>(&mut self, future: impl Future<Output = T>) -> Result<T, CollectError> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _ = self.poll(cx)?;
+            future.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    fn collected(self, status: ExitStatus) -> Collected {
+        let Self { stdout, stderr } = self;
+        Collected {
+            complained: stderr.has_come,
+            output: Output {
+                status,
+                truncated: stdout.truncated || stderr.truncated,
+                stdout: stdout.kept,
+                stderr: stderr.kept,
+            },
+        }
     }
 }
 
-impl Actor for Collector {
-    type Context = Context<Self>;
+/// What is collected of one stream, if there is one.
+struct KeptStream {
+    /// Until its end.
+    stream: Option<FdStream>,
+    limit: usize,
+    kept: Vec<u8>,
+    has_come: bool,
+    truncated: bool,
 }
 
-impl ProcessProtocol for Collector {
-    fn connection_made(&mut self, process: &ProcessHandle, _: &mut Self::Context) {
-        let mut running = lock(&self.running);
-        if matches!(*running, State::Dropped) {
-            return kill(process);
-        }
-        *running = State::Running(process.clone());
-        drop(running);
-        if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
-            let _ = process.write(byte);
-        }
-        if let Some(input) = self.recipe.input.take() {
-            // Refused only if the child closed it already, which is no error.
-            let _ = process.write(input);
-            process.close_stdin();
+impl KeptStream {
+    const fn new(stream: Option<FdStream>, limit: usize) -> Self {
+        Self {
+            stream,
+            limit,
+            kept: Vec::new(),
+            has_come: false,
+            truncated: false,
         }
     }
 
-    fn child_data_received(
-        &mut self,
-        _: &ProcessHandle,
-        fd: i32,
-        data: Bytes,
-        _: &mut Self::Context,
-    ) {
-        if self.stdout == Some(fd) {
-            self.keep(true, &data);
-        } else if self.stderr == Some(fd) {
-            self.keep(false, &data);
-        }
-    }
-
-    fn process_ended(&mut self, _: &ProcessHandle, status: ExitStatus, ctx: &mut Self::Context) {
-        if self.timed_out && !self.time_is_up {
-            // Others of its group may be dying yet.
-            self.ended = Some(status);
-        } else {
-            self.finish(status, ctx);
-        }
-    }
-}
-process_protocol!(Collector);
-
-impl Collector {
-    /// Answers, and stops: its timer would keep it.
-    fn finish(&mut self, status: ExitStatus, ctx: &mut Context<Self>) {
-        *lock(&self.running) = State::Ended;
-        self.output.status = status;
-        let output = std::mem::replace(&mut self.output, Output::empty());
-        let result = if self.timed_out {
-            Err(CollectError::TimedOut(Box::new(output)))
-        } else {
-            Ok(Collected {
-                output,
-                complained: self.complained,
-            })
-        };
-        if let Some(done) = self.done.take() {
-            let _ = done.send(result);
-        }
-        ctx.stop();
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct StartTimer {
-    process: ProcessHandle,
-    left: Duration,
-}
-
-impl Handler<StartTimer> for Collector {
-    type Result = ();
-
-    fn handle(&mut self, timer: StartTimer, ctx: &mut Self::Context) {
-        let StartTimer { process, left } = timer;
-        // One child and one timer for each of these actors.
-        ctx.run_later(left, move |collector, ctx| {
-            if collector.done.is_none() {
-                return;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CollectError>> {
+        while let Some(stream) = &mut self.stream {
+            match ready!(Pin::new(&mut *stream).poll_next(cx)) {
+                Some(data) => self.keep(&data),
+                None if stream.is_lost() => return Poll::Ready(Err(CollectError::Gone)),
+                None => self.stream = None,
             }
-            collector.timed_out = true;
-            let ladder = Ladder::terminate(collector.recipe.grace);
-            let collector = ctx.address();
-            process.child().escalate(ladder, {
-                let process = process.clone();
-                move |report| {
-                    let exited = report.exited;
-                    collector.do_send(TimeIsUp { process, exited });
-                }
-            });
-        });
+        }
+        Poll::Ready(Ok(()))
     }
-}
 
-/// After a timeout: nothing is left, or it was given up.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct TimeIsUp {
-    process: ProcessHandle,
-    exited: bool,
-}
-
-impl Handler<TimeIsUp> for Collector {
-    type Result = ();
-
-    fn handle(&mut self, up: TimeIsUp, ctx: &mut Self::Context) {
-        let TimeIsUp { process, exited } = up;
-        if self.done.is_none() {
-            return;
-        }
-        self.time_is_up = true;
-        // Only descendants that hold its pipes hold up the end now.
-        process.cut_connection();
-        let status = (!exited).then_some(ExitStatus::StillRunning);
-        if let Some(status) = self.ended.or(status) {
-            self.finish(status, ctx);
-        }
+    fn keep(&mut self, data: &[u8]) {
+        self.has_come = true;
+        let room = self.limit.saturating_sub(self.kept.len());
+        let kept = data.get(..room).unwrap_or(data);
+        self.kept.extend_from_slice(kept);
+        self.truncated |= kept.len() < data.len();
     }
 }

@@ -63,8 +63,9 @@ pub enum CollectError {
     /// with what it wrote, with what does not print escaped.
     #[error("wrote to its standard error ({}){}", .0.status, complaint(.0))]
     Stderr(Box<Output>),
-    /// The arbiter where the child's actors lived is gone: that on which it was awaited, or that of [`Command::on`]. Nothing of
-    /// the output is left.
+    /// The arbiter where the child's actors lived is gone (that on which it was awaited, or that of [`Command::on`]), or its
+    /// supervisor is, before the end of what was collected. That is not all of it then, and is not given; the child is killed.
+    /// Where nothing is collected, as for [`Command::status`], the status is given as ever.
     #[error("the arbiter that collected is gone")]
     Gone,
 }
@@ -130,7 +131,8 @@ fn complaint(output: &Output) -> String {
 /// at the start. A program that reads key by key, or once more after the end, waits for ever there,
 /// unless there is a [`timeout`](Self::timeout).
 ///
-/// Dropping the future kills the child, and it is reaped.
+/// Dropping the future kills the child, and it is reaped. While the future is not polled, a child that
+/// writes more than its pipe and the [`window`](Command::window) hold waits.
 ///
 /// The child runs in a process group of its own, so that a timeout and a drop reach all that it has
 /// started, and what it leaves there when it exits is killed

@@ -294,16 +294,15 @@ impl Command {
         })
     }
 
-    /// Nobody takes a stream of its terminal: its output goes to the protocol.
-    pub(crate) fn without_terminal_stream(self) -> Self {
-        match &self.spec.pty {
-            Some(pty) if pty.stream => self.edit(|spec| {
-                if let Some(pty) = &mut spec.pty {
-                    pty.stream = false;
-                }
-            }),
-            _ => self,
-        }
+    /// For a child whose output is collected: nobody else has its handle, so one that nobody takes kills
+    /// it. Its terminal is a stream if that is collected.
+    pub(crate) fn collected(self, terminal: bool) -> Self {
+        self.edit(|spec| {
+            spec.kill_untaken = true;
+            if let Some(pty) = &mut spec.pty {
+                pty.stream = terminal;
+            }
+        })
     }
 
     /// All of the child's descriptors as they are set now.

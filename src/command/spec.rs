@@ -109,6 +109,8 @@ pub(crate) struct Spec {
     pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) window: usize,
+    /// The child is killed if nobody takes its handle.
+    pub(crate) kill_untaken: bool,
 }
 
 impl Spec {
@@ -146,6 +148,7 @@ impl Spec {
             on_leftovers: None,
             ended_timeout: None,
             window: DEFAULT_WINDOW,
+            kill_untaken: false,
         }
     }
 

@@ -23,6 +23,17 @@ impl ProcessHandle {
         KillOnDrop {
             process: self,
             armed: true,
+            cuts: false,
+        }
+    }
+
+    /// The same, and the drop cuts the child's pipes, whatever descendants of it do with the other ends: nobody
+    /// waits for its end.
+    pub(crate) const fn kill_and_cut_on_drop(self) -> KillOnDrop {
+        KillOnDrop {
+            process: self,
+            armed: true,
+            cuts: true,
         }
     }
 }
@@ -43,6 +54,7 @@ impl ProcessHandle {
 pub struct KillOnDrop {
     process: ProcessHandle,
     armed: bool,
+    cuts: bool,
 }
 
 impl KillOnDrop {
@@ -66,6 +78,9 @@ impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if self.armed && !sys::copy::is_copy() {
             self.process.child().kill_by_policy();
+            if self.cuts {
+                self.process.cut_connection();
+            }
         }
     }
 }

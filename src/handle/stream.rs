@@ -115,6 +115,11 @@ impl FdStream {
         self.stream_queue.poll_next(cx)
     }
 
+    /// Whether it has ended because nobody was left to read the descriptor: it may not be all then.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.stream_queue.is_lost()
+    }
+
     /// The stream of what `decoder` makes of the bytes: see [`Decoded`].
     pub fn decode<D: Decoder>(self, decoder: D) -> Decoded<D> {
         Decoded {

@@ -21,6 +21,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::error::{ProducerError, ResizeError, WriteError};
+use crate::event::CloseReason;
 use crate::port::outbox::Outbox;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
@@ -351,7 +352,7 @@ impl Port {
 
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks
     /// learn it.
-    pub(crate) fn closed(&self) {
+    pub(crate) fn closed(&self, reason: CloseReason) {
         let mut state = lock(&self.state);
         let route = state.route.take();
         let outbox = std::mem::take(&mut state.outbox);
@@ -360,7 +361,7 @@ impl Port {
         drop((route, outbox, producer));
         waiters.into_iter().for_each(Waker::wake);
         if let Some(stream_queue) = &self.stream_queue {
-            stream_queue.end();
+            stream_queue.end(reason);
         }
     }
 }

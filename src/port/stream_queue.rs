@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::event::CloseReason;
 use crate::port::window::Credit;
 use crate::sync::lock;
 
@@ -27,8 +28,8 @@ struct State {
     /// Taken since the taker last waited.
     in_a_row: u32,
     taken: bool,
-    /// No more comes.
-    ended: bool,
+    /// Why no more comes.
+    ended: Option<CloseReason>,
     /// Nobody takes any more.
     dropped: bool,
 }
@@ -45,16 +46,21 @@ impl StreamQueue {
     }
 
     /// No more comes.
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&self, reason: CloseReason) {
         let mut state = lock(&self.state);
-        state.ended = true;
+        state.ended.get_or_insert(reason);
         wake(state);
+    }
+
+    /// Whether it has ended because nobody was left to read the descriptor.
+    pub(crate) fn is_lost(&self) -> bool {
+        lock(&self.state).ended == Some(CloseReason::Gone)
     }
 
     /// Whether what is pushed now would go to nobody.
     pub(crate) fn is_over(&self) -> bool {
         let state = lock(&self.state);
-        state.ended || state.dropped
+        state.ended.is_some() || state.dropped
     }
 
     /// False if the stream was taken before.
@@ -79,7 +85,7 @@ impl StreamQueue {
             drop(credit);
             return Poll::Ready(Some(data));
         }
-        if state.ended {
+        if state.ended.is_some() {
             return Poll::Ready(None);
         }
         state.in_a_row = 0;
@@ -149,7 +155,7 @@ mod tests {
         for _ in 0..CHUNKS_PER_TURN {
             stream_queue.push(Bytes::from_static(b"."), window.charge(1));
         }
-        stream_queue.end();
+        stream_queue.end(CloseReason::ByChild);
         for _ in 0..CHUNKS_PER_TURN {
             assert!(matches!(stream_queue.poll_next(&cx), Poll::Ready(Some(_))));
         }

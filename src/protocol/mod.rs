@@ -287,5 +287,3 @@ macro_rules! process_protocol {
         )+
     };
 }
-// A macro that is exported stands at the root; this is its place.
-pub(crate) use process_protocol;

@@ -24,6 +24,8 @@ pub(super) struct Reply {
     ticket: Arc<Ticket>,
     to: Option<Sender>,
     answered: bool,
+    /// The child is killed if nobody waits for its handle any more.
+    kill_untaken: bool,
 }
 
 impl Reply {
@@ -35,6 +37,7 @@ impl Reply {
             ticket,
             to,
             answered: false,
+            kill_untaken: spec.kill_untaken,
         }
     }
 
@@ -56,14 +59,16 @@ impl Reply {
         self.answered = true;
         let result = result.map_err(|error| error.of(Some(self.id), self.given_name.clone()));
         let unsent = match self.to.take() {
-            Some(to) => to.send(result).err().and_then(Result::err),
-            None => result.err(),
+            Some(to) => to.send(result).err(),
+            None => Some(result),
         };
-        if let Some(error) = unsent
-            && !self.ticket.is_cancelled()
-        {
-            let program = Escaped(&self.program);
-            log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
+        match unsent {
+            Some(Err(error)) if !self.ticket.is_cancelled() => {
+                let program = Escaped(&self.program);
+                log::warn!("{program} was not spawned, and nobody waits to hear: {error}");
+            }
+            Some(Ok(process)) if self.kill_untaken => drop(process.kill_and_cut_on_drop()),
+            _ => {}
         }
     }
 }
@@ -74,5 +79,53 @@ impl Drop for Reply {
             let error = SpawnError::register(&*self.program, "its spawn was given up");
             self.send(Err(error));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::child::live_process::{LiveProcess, ProcessCommand};
+    use crate::child::{Child, Origin};
+    use crate::command::containment::Containment;
+    use crate::command::spec::{OnLeftovers, OnOrphaned};
+    use crate::signal::Signal;
+
+    /// What is done to a child that is answered when nobody waits any more.
+    fn untaken(kill_untaken: bool) -> Option<ProcessCommand> {
+        let (tell, told) = mpsc::channel();
+        let id = ProcessId::next();
+        let origin = Origin {
+            id,
+            program: "child".into(),
+            name: "child".into(),
+            spawned_pid: 0,
+            event_sink: None,
+            mailbox_turns: Arc::default(),
+            on_orphaned: OnOrphaned::default(),
+            on_leftovers: OnLeftovers::default(),
+            ended_timeout: None,
+            readers: 0,
+            live: LiveProcess::recorded_by(move |command| tell.send(command).unwrap()),
+            containment: Containment::Process,
+        };
+        let process = ProcessHandle::new(Child::new(origin, []));
+        let mut spec = Spec::new("child".as_ref());
+        spec.kill_untaken = kill_untaken;
+        let (to, answer) = oneshot::channel();
+        drop(answer);
+        Reply::new(id, &spec, Arc::default(), Some(to)).answer(Ok(process));
+        told.try_recv().ok()
+    }
+
+    #[test]
+    fn a_helpers_child_whose_handle_nobody_takes_is_killed() {
+        let done = untaken(true);
+        let killed = matches!(done, Some(ProcessCommand::SignalTree(Signal::KILL)));
+        assert!(killed, "{done:?}");
+        let done = untaken(false);
+        assert!(done.is_none(), "{done:?}");
     }
 }

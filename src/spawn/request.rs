@@ -60,6 +60,11 @@ impl Spawn {
         self.id
     }
 
+    /// Whether the child is killed if nobody takes its handle.
+    pub(crate) fn kills_untaken(&self) -> bool {
+        self.spec.kill_untaken
+    }
+
     /// Answers that there is no child.
     pub(crate) fn fail(self, error: SpawnError, to: Sender) {
         // By this spawn, as by any other that fails.

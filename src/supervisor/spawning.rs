@@ -77,6 +77,7 @@ pub struct Spawning {
     id: ProcessId,
     state: State,
     ticket: Arc<Ticket>,
+    kill_untaken: bool,
 }
 
 #[expect(
@@ -95,6 +96,7 @@ impl Spawning {
         Self {
             id: spawn.id,
             ticket: Arc::clone(&spawn.ticket),
+            kill_untaken: spawn.kills_untaken(),
             state: State::Asked(spawn, System::try_current()),
         }
     }
@@ -153,9 +155,16 @@ impl Future for Spawning {
 
 impl Drop for Spawning {
     fn drop(&mut self) {
-        if let State::Submitted(_) = self.state {
+        if let State::Submitted(answer) = &mut self.state {
             // Without effect once the spawn is committed.
             self.ticket.cancel();
+            if self.kill_untaken {
+                // What is sent from here on comes back to the sender.
+                answer.close();
+                if let Ok(Ok(process)) = answer.try_recv() {
+                    drop(process.kill_and_cut_on_drop());
+                }
+            }
         }
     }
 }

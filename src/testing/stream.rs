@@ -9,6 +9,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use tokio::sync::{Mutex, Notify};
 
+use crate::event::CloseReason;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
 
@@ -62,8 +63,8 @@ impl TestStream {
     }
 
     /// The descriptor is closed: who feeds it learns that.
-    pub(super) fn close(&self) {
-        self.queue.end();
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.queue.end(reason);
         self.closed.notify_waiters();
     }
 }

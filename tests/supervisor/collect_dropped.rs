@@ -14,7 +14,7 @@ use actix_process::{CollectError, Command, Output};
 use common::census::{Census, children, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
-use common::{DEADLINE, eventually, run, start_all_threads};
+use common::{DEADLINE, eventually, in_time, run, start_all_threads};
 use futures::FutureExt;
 use futures::future::{Either, select};
 use nix::sys::signal::{SIGKILL, kill};
@@ -64,9 +64,10 @@ fn dropping_the_future_lets_go_of_what_descendants_hold() {
     isolated(|| {
         run(async {
             let before = start_all_threads().await;
-            // The descendant holds all three pipes, and input is queued that it does not read.
-            let child = helper(["hold", "pause"]);
-            let collecting = child.output().input(vec![0; 1_000_000]).into_future();
+            // The descendant holds all three pipes, and input is queued that it does not read. It is not killed
+            // with the child.
+            let child = helper(["hold", "pause"]).output().foreground();
+            let collecting = child.input(vec![0; 1_000_000]).into_future();
             let descendant = eventually("a descendant", grandchild, || {
                 format!("{:?}", Census::take())
             });
@@ -74,6 +75,27 @@ fn dropping_the_future_lets_go_of_what_descendants_hold() {
                 Either::Left((result, _)) => panic!("{result:?}"),
                 Either::Right((descendant, _)) => descendant,
             };
+            before.assert_restored_but_spawners().await;
+            kill(Pid::from_raw(descendant), SIGKILL).unwrap();
+        });
+    });
+}
+
+/// The spawn has answered, and nobody has looked.
+#[test]
+fn dropping_the_future_before_it_takes_the_handle_kills() {
+    isolated(|| {
+        run(async {
+            let before = start_all_threads().await;
+            // The descendant holds all pipes, and is not killed with the child.
+            let collecting = helper(["hold", "pause"]).output().foreground();
+            let mut collecting = collecting.into_future();
+            assert!((&mut collecting).now_or_never().is_none());
+            let descendant = eventually("a descendant", grandchild, || {
+                format!("{:?}", Census::take())
+            });
+            let descendant = descendant.await;
+            drop(collecting);
             before.assert_restored_but_spawners().await;
             kill(Pid::from_raw(descendant), SIGKILL).unwrap();
         });
@@ -181,6 +203,21 @@ fn a_stopped_arbiter_is_told() {
         };
         let (result, ()) = futures::future::join(collecting, stopping).await;
         assert!(matches!(result, Err(CollectError::Gone)), "{result:?}");
+    });
+}
+
+#[test]
+fn where_nothing_is_collected_a_stopped_arbiter_loses_nothing() {
+    run(async {
+        let arbiter = Arbiter::new();
+        let child = helper(["pause"]).on(&arbiter.handle());
+        let stopping = async {
+            until_running(std::future::pending()).await;
+            arbiter.stop();
+        };
+        let status = child.status().into_future();
+        let (status, ()) = futures::future::join(in_time(status), stopping).await;
+        assert!(status.unwrap().signal().is_some());
     });
 }
 

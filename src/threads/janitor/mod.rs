@@ -44,7 +44,8 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Runs `job` after `delay`, on the janitor's thread: it must be short. Dropping what is returned
 /// withdraws it, and nothing is kept of it then.
 ///
-/// The map is bounded by what callers ask for: one entry a child and call.
+/// The map is bounded by what callers ask for: one entry a child and call. It may be given before the first
+/// spawn, which starts the thread: the calling one may be no fit maker.
 #[must_use = "dropped, it is withdrawn"]
 pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) -> Timer {
     let due = Instant::now()
@@ -59,7 +60,7 @@ pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) -> Tim
     let earliest = queue.deadlines.keys().next();
     let wake = earliest.is_none_or(|earliest| key < *earliest);
     queue.deadlines.insert(key, Box::new(job));
-    if wake {
+    if wake && queue.wakeup.is_some() {
         ring(queue);
     }
     Timer { key }

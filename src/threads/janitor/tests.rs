@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn jobs_run_in_the_order_of_their_deadlines_and_survive_a_panic() {
+    start().unwrap();
     let (tell, told) = mpsc::channel();
     let timers = [(60, "third"), (20, "first"), (40, "second")].map(|(delay, name)| {
         let tell = tell.clone();
