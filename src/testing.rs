@@ -37,7 +37,7 @@ use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::role::Role;
 use crate::port::window::PACKET;
-use crate::port::{Direction, Port, Terminal};
+use crate::port::{Port, Terminal};
 use crate::status::ExitStatus;
 
 pub use recorder::Recorded;
@@ -113,7 +113,7 @@ impl TestProcess {
     /// [`ProcessHandle::lose_connection`] know.
     #[must_use]
     pub fn with_pty() -> Self {
-        Self::build([(0, Role::Input), (1, READ)], true)
+        Self::build(Role::halves_of_terminal(READ), true)
     }
 
     fn build(piped: impl IntoIterator<Item = (i32, Role)>, terminal: bool) -> Self {
@@ -142,16 +142,16 @@ impl TestProcess {
         let ports = piped.into_iter().map(|(fd, role)| {
             let recorder = Arc::clone(&recorder);
             let master: Weak<Recorder> = Arc::downgrade(&recorder);
-            let (direction, stream) = match role {
-                Role::Input => (Direction::Write, None),
-                Role::Lines { .. } => (Direction::Read, None),
-                Role::Output { window, stream } => {
-                    (Direction::Read, stream.then(|| TestStream::new(fd, window)))
-                }
+            let stream = match role {
+                Role::Output {
+                    window,
+                    stream: true,
+                } => Some(TestStream::new(fd, window)),
+                _ => None,
             };
             let queue = stream.as_ref().map(|stream| Arc::clone(stream.queue()));
             streams.extend(stream);
-            Port::new(fd, direction, Box::new(RecordedFd { fd, recorder }))
+            Port::new(fd, role, Box::new(RecordedFd { fd, recorder }))
                 .with_stream_queue(queue)
                 .of_terminal(terminal.then_some(master as Weak<dyn Terminal>))
         });

@@ -7,10 +7,10 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use crate::actors::framing::{Framing, LineFramer};
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::Child;
+use crate::port::Port;
 use crate::port::role::Role;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
-use crate::port::{Direction, Port};
 
 /// The parent's end of one pipe, registered with the arbiter's runtime.
 #[derive(Debug)]
@@ -58,12 +58,13 @@ pub(crate) struct Readers(Vec<(Context<PipeReader>, PipeReader)>);
 
 impl Readers {
     /// Makes the actor that reads `end`, and the way to it.
-    fn put(&mut self, child: Arc<Child>, fd: i32, end: End, destination: Destination) -> Port {
+    fn put(&mut self, child: Arc<Child>, piped: Piped, destination: Destination) -> Port {
+        let Piped { fd, role, end } = piped;
         let mailbox = Context::new();
         let route = Box::new(mailbox.address());
         let reader = PipeReader::new(child, fd, end, destination);
         self.0.push((mailbox, reader));
-        Port::new(fd, Direction::Read, route)
+        Port::new(fd, role, route)
     }
 
     /// Once `ConnectionMade` is queued: a protocol that waits on this arbiter has its turn before them,
@@ -77,13 +78,13 @@ impl Readers {
 
 /// Starts the actor of one pipe, or puts it to `readers`.
 fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
-    let Piped { fd, role, end } = piped;
-    let master = end.master();
+    let Piped { fd, role, .. } = piped;
+    let master = piped.end.master();
     let child = Arc::clone(child);
     let port = match role {
         Role::Input => {
-            let writer = PipeWriter::new(child, fd, end).start();
-            Port::new(fd, Direction::Write, Box::new(writer))
+            let writer = PipeWriter::new(child, fd, piped.end).start();
+            Port::new(fd, role, Box::new(writer))
         }
         Role::Lines { window, max } => {
             let destination = match child.event_sink() {
@@ -94,7 +95,7 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
                 }
                 None => Destination::Nobody,
             };
-            readers.put(child, fd, end, destination)
+            readers.put(child, piped, destination)
         }
         Role::Output { window, stream } => {
             let stream_queue = stream.then(Arc::<StreamQueue>::default);
@@ -111,7 +112,7 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
                 }
                 (None, None) => Destination::Nobody,
             };
-            let port = readers.put(child, fd, end, destination);
+            let port = readers.put(child, piped, destination);
             port.with_stream_queue(stream_queue)
         }
     };

@@ -346,26 +346,22 @@ impl Handler<FdCommand> for PipeReader {
     type Result = ();
 
     fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
-        let reason = match command {
-            // The port says it; the command only wakes the reader.
-            FdCommand::Pause | FdCommand::Resume => return,
-            FdCommand::Reaped => return self.note_reap(),
-            FdCommand::Cut => {
+        match command {
+            FdCommand::Close(CloseReason::Cut) => {
                 let waiting = self.source.as_ref().map_or(0, End::waiting);
                 self.cut_after.get_or_insert(waiting);
-                return;
             }
-            FdCommand::Discard => {
-                self.destination = Destination::Nobody;
-                return;
-            }
-            FdCommand::Close => CloseReason::ByParent,
-            FdCommand::Abort => CloseReason::Aborted,
-            FdCommand::Orphan => CloseReason::Gone,
-            // The port takes none for a descriptor that is read.
-            FdCommand::Write(_) | FdCommand::WriteSequence(_) => return,
-        };
+            FdCommand::Close(reason) => {
         self.close(reason);
         ctx.stop();
+    }
+            FdCommand::Reaped => self.note_reap(),
+            FdCommand::Discard => self.destination = Destination::Nobody,
+            // The port says it; the command only wakes the reader.
+            FdCommand::Pause(_)
+            // The port takes none for a descriptor that is read.
+            | FdCommand::Write(_)
+            | FdCommand::WriteSequence(_) => {}
+        }
     }
 }

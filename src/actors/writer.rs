@@ -237,15 +237,12 @@ impl Handler<FdCommand> for PipeWriter {
 
     fn handle(&mut self, command: FdCommand, ctx: &mut Self::Context) {
         match command {
-            FdCommand::Close => self.close_when_drained = true,
-            FdCommand::Abort => self.close(CloseReason::Aborted, ctx),
-            FdCommand::Cut => self.close(CloseReason::Cut, ctx),
-            FdCommand::Orphan => self.close(CloseReason::Gone, ctx),
+            FdCommand::Close(CloseReason::ByParent) => self.close_when_drained = true,
+            FdCommand::Close(reason) => self.close(reason, ctx),
             // There is nothing to pause. What is written is fetched.
             FdCommand::Write(_)
             | FdCommand::WriteSequence(_)
-            | FdCommand::Pause
-            | FdCommand::Resume
+            | FdCommand::Pause(_)
             | FdCommand::Reaped
             | FdCommand::Discard => {}
         }

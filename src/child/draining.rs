@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Child;
 use crate::child::drain_clock::{DrainClock, Ring, RingAfter};
-use crate::port::{Direction, FdCommand};
+use crate::event::CloseReason;
+use crate::port::FdCommand;
 use crate::sync::lock;
 use crate::sys;
 use crate::threads::janitor;
@@ -26,7 +27,7 @@ impl Child {
             return;
         }
         for port in self.ports() {
-            if port.direction() == Direction::Read {
+            if port.is_output() {
                 port.send(FdCommand::Reaped);
             }
         }
@@ -65,10 +66,7 @@ impl Child {
     /// Takes what the pipes hold, then closes them.
     pub(crate) fn cut(&self) {
         for port in self.ports() {
-            match port.direction() {
-                Direction::Read => port.send(FdCommand::Cut),
-                Direction::Write => port.close(FdCommand::Cut),
-            }
+            port.close(CloseReason::Cut);
         }
     }
 

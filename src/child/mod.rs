@@ -30,9 +30,9 @@ use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
+use crate::port::Port;
 use crate::port::mailbox_turns::MailboxTurns;
 use crate::port::window::Credit;
-use crate::port::{FdCommand, Port};
 use crate::status::ExitStatus;
 use crate::sync::lock;
 use crate::sys;
@@ -199,19 +199,16 @@ impl Child {
 
     /// This side has closed one half of the terminal: the other closes as well.
     fn hang_up(&self, closed: i32, reason: CloseReason) {
-        let others = || {
-            let ports = self.ports().iter();
-            ports.filter(|port| port.is_terminal() && port.fd() != closed)
-        };
-        match reason {
+        let reason = match reason {
             // The master stays until the child is dead; each half takes note by itself.
             CloseReason::ByChild => return,
-            // Each is told the same.
-            CloseReason::Cut | CloseReason::Gone => {}
-            CloseReason::ByParent => others().for_each(|port| port.close(FdCommand::Close)),
-            CloseReason::Aborted | CloseReason::Failed { .. } => {
-                others().for_each(|port| port.close(FdCommand::Abort));
-            }
+            // The other half has not failed.
+            CloseReason::Failed { .. } => CloseReason::Aborted,
+            reason => reason,
+        };
+        let ports = self.ports().iter();
+        for port in ports.filter(|port| port.is_terminal() && port.fd() != closed) {
+            port.close(reason);
         }
         self.release_terminal();
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Child;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::SignalError;
+use crate::event::CloseReason;
 use crate::ladder::{Act, Ladder};
-use crate::port::FdCommand;
 use crate::port::mailbox_turns::Dependent;
 use crate::signal::Signal;
 use crate::sync::lock;
@@ -107,7 +107,7 @@ impl Child {
 
     pub(super) fn close_ports_of_orphan(&self) {
         for port in self.ports() {
-            port.send(FdCommand::Orphan);
+            port.close(CloseReason::Gone);
         }
     }
 

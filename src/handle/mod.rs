@@ -19,7 +19,8 @@ use bytes::Bytes;
 use crate::child::Child;
 use crate::child::progress::Phase;
 use crate::error::{ResizeError, SignalError, WriteError};
-use crate::port::{Direction, FdCommand};
+use crate::event::CloseReason;
+use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 use crate::winsize::PtySize;
@@ -128,7 +129,7 @@ impl ProcessHandle {
     /// `\x04` (Ctrl-D) for the end of input, or hang up by [`lose_connection`](Self::lose_connection).
     pub fn close_child_fd(&self, fd: i32) {
         match self.child.port(fd) {
-            Some(port) if !port.is_terminal() => port.close(FdCommand::Close),
+            Some(port) if !port.is_terminal() => port.close(CloseReason::ByParent),
             _ => {}
         }
     }
@@ -139,9 +140,10 @@ impl ProcessHandle {
     /// foreground processes get SIGHUP, and the kernel throws away what they had not read yet.
     pub fn lose_connection(&self) {
         for port in self.child.ports() {
-            match (port.is_terminal(), port.direction()) {
-                (true, Direction::Read) => port.discard(),
-                _ => port.close(FdCommand::Close),
+            if port.is_terminal() && port.is_output() {
+                port.discard();
+            } else {
+                port.close(CloseReason::ByParent);
             }
         }
     }
@@ -164,7 +166,7 @@ impl ProcessHandle {
     /// Drops the queue of `fd` and closes it. Either half of a terminal hangs the whole terminal up.
     pub fn abort(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
-            port.close(FdCommand::Abort);
+            port.close(CloseReason::Aborted);
         }
     }
 
@@ -245,33 +247,32 @@ impl ProcessHandle {
     /// [`connection_made`](crate::ProcessProtocol::connection_made). A [stream](crate::Fd::stream) still gives
     /// what it holds. While a descriptor is paused, its close is not noticed.
     pub fn pause_producing(&self) {
-        self.send_to_readers(|| FdCommand::Pause);
+        self.pause_readers(true);
     }
 
     /// Reads all descriptors again.
     pub fn resume_producing(&self) {
-        self.send_to_readers(|| FdCommand::Resume);
+        self.pause_readers(false);
     }
 
-    fn send_to_readers(&self, command: impl Fn() -> FdCommand) {
-        for port in self.child.ports() {
-            if port.direction() == Direction::Read {
-                port.send(command());
-            }
+    fn pause_readers(&self, pause: bool) {
+        let ports = self.child.ports().iter();
+        for port in ports.filter(|port| port.is_output()) {
+            port.send(FdCommand::Pause(pause));
         }
     }
 
     /// Stops reading one descriptor. Nothing happens to a descriptor that this program does not read.
     pub fn pause_child_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
-            port.send(FdCommand::Pause);
+            port.send(FdCommand::Pause(true));
         }
     }
 
     /// Reads one descriptor again.
     pub fn resume_child_fd(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
-            port.send(FdCommand::Resume);
+            port.send(FdCommand::Pause(false));
         }
     }
 

@@ -12,9 +12,10 @@ use tokio_util::codec::Encoder;
 
 use crate::child::Child;
 use crate::error::WriteError;
+use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
 use crate::port::write_queue::SinkId;
-use crate::port::{Direction, FdCommand, Port};
+use crate::port::{FdCommand, Port};
 use crate::sys;
 
 impl ProcessHandle {
@@ -61,16 +62,15 @@ impl ProcessHandle {
     /// the first write to its sink fails.
     pub fn sink(&self, fd: i32) -> Result<FdSink, WriteError> {
         static SINKS: AtomicU64 = AtomicU64::new(0);
-        let port = self.child().port(fd);
-        match port.map(Port::direction) {
-            Some(Direction::Write) => Ok(FdSink {
+        match self.child().port(fd) {
+            Some(port) if !port.is_output() => Ok(FdSink {
                 id: SINKS.fetch_add(1, Ordering::Relaxed),
                 child: Arc::clone(self.child()),
                 fd,
                 closing: false,
                 closes_on_drop: false,
             }),
-            Some(Direction::Read) | None => Err(WriteError::NotWritable { fd }),
+            _ => Err(WriteError::NotWritable { fd }),
         }
     }
 }
@@ -183,7 +183,7 @@ impl Sink<Bytes> for FdSink {
             return port.poll_flushed(self.id, cx);
         }
         if !self.closing {
-            port.close(FdCommand::Close);
+            port.close(CloseReason::ByParent);
         }
         let closed = port.poll_closed(self.id, cx);
         self.closing = true;
@@ -199,7 +199,7 @@ impl Drop for FdSink {
         if let Ok(port) = self.port() {
             port.forget(self.id);
             if self.closes_on_drop && !self.closing && !port.is_terminal() {
-                port.close(FdCommand::Close);
+                port.close(CloseReason::ByParent);
             }
         }
     }

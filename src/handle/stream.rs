@@ -11,8 +11,8 @@ use tokio_util::codec::{Decoder, LinesCodec};
 
 use crate::child::Child;
 use crate::error::StreamError;
+use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
-use crate::port::FdCommand;
 use crate::port::stream_queue::StreamQueue;
 use crate::sys;
 
@@ -159,7 +159,7 @@ impl Drop for FdStream {
         match self.child.port(self.fd) {
             // Its other half would close with it.
             Some(port) if port.is_terminal() => port.discard(),
-            Some(port) => port.close(FdCommand::Close),
+            Some(port) => port.close(CloseReason::ByParent),
             None => {}
         }
     }

@@ -7,6 +7,7 @@ use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message};
 use bytes::Bytes;
 
+use crate::event::CloseReason;
 use crate::sys;
 use crate::sys::io::Registered;
 use crate::terminal_modes::TerminalModes;
@@ -18,18 +19,13 @@ use crate::winsize::PtySize;
 pub(crate) enum FdCommand {
     Write(Bytes),
     WriteSequence(Vec<Bytes>),
-    /// Flush what is queued, then close. A reader closes at once.
-    Close,
-    /// Drop what is queued and close.
-    Abort,
-    Pause,
-    Resume,
-    /// Take what the pipe holds, then close. A writer drops its queue.
-    Cut,
+    /// Close, and give this reason: by `ByParent` a writer flushes its queue before, by all others it drops
+    /// it; by `Cut` a reader takes what the pipe holds before.
+    Close(CloseReason),
+    /// Whether to pause.
+    Pause(bool),
     /// The child is reaped: what the pipe holds now is its own. Only where a clock is to know.
     Reaped,
-    /// The child's owner is gone: close.
-    Orphan,
     /// Read on, but throw it away: the other half of a terminal is being flushed.
     Discard,
 }

@@ -23,24 +23,17 @@ use bytes::Bytes;
 use crate::error::{ProducerError, ResizeError, WriteError};
 use crate::event::CloseReason;
 use crate::port::outbox::Outbox;
+use crate::port::role::Role;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
 use crate::sync::lock;
 use crate::sys;
 use crate::winsize::PtySize;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// The parent reads.
-    Read,
-    /// The parent writes.
-    Write,
-}
-
 /// One piped descriptor, as the handle sees it.
 pub(crate) struct Port {
     fd: i32,
-    direction: Direction,
+    role: Role,
     /// Of one half of a terminal, which cannot be closed without the other: its master, for as long as
     /// somebody has it open.
     terminal: Option<Weak<dyn Terminal>>,
@@ -64,10 +57,10 @@ struct State {
 }
 
 impl Port {
-    pub(crate) fn new(fd: i32, direction: Direction, route: Box<dyn Route>) -> Self {
+    pub(crate) fn new(fd: i32, role: Role, route: Box<dyn Route>) -> Self {
         Self {
             fd,
-            direction,
+            role,
             terminal: None,
             shut: AtomicBool::new(false),
             stream_queue: None,
@@ -94,8 +87,9 @@ impl Port {
         self.fd
     }
 
-    pub(crate) const fn direction(&self) -> Direction {
-        self.direction
+    /// Whether the parent reads it; else the parent writes it.
+    pub(crate) const fn is_output(&self) -> bool {
+        self.role.is_output()
     }
 
     pub(crate) const fn is_terminal(&self) -> bool {
@@ -138,7 +132,7 @@ impl Port {
         may: impl FnOnce(&State) -> bool,
     ) -> Result<(), WriteError> {
         let fd = self.fd;
-        if self.direction == Direction::Read {
+        if self.is_output() {
             return Err(WriteError::NotWritable { fd });
         }
         if sys::copy::is_copy() {
@@ -248,7 +242,7 @@ impl Port {
     /// Registers a producer; gives its registration.
     pub(crate) fn register(&self, kind: ProducerKind, tell: Notice) -> Result<u64, ProducerError> {
         let fd = self.fd;
-        if self.direction == Direction::Read {
+        if self.is_output() {
             return Err(WriteError::NotWritable { fd }.into());
         }
         if sys::copy::is_copy() {
@@ -274,7 +268,7 @@ impl Port {
         if std::mem::take(&mut state.close_waits)
             && let Some(route) = &state.route
         {
-            route.send(FdCommand::Close);
+            route.send(FdCommand::Close(CloseReason::ByParent));
         }
         drop(state);
         drop(producer);
@@ -287,28 +281,32 @@ impl Port {
         }
         let state = lock(&self.state);
         let Some(route) = &state.route else { return };
-        match command {
-            FdCommand::Pause if !state.closing => self.shut(true),
-            FdCommand::Resume if !state.closing => self.shut(false),
-            _ => {}
+        if let FdCommand::Pause(pause) = command
+            && !state.closing
+        {
+            self.shut(pause);
         }
         route.send(command);
     }
 
-    /// Sends a command that closes; nothing can be written any more, but by a producer.
-    pub(crate) fn close(&self, command: FdCommand) {
+    /// Closes it for this reason; nothing can be written any more, but by a producer for which a close by
+    /// `ByParent` waits, and nothing read, but what a cut takes.
+    pub(crate) fn close(&self, reason: CloseReason) {
         if sys::copy::is_copy() {
             return;
         }
         let mut state = lock(&self.state);
-        state.closing = true;
-        self.shut(true);
+        // What is cut is read on, and may be paused meanwhile.
+        if !(self.is_output() && reason == CloseReason::Cut) {
+            state.closing = true;
+            self.shut(true);
+        }
         // A sink that waits for room will get none, however long the child takes to read the rest.
         let waiters = state.write_queue.take_waiters();
-        if matches!(command, FdCommand::Close) && state.write_queue.has_producer() {
+        if reason == CloseReason::ByParent && state.write_queue.has_producer() {
             state.close_waits = true;
         } else if let Some(route) = &state.route {
-            route.send(command);
+            route.send(FdCommand::Close(reason));
         }
         drop(state);
         waiters.into_iter().for_each(Waker::wake);

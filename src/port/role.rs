@@ -15,4 +15,9 @@ impl Role {
     pub(crate) const fn is_output(self) -> bool {
         matches!(self, Self::Output { .. } | Self::Lines { .. })
     }
+
+    /// The descriptors that the halves of a terminal are, whose output is for this.
+    pub(crate) const fn halves_of_terminal(output: Self) -> [(i32, Self); 2] {
+        [(0, Self::Input), (1, output)]
+    }
 }

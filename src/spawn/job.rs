@@ -14,8 +14,7 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use super::exit_watch::ExitWatch;
-use super::reply::Reply;
-use super::table::Entry;
+use super::in_flight::InFlight;
 use crate::actors::End;
 use crate::actors::process::{Piped, Process};
 use crate::child::lifecycle::Input;
@@ -26,14 +25,13 @@ use crate::command::spec::Spec;
 use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
-use crate::id::ProcessId;
 use crate::ladder::Ladder;
 use crate::protocol::into::Protocol;
 use crate::spawn::environment::EnvGeneration;
 use crate::spawn::opening::{ParentEnd, ParentEnds};
 use crate::spawn::prepare::Prepared;
 use crate::sys;
-use crate::sys::clone::{Cloned, Ticket};
+use crate::sys::clone::Cloned;
 use crate::text::Escaped;
 use crate::threads::arbiter_ref::{ArbiterRef, run_on};
 use crate::threads::janitor;
@@ -41,29 +39,23 @@ use crate::threads::spawners::{Desk, Kin};
 use crate::tree::Leader;
 
 /// A spawn on its way to a spawner thread.
-pub(crate) struct SpawnJob {
-    pub(crate) id: ProcessId,
-    pub(crate) spec: Arc<Spec>,
-    pub(crate) taken: TakenFds,
-    pub(crate) asked: EnvGeneration,
-    pub(crate) protocol: Protocol,
-    pub(crate) ticket: Arc<Ticket>,
-    pub(crate) entry: Entry,
-    pub(crate) reply: Reply,
+pub(super) struct SpawnJob {
+    pub(super) spec: Arc<Spec>,
+    pub(super) taken: TakenFds,
+    pub(super) asked: EnvGeneration,
+    pub(super) protocol: Protocol,
+    pub(super) in_flight: InFlight,
 }
 
 impl SpawnJob {
     /// Runs on a spawner thread; may block. Without a thread there is no desk.
-    pub(crate) fn run(self, arbiter_ref: &ArbiterRef, desk: io::Result<Desk<'_>>) {
+    pub(super) fn run(self, arbiter_ref: &ArbiterRef, desk: io::Result<Desk<'_>>) {
         let Self {
-            id,
             spec,
             taken,
             asked,
             protocol,
-            ticket,
-            entry,
-            reply,
+            in_flight,
         } = self;
         let mut tie = None;
         let mut asker = Kin::default();
@@ -76,30 +68,26 @@ impl SpawnJob {
                 janitor::start().map_err(|error| {
                     SpawnError::new(SpawnStep::Register, "the janitor thread", error)
                 })?;
-                if ticket.is_cancelled() {
-                    return Err(cancelled(&reply.program));
+                if in_flight.ticket.is_cancelled() {
+                    return Err(cancelled(&in_flight.program));
                 }
                 // The signal follows the thread that clones.
                 tie = spec.parent_death_signal.map(|_| ties.tie());
-                Prepared::new(&spec, taken, asked)?.spawn(&spec, &ticket, stack)
+                Prepared::new(&spec, taken, asked)?.spawn(&spec, &in_flight.ticket, stack)
             });
         let (cloned, ends, cgroup) = match result {
             Ok(cloned) => cloned,
             Err(error) => {
-                log::debug!(
-                    "process {id} ({}) was not spawned: {error}",
-                    Escaped(reply.name())
-                );
-                // Before the answer, so that whoever gets it finds the table without the spawn.
-                drop(entry);
-                return reply.answer(Err(error));
+                let (id, name) = (in_flight.id, Escaped(in_flight.name()));
+                log::debug!("process {id} ({name}) was not spawned: {error}");
+                return in_flight.fail(error);
             }
         };
         let (event_sink, mailbox_turns) = protocol.into_parts();
         let origin = Origin {
-            id,
-            program: Arc::clone(&reply.program),
-            name: Arc::clone(reply.name()),
+            id: in_flight.id,
+            program: Arc::clone(&in_flight.program),
+            name: Arc::clone(in_flight.name()),
             spawned_pid: cloned.pid,
             event_sink,
             mailbox_turns,
@@ -121,59 +109,36 @@ impl SpawnJob {
         });
         child.keep_threads(tie, asker);
         let ArbiterRef { arbiter, runtime } = arbiter_ref.clone();
-        let mut unadopted = Unadopted::new(child, ends, ticket, entry, reply);
-        if let Err(error) = unadopted.start_waiter() {
-            return unadopted.give_up(error);
-        }
-        // Where the arbiter is gone it is given up.
-        let adopt = move |unadopted: Unadopted| unadopted.adopt(&runtime);
-        drop(run_on(&arbiter, unadopted, adopt));
-    }
-
-    /// Before it is submitted.
-    pub(crate) fn refuse(self, why: &'static str) {
-        // Before the answer, as above.
-        drop(self.entry);
-        self.reply.refuse(why);
-    }
-}
-
-/// A child that nobody has adopted. Dropped so, it is killed and reaped, and then the answer says
-/// so: whoever asked finds nothing left, unless it cannot be killed, which the answer waits two
-/// seconds for.
-#[derive(Debug)]
-struct Unadopted {
-    /// Until they are registered.
-    ends: ParentEnds,
-    pipes: Vec<Piped>,
-    watch: Option<ExitWatch>,
-    child: Arc<Child>,
-    ticket: Arc<Ticket>,
-    entry: Option<Entry>,
-    reply: Option<Reply>,
-    error: Option<SpawnError>,
-}
-
-impl Unadopted {
-    fn new(
-        child: Arc<Child>,
-        ends: ParentEnds,
-        ticket: Arc<Ticket>,
-        entry: Entry,
-        reply: Reply,
-    ) -> Self {
-        Self {
+        let mut unadopted = Unadopted {
+            child,
             ends,
             pipes: Vec::new(),
             watch: None,
-            child,
-            ticket,
-            entry: Some(entry),
-            reply: Some(reply),
-            error: None,
+            in_flight: Some(in_flight),
+        };
+        if let Err(error) = unadopted.start_waiter() {
+            return unadopted.abandon(error);
         }
+        // Where the arbiter is gone it is abandoned.
+        let adopt = move |unadopted: Unadopted| unadopted.adopt(&runtime);
+        drop(run_on(&arbiter, unadopted, adopt));
     }
+}
 
+/// A child that nobody has adopted. Dropped so, it is abandoned.
+#[derive(Debug)]
+struct Unadopted {
+    child: Arc<Child>,
+    /// Until they are registered.
+    ends: ParentEnds,
+    pipes: Vec<Piped>,
+    /// From the registration on, or where there is no pidfd from the start.
+    watch: Option<ExitWatch>,
+    /// Until the child is adopted or abandoned.
+    in_flight: Option<InFlight>,
+}
+
+impl Unadopted {
     /// Where there is no pidfd: on the spawner thread, since a thread is as its maker.
     fn start_waiter(&mut self) -> Result<(), SpawnError> {
         if self.child.live.pidfd().is_none() {
@@ -225,10 +190,6 @@ impl Unadopted {
         Ok(())
     }
 
-    fn give_up(mut self, error: SpawnError) {
-        self.error = Some(error);
-    }
-
     /// Runs on the child's arbiter: registers, and commits, unless the spawn was cancelled.
     fn adopt(mut self, runtime: &Handle) {
         // The driver's epoll instance is the parent's.
@@ -236,21 +197,16 @@ impl Unadopted {
             return;
         }
         if let Err(error) = self.register(runtime) {
-            return self.give_up(error);
+            return self.abandon(error);
         }
         let child = Arc::clone(&self.child);
-        let committed = |entry: &mut Entry| entry.commit(&self.ticket, &child);
-        // Refused, the entry stays until the child is reaped.
-        let Some(entry) = self.entry.take_if(committed) else {
-            let error = cancelled(&child.program);
-            return self.give_up(error);
-        };
-        let (Some(reply), Some(watch)) = (self.reply.take(), self.watch.take()) else {
-            return;
+        let committed = |in_flight: &mut InFlight| in_flight.commit(&child);
+        // Refused, it keeps its place until the child is reaped.
+        let Some(in_flight) = self.in_flight.take_if(committed) else {
+            return self.abandon(cancelled(&child.program));
         };
         let (process, readers) = Process::start_with(&child, mem::take(&mut self.pipes));
-        let id = child.id;
-        let table = entry.into_table();
+        let (id, table) = (child.id, Arc::clone(&in_flight.table));
         child.on_ended(move || {
             drop(process);
             table.remove(id);
@@ -258,39 +214,34 @@ impl Unadopted {
         child.apply(Input::Made);
         readers.start();
         // Nobody reaps it before this.
-        watch.arm(&child);
-        reply.answer(Ok(ProcessHandle::new(child)));
+        if let Some(watch) = self.watch.take() {
+            watch.arm(&child);
+        }
+        in_flight.answer(ProcessHandle::new(child));
     }
-}
 
-impl Drop for Unadopted {
-    fn drop(&mut self) {
+    /// Kills the child and has it reaped, and then answers: whoever asked finds nothing left, unless it cannot be
+    /// killed, which the answer waits two seconds for.
+    fn abandon(&mut self, error: SpawnError) {
         // In a copy of the process it is the parent's to give up.
         if sys::copy::is_copy() {
             return;
         }
-        let Some(reply) = self.reply.take() else {
+        let Some(in_flight) = self.in_flight.take() else {
             return;
         };
         let child = &self.child;
-        let error = self
-            .error
-            .take()
-            .unwrap_or_else(|| SpawnError::register(&*child.program, "its arbiter is gone"));
         log::debug!("{child} is given up: {error}");
         self.ends = ParentEnds::default();
         self.pipes.clear();
-        let entry = self.entry.take();
-        self.ticket.forget();
+        in_flight.ticket.forget();
         // It may have run for a moment, and have started others.
         child.escalate(Ladder::new().kill(), move |report| {
-            drop(entry);
-            let error = if report.exited {
+            in_flight.fail(if report.exited {
                 error
             } else {
                 error.with_detail("and the process cannot be killed: it lives on")
-            };
-            reply.answer(Err(error));
+            });
         });
         match self.watch.take() {
             // Its thread reaps, whether it is told to go or the sender drops.
@@ -299,6 +250,15 @@ impl Drop for Unadopted {
                 drop(watch);
                 janitor::watch(child.clone());
             }
+        }
+    }
+}
+
+impl Drop for Unadopted {
+    fn drop(&mut self) {
+        if self.in_flight.is_some() {
+            let error = SpawnError::register(&*self.child.program, "its arbiter is gone");
+            self.abandon(error);
         }
     }
 }

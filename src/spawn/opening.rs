@@ -42,7 +42,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// The descriptors that its halves are.
     pub(crate) const fn halves(&self) -> [(i32, Role); 2] {
-        [(0, Role::Input), (1, self.output)]
+        Role::halves_of_terminal(self.output)
     }
 }
 

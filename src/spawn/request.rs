@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::in_flight::{InFlight, Sender};
 use super::job::SpawnJob;
-use super::reply::{Reply, Sender};
 use super::table::{KeepAlive, Table};
 use crate::command::Command;
 use crate::command::spec::Spec;
@@ -69,7 +69,7 @@ impl Spawn {
     pub(crate) fn fail(self, error: SpawnError, to: Sender) {
         // By this spawn, as by any other that fails.
         drop(self.spec.take_fds());
-        Reply::new(self.id, &self.spec, self.ticket, Some(to)).answer(Err(error));
+        let _ = to.send(Err(error.of(Some(self.id), self.spec.given_name())));
     }
 
     /// Enters the spawn into `table` and queues it for a spawner thread, or refuses it. The answer
@@ -92,35 +92,31 @@ impl Spawn {
         } = self;
         // By this spawn, whatever becomes of it.
         let taken = spec.take_fds();
-        let reply = Reply::new(id, &spec, Arc::clone(&ticket), to);
+        let mut in_flight = InFlight::new(id, &spec, table, ticket, to);
         if sys::copy::is_copy() {
-            return reply.refuse(spawners::COPY);
+            return in_flight.refuse(spawners::COPY);
         }
         let home = match home {
             Home::Nowhere => match instead() {
                 Ok(arbiter_ref) => Home::Here(arbiter_ref),
-                Err(error) => return reply.answer(Err(error)),
+                Err(error) => return in_flight.fail(error),
             },
-            Home::Named(arbiter) if !arbiter.alive() => return reply.refuse(STOPPED),
-            Home::Here(here) if !here.arbiter.alive() => return reply.refuse(STOPPED),
+            Home::Named(arbiter) if !arbiter.alive() => return in_flight.refuse(STOPPED),
+            Home::Here(here) if !here.arbiter.alive() => return in_flight.refuse(STOPPED),
             home => home,
         };
         if !protocol.is_alive() {
-            return reply.refuse("the protocol actor is gone");
+            return in_flight.refuse("the protocol actor is gone");
         }
-        let entry = match table.begin(id, &ticket, supervisor) {
-            Ok(entry) => entry,
-            Err(why) => return reply.refuse(why),
-        };
+        if let Err(why) = in_flight.enter(supervisor) {
+            return in_flight.refuse(why);
+        }
         let job = SpawnJob {
-            id,
             spec,
             taken,
             asked: EnvGeneration::now(),
             protocol,
-            ticket,
-            entry,
-            reply,
+            in_flight,
         };
         let submit = move |job: SpawnJob, arbiter_ref: ArbiterRef, place: Place| {
             place.submit(Box::new(move |desk| job.run(&arbiter_ref, desk)));
@@ -131,11 +127,11 @@ impl Spawn {
                 let unsent = run_on(&arbiter, (job, place.settled()), move |(job, place)| {
                     match ArbiterRef::current() {
                         Some(arbiter_ref) => submit(job, arbiter_ref, place),
-                        None => job.refuse(STOPPED),
+                        None => job.in_flight.refuse(STOPPED),
                     }
                 });
                 if let Some((job, _)) = unsent {
-                    job.refuse(STOPPED);
+                    job.in_flight.refuse(STOPPED);
                 }
             }
             Home::Nowhere => {}

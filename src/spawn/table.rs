@@ -88,13 +88,6 @@ enum Phase {
     Lost,
 }
 
-/// A spawn's place in the table until it is adopted; its drop gives the place up.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    id: ProcessId,
-    table: Arc<Table>,
-}
-
 impl Table {
     /// A table whose supervisor has `arbiter` for itself.
     pub(crate) fn with_arbiter(arbiter: ArbiterHandle) -> Self {
@@ -108,12 +101,12 @@ impl Table {
     }
 
     /// Enters a spawn, or says why not.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
+    pub(super) fn begin(
+        &self,
         id: ProcessId,
         ticket: &Arc<Ticket>,
         supervisor: Option<KeepAlive>,
-    ) -> Result<Entry, &'static str> {
+    ) -> Result<(), &'static str> {
         let mut inner = lock(&self.inner);
         match inner.phase {
             Phase::Open => {}
@@ -124,10 +117,27 @@ impl Table {
         if inner.supervisor.is_none() {
             inner.supervisor = supervisor;
         }
-        Ok(Entry {
-            id,
-            table: Arc::clone(self),
-        })
+        Ok(())
+    }
+
+    /// Commits the spawn and puts the child into its place, in one step: whoever closes the table
+    /// finds either a ticket to cancel or the child. False if it is cancelled or closed.
+    pub(super) fn commit(&self, id: ProcessId, ticket: &Ticket, child: &Arc<Child>) -> bool {
+        let mut inner = lock(&self.inner);
+        let committed = inner.phase == Phase::Open && ticket.commit();
+        if committed {
+            inner.in_flight.remove(&id);
+            inner.children.insert(id, Arc::clone(child));
+            self.settle(inner);
+        }
+        committed
+    }
+
+    /// Takes a spawn out that was not committed.
+    pub(super) fn give_up(&self, id: ProcessId) {
+        let mut inner = lock(&self.inner);
+        inner.in_flight.remove(&id);
+        self.settle(inner);
     }
 
     /// Takes a child out after its end.
@@ -293,35 +303,6 @@ impl Stopping {
             }
             changed.await;
         }
-    }
-}
-
-impl Entry {
-    /// Commits the spawn and puts the child into the table, in one step: whoever closes the table
-    /// finds either a ticket to cancel or the child. False if it is cancelled or closed.
-    pub(crate) fn commit(&self, ticket: &Ticket, child: &Arc<Child>) -> bool {
-        let mut inner = lock(&self.table.inner);
-        let committed = inner.phase == Phase::Open && ticket.commit();
-        if committed {
-            inner.children.insert(self.id, Arc::clone(child));
-        }
-        committed
-    }
-
-    /// The child is in the table until [`Table::remove`].
-    pub(crate) fn into_table(self) -> Arc<Table> {
-        Arc::clone(&self.table)
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if sys::copy::is_copy() {
-            return;
-        }
-        let mut inner = lock(&self.table.inner);
-        inner.in_flight.remove(&self.id);
-        self.table.settle(inner);
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::child::live_process::ProcessCommand;
+use crate::event::CloseReason;
 use crate::ladder::Ladder;
 use crate::port::{FdCommand, Route, Terminal};
 use crate::signal::Signal;
@@ -98,14 +99,13 @@ impl Recorder {
                 commands.extend(pieces.into_iter().map(|data| Recorded::Write { fd, data }));
                 return;
             }
-            FdCommand::Close => Recorded::Close { fd },
-            FdCommand::Abort => Recorded::Abort { fd },
-            FdCommand::Pause => Recorded::Pause { fd },
-            FdCommand::Resume => Recorded::Resume { fd },
-            FdCommand::Cut => Recorded::Cut { fd },
-            // The reading half of a terminal, in `lose_connection`.
-            FdCommand::Discard => Recorded::Close { fd },
-            FdCommand::Reaped | FdCommand::Orphan => return,
+            FdCommand::Close(CloseReason::Aborted) => Recorded::Abort { fd },
+            FdCommand::Close(CloseReason::Cut) => Recorded::Cut { fd },
+            // The latter to the reading half of a terminal, in `lose_connection`.
+            FdCommand::Close(CloseReason::ByParent) | FdCommand::Discard => Recorded::Close { fd },
+            FdCommand::Pause(true) => Recorded::Pause { fd },
+            FdCommand::Pause(false) => Recorded::Resume { fd },
+            FdCommand::Close(_) | FdCommand::Reaped => return,
         };
         lock(&self.commands).push(recorded);
     }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::Child;
 use crate::child::live_process::{ProcessCommand, of_another};
 use crate::error::SignalError;
+use crate::event::CloseReason;
 use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
-use crate::port::{Direction, FdCommand};
+use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::sys;
@@ -177,7 +178,7 @@ impl Escalation {
         };
         let input = self.child.port(0);
         match act {
-            Act::Eof => match input.filter(|port| port.direction() == Direction::Write) {
+            Act::Eof => match input.filter(|port| !port.is_output()) {
                 Some(port) if port.is_terminal() => {
                     let typed = port
                         .end_of_input()
@@ -185,7 +186,7 @@ impl Escalation {
                     (typed, Ok(()))
                 }
                 Some(port) => {
-                    port.close(FdCommand::Close);
+                    port.close(CloseReason::ByParent);
                     (true, Ok(()))
                 }
                 None => (false, Ok(())),

@@ -16,8 +16,9 @@ use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::id::ProcessId;
+use crate::port::Port;
+use crate::port::role::Role;
 use crate::port::window::Window;
-use crate::port::{Direction, Port};
 use crate::protocol::into::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
@@ -73,6 +74,11 @@ impl Log {
         (closes, status)
     }
 }
+
+const OUTPUT: Role = Role::Output {
+    window: Command::DEFAULT_WINDOW,
+    stream: false,
+};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -153,9 +159,9 @@ impl Scene {
             PipeReader::new(Arc::clone(&child), fd, end, destination).start()
         });
         child.set_ports(vec![
-            Port::new(0, Direction::Write, Box::new(writer.clone())),
-            Port::new(1, Direction::Read, Box::new(reader.clone())),
-            Port::new(2, Direction::Read, Box::new(other)),
+            Port::new(0, Role::Input, Box::new(writer.clone())),
+            Port::new(1, OUTPUT, Box::new(reader.clone())),
+            Port::new(2, OUTPUT, Box::new(other)),
         ]);
         let (process, _) = Process::start_with(&child, Vec::new());
         let weak = process.downgrade();
