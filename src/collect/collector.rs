@@ -138,7 +138,8 @@ impl Collector {
     /// Takes the streams of a child that has them at these numbers.
     fn new(process: &ProcessHandle, numbers: [Option<i32>; 2], recipe: &Recipe) -> Self {
         // Where both are the same the first takes it.
-        let streams = numbers.map(|n| n.and_then(|n| process.take_stream(n).ok()));
+        let take = |n| process.take_stream(n).ok().map(FdStream::wake_late);
+        let streams = numbers.map(|n| n.and_then(take));
         let [mut stdout, mut stderr] = streams.map(|stream| KeptStream::new(stream, recipe.limit));
         if recipe.merge && stdout.stream.is_none() {
             mem::swap(&mut stdout, &mut stderr);

@@ -120,6 +120,12 @@ impl FdStream {
         self.stream_queue.is_lost()
     }
 
+    /// Wakes its taker at the end, and before that only where much has come: for one who wants it all.
+    pub(crate) fn wake_late(self) -> Self {
+        self.stream_queue.wake_late();
+        self
+    }
+
     /// The stream of what `decoder` makes of the bytes: see [`Decoded`].
     pub fn decode<D: Decoder>(self, decoder: D) -> Decoded<D> {
         Decoded {
