@@ -52,8 +52,8 @@ impl StreamQueue {
             && !credit.has_filled_window();
         state.chunks.push_back((data, credit));
         if !later {
-        wake(state);
-    }
+            wake(state);
+        }
     }
 
     /// No more comes.
