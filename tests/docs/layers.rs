@@ -24,6 +24,9 @@ const LAYERS: [&str; 12] = [
 /// They see what a user of the crate sees, and what is below them here.
 const ABOVE_THE_SURFACE: [&str; 4] = ["monitor", "pool", "nats", "coming_from"];
 
+/// Imports names for its links only.
+const DOCUMENTATION: &str = "coming_from";
+
 /// Files of `src` itself that may import from everywhere.
 const ROOTS: [&str; 2] = ["lib", "testing"];
 
@@ -95,7 +98,9 @@ impl Sources {
                         _ => self.parent(&from, file),
                     };
                     let rest = &line[at + start.len()..];
-                    if rest.starts_with('{') && word == 0 && !from.contains(&"tests".to_owned()) {
+                    let told_apart = |name: &str| name == "tests" || name == DOCUMENTATION;
+                    let may_group = from.iter().any(|name| told_apart(name));
+                    if rest.starts_with('{') && word == 0 && !may_group {
                         self.grouped.push(format!(
                             "{name}:{} groups imports from the root: one line each",
                             index + 1
