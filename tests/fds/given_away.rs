@@ -232,3 +232,27 @@ fn an_asking_arbiter_that_has_stopped_executes_nothing_and_keeps_no_descriptor()
         drop(write);
     });
 }
+
+/// Its spawn ends before any supervisor's table was found.
+#[test]
+fn a_spawn_in_a_system_that_has_stopped_closes_what_is_given_away() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let asker = std::thread::spawn(move || {
+        let system = actix::System::new();
+        system.block_on(async { actix::System::current().stop() });
+        system.run().unwrap();
+        let command = Command::new("true").stdout(writer);
+        let error = futures::executor::block_on(command.spawn(NoProtocol)).unwrap_err();
+        assert_eq!(error.step(), SpawnStep::Register, "{error}");
+        // The command is kept meanwhile.
+        wait.recv().unwrap();
+        drop(command);
+    });
+    std::thread::spawn(move || tell.send(reader.read_to_end(&mut Vec::new()).unwrap()));
+    let end = told.recv_timeout(common::DEADLINE);
+    go.send(()).unwrap();
+    asker.join().unwrap();
+    assert_eq!(end, Ok(0));
+}
