@@ -16,8 +16,8 @@ pub(crate) mod start_gate;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::child::drain_clock::DrainClock;
@@ -88,7 +88,8 @@ pub(crate) struct Child {
     asker: OnceLock<Kin>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
-    orphaned: AtomicBool,
+    /// Its policy as an orphan was applied.
+    orphaned: Once,
     on_leftovers: OnLeftovers,
     /// What it left has followed that.
     settled: AtomicBool,
@@ -150,7 +151,7 @@ impl Child {
             asker: OnceLock::new(),
             containment: origin.containment,
             on_orphaned: origin.on_orphaned,
-            orphaned: AtomicBool::new(false),
+            orphaned: Once::new(),
             on_leftovers: origin.on_leftovers,
             settled: AtomicBool::new(false),
             escalations: Mutex::default(),
@@ -176,7 +177,7 @@ impl Child {
     pub(crate) fn set_ports(&self, ports: Vec<Port>) {
         let _ = self.ports.set(ports.into());
         // Its supervisor may be gone by now: `orphan` found no ports to close.
-        if self.orphaned.load(Ordering::SeqCst) {
+        if self.orphaned.is_completed() {
             self.close_ports_of_orphan();
         }
     }

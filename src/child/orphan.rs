@@ -50,26 +50,39 @@ impl Child {
         self.live.signal_all(Extent::Tree, Signal::KILL)
     }
 
-    /// The owner is gone: applies the policy, once, without blocking, from any thread, and closes
-    /// the pipes.
+    /// The owner is gone: applies the policy, once, from any thread, and closes the pipes. When it
+    /// returns the policy was applied, by this thread or by another one: a main that returns ends
+    /// the process, and the other thread with it.
     pub(crate) fn orphan(self: &Arc<Self>, why: &str) {
         if sys::copy::is_copy() {
             return;
         }
-        if self.progress.is_ended() || self.orphaned.swap(true, Ordering::SeqCst) {
+        if self.progress.is_ended() || self.orphaned.is_completed() {
             return;
         }
-        if self.live.pid().is_some() || self.live.group_left().is_some() {
-            log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
-            match self.on_orphaned {
-                OnOrphaned::Leave => {}
-                OnOrphaned::Kill => {
-                    self.kill_by_policy();
-                }
-                OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
-            }
+        let mut by_this_call = false;
+        // The force: a logger that panics does not make the next caller panic.
+        self.orphaned.call_once_force(|_| {
+            by_this_call = true;
+            self.apply_policy_of_orphan(why);
+        });
+        if by_this_call {
+            self.close_ports_of_orphan();
         }
-        self.close_ports_of_orphan();
+    }
+
+    fn apply_policy_of_orphan(self: &Arc<Self>, why: &str) {
+        if self.live.pid().is_none() && self.live.group_left().is_none() {
+            return;
+        }
+        log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
+        match self.on_orphaned {
+            OnOrphaned::Leave => {}
+            OnOrphaned::Kill => {
+                self.kill_by_policy();
+            }
+            OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
+        }
     }
 
     /// As [`kill_all`](Self::kill_all). False if it goes on: another thread may be allowed what this

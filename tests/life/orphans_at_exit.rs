@@ -5,6 +5,7 @@ use crate::common;
 
 use std::fs;
 use std::process::{Command as HostCommand, Output};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -72,20 +73,22 @@ async fn spawn_and_print() -> Vec<ProcessHandle> {
 
 impl Children {
     fn printed_by(host: &Output) -> Self {
-        let text = String::from_utf8_lossy(&host.stdout);
-        let pid = |name: &str| {
-            let mark = format!("child {name} ");
-            let line = text.lines().find_map(|line| line.strip_prefix(&mark));
-            line.and_then(|pid| pid.parse().ok())
-                .unwrap_or_else(|| panic!("no pid of {name} in {host:?}"))
-        };
-        let [left, killed, terminated, stubborn] = NAMES.map(pid);
+        let [left, killed, terminated, stubborn] =
+            NAMES.map(|name| Self::pid_printed_by(host, name));
         Self {
             left,
             killed,
             terminated,
             stubborn,
         }
+    }
+
+    fn pid_printed_by(host: &Output, name: &str) -> i32 {
+        let text = String::from_utf8_lossy(&host.stdout);
+        let mark = format!("child {name} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&mark));
+        line.and_then(|pid| pid.parse().ok())
+            .unwrap_or_else(|| panic!("no pid of {name} in {host:?}"))
     }
 
     /// The host applied every policy: SIGKILL, SIGTERM, or nothing. Nobody escalates any more.
@@ -195,6 +198,58 @@ fn a_stopped_system_applies_every_policy() {
         return_from_main();
     }
     assert_hosts_apply_every_policy(5);
+}
+
+/// Takes long to write the line of an orphan whose supervisor is gone.
+struct SlowLogger(mpsc::Sender<()>);
+
+impl log::Log for SlowLogger {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        let line = record.args().to_string();
+        if line.contains("is orphaned, its supervisor is gone") {
+            self.0.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_main_that_returns_waits_for_a_policy_that_another_thread_applies() {
+    if role().is_some() {
+        let (enter, entered) = mpsc::channel();
+        log::set_boxed_logger(Box::new(SlowLogger(enter))).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+        System::new().block_on(async {
+            let arbiter = Arbiter::new();
+            let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| {
+                ProcessSupervisor::new()
+            });
+            let (trace, protocol) = Trace::start();
+            let child = helper(["say", "ready", "pause"]).on_orphaned(OnOrphaned::Kill);
+            let spawn = Spawn::new(child, &protocol);
+            let process = supervisor.send(spawn).await.unwrap().unwrap();
+            trace.output(&process, 1, "ready").await;
+            println!("\nchild killed {}", process.pid().unwrap());
+            arbiter.stop();
+            entered.recv_timeout(DEADLINE).unwrap();
+        });
+        return_from_main();
+    }
+    let ended = host("");
+    assert!(ended.status.success(), "{ended:?}");
+    let pid = Children::pid_printed_by(&ended, "killed");
+    let _guard = Guard(vec![pid]);
+    System::new().block_on(eventually(
+        "its death",
+        || is_gone(pid).then_some(()),
+        || format!("{:?}", state_and_parent(pid)),
+    ));
 }
 
 #[test]
