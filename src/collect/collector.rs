@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
-use super::group::grouped;
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
 use crate::command::fd_map::{Fd, FdMap, Kind};
+use crate::command::group::grouped;
 use crate::handle::ProcessHandle;
 use crate::handle::stream::FdStream;
 use crate::ladder::Ladder;

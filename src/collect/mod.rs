@@ -2,7 +2,6 @@
 //! `getProcessValue`.
 
 mod collector;
-mod group;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -14,12 +13,12 @@ use bytes::Bytes;
 
 use crate::command::Command;
 use crate::command::fd_map::Fd;
+use crate::command::group::Group;
 use crate::error::SpawnError;
 use crate::status::ExitStatus;
 use crate::text::Escaped;
 
 use collector::{Collected, collect};
-use group::Group;
 
 /// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
 #[derive(Clone, PartialEq, Eq)]

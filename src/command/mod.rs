@@ -5,6 +5,7 @@ pub(crate) mod containment;
 mod fd_from;
 pub(crate) mod fd_map;
 mod getters;
+pub(crate) mod group;
 pub(crate) mod name;
 pub(crate) mod pty;
 mod rights;

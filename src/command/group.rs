@@ -1,4 +1,4 @@
-//! The process group of a child that is run to its end: its own, so that all that it starts can be
+//! The process group of a child that is not to outlive its caller: its own, so that all that it starts can be
 //! stopped with it, unless that would keep it from the terminal that its user sits at.
 
 use nix::fcntl::{OFlag, open};
@@ -10,7 +10,7 @@ use crate::command::spec::OnLeftovers;
 
 /// What a caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Group {
+pub(crate) enum Group {
     /// As the command says; else its own, but this program's while that is in the foreground of its
     /// terminal.
     #[default]
@@ -20,7 +20,7 @@ pub(super) enum Group {
 }
 
 /// `command` with the group that it is to have, and with the helpers' policy for what it leaves.
-pub(super) fn grouped(command: Command, group: Group) -> Command {
+pub(crate) fn grouped(command: Command, group: Group) -> Command {
     let spec = command.spec();
     // These lead a group by themselves.
     let leads = spec.setsid || spec.pty.is_some();
