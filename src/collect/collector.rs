@@ -4,10 +4,8 @@ use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::sync::oneshot;
 
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
@@ -19,7 +17,7 @@ use crate::ladder::Ladder;
 use crate::port::Port;
 use crate::protocol::into::NoProtocol;
 use crate::status::ExitStatus;
-use crate::threads::janitor::{self, Timer};
+use crate::threads::deadline::Deadline;
 
 /// What a child that ran to its end leaves.
 pub(super) struct Collected {
@@ -66,22 +64,6 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     Err(CollectError::TimedOut(Box::new(output)))
 }
 
-/// The end of the time. It is the janitor's clock: whoever awaits it may have no runtime.
-struct Deadline {
-    up: oneshot::Receiver<()>,
-    _timer: Timer,
-}
-
-impl Deadline {
-    fn after(timeout: Duration) -> Self {
-        let (tell, up) = oneshot::channel();
-        let timer = janitor::after(timeout, move || {
-            let _ = tell.send(());
-        });
-        Self { up, _timer: timer }
-    }
-}
-
 /// What `future` gives, unless the time is up before. Not to be asked again then.
 async fn before<T>(deadline: &mut Option<Deadline>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
@@ -90,7 +72,7 @@ async fn before<T>(deadline: &mut Option<Deadline>, future: impl Future<Output =
             return Poll::Ready(Some(value));
         }
         match deadline {
-            Some(deadline) => Pin::new(&mut deadline.up).poll(cx).map(|_| None),
+            Some(deadline) => Pin::new(deadline).poll(cx).map(|()| None),
             None => Poll::Pending,
         }
     })

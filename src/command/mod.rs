@@ -295,11 +295,15 @@ impl Command {
         })
     }
 
-    /// For a child whose output is collected: nobody else has its handle, so one that nobody takes kills
-    /// it. Its terminal is a stream if that is collected.
+    /// Nobody else has the child's handle: one that nobody takes kills it.
+    pub(crate) fn killed_if_untaken(self) -> Self {
+        self.edit(|spec| spec.kill_untaken = true)
+    }
+
+    /// For a child whose output is collected: it is killed if nobody takes its handle, and its terminal is a stream if that is
+    /// collected.
     pub(crate) fn collected(self, terminal: bool) -> Self {
-        self.edit(|spec| {
-            spec.kill_untaken = true;
+        self.killed_if_untaken().edit(|spec| {
             if let Some(pty) = &mut spec.pty {
                 pty.stream = terminal;
             }

@@ -1,6 +1,7 @@
 //! A handle whose drop kills the child and all that belongs to it.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::handle::ProcessHandle;
 use crate::sys;
@@ -22,7 +23,7 @@ impl ProcessHandle {
     pub const fn kill_on_drop(self) -> KillOnDrop {
         KillOnDrop {
             process: self,
-            armed: true,
+            armed: AtomicBool::new(true),
             cuts: false,
         }
     }
@@ -32,7 +33,7 @@ impl ProcessHandle {
     pub(crate) const fn kill_and_cut_on_drop(self) -> KillOnDrop {
         KillOnDrop {
             process: self,
-            armed: true,
+            armed: AtomicBool::new(true),
             cuts: true,
         }
     }
@@ -53,16 +54,21 @@ impl ProcessHandle {
 #[must_use = "dropping it kills the child"]
 pub struct KillOnDrop {
     process: ProcessHandle,
-    armed: bool,
+    armed: AtomicBool,
     cuts: bool,
 }
 
 impl KillOnDrop {
     /// Gives the handle, whose drop does nothing.
     #[must_use]
-    pub fn disarm(mut self) -> ProcessHandle {
-        self.armed = false;
+    pub fn disarm(self) -> ProcessHandle {
+        self.let_live();
         self.process.clone()
+    }
+
+    /// The drop does nothing any more.
+    pub(crate) fn let_live(&self) {
+        self.armed.store(false, Ordering::Relaxed);
     }
 }
 
@@ -76,7 +82,7 @@ impl Deref for KillOnDrop {
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        if self.armed && !sys::copy::is_copy() {
+        if self.armed.load(Ordering::Relaxed) && !sys::copy::is_copy() {
             self.process.child().kill_by_policy();
             if self.cuts {
                 self.process.cut_connection();

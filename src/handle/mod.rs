@@ -1,11 +1,14 @@
 //! What a program holds of a child.
 
+pub(crate) mod find;
 mod identity;
 pub(crate) mod kill_on_drop;
 pub mod producer;
 pub(crate) mod sink;
+mod sink_io;
 pub(crate) mod stop;
 pub(crate) mod stream;
+mod stream_io;
 mod terminal;
 
 use std::fmt;

@@ -14,6 +14,7 @@ use crate::child::Child;
 use crate::error::WriteError;
 use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
+use crate::handle::kill_on_drop::KillOnDrop;
 use crate::port::write_queue::SinkId;
 use crate::port::{FdCommand, Port};
 use crate::sys;
@@ -61,16 +62,22 @@ impl ProcessHandle {
     /// [`WriteError::NotWritable`] for a descriptor that this program does not write. A closed descriptor is no error here:
     /// the first write to its sink fails.
     pub fn sink(&self, fd: i32) -> Result<FdSink, WriteError> {
+        let sink = self.sink_or_none(fd);
+        sink.is_present()
+            .then_some(sink)
+            .ok_or(WriteError::NotWritable { fd })
+    }
+
+    /// The same; one that refuses to write where the descriptor is not written.
+    pub(crate) fn sink_or_none(&self, fd: i32) -> FdSink {
         static SINKS: AtomicU64 = AtomicU64::new(0);
-        match self.child().port(fd) {
-            Some(port) if !port.is_output() => Ok(FdSink {
-                id: SINKS.fetch_add(1, Ordering::Relaxed),
-                child: Arc::clone(self.child()),
-                fd,
-                closing: false,
-                closes_on_drop: false,
-            }),
-            _ => Err(WriteError::NotWritable { fd }),
+        FdSink {
+            id: SINKS.fetch_add(1, Ordering::Relaxed),
+            child: Arc::clone(self.child()),
+            fd,
+            closing: false,
+            closes_on_drop: false,
+            hold: None,
         }
     }
 }
@@ -93,6 +100,8 @@ pub struct FdSink {
     fd: i32,
     closing: bool,
     closes_on_drop: bool,
+    /// The last one to drop kills the child.
+    hold: Option<Arc<KillOnDrop>>,
 }
 
 impl FdSink {
@@ -155,10 +164,27 @@ impl FdSink {
         }
     }
 
-    /// It is there, since the sink is.
+    /// The sink, if it writes one of the child's descriptors. `None` for the standard input of an [`Opened`](crate::Opened)
+    /// child whose command mapped it to something else: such a sink refuses what is written.
+    #[must_use]
+    pub fn present(self) -> Option<Self> {
+        self.is_present().then_some(self)
+    }
+
+    fn is_present(&self) -> bool {
+        self.port().is_ok()
+    }
+
+    /// Lets the child live while this sink does.
+    pub(crate) fn held_by(mut self, hold: &Arc<KillOnDrop>) -> Self {
+        self.hold = Some(Arc::clone(hold));
+        self
+    }
+
     fn port(&self) -> Result<&Port, WriteError> {
         let fd = self.fd;
-        self.child.port(fd).ok_or(WriteError::NotWritable { fd })
+        let port = self.child.port(fd).filter(|port| !port.is_output());
+        port.ok_or(WriteError::NotWritable { fd })
     }
 }
 

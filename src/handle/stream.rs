@@ -13,6 +13,7 @@ use crate::child::Child;
 use crate::error::StreamError;
 use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
+use crate::handle::kill_on_drop::KillOnDrop;
 use crate::port::stream_queue::StreamQueue;
 use crate::sys;
 
@@ -65,10 +66,22 @@ impl ProcessHandle {
             return Err(StreamError::Taken { fd });
         }
         Ok(FdStream {
-            stream_queue: Arc::clone(stream_queue),
+            stream_queue: Some(Arc::clone(stream_queue)),
             child: Arc::clone(self.child()),
             fd,
             put_back: Bytes::new(),
+            hold: None,
+        })
+    }
+
+    /// The stream of `fd`, as for [`take_stream`](Self::take_stream); an ended one where there is none to take.
+    pub(crate) fn stream_or_none(&self, fd: i32) -> FdStream {
+        self.take_stream(fd).unwrap_or_else(|_| FdStream {
+            stream_queue: None,
+            child: Arc::clone(self.child()),
+            fd,
+            put_back: Bytes::new(),
+            hold: None,
         })
     }
 }
@@ -85,11 +98,14 @@ impl ProcessHandle {
 /// stays open: the crate reads what the child writes to it later, and throws that away.
 #[must_use = "dropping it closes the descriptor"]
 pub struct FdStream {
-    stream_queue: Arc<StreamQueue>,
+    /// None: the child's descriptor is something else, and the stream has ended.
+    stream_queue: Option<Arc<StreamQueue>>,
     child: Arc<Child>,
     fd: i32,
-    /// What a decoder read of it and left.
-    put_back: Bytes,
+    /// What a decoder or a reader took and left.
+    pub(super) put_back: Bytes,
+    /// The last one to drop kills the child.
+    hold: Option<Arc<KillOnDrop>>,
 }
 
 /// No content.
@@ -104,7 +120,7 @@ impl fmt::Debug for FdStream {
 }
 
 impl FdStream {
-    fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         // In a copy of the process nobody feeds it.
         if sys::copy::is_copy() {
             return Poll::Ready(None);
@@ -112,17 +128,37 @@ impl FdStream {
         if !self.put_back.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.put_back)));
         }
-        self.stream_queue.poll_next(cx)
+        match &self.stream_queue {
+            Some(stream_queue) => stream_queue.poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// The stream, if it is one of the child's descriptors. `None` for a part of an [`Opened`](crate::Opened) child that its
+    /// command mapped to something else: such a stream gives nothing, and has ended.
+    #[must_use]
+    pub fn present(self) -> Option<Self> {
+        self.stream_queue.is_some().then_some(self)
+    }
+
+    /// Lets the child live while this stream does.
+    pub(crate) fn held_by(mut self, hold: &Arc<KillOnDrop>) -> Self {
+        self.hold = Some(Arc::clone(hold));
+        self
     }
 
     /// Whether it has ended because nobody was left to read the descriptor: it may not be all then.
     pub(crate) fn is_lost(&self) -> bool {
-        self.stream_queue.is_lost()
+        self.stream_queue
+            .as_ref()
+            .is_some_and(|queue| queue.is_lost())
     }
 
     /// Wakes its taker at the end, and before that only where much has come: for one who wants it all.
     pub(crate) fn wake_late(self) -> Self {
-        self.stream_queue.wake_late();
+        if let Some(stream_queue) = &self.stream_queue {
+            stream_queue.wake_late();
+        }
         self
     }
 
@@ -161,7 +197,10 @@ impl Drop for FdStream {
         if sys::copy::is_copy() {
             return;
         }
-        self.stream_queue.discard();
+        let Some(stream_queue) = &self.stream_queue else {
+            return;
+        };
+        stream_queue.discard();
         match self.child.port(self.fd) {
             // Its other half would close with it.
             Some(port) if port.is_terminal() => port.discard(),

@@ -3,11 +3,9 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use crate::handle::ProcessHandle;
 use crate::terminal_modes::{TerminalModes, TerminalModesError};
-use crate::threads::janitor;
+use crate::threads::deadline::Deadline;
 
 /// The time between two looks at the modes of a terminal that a caller waits for. The kernel has no event for their change (see
 /// ARCHITECTURE.md). It is short for a human who types, and costs fifty looks a second, of a microsecond each.
@@ -85,18 +83,8 @@ impl ProcessHandle {
                 if left.is_zero() {
                     return Err(TerminalModesError::TimedOut { modes });
                 }
-                pause(left.min(LOOK_EVERY)).await;
+                Deadline::after(left.min(LOOK_EVERY)).await;
             }
         }
     }
-}
-
-/// Without a runtime.
-async fn pause(time: Duration) {
-    let (tell, told) = oneshot::channel();
-    let timer = janitor::after(time, move || {
-        let _ = tell.send(());
-    });
-    let _ = told.await;
-    drop(timer);
 }

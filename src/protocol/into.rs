@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Handler, Recipient};
 
+use super::event_queue::EventQueue;
 use super::framers::{FramedSink, Framers};
 use super::message::{self, FromProcess};
 use crate::child::EventSink;
@@ -28,17 +29,33 @@ pub trait IntoProtocol: sealed::Sealed {
 /// The way to a protocol; made by [`IntoProtocol`].
 #[derive(Debug, Clone)]
 pub struct Protocol {
-    recipient: Option<Recipient<FromProcess>>,
+    way: Way,
     /// What makes frames of which descriptors, if any are to be decoded.
     framers: Option<Arc<Framers>>,
 }
 
+#[derive(Debug, Clone)]
+enum Way {
+    /// Events are dropped.
+    Nowhere,
+    Mailbox(Recipient<FromProcess>),
+    Queue(Arc<EventQueue>),
+}
+
 impl Protocol {
-    pub(super) const fn new(
+    pub(super) fn new(
         recipient: Option<Recipient<FromProcess>>,
         framers: Option<Arc<Framers>>,
     ) -> Self {
-        Self { recipient, framers }
+        let way = recipient.map_or(Way::Nowhere, Way::Mailbox);
+        Self { way, framers }
+    }
+
+    pub(super) const fn of_queue(queue: Arc<EventQueue>) -> Self {
+        Self {
+            way: Way::Queue(queue),
+            framers: None,
+        }
     }
 
     /// Whether what is to be decoded are descriptors of `fds` that we read.
@@ -50,14 +67,19 @@ impl Protocol {
 
     /// False only if there was an actor and it is gone.
     pub(crate) fn is_alive(&self) -> bool {
-        self.recipient.as_ref().is_none_or(Recipient::connected)
+        match &self.way {
+            Way::Nowhere => true,
+            Way::Mailbox(recipient) => recipient.connected(),
+            Way::Queue(queue) => queue.is_connected(),
+        }
     }
 
     /// What a child's record sends through, and the mailbox behind it.
     pub(crate) fn into_parts(self) -> (Option<Arc<dyn EventSink>>, Arc<MailboxTurns>) {
-        match self.recipient {
-            None => (None, Arc::default()),
-            Some(recipient) => {
+        match self.way {
+            Way::Nowhere => (None, Arc::default()),
+            Way::Queue(queue) => (Some(queue), Arc::default()),
+            Way::Mailbox(recipient) => {
                 let (sink, mailbox_turns) = message::parts_of(recipient);
                 let event_sink: Arc<dyn EventSink> = match self.framers {
                     None => sink,

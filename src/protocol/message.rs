@@ -65,6 +65,37 @@ impl FromProcess {
             _share: Share::Nothing,
         }
     }
+
+    /// The first or the last event, and what is held for it until it is handled.
+    pub(super) fn with_receipt(
+        event_sink: Arc<dyn EventSink>,
+        child: &Arc<Child>,
+        event: ProcessEvent,
+    ) -> (Self, child::Receipt) {
+        let receipt = Arc::new(Receipt {
+            event_sink,
+            child: Arc::clone(child),
+        });
+        let message = Self {
+            process: ProcessHandle::new(Arc::clone(child)),
+            event,
+            _share: Share::Receipt(Arc::clone(&receipt)),
+        };
+        (message, receipt)
+    }
+
+    /// An event between them, with its share of the window.
+    pub(super) fn with_credit(
+        child: &Arc<Child>,
+        event: ProcessEvent,
+        credit: Option<Credit>,
+    ) -> Self {
+        Self {
+            process: ProcessHandle::new(Arc::clone(child)),
+            event,
+            _share: credit.map_or(Share::Nothing, Share::Credit),
+        }
+    }
 }
 
 /// What must happen when the message is done with.
@@ -111,24 +142,14 @@ impl EventSink for Recipient<FromProcess> {
         child: &Arc<Child>,
         event: ProcessEvent,
     ) -> child::Receipt {
-        let receipt = Arc::new(Receipt {
-            event_sink: Arc::clone(&self) as Arc<dyn EventSink>,
-            child: Arc::clone(child),
-        });
-        self.do_send(FromProcess {
-            process: ProcessHandle::new(Arc::clone(child)),
-            event,
-            _share: Share::Receipt(Arc::clone(&receipt)),
-        });
+        let event_sink = Arc::clone(&self) as Arc<dyn EventSink>;
+        let (message, receipt) = FromProcess::with_receipt(event_sink, child, event);
+        self.do_send(message);
         receipt
     }
 
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>) {
-        self.do_send(FromProcess {
-            process: ProcessHandle::new(Arc::clone(child)),
-            event,
-            _share: credit.map_or(Share::Nothing, Share::Credit),
-        });
+        self.do_send(FromProcess::with_credit(child, event, credit));
     }
 
     fn is_connected(&self) -> bool {

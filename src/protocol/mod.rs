@@ -1,5 +1,6 @@
 //! How an actor becomes a protocol.
 
+pub(crate) mod event_queue;
 mod framers;
 pub(crate) mod frames;
 pub(crate) mod into;

@@ -1,7 +1,7 @@
 //! The actor that spawns, lists and ends children, [`ProcessSupervisor`], and what it is asked for.
 
 mod spawn_in;
-mod spawning;
+pub(crate) mod spawning;
 mod submission;
 mod system;
 mod system_guard;

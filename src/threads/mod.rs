@@ -2,6 +2,7 @@
 //! arbiter.
 
 pub(crate) mod arbiter_ref;
+pub(crate) mod deadline;
 pub(crate) mod janitor;
 mod main_thread;
 pub(crate) mod own_arbiter;

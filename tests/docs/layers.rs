@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A file that lies in `src` itself is vocabulary, below all of them.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "sys",
     "port",
     "threads",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 12] = [
     "protocol",
     "spawn",
     "supervisor",
+    "open",
     "collect",
 ];
 

@@ -5,6 +5,7 @@ mod common;
 
 mod closes;
 mod error_texts;
+mod event_stream;
 mod events;
 mod first_event;
 mod flow;
