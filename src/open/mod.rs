@@ -183,6 +183,12 @@ impl Opened {
         self
     }
 
+    /// The child, its parts, and what kills it when all who have that drop it.
+    pub(crate) fn into_parts(self) -> (ProcessHandle, FdSink, [FdStream; 2], Arc<KillOnDrop>) {
+        let outputs = [self.stdout, self.stderr];
+        (self.process, self.stdin, outputs, self.hold)
+    }
+
     /// The child's input and output as one `AsyncRead + AsyncWrite`, for code that takes a transport. `self` goes into it; take
     /// [`stderr`](Self::stderr) out before, or map it, to see what the child complains of.
     ///

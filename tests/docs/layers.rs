@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A file that lies in `src` itself is vocabulary, below all of them.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "sys",
     "port",
     "threads",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 13] = [
     "supervisor",
     "open",
     "collect",
+    "stream",
 ];
 
 /// They see what a user of the crate sees, and what is below them here.

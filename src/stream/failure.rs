@@ -1,0 +1,62 @@
+//! Why the output of a child that is streamed is not whole.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::failed_run::{FailedRun, complaint};
+use crate::status::ExitStatus;
+
+/// The last item of an [`OutputStream`](crate::OutputStream) whose child did not do its work: what came before is not the whole
+/// output.
+///
+/// As the error of a response's body it makes actix-web break the response off, so that no client takes it for a whole one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamFailure {
+    /// The child ended with a status that is no success.
+    #[error("{}", FailedRun { program: .program, status: *.status, stderr: .stderr })]
+    #[non_exhaustive]
+    Failed {
+        /// The program, as the command named it.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last of what it wrote to its standard error: 4 KiB at most. Nothing if that went elsewhere.
+        stderr: Bytes,
+    },
+    /// The time of [`StreamCommand::timeout`](crate::StreamCommand::timeout) is over. The child is terminated.
+    #[error("`{program}` took longer than {after:?}{}", complaint(.stderr))]
+    #[non_exhaustive]
+    TimedOut {
+        /// The program.
+        program: String,
+        /// The time.
+        after: Duration,
+        /// As for `Failed`.
+        stderr: Bytes,
+    },
+    /// The child neither took input nor gave output for the time of
+    /// [`StreamCommand::idle_timeout`](crate::StreamCommand::idle_timeout). The child is terminated.
+    #[error("`{program}` did nothing for {after:?}{}", complaint(.stderr))]
+    #[non_exhaustive]
+    Idle {
+        /// The program.
+        program: String,
+        /// The time.
+        after: Duration,
+        /// As for `Failed`.
+        stderr: Bytes,
+    },
+    /// The input ended in this error: it was not whole, so the output cannot be. The child is killed.
+    #[error("the input failed")]
+    Input(#[source] Box<dyn Error + Send + Sync>),
+    /// The arbiter where the child's actors lived is gone before the end of the output. The child is killed.
+    #[error("the arbiter that read the output of `{program}` is gone")]
+    #[non_exhaustive]
+    Gone {
+        /// The program.
+        program: String,
+    },
+}

@@ -1,0 +1,191 @@
+//! A body in, a child, a body out: `Command::stream`.
+
+pub(crate) mod failure;
+pub(crate) mod input;
+pub(crate) mod lines;
+pub(crate) mod output;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::command::Command;
+use crate::command::fd_map::Fd;
+use crate::error::SpawnError;
+use crate::ladder::Ladder;
+
+use self::input::{IntoInput, OfBytes};
+use self::output::OutputStream;
+
+/// How much of a child's standard error an error shows.
+const TAIL: usize = 4 * 1024;
+
+impl Command {
+    /// The child as a filter: an input goes in, and its output comes out as a stream of results, for the body of a response.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use futures::TryStreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let upper = Command::new("tr").args(["a-z", "A-Z"]).stream().input("hello").start().await?;
+    /// let body: Vec<_> = upper.try_collect().await?;
+    /// assert_eq!(body.concat(), b"HELLO");
+    ///
+    /// let failing = Command::new("sh").args(["-c", "echo half; echo oops >&2; exit 3"]);
+    /// let failure = failing.stream().start().await?.try_collect::<Vec<_>>().await.unwrap_err();
+    /// assert_eq!(failure.to_string(), "`sh` exited with code 3: oops");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// What is on its way is bounded in both directions: by the [window](Self::window) and the pipe, and by the 64 KiB of a
+    /// [sink](crate::ProcessHandle::sink). A client that is slow holds up the child, and the child its input.
+    ///
+    /// The child leads a process group of its own, unless the command says otherwise, and all of it is killed when the
+    /// stream drops. In actix-web that is when the client is gone.
+    pub fn stream(&self) -> StreamCommand {
+        StreamCommand {
+            command: self.clone(),
+            input: OfBytes::NOTHING,
+            has_input: false,
+            options: Options {
+                timeout: None,
+                idle_timeout: None,
+                grace: Duration::from_secs(5),
+                ok_codes: vec![0],
+                stderr: Stderr::Tail,
+            },
+        }
+    }
+}
+
+/// A child whose output is to be streamed; made by [`Command::stream`]. [`start`](Self::start) spawns it.
+#[must_use = "a child is not spawned unless it is started"]
+pub struct StreamCommand<P = OfBytes> {
+    command: Command,
+    input: P,
+    has_input: bool,
+    options: Options,
+}
+
+struct Options {
+    timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    grace: Duration,
+    ok_codes: Vec<i32>,
+    stderr: Stderr,
+}
+
+/// Where the child's standard error goes.
+enum Stderr {
+    Tail,
+    Told(Box<dyn FnMut(&[u8]) + Send>),
+    Merged,
+}
+
+impl<P> StreamCommand<P> {
+    /// What the child reads: bytes, or a stream of them such as a request's body (a `Stream` of `Result`s). See [`IntoInput`].
+    ///
+    /// A stream is asked for a piece when the child has taken the one before, and only while the output is polled. When it ends the child's
+    /// standard input is closed. When it gives an error the child is killed, and the output ends in
+    /// [`StreamFailure::Input`](crate::StreamFailure::Input). A child that stops reading early (`head`) is no failure; its status decides.
+    /// Without this the child reads `/dev/null`, unless the command says otherwise.
+    pub fn input<Kind, I: IntoInput<Kind>>(self, input: I) -> StreamCommand<I::Pieces> {
+        StreamCommand {
+            command: self.command,
+            input: input.into_pieces(),
+            has_input: true,
+            options: self.options,
+        }
+    }
+
+    /// Ends the stream in [`StreamFailure::TimedOut`](crate::StreamFailure::TimedOut) when it takes longer than this from its start, a slow
+    /// reader's time included, and terminates the child and its group: SIGTERM, [`grace`](Self::grace), SIGKILL.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Ends the stream in [`StreamFailure::Idle`](crate::StreamFailure::Idle) when the child has taken no input and given no output for so
+    /// long, and terminates it. Only the time in which the output is waited for counts: a client that is slow to take what is there
+    /// makes no child idle.
+    pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.options.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the child has from SIGTERM to SIGKILL after a timeout; 5 seconds unless set.
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// The exit codes that are a success; 0 alone unless set. A signal is none.
+    pub fn ok_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.options.ok_codes = codes.into_iter().collect();
+        self
+    }
+
+    /// Gives what the child writes to its standard error to `told`, as it comes and in the pieces in which it is read, while the
+    /// output is polled. Otherwise the last 4 KiB are kept, for the [failure](crate::StreamFailure), and the rest is thrown away.
+    pub fn on_stderr(mut self, told: impl FnMut(&[u8]) + Send + 'static) -> Self {
+        self.options.stderr = Stderr::Told(Box::new(told));
+        self
+    }
+
+    /// Puts what the child writes to its standard error into the output, in the order in which it writes: `2>&1`.
+    pub fn merge_stderr(mut self) -> Self {
+        self.options.stderr = Stderr::Merged;
+        self
+    }
+
+    /// The child's descriptors.
+    fn prepared(&self) -> Command {
+        let mut command = self.command.clone();
+        let is_pipe = |command: &Command, n, is: fn(&Fd) -> bool| {
+            command.fd_map().get(n).is_none_or(is)
+        };
+        if self.has_input {
+            command = command.stdin(Fd::write());
+        } else if is_pipe(&command, 0, Fd::is_write) {
+            command = command.stdin(Fd::null());
+        }
+        match self.options.stderr {
+            Stderr::Merged => command.stderr(Fd::same_as(1)),
+            Stderr::Tail if is_pipe(&command, 2, Fd::is_read) => command.stderr(Fd::tail(TAIL)),
+            _ => command,
+        }
+    }
+}
+
+impl<P> StreamCommand<P>
+where
+    P: futures_core::Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+{
+    /// Spawns the child. Dropping the future cancels the spawn.
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::spawn`]: nothing was started, and no input was taken.
+    pub async fn start(self) -> Result<OutputStream<P>, SpawnError> {
+        let opened = self.prepared().open().await?;
+        Ok(OutputStream::new(opened, self.input, self.options))
+    }
+}
+
+impl Options {
+    fn ladder(&self) -> Ladder {
+        Ladder::terminate(self.grace)
+    }
+}
+
+impl<P> fmt::Debug for StreamCommand<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamCommand")
+            .field("command", &self.command)
+            .field("timeout", &self.options.timeout)
+            .field("idle_timeout", &self.options.idle_timeout)
+            .finish_non_exhaustive()
+    }
+}
