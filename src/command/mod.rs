@@ -4,6 +4,7 @@ pub(crate) mod arbiter;
 pub(crate) mod containment;
 mod fd_from;
 pub(crate) mod fd_map;
+mod fd_tail;
 mod getters;
 pub(crate) mod name;
 pub(crate) mod pty;
@@ -20,6 +21,7 @@ use crate::command::fd_map::{Fd, FdMap};
 use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
+use crate::port::kept::Keep;
 
 /// Describes a child to be spawned, by the names of [`std::process::Command`] where std has the same thing.
 ///
@@ -295,12 +297,13 @@ impl Command {
     }
 
     /// For a child whose output is collected: nobody else has its handle, so one that nobody takes kills
-    /// it. Its terminal is a stream if that is collected.
-    pub(crate) fn collected(self, terminal: bool) -> Self {
+    /// it. So much is kept of a terminal's output.
+    pub(crate) fn collected(self, terminal: Option<Keep>) -> Self {
         self.edit(|spec| {
             spec.kill_untaken = true;
             if let Some(pty) = &mut spec.pty {
-                pty.stream = terminal;
+                pty.stream = false;
+                pty.kept = terminal;
             }
         })
     }

@@ -6,6 +6,7 @@ pub mod producer;
 pub(crate) mod sink;
 pub(crate) mod stop;
 pub(crate) mod stream;
+pub(crate) mod tail;
 mod terminal;
 
 use std::fmt;

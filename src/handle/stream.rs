@@ -115,17 +115,6 @@ impl FdStream {
         self.stream_queue.poll_next(cx)
     }
 
-    /// Whether it has ended because nobody was left to read the descriptor: it may not be all then.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.stream_queue.is_lost()
-    }
-
-    /// Wakes its taker at the end, and before that only where much has come: for one who wants it all.
-    pub(crate) fn wake_late(self) -> Self {
-        self.stream_queue.wake_late();
-        self
-    }
-
     /// The stream of what `decoder` makes of the bytes: see [`Decoded`].
     pub fn decode<D: Decoder>(self, decoder: D) -> Decoded<D> {
         Decoded {
