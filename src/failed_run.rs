@@ -11,10 +11,20 @@ const BYTES: usize = 1024;
 
 /// "`sh` exited with code 3: oops".
 pub(crate) struct FailedRun<'a> {
-    pub(crate) program: &'a str,
-    pub(crate) status: ExitStatus,
-    /// All of its standard error, or the last of it.
-    pub(crate) stderr: &'a [u8],
+    program: &'a str,
+    status: ExitStatus,
+    stderr: &'a [u8],
+}
+
+impl<'a> FailedRun<'a> {
+    /// `stderr`: all of the child's standard error, or the last of it.
+    pub(crate) const fn new(program: &'a str, status: ExitStatus, stderr: &'a [u8]) -> Self {
+        Self {
+            program,
+            status,
+            stderr,
+        }
+    }
 }
 
 impl fmt::Display for FailedRun<'_> {
@@ -58,13 +68,7 @@ mod tests {
     use crate::signal::Signal;
 
     fn text(status: ExitStatus, stderr: &[u8]) -> String {
-        let program = "s\nh";
-        FailedRun {
-            program,
-            status,
-            stderr,
-        }
-        .to_string()
+        FailedRun::new("s\nh", status, stderr).to_string()
     }
 
     #[test]
@@ -73,7 +77,10 @@ mod tests {
         assert_eq!(text(failed, b"oops\n"), "`s\\nh` exited with code 3: oops");
         assert_eq!(text(failed, b" \n"), "`s\\nh` exited with code 3");
         let killed = ExitStatus::from_signal(Signal::KILL);
-        assert_eq!(text(killed, b"\x1b[2J"), "`s\\nh` was killed by SIGKILL: \\u{1b}[2J");
+        assert_eq!(
+            text(killed, b"\x1b[2J"),
+            "`s\\nh` was killed by SIGKILL: \\u{1b}[2J"
+        );
     }
 
     #[test]
@@ -83,6 +90,10 @@ mod tests {
         assert_eq!(complaint(b"1\n2\n3\n4\n5\n"), ": 1\\n2\\n3\\n4\\n5");
         let long = "\u{e9}".repeat(2000);
         let shown = complaint(long.as_bytes());
-        assert!(shown.len() <= BYTES + 5 && shown.ends_with('\u{e9}'), "{}", shown.len());
+        assert!(
+            shown.len() <= BYTES + 5 && shown.ends_with('\u{e9}'),
+            "{}",
+            shown.len()
+        );
     }
 }

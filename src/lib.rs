@@ -39,7 +39,7 @@
 //! - **An actor**, for a child that lives long and tells of events. An actor that owns its child spawns it by one line,
 //!   [`Command::spawn_in`]. It gets bytes, lines ([`Fd::lines`]), or frames ([`FramedProtocol`]).
 //! - **Streams and sinks**, for a request and its answer, or one body in and one out: [`Fd::stream`] and
-//!   [`ProcessHandle::sink`], in any async function.
+//!   [`ProcessHandle::sink`], in any async function. [`Fd::tail`] keeps the end of an output that matters only in an error.
 //! - **A helper**, for a program that is run to its end: [`Command::output`], [`Command::status`] and [`Command::read`].
 //!
 //! Each of them works on a terminal too, by [`Command::pty`]. Names that you know from Twisted or from `tokio::process`
@@ -76,7 +76,7 @@
 //!    cancelled spawn. When a [`spawn_in`](Command::spawn_in) fails,
 //!    [`spawn_failed`](ProcessProtocol::spawn_failed) is the only callback, once. The crate reads for the protocol
 //!    only when the protocol has handled `ConnectionMade`, so a descriptor that is paused there gives no byte
-//!    until it is resumed. (A [stream](Fd::stream) is read from the spawn on.)
+//!    until it is resumed. (A [stream](Fd::stream) and a [tail](Fd::tail) are read from the spawn on.)
 //! 2. [`ProcessExited`](ProcessEvent::ProcessExited) comes once, at the reap, whatever the pipes
 //!    do. [`ProcessEnded`](ProcessEvent::ProcessEnded) comes once, last of all, with the same
 //!    status.
@@ -92,7 +92,7 @@
 //!    [`window`](Command::window) of bytes (1 MiB unless set) and by 64 messages. A message returns its share of the
 //!    window when its handler returns, so a slow protocol blocks its child, not its arbiter, and
 //!    memory stays flat. A [stream](Fd::stream) that is not polled holds no more than a window, and after a cut also
-//!    what its pipe held. A flood cannot starve the protocol's arbiter: after 64 messages, or 2 ms of them, the readers
+//!    what its pipe held. A [tail](Fd::tail) holds up nobody, and keeps only its last bytes. A flood cannot starve the protocol's arbiter: after 64 messages, or 2 ms of them, the readers
 //!    wait until the protocol's mailbox is empty.
 //! 8. After [`pause_producing`](ProcessHandle::pause_producing) or a close, at most the window that
 //!    is already on its way arrives. If a paused child dies, `ProcessExited` is delivered at once; data, closes and
@@ -116,7 +116,8 @@
 //!     held at the reap. Survivors that write on do not stop it. At the deadline what the pipes hold is read
 //!     and delivered, and nothing that is written later; queued writes are dropped; the descriptors
 //!     that were cut are closed with [`CloseReason::Cut`]. The cut waits for a slow protocol to take what the pipe held.
-//!     It does not wait for a [stream](Fd::stream), which takes what its pipe held beyond its window.
+//!     It does not wait for a [stream](Fd::stream), which takes what its pipe held beyond its window. Nobody is waited for
+//!     at a [tail](Fd::tail).
 //! 14. What ends a child that leads a process group ends the whole group, to its last member and by every step, also when
 //!     the child itself dies first:
 //!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
@@ -271,6 +272,7 @@ pub use handle::producer;
 pub use handle::sink::{Encoded, FdSink};
 pub use handle::stop::{Stopped, Unkillable};
 pub use handle::stream::{Decoded, FdStream};
+pub use handle::tail::Tail;
 pub use id::ProcessId;
 pub use ladder::{Ladder, StoppedBy};
 pub use limits::{Resource, UNLIMITED};

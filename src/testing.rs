@@ -29,12 +29,14 @@ use crate::child::progress::Phase;
 use crate::child::{Child, Origin};
 use crate::command::Command;
 use crate::command::containment::Containment;
-use crate::command::fd_map::FdMap;
+use crate::command::fd_map::{FdMap, Kind};
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::error::StreamError;
 use crate::event::CloseReason;
 use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
+use crate::port::kept::Keep;
+use crate::port::kept_output::KeptOutput;
 use crate::port::role::Role;
 use crate::port::window::PACKET;
 use crate::port::{Port, Terminal};
@@ -76,8 +78,8 @@ impl TestProcess {
         Self::build(written.chain(read), false)
     }
 
-    /// A child with the piped descriptors of `map`: those that are written, those that are read, and the
-    /// [streams](crate::Fd::stream), with their [windows](crate::Fd::window). The handle sees no other
+    /// A child with the piped descriptors of `map`: those that are written, those that are read, the
+    /// [streams](crate::Fd::stream), with their [windows](crate::Fd::window), and the [tails](crate::Fd::tail). The handle sees no other
     /// descriptors of the map.
     ///
     /// ```
@@ -104,7 +106,11 @@ impl TestProcess {
             }
             let stream = fd.is_stream();
             let window = fd.window.unwrap_or(Command::DEFAULT_WINDOW).max(PACKET);
-            (stream || fd.is_read()).then_some((n, Role::Output { window, stream }))
+            let role = match fd.kind {
+                Kind::Tail(bytes) => Role::Kept(Keep::last(bytes)),
+                _ => Role::Output { window, stream },
+            };
+            fd.is_read().then_some((n, role))
         });
         Self::build(piped, false)
     }
@@ -151,8 +157,13 @@ impl TestProcess {
             };
             let queue = stream.as_ref().map(|stream| Arc::clone(stream.queue()));
             streams.extend(stream);
+            let kept = match role {
+                Role::Kept(keep) => Some(Arc::new(KeptOutput::new(keep))),
+                _ => None,
+            };
             Port::new(fd, role, Box::new(RecordedFd { fd, recorder }))
                 .with_stream_queue(queue)
+                .with_kept(kept)
                 .of_terminal(terminal.then_some(master as Weak<dyn Terminal>))
         });
         child.set_ports(ports.collect());
@@ -176,14 +187,21 @@ impl TestProcess {
     }
 
     /// Writes to `fd`, a [stream](crate::Fd::stream), as the child would: it waits while the descriptor's window has no
-    /// room. A pause is recorded, and holds up nothing.
+    /// room; or to a [tail](crate::Fd::tail), which never waits. A pause is recorded, and holds up nothing.
     ///
     /// # Errors
     ///
     /// `BrokenPipe` if the stream was dropped or the descriptor closed, as the child would find;
-    /// `InvalidInput` if `fd` is no stream.
+    /// `InvalidInput` if `fd` is neither.
     pub async fn feed(&self, fd: i32, data: impl Into<Bytes>) -> io::Result<()> {
         let data = data.into();
+        if let Some(kept) = self.child.port(fd).and_then(Port::kept) {
+            if kept.is_over() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            kept.push(&data);
+            return Ok(());
+        }
         match self.streams.iter().find(|stream| stream.fd == fd) {
             Some(stream) => stream.feed(data).await,
             None => {

@@ -74,6 +74,12 @@ impl Buffer {
         self.bytes.get_mut(self.begin..end).unwrap_or_default()
     }
 
+    /// The first `filled` bytes.
+    pub(super) fn first(&self, filled: usize) -> &[u8] {
+        let end = self.begin + filled.min(READ);
+        self.bytes.get(self.begin..end).unwrap_or_default()
+    }
+
     /// The first `filled` bytes as data: a copy that leaves the buffer, or the buffer itself.
     pub(super) fn into_data(mut self, filled: usize) -> (Bytes, Option<Self>) {
         self.filled = filled;
@@ -88,8 +94,7 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        let end = self.begin + self.filled;
-        self.bytes.get(self.begin..end).unwrap_or_default()
+        self.first(self.filled)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::framing::Framing;
 use crate::child::EventSink;
+use crate::port::kept_output::KeptOutput;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
 
@@ -15,6 +16,8 @@ pub(crate) enum Destination {
     /// As lines or frames.
     Framed(Framing),
     Stream(Arc<Window>, Arc<StreamQueue>),
+    /// It is kept here, within a bound, and nobody is waited for.
+    Kept(Arc<KeptOutput>),
 }
 
 impl Destination {

@@ -8,6 +8,7 @@ use crate::actors::framing::{Framing, LineFramer};
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::Child;
 use crate::port::Port;
+use crate::port::kept_output::KeptOutput;
 use crate::port::role::Role;
 use crate::port::stream_queue::StreamQueue;
 use crate::port::window::Window;
@@ -96,6 +97,11 @@ fn open(child: &Arc<Child>, piped: Piped, readers: &mut Readers) -> Port {
                 None => Destination::Nobody,
             };
             readers.put(child, piped, destination)
+        }
+        Role::Kept(keep) => {
+            let kept = Arc::new(KeptOutput::new(keep));
+            let destination = Destination::Kept(Arc::clone(&kept));
+            readers.put(child, piped, destination).with_kept(Some(kept))
         }
         Role::Output { window, stream } => {
             let stream_queue = stream.then(Arc::<StreamQueue>::default);

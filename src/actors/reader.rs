@@ -114,7 +114,7 @@ impl PipeReader {
                 }
             }
             let room = match &self.destination {
-                Destination::Nobody => usize::MAX,
+                Destination::Nobody | Destination::Kept(_) => usize::MAX,
                 // Somebody may take it from the stream, now or later, or nobody: the cut waits for none. It
                 // is bounded by what the pipe holds.
                 Destination::Stream(..) if self.cut_after.is_some() => usize::MAX,
@@ -239,6 +239,10 @@ impl PipeReader {
         }
         match &mut self.destination {
             Destination::Nobody => self.buffer = Some(buffer),
+            Destination::Kept(kept) => {
+                kept.push(buffer.first(count));
+                self.buffer = Some(buffer);
+            }
             Destination::Framed(framing) => {
                 let (data, buffer) = buffer.into_data(count);
                 self.buffer = buffer;

@@ -1,22 +1,22 @@
-//! A child run to its end: what it writes is taken from its streams, until its end or the deadline.
+//! A child run to its end, or to the deadline: its readers keep what it writes.
 
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
-
-use futures_core::Stream;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use super::{CollectError, Output, Recipe};
 use crate::command::Command;
 use crate::command::fd_map::{Fd, FdMap, Kind};
 use crate::command::group::grouped;
 use crate::handle::ProcessHandle;
-use crate::handle::stream::FdStream;
 use crate::ladder::Ladder;
 use crate::port::Port;
+use crate::port::kept_output::{Kept, KeptOutput};
 use crate::protocol::into::NoProtocol;
 use crate::status::ExitStatus;
+use crate::sys;
 use crate::threads::deadline::Deadline;
 
 /// What a child that ran to its end leaves.
@@ -29,7 +29,8 @@ pub(super) struct Collected {
 pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collected, CollectError> {
     let fds = fds_for(command.fd_map(), &recipe);
     let numbers = [fds.original(1), fds.original(2)];
-    let command = command.fds(fds).collected(numbers.contains(&Some(1)));
+    let terminal = numbers.contains(&Some(1)).then(|| recipe.keep());
+    let command = command.fds(fds).collected(terminal);
     let command = grouped(command, recipe.group);
     let mut deadline = recipe.timeout.map(Deadline::after);
     let Some(spawned) = before(&mut deadline, command.spawn(NoProtocol)).await else {
@@ -37,7 +38,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         return Err(CollectError::TimedOut(Box::new(Output::empty())));
     };
     let process = spawned?.kill_and_cut_on_drop();
-    let mut collector = Collector::new(&process, numbers, &recipe);
+    let collector = Collector::new(&process, numbers, recipe.merge);
     if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
         let _ = process.write(byte);
     }
@@ -52,7 +53,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         return Ok(collected);
     }
     let stopping = process.stop(Ladder::terminate(recipe.grace));
-    let stopped = collector.take_during(stopping).await?;
+    let stopped = collector.unless_lost(stopping).await?;
     // Only descendants that hold its pipes hold up the end now.
     process.cut_connection();
     let status = match stopped {
@@ -79,8 +80,8 @@ async fn before<T>(deadline: &mut Option<Deadline>, future: impl Future<Output =
     .await
 }
 
-/// The child's descriptors. Nobody has a handle: there is one input at most, what is read is a stream
-/// where it is collected, and thrown away elsewhere, and every other input is at its end.
+/// The child's descriptors. Nobody has a handle: there is one input at most, what is read is kept where
+/// it is collected, and thrown away elsewhere, and every other input is at its end.
 fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     let has_input = recipe.input.is_some();
     // Entry by entry, so that a number that is named twice is refused as ever.
@@ -100,8 +101,10 @@ fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
     let read = |(n, fd): (i32, &Fd)| {
         let mut fd = fd.clone();
         if fd.is_read() {
+            // Nobody is behind with what is kept or thrown away.
+            fd.window = None;
             fd.kind = match collected.contains(&Some(n)) {
-                true => Kind::Stream,
+                true => Kind::Kept(recipe.keep()),
                 false => Kind::Read,
             };
         }
@@ -112,98 +115,79 @@ fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
 
 /// What is collected of a child.
 struct Collector {
-    stdout: KeptStream,
-    stderr: KeptStream,
+    stdout: Option<Arc<KeptOutput>>,
+    stderr: Option<Arc<KeptOutput>>,
 }
 
 impl Collector {
-    /// Takes the streams of a child that has them at these numbers.
-    fn new(process: &ProcessHandle, numbers: [Option<i32>; 2], recipe: &Recipe) -> Self {
-        // Where both are the same the first takes it.
-        let take = |n| process.take_stream(n).ok().map(FdStream::wake_late);
-        let streams = numbers.map(|n| n.and_then(take));
-        let [mut stdout, mut stderr] = streams.map(|stream| KeptStream::new(stream, recipe.limit));
-        if recipe.merge && stdout.stream.is_none() {
+    /// Finds what is kept of a child that has its outputs at these numbers.
+    fn new(process: &ProcessHandle, [stdout, stderr]: [Option<i32>; 2], merge: bool) -> Self {
+        let kept = |n| process.child().port(n).and_then(Port::kept).map(Arc::clone);
+        // Where both are the same the first has it.
+        let apart = stderr.filter(|n| stdout != Some(*n));
+        let (mut stdout, mut stderr) = (stdout.and_then(kept), apart.and_then(kept));
+        if merge && stdout.is_none() {
             mem::swap(&mut stdout, &mut stderr);
         }
         Self { stdout, stderr }
     }
 
-    /// Takes what has come. Ready when no more comes.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CollectError>> {
-        let stdout = self.stdout.poll(cx)?;
-        let stderr = self.stderr.poll(cx)?;
-        ready!(stdout);
-        stderr.map(Ok)
+    /// Whether an end is lost; wakes when it becomes so.
+    fn is_lost(&self, cx: &Context<'_>) -> bool {
+        // In a copy of the process nobody feeds it, and its lock may be held.
+        if sys::copy::is_copy() {
+            return false;
+        }
+        let kept = [&self.stdout, &self.stderr].into_iter().flatten();
+        // All of them are to wake.
+        kept.fold(false, |lost, kept| kept.is_lost(cx) | lost)
     }
 
-    /// The end of the streams comes before the child's.
-    async fn until_ended(&mut self, process: &ProcessHandle) -> Result<ExitStatus, CollectError> {
-        poll_fn(|cx| self.poll(cx)).await?;
-        Ok(process.ended().await)
-    }
-
-    /// What `future` gives; what comes until then is taken.
-    async fn take_during<T>(&mut self, future: impl Future<Output = T>) -> Result<T, CollectError> {
+    /// What `future` gives, unless an end is lost before.
+    async fn unless_lost<T>(&self, future: impl Future<Output = T>) -> Result<T, CollectError> {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            let _ = self.poll(cx)?;
-            future.as_mut().poll(cx).map(Ok)
+            let polled = future.as_mut().poll(cx);
+            // The end is lost before the child's end is told.
+            match self.is_lost(cx) {
+                true => Poll::Ready(Err(CollectError::Gone)),
+                false => polled.map(Ok),
+            }
         })
         .await
     }
 
-    fn collected(self, status: ExitStatus) -> Collected {
-        let Self { stdout, stderr } = self;
+    /// The closes of what is kept come before the child's end.
+    async fn until_ended(&self, process: &ProcessHandle) -> Result<ExitStatus, CollectError> {
+        self.unless_lost(process.ended()).await
+    }
+
+    fn collected(&self, status: ExitStatus) -> Collected {
+        let [stdout, stderr] = self.take();
         Collected {
-            complained: stderr.has_come,
+            complained: stderr.total > 0,
             output: Output {
                 status,
-                truncated: stdout.truncated || stderr.truncated,
-                stdout: stdout.kept,
-                stderr: stderr.kept,
+                truncated: stdout.left_out > 0 || stderr.left_out > 0,
+                stdout: stdout.bytes,
+                stderr: stderr.bytes,
             },
         }
     }
+
+    /// Takes what was kept; from now on nothing is.
+    fn take(&self) -> [Kept; 2] {
+        if sys::copy::is_copy() {
+            return Default::default();
+        }
+        [&self.stdout, &self.stderr]
+            .map(|kept| kept.as_ref().map(|kept| kept.take()).unwrap_or_default())
+    }
 }
 
-/// What is collected of one stream, if there is one.
-struct KeptStream {
-    /// Until its end.
-    stream: Option<FdStream>,
-    limit: usize,
-    kept: Vec<u8>,
-    has_come: bool,
-    truncated: bool,
-}
-
-impl KeptStream {
-    const fn new(stream: Option<FdStream>, limit: usize) -> Self {
-        Self {
-            stream,
-            limit,
-            kept: Vec::new(),
-            has_come: false,
-            truncated: false,
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CollectError>> {
-        while let Some(stream) = &mut self.stream {
-            match ready!(Pin::new(&mut *stream).poll_next(cx)) {
-                Some(data) => self.keep(&data),
-                None if stream.is_lost() => return Poll::Ready(Err(CollectError::Gone)),
-                None => self.stream = None,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn keep(&mut self, data: &[u8]) {
-        self.has_come = true;
-        let room = self.limit.saturating_sub(self.kept.len());
-        let kept = data.get(..room).unwrap_or(data);
-        self.kept.extend_from_slice(kept);
-        self.truncated |= kept.len() < data.len();
+impl Drop for Collector {
+    /// Who holds the child's pipes longer than this does not fill the memory.
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }

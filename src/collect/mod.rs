@@ -15,6 +15,7 @@ use crate::command::Command;
 use crate::command::fd_map::Fd;
 use crate::command::group::Group;
 use crate::error::SpawnError;
+use crate::port::kept::Keep;
 use crate::status::ExitStatus;
 use crate::text::Escaped;
 
@@ -130,8 +131,9 @@ fn complaint(output: &Output) -> String {
 /// at the start. A program that reads key by key, or once more after the end, waits for ever there,
 /// unless there is a [`timeout`](Self::timeout).
 ///
-/// Dropping the future kills the child, and it is reaped. While the future is not polled, a child that
-/// writes more than its pipe and the [`window`](Command::window) hold waits.
+/// Dropping the future kills the child, and it is reaped. The child does not wait for the future: what it writes is read
+/// and kept also while nobody polls. [`output_limit`](Self::output_limit) bounds the memory that takes;
+/// [`window`](Command::window) has no effect.
 ///
 /// The child runs in a process group of its own, so that a timeout and a drop reach all that it has
 /// started, and what it leaves there when it exits is killed
@@ -173,6 +175,13 @@ struct Recipe {
     limit: usize,
     merge: bool,
     group: Group,
+}
+
+impl Recipe {
+    /// What is kept of each output.
+    const fn keep(&self) -> Keep {
+        Keep::first(self.limit)
+    }
 }
 
 /// Of the input only how much it is.

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
+use crate::port::kept::Keep;
 use crate::sync::lock;
 use crate::sys;
 
@@ -42,6 +43,10 @@ pub(crate) enum Kind {
     /// With the most bytes of a line.
     Lines(usize),
     Stream,
+    /// With the most bytes that are kept.
+    Tail(usize),
+    /// Read, and so much of it kept, for a helper.
+    Kept(Keep),
     Write,
     Inherit(i32),
     Moved(Arc<Mutex<Option<OwnedFd>>>),
@@ -212,10 +217,13 @@ impl Fd {
         self
     }
 
-    /// Whether this is a pipe that the parent reads, by callbacks (of data or of lines) or as a stream.
+    /// Whether this is a pipe that the parent reads, by callbacks (of data or of lines), as a stream, or for its [tail](Self::tail).
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self.kind, Kind::Read | Kind::Lines(_) | Kind::Stream)
+        matches!(
+            self.kind,
+            Kind::Read | Kind::Lines(_) | Kind::Stream | Kind::Tail(_) | Kind::Kept(_)
+        )
     }
 
     /// Whether this is a pipe that the parent reads by [`lines`](Self::lines).

@@ -4,6 +4,7 @@ pub(crate) mod arbiter;
 pub(crate) mod containment;
 mod fd_from;
 pub(crate) mod fd_map;
+mod fd_tail;
 mod getters;
 pub(crate) mod group;
 pub(crate) mod name;
@@ -21,6 +22,7 @@ use crate::command::fd_map::{Fd, FdMap};
 use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
+use crate::port::kept::Keep;
 
 /// Describes a child to be spawned, by the names of [`std::process::Command`] where std has the same thing.
 ///
@@ -300,12 +302,22 @@ impl Command {
         self.edit(|spec| spec.kill_untaken = true)
     }
 
-    /// For a child whose output is collected: it is killed if nobody takes its handle, and its terminal is a stream if that is
-    /// collected.
-    pub(crate) fn collected(self, terminal: bool) -> Self {
+    /// What a terminal of the child shows is a stream.
+    pub(crate) fn streamed(self) -> Self {
+        self.edit(|spec| {
+            if let Some(pty) = &mut spec.pty {
+                pty.stream = true;
+            }
+        })
+    }
+
+    /// For a child whose output is collected: it is killed if nobody takes its handle, and so much is kept of a terminal's
+    /// output.
+    pub(crate) fn collected(self, terminal: Option<Keep>) -> Self {
         self.killed_if_untaken().edit(|spec| {
             if let Some(pty) = &mut spec.pty {
-                pty.stream = terminal;
+                pty.stream = false;
+                pty.kept = terminal;
             }
         })
     }

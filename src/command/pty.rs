@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
+use crate::port::kept::Keep;
 use crate::sync::lock;
 use crate::sys;
 use crate::sys::tty::PtyEnds;
@@ -39,6 +40,8 @@ pub struct Pty {
     pub(crate) echo: Option<bool>,
     pub(crate) raw: bool,
     pub(crate) stream: bool,
+    /// So much of its output is kept, for a helper.
+    pub(crate) kept: Option<Keep>,
     /// In place of the command's.
     pub(crate) window: Option<usize>,
     given: Option<Arc<Mutex<Option<PtyEnds>>>>,
@@ -55,6 +58,7 @@ impl Pty {
             echo: None,
             raw: false,
             stream: false,
+            kept: None,
             window: None,
             given: None,
         }
@@ -75,6 +79,7 @@ impl Pty {
             echo: None,
             raw: false,
             stream: false,
+            kept: None,
             window: None,
             given: Some(Arc::new(Mutex::new(Some(ends)))),
         }

@@ -9,6 +9,7 @@ mod sink_io;
 pub(crate) mod stop;
 pub(crate) mod stream;
 mod stream_io;
+pub(crate) mod tail;
 mod terminal;
 
 use std::fmt;

@@ -154,14 +154,6 @@ impl FdStream {
             .is_some_and(|queue| queue.is_lost())
     }
 
-    /// Wakes its taker at the end, and before that only where much has come: for one who wants it all.
-    pub(crate) fn wake_late(self) -> Self {
-        if let Some(stream_queue) = &self.stream_queue {
-            stream_queue.wake_late();
-        }
-        self
-    }
-
     /// The stream of what `decoder` makes of the bytes: see [`Decoded`].
     pub fn decode<D: Decoder>(self, decoder: D) -> Decoded<D> {
         Decoded {

@@ -89,7 +89,7 @@ impl IntoFuture for Open {
 
     fn into_future(self) -> Opening {
         let fds = opened_fds(self.command.fd_map());
-        let command = self.command.fds(fds).collected(true);
+        let command = self.command.fds(fds).killed_if_untaken().streamed();
         let leads = command.spec().process_group.is_some();
         let command = match self.group {
             Group::Own if leads => grouped(command, Group::Fitting),

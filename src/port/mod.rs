@@ -1,6 +1,8 @@
 //! The way from the handle to the actor of one piped descriptor.
 
 mod command;
+pub(crate) mod kept;
+pub(crate) mod kept_output;
 pub(crate) mod line_splitter;
 pub(crate) mod mailbox_turns;
 pub(crate) mod outbox;
@@ -22,6 +24,7 @@ use bytes::Bytes;
 
 use crate::error::{ProducerError, ResizeError, WriteError};
 use crate::event::CloseReason;
+use crate::port::kept_output::KeptOutput;
 use crate::port::outbox::Outbox;
 use crate::port::role::Role;
 use crate::port::stream_queue::StreamQueue;
@@ -42,6 +45,8 @@ pub(crate) struct Port {
     /// its mailbox.
     shut: AtomicBool,
     stream_queue: Option<Arc<StreamQueue>>,
+    /// What is kept of its output, on its reader's side.
+    kept: Option<Arc<KeptOutput>>,
     state: Mutex<State>,
 }
 
@@ -64,6 +69,7 @@ impl Port {
             terminal: None,
             shut: AtomicBool::new(false),
             stream_queue: None,
+            kept: None,
             state: Mutex::new(State {
                 route: Some(route),
                 ..State::default()
@@ -74,6 +80,12 @@ impl Port {
     /// With what its stream is fed from.
     pub(crate) fn with_stream_queue(mut self, stream_queue: Option<Arc<StreamQueue>>) -> Self {
         self.stream_queue = stream_queue;
+        self
+    }
+
+    /// With what is kept of its output.
+    pub(crate) fn with_kept(mut self, kept: Option<Arc<KeptOutput>>) -> Self {
+        self.kept = kept;
         self
     }
 
@@ -107,6 +119,10 @@ impl Port {
 
     pub(crate) const fn stream_queue(&self) -> Option<&Arc<StreamQueue>> {
         self.stream_queue.as_ref()
+    }
+
+    pub(crate) const fn kept(&self) -> Option<&Arc<KeptOutput>> {
+        self.kept.as_ref()
     }
 
     /// Queues bytes. The check and the queueing are one step, so that a write which is taken is
@@ -360,6 +376,9 @@ impl Port {
         waiters.into_iter().for_each(Waker::wake);
         if let Some(stream_queue) = &self.stream_queue {
             stream_queue.end(reason);
+        }
+        if let Some(kept) = &self.kept {
+            kept.end(reason);
         }
     }
 }

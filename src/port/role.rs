@@ -1,5 +1,7 @@
 //! What a piped descriptor is for.
 
+use crate::port::kept::Keep;
+
 /// What a piped descriptor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -9,11 +11,16 @@ pub(crate) enum Role {
     Output { window: usize, stream: bool },
     /// The parent reads lines of at most `max` bytes for the protocol.
     Lines { window: usize, max: usize },
+    /// The parent reads and keeps so much.
+    Kept(Keep),
 }
 
 impl Role {
     pub(crate) const fn is_output(self) -> bool {
-        matches!(self, Self::Output { .. } | Self::Lines { .. })
+        matches!(
+            self,
+            Self::Output { .. } | Self::Lines { .. } | Self::Kept(_)
+        )
     }
 
     /// The descriptors that the halves of a terminal are, whose output is for this.

@@ -15,9 +15,6 @@ use crate::sync::lock;
 /// serve, and a reader on another thread may never let it run dry.
 const CHUNKS_PER_TURN: u32 = 64;
 
-/// A taker that wants everything at the end is woken for so many chunks, or for a full window.
-const CHUNKS_WORTH_A_WAKE: usize = 8;
-
 /// Bounded by the credits that its chunks hold.
 #[derive(Default)]
 pub(crate) struct StreamQueue {
@@ -31,8 +28,6 @@ struct State {
     /// Taken since the taker last waited.
     in_a_row: u32,
     taken: bool,
-    /// Its taker is not woken for each chunk.
-    wakes_late: bool,
     /// Why no more comes.
     ended: Option<CloseReason>,
     /// Nobody takes any more.
@@ -46,14 +41,8 @@ impl StreamQueue {
         if state.dropped {
             return;
         }
-        // The reader goes on by itself; whoever fills the window wakes.
-        let later = state.wakes_late
-            && state.chunks.len() < CHUNKS_WORTH_A_WAKE
-            && !credit.has_filled_window();
         state.chunks.push_back((data, credit));
-        if !later {
-            wake(state);
-        }
+        wake(state);
     }
 
     /// No more comes.
@@ -72,11 +61,6 @@ impl StreamQueue {
     pub(crate) fn is_over(&self) -> bool {
         let state = lock(&self.state);
         state.ended.is_some() || state.dropped
-    }
-
-    /// From now on the taker is woken at the end, and else only where much has come.
-    pub(crate) fn wake_late(&self) {
-        lock(&self.state).wakes_late = true;
     }
 
     /// False if the stream was taken before.
@@ -142,9 +126,6 @@ impl fmt::Debug for StreamQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
     use crate::port::window::Window;
 
@@ -164,43 +145,6 @@ mod tests {
             }
         }
         assert_eq!(taken, 10 * CHUNKS_PER_TURN);
-    }
-
-    #[test]
-    fn a_late_wake_comes_for_much_for_a_full_window_and_for_the_end() {
-        struct Task(AtomicBool);
-        impl std::task::Wake for Task {
-            fn wake(self: Arc<Self>) {
-                self.0.store(true, Ordering::SeqCst);
-            }
-        }
-        let data = Bytes::from_static(&[0; 4096]);
-        let pushes_before_wake = |window: usize, end: bool| {
-            let stream_queue = StreamQueue::default();
-            stream_queue.wake_late();
-            let window = Window::of_stream(window);
-            let task = Arc::new(Task(AtomicBool::new(false)));
-            let waker = Arc::clone(&task).into();
-            assert!(
-                stream_queue
-                    .poll_next(&Context::from_waker(&waker))
-                    .is_pending()
-            );
-            for count in 0..100 {
-                if task.0.load(Ordering::SeqCst) {
-                    return count;
-                }
-                stream_queue.push(data.clone(), window.charge(data.len()));
-                if end {
-                    stream_queue.end(CloseReason::ByChild);
-                }
-            }
-            100
-        };
-        assert_eq!(pushes_before_wake(1 << 20, false), CHUNKS_WORTH_A_WAKE + 1);
-        assert_eq!(pushes_before_wake(4096, false), 1);
-        assert_eq!(pushes_before_wake(3 * 4096, false), 3);
-        assert_eq!(pushes_before_wake(1 << 20, true), 1);
     }
 
     #[test]

@@ -227,14 +227,6 @@ pub(crate) struct Credit {
     bytes: usize,
 }
 
-impl Credit {
-    /// Whether the reader can read no more before something is given back.
-    pub(crate) fn has_filled_window(&self) -> bool {
-        let flow = Flow(self.window.flow.load(Ordering::Acquire));
-        self.window.room(flow).is_none()
-    }
-}
-
 impl Drop for Credit {
     fn drop(&mut self) {
         self.window.refund(self.bytes);

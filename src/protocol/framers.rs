@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::child::framer::Framer;
 use crate::child::{self, Child, EventSink};
-use crate::command::fd_map::FdMap;
+use crate::command::fd_map::{Fd, FdMap, Kind};
 use crate::error::SpawnError;
 use crate::event::ProcessEvent;
 use crate::port::window::Credit;
@@ -42,7 +42,9 @@ impl Framers {
             let why = match map.get(*fd) {
                 _ if fds.iter().take(index).any(|before| before == fd) => "is decoded twice",
                 Some(kind) if kind.is_terminal() && *fd == 1 && !terminal_is_stream => continue,
-                Some(kind) if kind.is_read() && !kind.is_lines() && !kind.is_stream() => continue,
+                Some(Fd {
+                    kind: Kind::Read, ..
+                }) => continue,
                 _ => "is to be decoded, but is no Fd::read()",
             };
             return Err(SpawnError::invalid(format!("fd {fd}"), why));

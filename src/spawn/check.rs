@@ -71,8 +71,12 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
 fn check_fd(spec: &Spec, n: i32, fd: &Fd) -> Result<(), SpawnError> {
     let why = if fd.window.is_some() && !fd.is_read() {
         "has a window, but we do not read it"
+    } else if fd.window.is_some() && fd.is_tail() {
+        "has a window, but nobody waits for its tail"
     } else if matches!(fd.kind, Kind::Lines(0)) {
         "has lines of at most 0 bytes"
+    } else if matches!(fd.kind, Kind::Tail(0)) {
+        "has a tail of 0 bytes"
     } else if matches!(fd.kind, Kind::SameAs(_)) && spec.fds.original(n).is_none() {
         "is the same as one that is not there, or as itself"
     } else if fd.is_terminal() && spec.pty.is_none() {

@@ -10,6 +10,7 @@ use crate::command::pty::Pty;
 use crate::command::spec::Spec;
 use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
+use crate::port::kept::Keep;
 use crate::port::role::Role;
 use crate::port::window::PACKET;
 use crate::sys;
@@ -96,10 +97,16 @@ impl Opened {
         if let Some(pty) = &spec.pty {
             let ends = terminal(pty, &mut taken, owner)?;
             let window = at_least_a_page(pty.window.unwrap_or(spec.window));
-            let stream = pty.stream;
+            let output = pty.kept.map_or(
+                Role::Output {
+                    window,
+                    stream: pty.stream,
+                },
+                Role::Kept,
+            );
             opened.parent_ends.terminal = Some(Terminal {
                 master: ends.master,
-                output: Role::Output { window, stream },
+                output,
             });
             slave = Some(ends.slave.as_raw_fd());
             opened.sources.push(Source::Owned(ends.slave));
@@ -179,12 +186,14 @@ fn open(
 ) -> Result<(Source, Option<ParentEnd>), SpawnError> {
     let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
     match &fd.kind {
-        Kind::Read | Kind::Lines(_) | Kind::Stream => {
+        Kind::Read | Kind::Lines(_) | Kind::Stream | Kind::Tail(_) | Kind::Kept(_) => {
             let (ours, theirs) = sys::io::pipe().map_err(failed)?;
             give(theirs.as_fd(), owner).map_err(failed)?;
             let stream = matches!(fd.kind, Kind::Stream);
             let role = match fd.kind {
                 Kind::Lines(max) => Role::Lines { window, max },
+                Kind::Tail(bytes) => Role::Kept(Keep::last(bytes)),
+                Kind::Kept(keep) => Role::Kept(keep),
                 _ => Role::Output { window, stream },
             };
             let end = parent_end(target, role, ours)?;

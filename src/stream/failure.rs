@@ -16,7 +16,7 @@ use crate::status::ExitStatus;
 #[non_exhaustive]
 pub enum StreamFailure {
     /// The child ended with a status that is no success.
-    #[error("{}", FailedRun { program: .program, status: *.status, stderr: .stderr })]
+    #[error("{}", FailedRun::new(.program, *.status, .stderr))]
     #[non_exhaustive]
     Failed {
         /// The program, as the command named it.

@@ -143,9 +143,8 @@ impl<P> StreamCommand<P> {
     /// The child's descriptors.
     fn prepared(&self) -> Command {
         let mut command = self.command.clone();
-        let is_pipe = |command: &Command, n, is: fn(&Fd) -> bool| {
-            command.fd_map().get(n).is_none_or(is)
-        };
+        let is_pipe =
+            |command: &Command, n, is: fn(&Fd) -> bool| command.fd_map().get(n).is_none_or(is);
         if self.has_input {
             command = command.stdin(Fd::write());
         } else if is_pipe(&command, 0, Fd::is_write) {

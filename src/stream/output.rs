@@ -114,9 +114,7 @@ where
                 Err(error) => return self.end_in(StreamFailure::Input(error)),
             }
             if let Stderr::Told(told) = &mut self.options.stderr {
-                while let Poll::Ready(Some(said)) =
-                    Pin::new(&mut self.stderr).poll_next(cx)
-                {
+                while let Poll::Ready(Some(said)) = Pin::new(&mut self.stderr).poll_next(cx) {
                     told(&said);
                 }
             }
@@ -211,7 +209,10 @@ where
     }
 
     fn tail(&self) -> Bytes {
-        self.process.tail(2).map(|tail| tail.bytes).unwrap_or_default()
+        self.process
+            .tail(2)
+            .map(|tail| tail.bytes)
+            .unwrap_or_default()
     }
 }
 

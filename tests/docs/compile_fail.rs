@@ -11,8 +11,8 @@ use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{
     CloseReason, Collect, CollectError, Collecting, Command, ExitStatus, Fd, FdMap, FromProcess,
     NoProtocol, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessId, ProcessSupervisor,
-    Protocol, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, TerminalModes,
-    TerminalModesError, WriteError,
+    Protocol, Rusage, Signal, SignalError, Spawn, SpawnError, SpawnStep, Spawning, Tail,
+    TerminalModes, TerminalModesError, WriteError,
 };
 
 /// What `diagnostic::on_unimplemented` says at `IntoProtocol`.
@@ -138,6 +138,7 @@ fn types_cross_threads() {
     shared::<ProcessState>();
     shared::<Recorded>();
     shared::<Rusage>();
+    shared::<Tail>();
     shared::<Shutdown>();
     shared::<ShutdownReport>();
     shared::<Signal>();

@@ -17,8 +17,8 @@ use actix_process::{
     ExitStatus, Fd, FdMap, FdSink, FdStream, FramedProtocol, FromFrames, IgnoredSignals, Ladder,
     NoProtocol, OnLeftovers, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
     ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn,
-    SpawnError, SpawnStep, Spawning, StreamError, TerminalModes, TerminalModesError, WriteError,
-    process_protocol,
+    SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes, TerminalModesError,
+    WriteError, process_protocol,
 };
 use tokio_util::codec::LinesCodec;
 
@@ -241,7 +241,7 @@ types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
-    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Unkillable
+    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
     WriteError codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
@@ -252,7 +252,7 @@ functions! {
     Capability { new(0); }
     Command { new(""); }
     Fd {
-        read(); lines(1); stream(); write(); inherit(0); null(); pipe(); same_as(0);
+        read(); lines(1); stream(); tail(1); write(); inherit(0); null(); pipe(); same_as(0);
         from(OwnedFd::from(std::io::pipe().unwrap().0));
         share(OwnedFd::from(std::io::pipe().unwrap().0).into());
     }
@@ -289,11 +289,11 @@ methods! {
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill(); kill_on_drop();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); resize(PtySize::new(0, 0));
+        try_status(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); tail(2); resize(PtySize::new(0, 0));
         terminal_modes(); wait_for_terminal_modes(|modes| !modes.echo, Duration::ZERO);
         register_producer(0, ProducerKind::Pull, nobody());
     }
-    Fd as Fd { window(0); is_read(); is_stream(); is_write(); is_terminal(); }
+    Fd as Fd { window(0); is_read(); is_stream(); is_tail(); is_write(); is_terminal(); }
     FdStream as FdStream { lines(0); decode(LinesCodec::new()); }
     FramedProtocol as FramedProtocol<Nobody> { decode(1, 0, LinesCodec::new()); }
     FdSink as FdSink { encode(LinesCodec::new()); close(); close_on_drop(); }
@@ -337,5 +337,6 @@ variants! {
 fields! {
     Output { status stdout stderr truncated }
     Rusage { user_time system_time max_rss }
+    Tail { bytes left_out }
     TerminalModes { echo canonical signals }
 }

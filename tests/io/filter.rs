@@ -46,7 +46,10 @@ fn bytes_and_streams_go_in_and_come_out() {
         let bytes = pattern(1_000_000);
         let output = cat.stream().input(bytes.clone()).start().await.unwrap();
         assert!(whole(output).await == bytes);
-        assert_eq!(whole(cat.stream().input("text").start().await.unwrap()).await, b"text");
+        assert_eq!(
+            whole(cat.stream().input("text").start().await.unwrap()).await,
+            b"text"
+        );
         let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
             bytes.chunks(777).map(|piece| Ok(piece.to_vec())).collect();
         let body = stream::iter(pieces);
@@ -64,7 +67,10 @@ fn a_status_that_is_no_success_is_the_last_item_with_what_was_complained() {
         let mut output = command.stream().start().await.unwrap();
         assert_eq!(next(&mut output).await.unwrap().unwrap(), "half\n");
         let failure = next(&mut output).await.unwrap().unwrap_err();
-        assert!(failure.to_string().ends_with("` exited with code 3: oops"), "{failure}");
+        assert!(
+            failure.to_string().ends_with("` exited with code 3: oops"),
+            "{failure}"
+        );
         let StreamFailure::Failed { status, stderr, .. } = failure else {
             panic!("{failure:?}");
         };
@@ -73,25 +79,44 @@ fn a_status_that_is_no_success_is_the_last_item_with_what_was_complained() {
         assert_eq!(output.status().unwrap().code(), Some(3));
 
         let (_, failure) = broken(helper(["raise", "9"]).stream().start().await.unwrap()).await;
-        assert!(failure.to_string().ends_with("was killed by SIGKILL"), "{failure}");
+        assert!(
+            failure.to_string().ends_with("was killed by SIGKILL"),
+            "{failure}"
+        );
     });
 }
 
 #[test]
 fn other_codes_may_be_a_success_and_zero_a_failure() {
     run(async {
-        let exits = |code: &str| helper(["say", "out", "exit", code]).stream().ok_codes([1, 2]);
+        let exits = |code: &str| {
+            helper(["say", "out", "exit", code])
+                .stream()
+                .ok_codes([1, 2])
+        };
         assert_eq!(whole(exits("1").start().await.unwrap()).await, b"out\n");
         let (came, failure) = broken(exits("0").start().await.unwrap()).await;
         assert_eq!(came, b"out\n");
-        assert!(matches!(failure, StreamFailure::Failed { .. }), "{failure:?}");
+        assert!(
+            matches!(failure, StreamFailure::Failed { .. }),
+            "{failure:?}"
+        );
     });
 }
 
 #[test]
 fn the_tail_of_a_long_complaint_is_shown_and_never_holds_up_the_child() {
     run(async {
-        let command = helper(["flood", "2", "3000000", "tell", "2", "\nthe end", "exit", "1"]);
+        let command = helper([
+            "flood",
+            "2",
+            "3000000",
+            "tell",
+            "2",
+            "\nthe end",
+            "exit",
+            "1",
+        ]);
         let (_, failure) = broken(command.stream().start().await.unwrap()).await;
         assert!(failure.to_string().ends_with("the end"), "{failure}");
         let StreamFailure::Failed { stderr, .. } = failure else {
@@ -107,7 +132,9 @@ fn standard_error_goes_to_a_closure_or_into_the_output() {
         let command = helper(["say", "1", "tell", "2", "2", "say", "3"]);
         let told = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&told);
-        let told_by = command.stream().on_stderr(move |said| into.lock().unwrap().extend(said));
+        let told_by = command
+            .stream()
+            .on_stderr(move |said| into.lock().unwrap().extend(said));
         assert_eq!(whole(told_by.start().await.unwrap()).await, b"1\n3\n");
         assert_eq!(*told.lock().unwrap(), b"2\n");
         let merged = command.stream().merge_stderr().start().await.unwrap();
@@ -206,7 +233,8 @@ fn a_dropped_stream_kills_the_tree_of_a_silent_child_and_of_one_that_has_exited(
 fn a_timeout_is_the_last_item_and_the_child_has_its_grace() {
     run(async {
         let limit = Duration::from_millis(100);
-        let script = "trap 'echo saved > \"$0\"; exit' TERM; echo begun; while :; do sleep 0.01; done";
+        let script =
+            "trap 'echo saved > \"$0\"; exit' TERM; echo begun; while :; do sleep 0.01; done";
         let saved = tempfile::tempdir().unwrap();
         let path = saved.path().join("state");
         let command = Command::new("sh").args(["-c", script]).arg(&path);
@@ -221,7 +249,10 @@ fn a_timeout_is_the_last_item_and_the_child_has_its_grace() {
             }
         };
         assert!(matches!(failure, StreamFailure::TimedOut { after, .. } if after == limit));
-        assert!(failure.to_string().contains("longer than 100ms"), "{failure}");
+        assert!(
+            failure.to_string().contains("longer than 100ms"),
+            "{failure}"
+        );
         drop(output);
         // Not killed by the drop: TERM was sent, and its trap runs, unless TERM came before the trap was set.
         let status = in_time(process.ended()).await;
@@ -252,7 +283,13 @@ fn a_child_that_does_nothing_is_idle_and_one_that_takes_or_gives_is_not() {
             (count < 25).then_some((Ok::<_, std::io::Error>("x"), count + 1))
         });
         let command = helper(["drain", "0", "say", "done"]);
-        let output = command.stream().input(ticks).idle_timeout(limit).start().await.unwrap();
+        let output = command
+            .stream()
+            .input(ticks)
+            .idle_timeout(limit)
+            .start()
+            .await
+            .unwrap();
         assert_eq!(whole(output).await, b"done\n");
     });
 }
@@ -275,9 +312,9 @@ fn lines_come_with_the_failure_behind_the_last_one() {
 #[test]
 fn a_program_that_is_not_there_was_never_started_and_takes_no_input() {
     run(async {
-        let body = stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> {
-            panic!("asked")
-        });
+        let body = stream::poll_fn(
+            |_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> { panic!("asked") },
+        );
         let missing = Command::new("/no/such/program").stream().input(body);
         assert!(missing.start().await.is_err());
     });
@@ -294,7 +331,10 @@ fn what_the_command_maps_elsewhere_stays_there() {
             .stderr(log.reopen().unwrap());
         let (came, failure) = broken(command.stream().start().await.unwrap()).await;
         assert_eq!(came, b"from a file");
-        assert!(failure.to_string().ends_with("exited with code 1"), "{failure}");
+        assert!(
+            failure.to_string().ends_with("exited with code 1"),
+            "{failure}"
+        );
         assert_eq!(std::fs::read(log.path()).unwrap(), b"hm\n");
     });
 }
@@ -313,13 +353,18 @@ fn a_stream_works_with_no_arbiter_and_moves_between_threads() {
 fn a_stream_whose_arbiter_is_gone_is_not_taken_for_whole() {
     run(async {
         let arbiter = actix::Arbiter::new();
-        let command = helper(["say", "half", "pause"]).on(&arbiter).stdin(Fd::null());
+        let command = helper(["say", "half", "pause"])
+            .on(&arbiter)
+            .stdin(Fd::null());
         let mut output = command.stream().start().await.unwrap();
         assert_eq!(next(&mut output).await.unwrap().unwrap(), "half\n");
         arbiter.stop();
         let failure = next(&mut output).await.unwrap().unwrap_err();
         // Whichever is noticed first: the loss, or the kill that it brings about.
-        let told = matches!(failure, StreamFailure::Gone { .. } | StreamFailure::Failed { .. });
+        let told = matches!(
+            failure,
+            StreamFailure::Gone { .. } | StreamFailure::Failed { .. }
+        );
         assert!(told, "{failure:?}");
     });
 }

@@ -26,5 +26,6 @@ mod sinks_shared;
 mod stream_ends;
 mod stream_flow;
 mod streams;
+mod tails;
 mod transports;
 mod windows;

@@ -8,9 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_process::ProcessSupervisor;
 use actix_process::supervisor::{List, ProcessState};
 use actix_process::{CollectError, Command, Output};
+use actix_process::{OnOrphaned, ProcessSupervisor};
 use common::census::{Census, children, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
@@ -202,6 +202,22 @@ fn a_stopped_arbiter_is_told() {
             arbiter.stop();
         };
         let (result, ()) = futures::future::join(collecting, stopping).await;
+        assert!(matches!(result, Err(CollectError::Gone)), "{result:?}");
+    });
+}
+
+#[test]
+fn a_stopped_arbiter_is_told_also_if_the_child_would_live_on() {
+    run(async {
+        let arbiter = Arbiter::new();
+        let child = helper(["pause"]).on(&arbiter.handle());
+        let child = child.on_orphaned(OnOrphaned::Leave);
+        let stopping = async {
+            until_running(std::future::pending()).await;
+            arbiter.stop();
+        };
+        let output = child.output().into_future();
+        let (result, ()) = futures::future::join(in_time(output), stopping).await;
         assert!(matches!(result, Err(CollectError::Gone)), "{result:?}");
     });
 }

@@ -6,6 +6,7 @@ mod common;
 mod collect;
 mod collect_dropped;
 mod collect_inputs;
+mod collect_kept;
 mod collect_timeout;
 mod helper_groups;
 mod list_and_shutdown;

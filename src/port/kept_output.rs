@@ -1,0 +1,117 @@
+//! An output that its reader keeps, and who asks for what is kept. Nobody is waited for.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::task::{Context, Waker};
+
+use crate::event::CloseReason;
+use crate::port::kept::{Keep, KeptBytes};
+use crate::sync::lock;
+
+/// Bounded by what it is to keep.
+pub(crate) struct KeptOutput {
+    state: Mutex<State>,
+}
+
+struct State {
+    kept: KeptBytes,
+    /// Why no more comes.
+    ended: Option<CloseReason>,
+    waker: Option<Waker>,
+}
+
+/// What is kept, and how much is not.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) left_out: u64,
+    /// How many bytes have come.
+    pub(crate) total: u64,
+}
+
+impl KeptOutput {
+    pub(crate) const fn new(keep: Keep) -> Self {
+        Self {
+            state: Mutex::new(State {
+                kept: KeptBytes::new(keep),
+                ended: None,
+                waker: None,
+            }),
+        }
+    }
+
+    pub(crate) fn push(&self, data: &[u8]) {
+        lock(&self.state).kept.push(data);
+    }
+
+    /// No more comes. Who watches is woken only if something is missing: the child's end tells of the rest.
+    pub(crate) fn end(&self, reason: CloseReason) {
+        let mut state = lock(&self.state);
+        state.ended.get_or_insert(reason);
+        let waker = state.is_lost().then(|| state.waker.take()).flatten();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the end is lost because nobody was left to read the descriptor. The last who asks is woken when it
+    /// becomes so.
+    pub(crate) fn is_lost(&self, cx: &Context<'_>) -> bool {
+        let mut waker = Some(cx.waker().clone());
+        let mut state = lock(&self.state);
+        let lost = state.is_lost();
+        // The one before is dropped after the lock is released.
+        std::mem::swap(&mut state.waker, &mut waker);
+        drop(state);
+        drop(waker);
+        lost
+    }
+
+    /// Whether no more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.state).ended.is_some()
+    }
+
+    /// A copy of what is kept now.
+    pub(crate) fn look(&self) -> Kept {
+        let state = lock(&self.state);
+        Kept {
+            bytes: state.kept.to_vec(),
+            left_out: state.kept.left_out(),
+            total: state.kept.total(),
+        }
+    }
+
+    /// Takes what was kept; from now on nothing is.
+    pub(crate) fn take(&self) -> Kept {
+        let nothing = KeptBytes::new(Keep::first(0));
+        let mut state = lock(&self.state);
+        let kept = std::mem::replace(&mut state.kept, nothing);
+        drop(state);
+        Kept {
+            left_out: kept.left_out(),
+            total: kept.total(),
+            bytes: kept.into_vec(),
+        }
+    }
+}
+
+impl State {
+    /// Nobody was left to read the descriptor.
+    fn is_lost(&self) -> bool {
+        self.ended == Some(CloseReason::Gone)
+    }
+}
+
+/// No content.
+impl fmt::Debug for KeptOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.state);
+        f.debug_struct("KeptOutput")
+            .field("total", &state.kept.total())
+            .field("left_out", &state.kept.left_out())
+            .field("ended", &state.ended)
+            .finish_non_exhaustive()
+    }
+}
