@@ -105,7 +105,7 @@ impl IntoFuture for Open {
 fn opened_fds(map: &FdMap) -> FdMap {
     let opened = map.iter().map(|(n, fd)| {
         let mut fd = fd.clone();
-        if matches!(n, 1 | 2) && fd.is_read() {
+        if matches!(n, 1 | 2) && matches!(fd.kind, Kind::Read | Kind::Lines(_)) {
             fd.kind = Kind::Stream;
         }
         (n, fd)

@@ -130,7 +130,7 @@ fn the_tail_of_a_long_complaint_is_shown_and_never_holds_up_the_child() {
 fn standard_error_goes_to_a_closure_or_into_the_output() {
     run(async {
         let command = helper(["say", "1", "tell", "2", "2", "say", "3"]);
-        let told = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::new(Mutex::new(Vec::<u8>::new()));
         let into = Arc::clone(&told);
         let told_by = command
             .stream()
