@@ -68,7 +68,7 @@ impl TestProcess {
         Self::with_fds(&[0], &[1, 2])
     }
 
-    /// A child with these descriptors.
+    /// A child whose descriptors `written` this program writes, and whose descriptors `read` it reads.
     #[must_use]
     pub fn with_fds(written: &[i32], read: &[i32]) -> Self {
         let written = written.iter().map(|fd| (*fd, Role::Input));
@@ -175,8 +175,8 @@ impl TestProcess {
         self.recorder.take()
     }
 
-    /// Writes to `fd`, a [stream](crate::Fd::stream), as the child would: it waits while the descriptor's window has no
-    /// room. A pause is recorded, and holds up nothing.
+    /// Writes to `fd`, a [stream](crate::Fd::stream), as the child would: the future waits while the
+    /// descriptor's window has no room. A pause of the descriptor is recorded, and holds up nothing.
     ///
     /// # Errors
     ///
@@ -225,7 +225,7 @@ impl Default for TestProcess {
 }
 
 impl Drop for TestProcess {
-    /// Its streams end. What waits for the handle's end gets it, with [`ExitStatus::Unknown`] unless
+    /// Ends the streams. The handle's `exited()` and `ended()` resolve, with [`ExitStatus::Unknown`] unless
     /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
         for stream in &self.streams {

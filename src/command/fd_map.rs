@@ -202,10 +202,11 @@ impl Fd {
         Ok((reader.into(), writer.into()))
     }
 
-    /// How many bytes of this descriptor may be on their way to the protocol, or wait in its
-    /// stream, before its reader stops: at least 4096; by default those of
+    /// How many bytes of this descriptor may be on their way to the protocol, or wait in its stream, before its
+    /// reader stops. Fewer than 4096 count as 4096; unless set, the descriptor has the
     /// [`Command::window`](crate::Command::window). Only for [`read`](Self::read), [`lines`](Self::lines) and
-    /// [`stream`](Self::stream): another kind fails the spawn.
+    /// [`stream`](Self::stream): for another kind the spawn fails at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use]
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = Some(bytes);
@@ -320,7 +321,7 @@ impl FdMap {
         self.entries.push((n, fd));
     }
 
-    /// The child's descriptor `n`; `None`: it is closed.
+    /// The child's descriptor `n`. `None`: the number is closed in the child.
     #[must_use]
     pub fn get(&self, n: i32) -> Option<&Fd> {
         self.entries

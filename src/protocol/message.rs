@@ -78,9 +78,10 @@ enum Share {
 
 /// Held by the first and the last event until they are handled.
 ///
-/// The first: what the child writes is read when the protocol has handled it, and a protocol that dies
-/// before that loses its child, though no watch runs in its context yet. The last: an actor whose last address drops stops with what is in its mailbox
-/// if it had just found that empty, so the address stays until the event is handled.
+/// The first event: the crate reads what the child writes when the protocol has handled it, and a protocol that
+/// dies before that loses its child, though no watch runs in its context yet. The last event: an actor whose
+/// last address drops stops, with what is in its mailbox, if it had just found that empty; so the address stays
+/// until the event is handled.
 struct Receipt {
     event_sink: Arc<dyn EventSink>,
     child: Arc<Child>,
