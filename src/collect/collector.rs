@@ -66,7 +66,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     Err(CollectError::TimedOut(Box::new(output)))
 }
 
-/// The end of the time. It is the janitor's clock: whoever awaits it may have no runtime.
+/// The end of the time. The janitor keeps the time, since the awaiting thread may have no runtime.
 struct Deadline {
     up: oneshot::Receiver<()>,
     _timer: Timer,

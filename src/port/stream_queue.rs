@@ -46,7 +46,7 @@ impl StreamQueue {
         if state.dropped {
             return;
         }
-        // The reader goes on by itself; whoever fills the window wakes.
+        // The reader goes on by itself until the window is full: then the taker must be woken.
         let later = state.wakes_late
             && state.chunks.len() < CHUNKS_WORTH_A_WAKE
             && !credit.has_filled_window();

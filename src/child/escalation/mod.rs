@@ -206,7 +206,7 @@ impl Escalation {
             Ok(()) if signal == Signal::KILL && step > 0 => {
                 log::warn!("{child} did not end in time and was killed");
             }
-            // This thread may not, as the janitor or another owner's. The asker of the child may.
+            // This thread, the janitor's or another owner's, may not signal the child. The child's asker may.
             Err(SignalError::NotPermitted | SignalError::Io(_))
                 if (step > 0 || !self.is_answered)
                     && self.child.send_as_its_asker(self.extent, signal) => {}

@@ -133,8 +133,8 @@ fn robust_list() -> [usize; 4] {
     [element, SHARED - element, 0, head]
 }
 
-/// Its first calls: to map the shared page, and seal it for all who come later; to close the files; to hold
-/// the futex.
+/// The trampoline's first calls: to map the shared page, and seal it against later maps for writing; to close
+/// the files; to hold the futex.
 fn arrival(files: Files) -> Vec<Entry> {
     let Files { program, report } = files;
     let rights = i64::from(libc::PROT_READ | libc::PROT_WRITE);
