@@ -117,8 +117,8 @@
 //!     and delivered, and nothing that is written later; queued writes are dropped; the descriptors
 //!     that were cut are closed with [`CloseReason::Cut`]. The cut waits for a slow protocol to take what the pipe held.
 //!     It does not wait for a [stream](Fd::stream), which takes what its pipe held beyond its window.
-//! 14. If a child leads a process group, these end the whole group, to its last member, also when the child itself
-//!     dies first, and each of their steps reaches all members:
+//! 14. If a child leads a process group, or has a cgroup, these end the whole of it, to the last member, also when the
+//!     child itself dies first, and each of their steps reaches all members:
 //!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
 //!     timeout or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to another
 //!     process or group that has got the number of a dead one.

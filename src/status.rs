@@ -21,16 +21,16 @@ pub enum ExitStatus {
     Exited {
         /// The exit code, 0 to 255.
         code: i32,
-        /// What it used.
+        /// What the child used.
         rusage: Rusage,
     },
     /// A signal killed the child.
     Signaled {
-        /// Which one; real-time signals included.
+        /// The signal, which may be a real-time one.
         signal: Signal,
-        /// Whether it dumped core.
+        /// Whether the child dumped core.
         core_dumped: bool,
-        /// What it used.
+        /// What the child used.
         rusage: Rusage,
     },
     /// The child is alive after a deadline, because this program may not kill it or it cannot die: only in
@@ -69,7 +69,7 @@ pub struct Rusage {
 }
 
 impl Rusage {
-    /// Nothing that ran has used nothing at all.
+    /// Whether the usage is known: a child that ran has used something.
     const fn is_known(&self) -> bool {
         let Self {
             user_time,

@@ -44,7 +44,7 @@ pub use recorder::Recorded;
 use recorder::{RecordedFd, Recorder};
 use stream::TestStream;
 
-/// What a protocol reads, of a test.
+/// The role of a descriptor that a test's protocol reads.
 const READ: Role = Role::Output {
     window: Command::DEFAULT_WINDOW,
     stream: false,

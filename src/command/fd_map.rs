@@ -362,7 +362,7 @@ impl FdMap {
 }
 
 impl<const N: usize> From<[(i32, Fd); N]> for FdMap {
-    /// A number that comes twice is refused at the spawn.
+    /// A number that comes twice fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     fn from(entries: [(i32, Fd); N]) -> Self {
         Self {
             entries: entries.into(),
@@ -371,7 +371,7 @@ impl<const N: usize> From<[(i32, Fd); N]> for FdMap {
 }
 
 impl FromIterator<(i32, Fd)> for FdMap {
-    /// A number that comes twice is refused at the spawn.
+    /// A number that comes twice fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     fn from_iter<I: IntoIterator<Item = (i32, Fd)>>(entries: I) -> Self {
         Self {
             entries: entries.into_iter().collect(),

@@ -33,11 +33,12 @@ use crate::signal::{IgnoredSignals, Signal};
 pub enum OnOrphaned {
     /// The child runs on, and is reaped when it exits.
     Leave,
-    /// The child gets SIGKILL at once, and so does the process group that it leads.
+    /// The child gets SIGKILL at once, and so do the processes of its cgroup, or else of the process group that
+    /// it leads.
     #[default]
     Kill,
     /// The child gets SIGTERM at once, and SIGKILL after this time if both the child and the host are still
-    /// alive. So does the process group that the child leads, to its last member.
+    /// alive. So do the processes of its cgroup, or else of the process group that it leads, to the last one.
     Terminate(Duration),
 }
 

@@ -81,7 +81,7 @@ impl ProcessHandle {
         async move {
             let report = match told.await {
                 Ok(report) => report,
-                // Only a test's, whose child exits when the test says so.
+                // Only of a `TestProcess`, whose child exits when the test says so.
                 Err(_) => {
                     child.progress.reached(Phase::Exited).await;
                     Report {

@@ -119,7 +119,7 @@ impl FdStream {
         self.stream_queue.is_lost()
     }
 
-    /// Wakes its taker at the end, and before that only where much has come: for one who wants it all.
+    /// Wakes its taker at the end, and before that only where much has come: for a taker that wants everything.
     pub(crate) fn wake_late(self) -> Self {
         self.stream_queue.wake_late();
         self

@@ -120,8 +120,8 @@ impl Handler<List> for ProcessSupervisor {
     }
 }
 
-/// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all
-/// children get SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead.
+/// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all children get
+/// SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead, and their cgroups.
 ///
 /// The answer comes when all are reaped and no member of their groups is left, or two seconds after the SIGKILL
 /// with a list of those that are left. A process in an uninterruptible system call does not die before the call
@@ -145,7 +145,7 @@ pub struct ShutdownReport {
     /// Children that were not reaped in time. The shutdown also waits for a spawn that was in flight and cannot
     /// be killed in its exec; such a spawn is no child yet and not listed.
     pub unreaped: Vec<ProcessInfo>,
-    /// The other members of the children's process groups that are alive.
+    /// The other members of the children's process groups and cgroups that are alive.
     pub leftovers: Vec<Leftover>,
 }
 
