@@ -355,6 +355,18 @@ impl Command {
     ///
     /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
     /// [`cut_connection`](crate::ProcessHandle::cut_connection).
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use std::time::Duration;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// // The child exits at once; its own child keeps the pipes for five seconds.
+    /// let daemon = Command::new("sh").args(["-c", "echo up; setsid sleep 5 &"]);
+    /// let output = daemon.ended_timeout(Duration::from_millis(100)).output().await?;
+    /// assert_eq!(output.stdout, b"up\n");
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
     #[must_use = "a command is changed by value: `command = command.ended_timeout(..)`"]
     pub fn ended_timeout(self, timeout: Duration) -> Self {
         self.edit(|spec| spec.ended_timeout = Some(timeout))

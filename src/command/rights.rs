@@ -82,6 +82,14 @@ impl Command {
     /// A resource limit: the soft one, which is in force, and the hard one, up to which the child may raise the
     /// soft one. [`UNLIMITED`](crate::UNLIMITED) for none. A soft limit above the hard one fails the spawn at
     /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    ///
+    /// ```
+    /// use actix_process::{Command, Resource, UNLIMITED};
+    ///
+    /// let limited = Command::new("make").rlimit(Resource::Cpu, 60, 120);
+    /// let limited = limited.rlimit(Resource::Core, 0, UNLIMITED);
+    /// # drop(limited);
+    /// ```
     #[must_use = "a command is changed by value: `command = command.rlimit(..)`"]
     pub fn rlimit(self, resource: Resource, soft: u64, hard: u64) -> Self {
         self.edit(|spec| {

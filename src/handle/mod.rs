@@ -68,6 +68,20 @@ impl ProcessHandle {
     /// On a terminal that is not raw, more than 4,095 bytes before the end of a line are lost; see
     /// [`Command::pty`](crate::Command::pty).
     ///
+    /// ```
+    /// use actix_process::{Command, Fd, NoProtocol};
+    /// use futures::StreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let process = Command::new("sort").stdout(Fd::stream()).spawn(NoProtocol).await?;
+    /// process.write("b\n")?;
+    /// process.write("a\n")?;
+    /// process.close_stdin();
+    /// let sorted: Vec<_> = process.stdout()?.collect().await;
+    /// assert_eq!(sorted.concat(), b"a\nb\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WriteError::Closed`] after a close from either side, [`WriteError::NotWritable`] if
@@ -208,6 +222,17 @@ impl ProcessHandle {
     ///
     /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited can be signalled
     /// until the child has [ended](Self::ended): the zombie is kept until then, and no longer for the sake of a handle.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol, Signal};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let script = Command::new("sh").args(["-c", "sleep 60 & wait"]).process_group(0);
+    /// let process = script.spawn(NoProtocol).await?;
+    /// process.signal_group(Signal::KILL)?;
+    /// assert_eq!(process.ended().await.signal(), Some(Signal::KILL));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
