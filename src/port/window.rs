@@ -41,7 +41,7 @@ struct Flow(u64);
 
 impl Flow {
     const MESSAGES: u64 = 0xffff;
-    /// The reader waits, or is about to: a credit that is given back must wake it.
+    /// The reader waits, or is about to: the drop of a credit must see whether to wake it.
     const WAITING: u64 = 1 << 16;
     /// A turn is counted, which ends when the window is empty.
     const COUNTING: u64 = 1 << 17;

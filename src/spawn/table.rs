@@ -206,7 +206,7 @@ impl Table {
         lock(&self.inner).phase == Phase::Lost
     }
 
-    /// Stops the supervisor's own arbiter: its System, which would do that, is gone.
+    /// Stops the supervisor's own arbiter, which nothing else stops once its System is gone.
     pub(crate) fn stop_arbiter(&self) {
         if let Some(arbiter) = &lock(&self.inner).arbiter {
             arbiter.stop();

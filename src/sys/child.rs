@@ -77,7 +77,7 @@ fn run(child_args: &ChildArgs<'_>) -> (Failed, c_int) {
         }
         index = index.wrapping_add(1);
     }
-    // Where no signal gets through to a child that hung.
+    // For a cancel whose signal did not get through to a child that hung in a step.
     if child_args.handshake.is_cancelled() {
         return (Failed::Cancelled, libc::ECANCELED);
     }
@@ -255,10 +255,10 @@ fn exec(child_args: &ChildArgs<'_>) -> c_int {
 /// How much it tells that this candidate was none; `None` ends the search.
 pub(super) fn telling(errno: c_int) -> Option<u8> {
     match errno {
-        // The directory is none.
+        // No file can be there: its directory is none, or the path is none.
         libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP => Some(0),
         libc::ENOENT => Some(1),
-        // The file may be there, in a directory that the child may not search.
+        // The file may be there, on a file system that does not answer.
         libc::ENODEV
         | libc::ESTALE
         | libc::ETIMEDOUT

@@ -95,7 +95,7 @@ impl Leader {
         }
     }
 
-    /// The group whose members are the child's.
+    /// The child's group, to look for its members.
     pub(crate) fn group(&self) -> Group {
         Group {
             number: Some(self.pid),

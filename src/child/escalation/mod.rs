@@ -32,8 +32,8 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
 }
 
-/// One way out that is being taken. It holds the child's record until it has ended, which it does in a
-/// bounded time, and is held by the record and its own timer.
+/// One way out that is being taken. The escalation holds the child's record until it has ended, which takes a
+/// bounded time. The record and the escalation's own timer hold the escalation.
 pub(crate) struct Escalation {
     pub(super) child: Arc<Child>,
     extent: Extent,
@@ -48,7 +48,7 @@ struct State {
     timer: Option<Timer>,
     /// Members whose deaths are awaited.
     watches: Vec<Watch>,
-    /// The next look, where they cannot be.
+    /// The next look, where deaths cannot be awaited.
     look: Option<Timer>,
     on_done: Option<Box<dyn FnOnce(Report) + Send>>,
 }

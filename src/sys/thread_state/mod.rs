@@ -21,9 +21,9 @@ use security_modules::{look_at_parent, may_not_mount, read_labels};
 pub(crate) enum Asker {
     /// Like every thread with an equal state.
     Like(State),
-    /// It may be confined in ways that cannot be read: only a thread that it makes is surely like it.
+    /// The thread may be confined in ways that cannot be read: only a thread that it makes is surely like it.
     Confined,
-    /// It has left the descriptor table of the process: no number of ours means anything there.
+    /// The thread has left the descriptor table of the process: no number of ours means anything there.
     TableOfItsOwn,
 }
 

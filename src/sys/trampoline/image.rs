@@ -44,14 +44,14 @@ pub(super) const OPTIONAL: i64 = 3;
 /// Nothing is a failure.
 pub(super) const TRIED: i64 = 4;
 
-/// What it does, in its table.
+/// What the trampoline does, in its table.
 pub(in crate::sys) struct Course<'a> {
     pub(in crate::sys) steps: &'a Steps,
     /// The steps before were done.
     pub(in crate::sys) from: usize,
     pub(in crate::sys) candidates: &'a Strings,
     pub(in crate::sys) parent: libc::pid_t,
-    /// Their numbers in the child.
+    /// The numbers of the trampoline's files in the child.
     pub(in crate::sys) files: Files,
 }
 
