@@ -22,7 +22,7 @@ macro_rules! named_capabilities {
                 pub const $name: Self = Self($number);
             )*
 
-            /// The name, `CAP_` included. `None` for one that is younger than this crate.
+            /// The name, `CAP_` included. `None` for a capability that is younger than this crate.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self {

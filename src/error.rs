@@ -95,7 +95,7 @@ pub enum ResizeError {
     /// The terminal is closed: this side closed it, or the child closed its end.
     #[error("the terminal is closed")]
     Closed,
-    /// The kernel refused it.
+    /// The kernel refused the new size.
     #[error("cannot set the terminal's size: {}", io::Error::from_raw_os_error(*errno))]
     Failed {
         /// The kernel's error number.

@@ -10,7 +10,8 @@ use crate::status::ExitStatus;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {
-    /// The child runs. This is the first event, once. The crate reads what the child writes when it was handled.
+    /// The child runs. This is the first event, once. The crate begins to read for the protocol when this event
+    /// was handled.
     ConnectionMade,
     /// The child, or a descendant that holds its pipe, wrote to `fd`.
     ChildDataReceived {
@@ -69,7 +70,7 @@ pub enum CloseReason {
         /// The kernel's error number.
         errno: i32,
     },
-    /// The actor that served it is gone: it panicked, its arbiter stopped, or the child was
+    /// The crate's actor for this descriptor is gone: it panicked, its arbiter stopped, or the child was
     /// orphaned.
     Gone,
 }

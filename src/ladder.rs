@@ -11,12 +11,13 @@ use crate::signal::Signal;
 /// How long a child may take to die of SIGKILL before it is given up.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// How a child is stopped: steps that are taken one after the other, each with the time that the child
-/// has until the next one. For [`ProcessHandle::stop`](crate::ProcessHandle::stop).
+/// How a child is stopped: steps that are taken one after the other, each with the time that the child has until
+/// the next one. For [`ProcessHandle::stop`](crate::ProcessHandle::stop).
 ///
-/// Signals go to all that belongs to the child: its cgroup ([`Command::contained`](crate::Command::contained)), or the
-/// process group that it leads, if there is one, and the child in any case. SIGCONT follows a signal other than SIGKILL (unless it is one that
-/// stops or continues), since a stopped process would not act on the signal.
+/// Signals go to all that belongs to the child: the child itself, and its cgroup
+/// ([`Command::contained`](crate::Command::contained)) or else the process group that it leads. SIGCONT follows
+/// each signal but SIGKILL and those that stop or continue a process: without SIGCONT a stopped process would
+/// not act on the signal.
 ///
 /// ```
 /// use actix_process::{Command, Ladder, NoProtocol, StoppedBy};
@@ -66,50 +67,51 @@ impl fmt::Debug for Act {
 pub enum StoppedBy {
     /// No step: the child was gone before the first one.
     Itself,
-    /// Its standard input was closed.
+    /// The child's standard input was closed.
     Eof,
-    /// Bytes were written to its standard input.
+    /// Bytes were written to the child's standard input.
     Said,
-    /// The last signal that was sent.
+    /// This signal was sent.
     Signal(Signal),
 }
 
 impl Ladder {
-    /// A ladder without a step: it does nothing, and waits for nothing.
+    /// A ladder without a step: a stop by it does nothing, and waits for nothing.
     pub const fn new() -> Self {
         Self { steps: Vec::new() }
     }
 
-    /// Closes the child's standard input, and gives it `wait`: the usual first step.
+    /// A ladder that begins as by [`then_eof`](Self::then_eof), which is the usual first step.
     pub fn eof(wait: Duration) -> Self {
         Self::new().then_eof(wait)
     }
 
-    /// Closes the child's standard input, as [`close_stdin`](crate::ProcessHandle::close_stdin) does:
-    /// what was queued is written first, but the next step does not wait for that. On a terminal
-    /// that is read by lines its end-of-input character (Ctrl-D, unless its modes say otherwise) is typed.
-    /// Left out where this program does not write the input, and on a terminal that is read key by key.
+    /// Closes the child's standard input, as [`close_stdin`](crate::ProcessHandle::close_stdin) does, and gives
+    /// the child `wait` until the next step. What was queued is written first, but the next step does not wait
+    /// for that. On a terminal that is read by lines its end-of-input character (Ctrl-D, unless its modes say
+    /// otherwise) is typed. The step is left out where this program does not write the input, and on a terminal
+    /// that is read key by key.
     pub fn then_eof(self, wait: Duration) -> Self {
         self.then(Act::Eof, wait)
     }
 
-    /// Writes `bytes` to the child's standard input. Left out where that is refused, as
-    /// [`write`](crate::ProcessHandle::write) would be.
+    /// Writes `bytes` to the child's standard input, and gives the child `wait` until the next step. The step is
+    /// left out where [`write`](crate::ProcessHandle::write) would be refused.
     pub fn say(self, bytes: impl Into<Bytes>, wait: Duration) -> Self {
         self.then(Act::Say(bytes.into()), wait)
     }
 
-    /// Sends a signal.
+    /// Sends `signal`, and gives the child `wait` until the next step.
     pub fn signal(self, signal: Signal, wait: Duration) -> Self {
         self.then(Act::Signal(signal), wait)
     }
 
-    /// Sends SIGTERM.
+    /// Sends SIGTERM, and gives the child `wait` until the next step.
     pub fn term(self, wait: Duration) -> Self {
         self.signal(Signal::TERM, wait)
     }
 
-    /// Sends SIGKILL. The stop ends 2 seconds later at the latest, also if a process is still alive.
+    /// Sends SIGKILL. The stop ends 2 seconds later at the latest, also if a process is still alive then.
     pub fn kill(self) -> Self {
         self.signal(Signal::KILL, LINGER)
     }
@@ -322,7 +324,7 @@ mod tests {
         ] {
             climb.step(input);
         }
-        // It dies of the signal before whoever sends it goes on.
+        // The child dies of the signal before the sender goes on.
         let by = StoppedBy::Signal(Signal::TERM);
         assert_eq!(climb.step(Input::Gone), Output::Finish { gone: true, by });
 

@@ -116,18 +116,18 @@
 //!     held at the reap. Survivors that write on do not stop it. At the deadline what the pipes hold is read
 //!     and delivered, and nothing that is written later; queued writes are dropped; the descriptors
 //!     that were cut are closed with [`CloseReason::Cut`]. The cut waits for a slow protocol to take what the pipe held.
-//!     It does not wait for a [stream](Fd::stream), which takes what its pipe held beyond its window. Nobody is waited for
-//!     at a [tail](Fd::tail).
-//! 14. What ends a child that leads a process group ends the whole group, to its last member and by every step, also when
-//!     the child itself dies first:
+//!     It does not wait for a [stream](Fd::stream), which takes what its pipe held beyond its window, nor for a
+//!     [tail](Fd::tail).
+//! 14. If a child leads a process group, or has a cgroup, these end the whole of it, to the last member, also when the
+//!     child itself dies first, and each of their steps reaches all members:
 //!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
-//!     timeout or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to a process or a
-//!     group that has got an old number.
+//!     timeout or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to another
+//!     process or group that has got the number of a dead one.
 //! 15. A [`stop`](ProcessHandle::stop), a `Shutdown` and a helper's timeout are answered 2 seconds after their SIGKILL at
 //!     the latest. The answer says what is still alive then; a child is reaped when it dies.
 //! 16. Lines ([`Fd::lines`]) and frames ([`FromFrames`]) come in the order of their bytes, one a message, all
 //!     of them before that descriptor's `ChildConnectionLost`: rules 3, 4, 7 and 8 hold for them as for data.
-//!     A rest at the close (a line without its newline, what a decoder makes of the end) comes before
+//!     What is left at the close (a line without its newline, what a decoder makes of the end) comes before
 //!     the close, unless this side closes the descriptor.
 //!
 //! # Caveats
@@ -137,15 +137,15 @@
 //! - A child keeps its protocol actor alive until `ProcessEnded`, unless the actor stops itself. A panic in a callback ends
 //!   the actor.
 //! - When an owner of a child is gone, the child is killed, unless its [`OnOrphaned`] says otherwise.
-//!   This holds when `main` returns, too. After `std::process::exit`, or when the host is killed by
-//!   a signal, nothing of it runs: see [`parent_death_signal`](Command::parent_death_signal).
+//!   This holds when `main` returns, too. It does not hold after `std::process::exit`, nor when a signal kills the
+//!   host: see [`parent_death_signal`](Command::parent_death_signal).
 //! - A child that a thread in no System has spawned has no owner but its protocol, if it has one. It lives on when
 //!   `main` returns.
 //! - When an arbiter stops, the children whose actors live there lose an owner. The workers of a server under
 //!   `#[actix_web::main]` are such arbiters: [`Command::on`] names another.
-//! - The arbiter where a child's actors live reaps the child: late, while it is blocked. To block its thread on the spawn, the
-//!   exit or the end of such a child is a deadlock.
-//! - After a [`Shutdown`](supervisor::Shutdown) that supervisor spawns nothing any more, the System's own one included.
+//! - The arbiter where a child's actors live reaps the child, so while that arbiter is blocked the child is not reaped. To
+//!   block the arbiter's thread on the spawn, the exit or the end of such a child is a deadlock.
+//! - A supervisor that has got a [`Shutdown`](supervisor::Shutdown) spawns nothing any more, also if it is the System's own.
 //!
 //! Data:
 //!
@@ -156,8 +156,8 @@
 //! - A terminal has no halves: closing 0 or 1 alone does nothing.
 //! - The pipe of a child that writes much, or is written much, grows from 64 to 128 KiB. A [`window`](Command::window) below
 //!   256 KiB leaves the pipe of an output as it is.
-//! - A child that writes with `vmsplice` cannot take room in the pipe as a sign that its memory was read and may be
-//!   reused.
+//! - Since pipes grow, a child that writes with `vmsplice` cannot take room in the pipe as a sign that its memory was read
+//!   and may be reused.
 //! - A child that makes its output a packet pipe (`O_DIRECT`) must do so before it writes: where packets
 //!   wait behind other bytes, the kernel gives a reader only as much of a packet as the reader has room for.
 //! - Descriptors: a child with three pipes costs its host four of them (three pipes and a pidfd), and
@@ -173,23 +173,23 @@
 //!   asked for it. A thread under `no_new_privs` makes a thread for each spawn, and one with a
 //!   descriptor table of its own spawns nothing.
 //! - A change of the uid takes all capabilities but those of [`Command::ambient`].
-//! - A signal to a child's process group does not reach a process that has left the group (by `setsid`, as daemons do). In a
-//!   cgroup ([`contained`](Command::contained)) it does.
+//! - A signal to a child's process group does not reach a process that has left the group (by `setsid`, as daemons do). If
+//!   the child has a cgroup ([`contained`](Command::contained)), the signal reaches that process as well.
 //! - There is no `pre_exec`: a [wrapper program](coming_from::tokio) does what no option does.
 //!
 //! The host:
 //!
 //! - After a `fork()` the copy spawns nothing, if its parent had spawned before; it reaches none of
 //!   the parent's children. A daemon forks first.
-//! - As PID 1 of a container the host gets the orphans of others to reap. The crate does not reap them, and they
-//!   stay zombies: run the host under an init (`docker run --init`, `tini`).
+//! - As PID 1 of a container the host gets the orphans of other processes to reap. The crate does not reap them, and
+//!   they stay zombies: run the host under an init (`docker run --init`, `tini`).
 //! - A program that waits for its children by `waitpid(-1)`, or ignores SIGCHLD, takes away the children's resource
-//!   usage, and before Linux 6.15 their status as well: it is [`ExitStatus::Unknown`] then.
+//!   usage, and before Linux 6.15 their status as well: the status is [`ExitStatus::Unknown`] then.
 //!
 //! # Platform
 //!
-//! 64-bit Linux; tested on x86_64 with glibc. Everything is used from kernel 6.15 on. What older kernels and sandboxes lack
-//! has a fallback, which the tests force by a cfg:
+//! 64-bit Linux; tested on x86_64 with glibc. From kernel 6.15 on the crate needs no fallback. What older kernels and
+//! sandboxes lack has a fallback. The tests force it by the cfg that is named here:
 //!
 //! - Before 6.15 the crate cannot tell the status of a child that somebody else reaped.
 //! - Before 6.9 the zombie of a child that led a group is kept until the group is dealt with

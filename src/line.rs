@@ -17,8 +17,8 @@ pub struct Line {
     pub text: Bytes,
     /// What stands behind the text.
     pub end: LineEnd,
-    /// The text does not begin a line: it follows on the piece before it, whose end is
-    /// [`LineEnd::Cut`].
+    /// Whether the text continues the piece before it, whose end is [`LineEnd::Cut`], in place of beginning a
+    /// line.
     pub continues: bool,
 }
 
@@ -54,7 +54,7 @@ impl Line {
         }
     }
 
-    /// Whether it is one line from its beginning to its newline.
+    /// Whether the text is a whole line, from its beginning to its newline.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         matches!(self.end, LineEnd::Newline) && !self.continues

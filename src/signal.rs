@@ -92,8 +92,9 @@ impl Signal {
 
 /// What a child does with the signals that this program ignores when it spawns.
 ///
-/// A handler is never inherited: its signal is at its default in the child. So are SIGPIPE, which
-/// Rust ignores in every program, SIGCHLD, and 32 and 33, which are libc's own, under either policy.
+/// A handler is never inherited: its signal is at its default in the child. Under either policy the child also
+/// has the default of SIGPIPE (Rust ignores it in every program), of SIGCHLD, and of 32 and 33 (they are libc's
+/// own).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum IgnoredSignals {
@@ -120,7 +121,7 @@ impl fmt::Debug for Signal {
     }
 }
 
-/// The text is no signal.
+/// The text names no signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("neither a signal's name nor a number from 1 to 64")]
 pub struct ParseSignalError(());

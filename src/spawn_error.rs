@@ -129,7 +129,7 @@ impl SpawnError {
         }
     }
 
-    /// Says whose error it is.
+    /// Says to which spawn the error belongs.
     pub(crate) fn of(self, id: Option<ProcessId>, name: Option<Arc<str>>) -> Self {
         Self { id, name, ..self }
     }

@@ -17,30 +17,32 @@ use crate::signal::Signal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExitStatus {
-    /// It exited by itself.
+    /// The child exited by itself.
     Exited {
         /// The exit code, 0 to 255.
         code: i32,
-        /// What it used.
+        /// What the child used.
         rusage: Rusage,
     },
-    /// A signal killed it.
+    /// A signal killed the child.
     Signaled {
-        /// Which one; real-time signals included.
+        /// The signal, which may be a real-time one.
         signal: Signal,
-        /// Whether it dumped core.
+        /// Whether the child dumped core.
         core_dumped: bool,
-        /// What it used.
+        /// What the child used.
         rusage: Rusage,
     },
-    /// It is alive after a deadline, because it may not be killed or cannot die: only in
-    /// [`CollectError::TimedOut`](crate::CollectError::TimedOut). It is reaped when it dies.
+    /// The child is alive after a deadline, because this program may not kill it or it cannot die: only in
+    /// [`CollectError::TimedOut`](crate::CollectError::TimedOut). The crate reaps it when it dies.
     StillRunning,
-    /// It is gone, but its status is not known. Either other code reaped it (a `waitpid(-1)` in this program, or SIGCHLD is
-    /// ignored), and the kernel has no status for its pidfd: before Linux 6.15, or without
-    /// pidfds. Or its exec hung and a helper's timeout cancelled it. Or the handle's
-    /// [`TestProcess`](crate::testing::TestProcess) was dropped. Or this process is a copy, by
-    /// fork, of the child's parent.
+    /// The child is gone, but its status is not known, for one of these reasons:
+    ///
+    /// - Other code reaped it (a `waitpid(-1)` in this program, or SIGCHLD is ignored), and the kernel has no
+    ///   status for its pidfd: before Linux 6.15, or without pidfds.
+    /// - Its exec hung, and a helper's timeout cancelled the spawn.
+    /// - The handle's [`TestProcess`](crate::testing::TestProcess) was dropped.
+    /// - This process is a copy, by fork, of the child's parent.
     Unknown,
 }
 
@@ -67,7 +69,7 @@ pub struct Rusage {
 }
 
 impl Rusage {
-    /// Nothing that ran has used nothing at all.
+    /// Whether the usage is known: a child that ran has used something.
     const fn is_known(&self) -> bool {
         let Self {
             user_time,
@@ -91,7 +93,7 @@ impl ExitStatus {
         matches!(self, Self::Exited { code: 0, .. })
     }
 
-    /// The exit code, if it exited by itself.
+    /// The exit code, if the child exited by itself.
     #[must_use]
     pub const fn code(&self) -> Option<i32> {
         match self {
@@ -100,7 +102,7 @@ impl ExitStatus {
         }
     }
 
-    /// The signal that killed it, if one did.
+    /// The signal that killed the child, if one did.
     #[must_use]
     pub const fn signal(&self) -> Option<Signal> {
         match self {
@@ -109,7 +111,7 @@ impl ExitStatus {
         }
     }
 
-    /// Whether a signal killed it and it dumped core.
+    /// Whether a signal killed the child and it dumped core.
     #[must_use]
     pub const fn core_dumped(&self) -> bool {
         matches!(
@@ -121,8 +123,8 @@ impl ExitStatus {
         )
     }
 
-    /// What it used; `None` if that is not known: the status is unknown, there is none yet, or
-    /// other code reaped the child.
+    /// What the child used. `None` if that is not known: the status is unknown, the child still runs, or other
+    /// code reaped it.
     #[must_use]
     pub const fn rusage(&self) -> Option<&Rusage> {
         match self {

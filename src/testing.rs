@@ -46,7 +46,7 @@ pub use recorder::Recorded;
 use recorder::{RecordedFd, Recorder};
 use stream::TestStream;
 
-/// What a protocol reads, of a test.
+/// The role of a descriptor that a test's protocol reads.
 const READ: Role = Role::Output {
     window: Command::DEFAULT_WINDOW,
     stream: false,
@@ -70,7 +70,7 @@ impl TestProcess {
         Self::with_fds(&[0], &[1, 2])
     }
 
-    /// A child with these descriptors.
+    /// A child whose descriptors `written` this program writes, and whose descriptors `read` it reads.
     #[must_use]
     pub fn with_fds(written: &[i32], read: &[i32]) -> Self {
         let written = written.iter().map(|fd| (*fd, Role::Input));
@@ -243,7 +243,7 @@ impl Default for TestProcess {
 }
 
 impl Drop for TestProcess {
-    /// Its streams end. What waits for the handle's end gets it, with [`ExitStatus::Unknown`] unless
+    /// Ends the streams. The handle's `exited()` and `ended()` resolve, with [`ExitStatus::Unknown`] unless
     /// [`exit`](TestProcess::exit) has told another status.
     fn drop(&mut self) {
         for stream in &self.streams {

@@ -218,7 +218,7 @@ impl PipeReader {
         None
     }
 
-    /// Who waits holds no buffer.
+    /// A reader that waits holds no buffer.
     fn put_buffer_back(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             buffers::put_back(buffer);

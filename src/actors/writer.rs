@@ -41,9 +41,9 @@ pub(crate) struct PipeWriter {
 struct Outgoing {
     /// The pipe was found full: writing waits for its readiness.
     full: bool,
-    /// How often it was.
+    /// How often the pipe was found full.
     times_full: u32,
-    /// It was found full before, so its readiness is reported.
+    /// The pipe was found full before, so its readiness is reported.
     reports_room: bool,
     /// Whether the process would feel a SIGPIPE: Rust ignores it, but a program may have undone that.
     feels_sigpipe: bool,

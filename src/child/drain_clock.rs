@@ -1,10 +1,10 @@
 //! The clock of `ended_timeout`: how long a dead child's descendants have held its pipes. Plain data:
 //! the caller that changes it arranges for the next ring.
 //!
-//! It runs while the child is reaped and no reader holds it. A reader does while it is paused, and until
-//! it has read what its pipe held at the reap: the child's own last words, for which the protocol may be
-//! slow. What descendants write does not stop it, nor does a protocol that is behind with that: a descendant that
-//! floods could hold the end for ever. Its time adds up over interruptions.
+//! The clock runs while the child is reaped and no reader holds it. A reader holds it while it is paused, and
+//! until it has read what its pipe held at the reap: the child's own last words, for which the protocol may be
+//! slow. What descendants write does not stop the clock, nor does a protocol that is behind with that: else a
+//! descendant that floods could hold up the end for ever. The clock's time adds up over interruptions.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

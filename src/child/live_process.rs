@@ -59,11 +59,11 @@ impl fmt::Debug for Record {
 /// Whether a reap found the child dead.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reap {
-    /// It lives.
+    /// The child lives.
     Alive,
-    /// This call took note of its death.
+    /// This call took note of the child's death.
     Now(ExitStatus),
-    /// It was before.
+    /// An earlier call took note of the child's death.
     Before,
 }
 

@@ -88,10 +88,10 @@ pub(crate) struct Child {
     asker: OnceLock<Kin>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
-    /// Its policy as an orphan was applied.
+    /// The policy for orphans was applied.
     orphaned: Once,
     on_leftovers: OnLeftovers,
-    /// What it left has followed that.
+    /// The policy for leftovers was applied.
     settled: AtomicBool,
     /// The ways out that are being taken: one for each call.
     escalations: Mutex<Vec<Arc<Escalation>>>,

@@ -35,7 +35,7 @@ impl Progress {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
     }
 
-    /// Wakes those who wait. Wakers are foreign code: no lock may be held.
+    /// Wakes the waiters. Their wakers are foreign code: no lock may be held.
     pub(crate) fn wake(&self) {
         self.changed.notify_waiters();
     }

@@ -25,13 +25,13 @@ use collector::{Collected, collect};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
-    /// How it ended.
+    /// How the child ended.
     pub status: ExitStatus,
-    /// What it wrote to its standard output.
+    /// What the child wrote to its standard output.
     pub stdout: Vec<u8>,
-    /// What it wrote to its standard error.
+    /// What the child wrote to its standard error.
     pub stderr: Vec<u8>,
-    /// Whether it wrote more to one of them than [`Collect::output_limit`] allows.
+    /// Whether the child wrote more to one of them than [`Collect::output_limit`] allows.
     pub truncated: bool,
 }
 
@@ -46,26 +46,27 @@ impl Output {
     }
 }
 
-/// Why there is no result. Where there was a child, what was collected and how it ended is in it;
-/// `Debug` shows how much that is.
+/// Why there is no result. Where there was a child, the error holds its status and what was collected; `Debug`
+/// shows of that only how much it is.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectError {
     /// There was no child.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-    /// The time was up, and the child was terminated, if it had not exited by itself. If it hung
-    /// in its exec, nothing was collected and the status is unknown. If it could not be killed, the
-    /// status is [`ExitStatus::StillRunning`].
+    /// The time was up. A child that had not exited by then was terminated. If it hung in its exec, nothing was
+    /// collected and the status is unknown. If it could not be killed, the status is
+    /// [`ExitStatus::StillRunning`].
     #[error("timed out ({})", .0.status)]
     TimedOut(Box<Output>),
-    /// It wrote to its standard error, which [`Command::read`] does not allow. The error's text ends
-    /// with what it wrote, with what does not print escaped.
+    /// The child wrote to its standard error, which [`Command::read`] does not allow. The error's text ends with
+    /// what it wrote, with what does not print escaped.
     #[error("wrote to its standard error ({}){}", .0.status, complaint(.0))]
     Stderr(Box<Output>),
-    /// The arbiter where the child's actors lived is gone (that on which it was awaited, or that of [`Command::on`]), or its
-    /// supervisor is, before the end of what was collected. That is not all of it then, and is not given; the child is killed.
-    /// Where nothing is collected, as for [`Command::status`], the status is given as ever.
+    /// The arbiter where the child's actors lived stopped before all output was collected (the one on which the
+    /// helper was awaited, or that of [`Command::on`]), or the supervisor did. The part that was collected is
+    /// not given, and the child is killed. Where nothing is collected, as for [`Command::status`], the status is
+    /// given as ever.
     #[error("the arbiter that collected is gone")]
     Gone,
 }
@@ -120,30 +121,32 @@ fn complaint(output: &Output) -> String {
 
 /// A child about to be run to its end; `.await` runs it, on any thread.
 ///
-/// Where it is first polled decides where the child belongs, as the call of [`Command::spawn`] does.
+/// The thread that polls first decides where the child belongs, as the thread that calls [`Command::spawn`]
+/// does.
 ///
-/// It is no future itself: `join` and `select` take its [`into_future`](IntoFuture::into_future), as in
+/// A `Collect` is no future itself: `join` and `select` take its [`into_future`](IntoFuture::into_future), as in
 /// `join!(a.output().into_future(), b.output().into_future())`.
 ///
-/// Its standard input is `/dev/null` unless [`input`](Self::input) is given or the command says
-/// otherwise. So is every other descriptor that would be written ([`Fd::write`]): nobody has a handle to
-/// close it. On a terminal ([`Command::pty`]) which is read by lines the end of input is typed, once,
-/// at the start. A program that reads key by key, or once more after the end, waits for ever there,
-/// unless there is a [`timeout`](Self::timeout).
+/// The child's standard input is `/dev/null` unless [`input`](Self::input) is given or the command says
+/// otherwise. So is every other descriptor that would be written ([`Fd::write`]): nobody has a handle to close
+/// it. On a terminal ([`Command::pty`]) which is read by lines the end of input is typed, once, at the start. A
+/// program that reads key by key, or once more after the end, waits for ever there, unless there is a
+/// [`timeout`](Self::timeout).
 ///
 /// Dropping the future kills the child, and it is reaped. The child does not wait for the future: what it writes is read
 /// and kept also while nobody polls. [`output_limit`](Self::output_limit) bounds the memory that takes;
 /// [`window`](Command::window) has no effect.
 ///
-/// The child runs in a process group of its own, so that a timeout and a drop reach all that it has
-/// started, and what it leaves there when it exits is killed
-/// ([`on_leftovers`](Command::on_leftovers)). Not so while this program is in the foreground of its
-/// terminal: there the child stays in this program's group, may ask for a password on `/dev/tty`, and
-/// gets Ctrl-C with everybody else; a timeout and a drop reach the child alone then, and what it leaves is
-/// left. So is, at a Ctrl-C, whoever ignores SIGINT: a job that a script of `sh` starts by `&` does. What the command
-/// itself says ([`process_group`](Command::process_group), [`setsid`](Command::setsid),
-/// [`pty`](Command::pty)) goes before; [`own_group`](Self::own_group) and
-/// [`foreground`](Self::foreground) go before that.
+/// The child runs in a process group of its own. So a timeout and a drop reach all that it has started, and what
+/// it leaves there when it exits is killed ([`on_leftovers`](Command::on_leftovers)). But while this program is
+/// in the foreground of its terminal, the child stays in this program's group: there it may ask for a password
+/// on `/dev/tty`, and gets Ctrl-C with everybody else. A timeout and a drop reach the child alone then, and what
+/// it leaves runs on. (So does, after a Ctrl-C, a process that ignores SIGINT: a job that a script of `sh`
+/// starts by `&`.)
+///
+/// What the command itself says ([`process_group`](Command::process_group), [`setsid`](Command::setsid),
+/// [`pty`](Command::pty)) goes before both; [`own_group`](Self::own_group) and [`foreground`](Self::foreground)
+/// go before that.
 ///
 /// ```
 /// use actix_process::Command;
@@ -200,8 +203,9 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// The future gives [`CollectError::Spawn`] if there is no child; [`CollectError::TimedOut`] only with a [`timeout`](Collect::timeout); and
-    /// [`CollectError::Gone`]. A status that is no success is no error.
+    /// The future gives [`CollectError::Spawn`] if there is no child, [`CollectError::TimedOut`] after a
+    /// [`timeout`](Collect::timeout), and [`CollectError::Gone`] if the child's arbiter or supervisor is gone. A
+    /// status that is no success is no error.
     pub fn output(&self) -> Collect<Output> {
         Collect::new(self.clone(), |collected| Ok(collected.output))
     }
@@ -276,24 +280,24 @@ impl<T> Collect<T> {
         }
     }
 
-    /// Writes `input` to the child's standard input and closes it, in place of whatever the command has
-    /// there. A child that does not read it all is no error. Refused with a [`pty`](Command::pty), whose input cannot be closed alone.
+    /// Writes `input` to the child's standard input and closes it, in place of what the command has there. A
+    /// child that does not read it all is no error. With a [`pty`](Command::pty), whose input cannot be closed
+    /// alone, the spawn fails at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
         self.recipe.input = Some(input.into());
         self
     }
 
-    /// Terminates the child after `timeout`: SIGTERM, [`grace`](Self::grace), SIGKILL; it, and the
-    /// process group that it leads, to its last member. The result is then [`CollectError::TimedOut`],
-    /// with what was collected until they were gone; other descendants that hold its pipes are not waited for.
+    /// Terminates the child after `timeout`, and the process group that it leads, to its last member: SIGTERM,
+    /// [`grace`](Self::grace), SIGKILL. The result is then [`CollectError::TimedOut`], with what was collected
+    /// until they were gone. It does not wait for other descendants that hold the child's pipes.
     ///
-    /// It comes no later than 2 seconds after the SIGKILL, whatever the child does and is. One that
-    /// may not be killed (sudo, say) or cannot die is [`ExitStatus::StillRunning`] then. It is reaped
-    /// when it dies.
+    /// The result comes at the latest 2 seconds after the SIGKILL. A child that may not be killed (sudo, say) or
+    /// cannot die is [`ExitStatus::StillRunning`] then. It is reaped when it dies.
     ///
-    /// The time is that of the whole result. It runs out also for a child that has exited, if a descendant
-    /// still holds its pipes: `TimedOut` then, with the child's own status. With
-    /// [`Command::ended_timeout`] that is no error.
+    /// The time is that of the whole result, so it also runs out for a child that has exited while a descendant
+    /// holds its pipes: that is `TimedOut`, with the child's own status. A [`Command::ended_timeout`] ends the
+    /// wait for that descendant without an error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.recipe.timeout = Some(timeout);
         self
@@ -312,9 +316,9 @@ impl<T> Collect<T> {
         self
     }
 
-    /// Runs the child in this program's process group, also without a terminal: a timeout and a drop
-    /// reach the child alone, and what it leaves is left. Without effect on a session or a terminal of
-    /// its own.
+    /// Runs the child in this program's process group, also without a terminal: a timeout and a drop reach the
+    /// child alone, and what the child leaves runs on. Without effect on a child that has a session or a
+    /// terminal of its own.
     pub const fn foreground(mut self) -> Self {
         self.recipe.group = Group::Ours;
         self

@@ -31,12 +31,13 @@ impl ToArbiterHandle for ArbiterHandle {
 impl Command {
     /// The arbiter where the child's actors live, in place of the one where the spawn is asked for.
     ///
-    /// For a child that is to outlive the asking arbiter: when an arbiter stops, the children whose actors live on it follow their
-    /// [`on_orphaned`](Self::on_orphaned). The workers of a server under `#[actix_web::main]` are such arbiters. The child still belongs to the
-    /// supervisor of the System that asks, and follows its `on_orphaned` when that ends.
+    /// For a child that is to outlive the asking arbiter, for example a worker of a server under
+    /// `#[actix_web::main]`: when an arbiter stops, the children whose actors live on it follow their
+    /// [`on_orphaned`](Self::on_orphaned). The child still belongs to the supervisor of the System that asks:
+    /// when that supervisor ends, the child follows its `on_orphaned`.
     ///
-    /// The arbiter reads and writes the child's pipes and reaps the child, so one that is blocked holds up all of that, and
-    /// the spawn as well.
+    /// The arbiter reads and writes the child's pipes and reaps the child. An arbiter that is blocked holds up
+    /// all of that, and the spawn as well.
     ///
     /// A spawn fails with [`SpawnStep::Register`](crate::SpawnStep::Register), and makes no child, if the arbiter has
     /// stopped.

@@ -4,14 +4,14 @@ use std::fmt;
 
 use crate::command::spec::{Contain, Spec};
 
-/// What holds a child and the processes that it starts: what a signal to its
-/// [group](crate::ProcessHandle::signal_group) reaches, and what dies with it.
+/// What holds a child together with the processes that the child starts. A signal to the child's
+/// [group](crate::ProcessHandle::signal_group) reaches the processes that are held, and no others.
 ///
-/// In the order of their strength, so that they can be compared.
+/// The variants are in the order of their strength, so they can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Containment {
-    /// Nothing: the child is one process among others. Whatever it starts is out of reach.
+    /// Nothing: the child is one process among others. The processes that it starts are out of reach.
     Process,
     /// The process group that the child leads. A process escapes by setsid(2) or setpgid(2), as
     /// daemons and shells with job control do.

@@ -207,10 +207,11 @@ impl Fd {
         Ok((reader.into(), writer.into()))
     }
 
-    /// How many bytes of this descriptor may be on their way to the protocol, or wait in its
-    /// stream, before its reader stops: at least 4096; by default those of
+    /// How many bytes of this descriptor may be on their way to the protocol, or wait in its stream, before its
+    /// reader stops. Fewer than 4096 count as 4096; unless set, the descriptor has the
     /// [`Command::window`](crate::Command::window). Only for [`read`](Self::read), [`lines`](Self::lines) and
-    /// [`stream`](Self::stream): another kind fails the spawn.
+    /// [`stream`](Self::stream): for another kind the spawn fails at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use]
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = Some(bytes);
@@ -328,7 +329,7 @@ impl FdMap {
         self.entries.push((n, fd));
     }
 
-    /// The child's descriptor `n`; `None`: it is closed.
+    /// The child's descriptor `n`. `None`: the number is closed in the child.
     #[must_use]
     pub fn get(&self, n: i32) -> Option<&Fd> {
         self.entries
@@ -369,7 +370,7 @@ impl FdMap {
 }
 
 impl<const N: usize> From<[(i32, Fd); N]> for FdMap {
-    /// A number that comes twice is refused at the spawn.
+    /// A number that comes twice fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     fn from(entries: [(i32, Fd); N]) -> Self {
         Self {
             entries: entries.into(),
@@ -378,7 +379,7 @@ impl<const N: usize> From<[(i32, Fd); N]> for FdMap {
 }
 
 impl FromIterator<(i32, Fd)> for FdMap {
-    /// A number that comes twice is refused at the spawn.
+    /// A number that comes twice fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     fn from_iter<I: IntoIterator<Item = (i32, Fd)>>(entries: I) -> Self {
         Self {
             entries: entries.into_iter().collect(),

@@ -146,7 +146,8 @@ impl Command {
         self.edit(|spec| spec.arg0 = Some(arg0.as_ref().to_owned()))
     }
 
-    /// Sets one environment variable.
+    /// Sets one environment variable. A `key` that is empty, or has a `=` or a NUL byte, fails the spawn at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use = "a command is changed by value: `command = command.env(..)`"]
     pub fn env(self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| {
@@ -167,7 +168,7 @@ impl Command {
             .fold(self, |command, (key, value)| command.env(key, value))
     }
 
-    /// Removes one environment variable.
+    /// Removes one environment variable, so that the child does not inherit it.
     #[must_use = "a command is changed by value: `command = command.env_remove(..)`"]
     pub fn env_remove(self, key: impl AsRef<OsStr>) -> Self {
         self.edit(|spec| {
@@ -191,21 +192,21 @@ impl Command {
         self.edit(|spec| spec.current_dir = Some(dir.as_ref().to_owned()))
     }
 
-    /// Puts the child into process group `group`; 0 makes a new one that it leads.
+    /// Puts the child into process group `group`; 0 makes a new one that the child leads. A negative number
+    /// fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     ///
-    /// Without it a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
+    /// Without this option a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
     /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
-    /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group
-    /// ends the whole group: [`stop`](crate::ProcessHandle::stop),
-    /// [`terminate_group`](crate::ProcessHandle::terminate_group), [`OnOrphaned`],
-    /// [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
+    /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
+    /// group: [`stop`](crate::ProcessHandle::stop), [`terminate_group`](crate::ProcessHandle::terminate_group),
+    /// [`OnOrphaned`], [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))
     }
 
-    /// Makes the child lead a session of its own, and so a process group, without a terminal.
-    /// Excludes [`process_group`](Self::process_group).
+    /// Whether the child leads a session of its own, and so a process group, without a terminal; false unless
+    /// set. Excludes [`process_group`](Self::process_group).
     #[must_use = "a command is changed by value: `command = command.setsid(..)`"]
     pub fn setsid(self, setsid: bool) -> Self {
         self.edit(|spec| spec.setsid = setsid)
@@ -239,7 +240,8 @@ impl Command {
         self.fd(2, fd)
     }
 
-    /// Sets the child's descriptor `n`.
+    /// Sets the child's descriptor `n`, in place of what the command has there. A negative `n` fails the spawn
+    /// at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use = "a command is changed by value: `command = command.fd(..)`"]
     pub fn fd(self, n: i32, fd: impl Into<Fd>) -> Self {
         let fd = fd.into();
@@ -358,26 +360,39 @@ impl Command {
         self.edit(|spec| spec.process_group = None)
     }
 
-    /// Closes the pipes that are still open when the child has been dead for `timeout`, whatever descendants
+    /// Closes the pipes that are still open when the child has been dead for `timeout`, also while descendants
     /// that hold them write.
     ///
-    /// The clock starts when the child is reaped and the crate has read what the protocol's pipes held at the reap, so a
-    /// protocol may be slow with the child's own last words. It stands still while a descriptor is paused. It runs while
-    /// descendants write, however much, and while the protocol is behind with what they wrote. At the deadline what the pipes
-    /// hold is read and delivered, and nothing that is
-    /// written later; the pipes close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded`
-    /// comes. Without a timeout, `ProcessEnded` waits for the last descendant.
+    /// The clock starts when the child is reaped and the crate has read what the protocol's pipes held at the
+    /// reap. So a protocol may be slow with the child's own last words. The clock stands still while a
+    /// descriptor is paused. It runs while descendants write, however much, and while the protocol is behind
+    /// with what they wrote. At the deadline the crate delivers what the pipes hold, and nothing that is written
+    /// later; the pipes close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded` comes.
+    /// Without a timeout, `ProcessEnded` waits for the last descendant that holds a pipe.
     ///
     /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
     /// [`cut_connection`](crate::ProcessHandle::cut_connection).
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use std::time::Duration;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// // The child exits at once; its own child keeps the pipes for five seconds.
+    /// let daemon = Command::new("sh").args(["-c", "echo up; setsid sleep 5 &"]);
+    /// let output = daemon.ended_timeout(Duration::from_millis(100)).output().await?;
+    /// assert_eq!(output.stdout, b"up\n");
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
     #[must_use = "a command is changed by value: `command = command.ended_timeout(..)`"]
     pub fn ended_timeout(self, timeout: Duration) -> Self {
         self.edit(|spec| spec.ended_timeout = Some(timeout))
     }
 
-    /// How many bytes of one descriptor may be on their way to the protocol before its reader
-    /// stops: at least 4096, by default 1 MiB. The reader also stops while less than 4096 bytes of the window are left, so that
-    /// it never cuts a packet of a pipe in packet mode. [`Fd::window`] sets it for one descriptor.
+    /// How many bytes of one descriptor may be on their way to the protocol before its reader stops: 1 MiB
+    /// unless set; fewer than 4096 count as 4096. The reader also stops while less than 4096 bytes of the window
+    /// are left, so that it never cuts a packet of a pipe in packet mode. [`Fd::window`] sets it for one
+    /// descriptor.
     #[must_use = "a command is changed by value: `command = command.window(..)`"]
     pub fn window(self, bytes: usize) -> Self {
         self.edit(|spec| spec.window = bytes)

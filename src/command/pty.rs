@@ -16,7 +16,7 @@ impl PtySize {
     ///
     /// # Errors
     ///
-    /// `ENOTTY` if it is no terminal.
+    /// `ENOTTY` if `terminal` is no terminal.
     pub fn of(terminal: impl AsFd) -> io::Result<Self> {
         sys::tty::size(terminal.as_fd())
     }
@@ -91,14 +91,14 @@ impl Pty {
         self
     }
 
-    /// Whether what is written to the child is echoed to its output. The child may change it.
+    /// Whether what is written to the child is echoed to its output. The child may change this mode later.
     pub const fn echo(mut self, echo: bool) -> Self {
         self.echo = Some(echo);
         self
     }
 
-    /// Whether bytes pass as they are in both directions: no lines, no echo (unless
-    /// [`echo`](Self::echo) asks for it), no signals, no CR LF. The child may change it.
+    /// Whether bytes pass as they are in both directions: no lines, no echo (unless [`echo`](Self::echo) asks
+    /// for it), no signals, no CR LF. The child may change these modes later.
     pub const fn raw(mut self, raw: bool) -> Self {
         self.raw = raw;
         self
@@ -131,8 +131,8 @@ impl Pty {
     }
 
     /// How many bytes of the terminal's output may be on their way to the protocol, or wait in its stream,
-    /// before its reader stops: at least 4096; by default as
-    /// [`Command::window`](crate::Command::window) has it.
+    /// before its reader stops. Fewer than 4096 count as 4096; unless set, the terminal has the
+    /// [`Command::window`](crate::Command::window).
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = Some(bytes);
         self

@@ -15,7 +15,7 @@ impl Command {
     /// Excludes [`uid`](Self::uid). Looked up at the spawn, not on an arbiter.
     ///
     /// HOME, USER, LOGNAME and SHELL become the user's, by passwd, unless the command sets, removes or
-    /// [clears](Self::env_clear) them. The rest of the environment, PATH included, is as without it.
+    /// [clears](Self::env_clear) them. This option changes no other variable, not PATH either.
     ///
     /// The pipes, and the new terminal, that are made for a child of another user belong to that user, so
     /// that it can open them by name (`/dev/stdout`). A descriptor that the program gives away keeps its owner, an end of
@@ -25,9 +25,10 @@ impl Command {
         self.edit(|spec| spec.user = Some(name.into()))
     }
 
-    /// The user id with which the program runs. Without a [`gid`](Self::gid) its group is the one
-    /// that passwd has for it; the supplementary groups become that user's, never the parent's. Pipes
-    /// are the user's as by [`user`](Self::user); HOME, USER, LOGNAME and SHELL stay the parent's.
+    /// The user id with which the program runs. Without a [`gid`](Self::gid) the group is the one that passwd
+    /// names for that user; a uid that passwd does not have needs a `gid`. The supplementary groups become that
+    /// user's, never the parent's. The child's pipes belong to the user, as with [`user`](Self::user); HOME,
+    /// USER, LOGNAME and SHELL stay the parent's.
     #[must_use = "a command is changed by value: `command = command.uid(..)`"]
     pub fn uid(self, uid: u32) -> Self {
         self.edit(|spec| spec.uid = Some(uid))
@@ -71,14 +72,24 @@ impl Command {
         self.edit(|spec| spec.chdir_as_parent = as_parent)
     }
 
-    /// The mode bits that files made by the child do not get, 0 to 0o777.
+    /// The mode bits that files made by the child do not get, 0 to 0o777; others fail the spawn at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use = "a command is changed by value: `command = command.umask(..)`"]
     pub fn umask(self, mask: u32) -> Self {
         self.edit(|spec| spec.umask = Some(mask))
     }
 
-    /// A resource limit: the soft one, in force, and the hard one, up to which the child may raise
-    /// it. [`UNLIMITED`](crate::UNLIMITED) for none.
+    /// A resource limit: the soft one, which is in force, and the hard one, up to which the child may raise the
+    /// soft one. [`UNLIMITED`](crate::UNLIMITED) for none. A soft limit above the hard one fails the spawn at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+    ///
+    /// ```
+    /// use actix_process::{Command, Resource, UNLIMITED};
+    ///
+    /// let limited = Command::new("make").rlimit(Resource::Cpu, 60, 120);
+    /// let limited = limited.rlimit(Resource::Core, 0, UNLIMITED);
+    /// # drop(limited);
+    /// ```
     #[must_use = "a command is changed by value: `command = command.rlimit(..)`"]
     pub fn rlimit(self, resource: Resource, soft: u64, hard: u64) -> Self {
         self.edit(|spec| {
@@ -86,14 +97,15 @@ impl Command {
         })
     }
 
-    /// The nice value: -20 (most favoured; needs privilege) to 19.
+    /// The nice value: -20 (most favoured; needs privilege) to 19. Others fail the spawn at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use = "a command is changed by value: `command = command.nice(..)`"]
     pub fn nice(self, nice: i32) -> Self {
         self.edit(|spec| spec.nice = Some(nice))
     }
 
-    /// How readily the kernel kills the child when memory is short: -1000 (never; needs privilege)
-    /// to 1000 (first of all).
+    /// How readily the kernel kills the child when memory is short: -1000 (never; needs privilege) to 1000
+    /// (first of all). Others fail the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     #[must_use = "a command is changed by value: `command = command.oom_score_adj(..)`"]
     pub fn oom_score_adj(self, adjustment: i32) -> Self {
         self.edit(|spec| spec.oom_score_adj = Some(adjustment))
@@ -105,8 +117,8 @@ impl Command {
         self.edit(|spec| spec.no_new_privs = no_new_privs)
     }
 
-    /// The signal that the kernel sends the child when this process dies in any way, also by
-    /// SIGKILL or `std::process::exit`. The child may change it; an exec of a set-user-id program
+    /// The signal that the kernel sends the child when this process dies in any way, also by SIGKILL or
+    /// `std::process::exit`. The child may choose another signal, or none; an exec of a set-user-id program
     /// clears it.
     #[must_use = "a command is changed by value: `command = command.parent_death_signal(..)`"]
     pub fn parent_death_signal(self, signal: Signal) -> Self {

@@ -25,18 +25,20 @@ use crate::signal::{IgnoredSignals, Signal};
 /// System and an arbiter has spawned can lose only its protocol: its other owners live as long as the process.
 /// A handle is no owner: dropping the last one does not orphan the child.
 ///
-/// The pipes close in every case, also under [`Leave`](Self::Leave): no process reads what the child writes then. `std::process::exit` and a SIGKILL to the host run none of this; see
+/// The pipes close in every case, also under [`Leave`](Self::Leave): no process reads what the child writes
+/// then. After `std::process::exit`, and after a SIGKILL to the host, the policy is not applied: see
 /// [`Command::parent_death_signal`](crate::Command::parent_death_signal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnOrphaned {
-    /// It is left running, and reaped when it exits.
+    /// The child runs on, and is reaped when it exits.
     Leave,
-    /// It gets SIGKILL at once, and so does the process group that it leads.
+    /// The child gets SIGKILL at once, and so do the processes of its cgroup, or else of the process group that
+    /// it leads.
     #[default]
     Kill,
-    /// It gets SIGTERM at once, and SIGKILL after this time if both it and the host are still alive. So does
-    /// the process group that it leads, to its last member.
+    /// The child gets SIGTERM at once, and SIGKILL after this time if both the child and the host are still
+    /// alive. So do the processes of its cgroup, or else of the process group that it leads, to the last one.
     Terminate(Duration),
 }
 

@@ -42,10 +42,11 @@ impl ProcessHandle {
 /// A [`ProcessHandle`] whose drop sends SIGKILL to the child and to the process group that it leads, or to
 /// its cgroup; made by [`ProcessHandle::kill_on_drop`].
 ///
-/// The thread that drops the guard sends the signal, with or without a runtime, and waits for nothing. If
-/// that thread may not signal the child, a thread like the one that spawned it tries. If the child has exited, the drop kills
-/// the other members of its group, and no process that has got an old number. The child is reaped and its end is told
-/// as ever. Other handles of the child are no guards, nor is one that `clone()` on the guard gives.
+/// The thread that drops the guard sends the signal, with or without a runtime, and waits for nothing. If that
+/// thread may not signal the child, another thread with the rights of the one that asked for the child tries. If
+/// the child has exited, the drop kills the other members of its group, and never another process that has got
+/// the number of a dead one. The child is reaped and its end is told as ever. Other handles of the child are no
+/// guards; the handle that `clone()` on the guard gives is none either.
 ///
 /// In a copy of this process, by fork, the drop does nothing. A program that ends without unwinding its
 /// stack (`std::process::exit`, a signal) drops nothing: see

@@ -72,6 +72,20 @@ impl ProcessHandle {
     /// On a terminal that is not raw, more than 4,095 bytes before the end of a line are lost; see
     /// [`Command::pty`](crate::Command::pty).
     ///
+    /// ```
+    /// use actix_process::{Command, Fd, NoProtocol};
+    /// use futures::StreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let process = Command::new("sort").stdout(Fd::stream()).spawn(NoProtocol).await?;
+    /// process.write("b\n")?;
+    /// process.write("a\n")?;
+    /// process.close_stdin();
+    /// let sorted: Vec<_> = process.stdout()?.collect().await;
+    /// assert_eq!(sorted.concat(), b"a\nb\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WriteError::Closed`] after a close from either side, [`WriteError::NotWritable`] if
@@ -121,16 +135,18 @@ impl ProcessHandle {
         self.close_child_fd(1);
     }
 
-    /// The same for its standard error.
+    /// Stops reading the child's standard error, as [`close_stdout`](Self::close_stdout) does for standard
+    /// output.
     pub fn close_stderr(&self) {
         self.close_child_fd(2);
     }
 
-    /// Closes one descriptor: one that this program reads at once, one that it writes after its queue is written and its
-    /// [producer](Self::register_producer) is gone. A descriptor that is closed or unknown is left alone.
+    /// Closes one descriptor. One that this program reads closes at once. One that this program writes closes
+    /// when its queue is written and its [producer](Self::register_producer) is unregistered. A descriptor that
+    /// is closed or unknown is left alone.
     ///
-    /// So is one half of a [terminal](crate::Command::pty), which has no halves: write
-    /// `\x04` (Ctrl-D) for the end of input, or hang up by [`lose_connection`](Self::lose_connection).
+    /// One half of a [terminal](crate::Command::pty) is left alone too, since a terminal has no halves to close:
+    /// write `\x04` (Ctrl-D) for the end of input, or hang up by [`lose_connection`](Self::lose_connection).
     pub fn close_child_fd(&self, fd: i32) {
         match self.child.port(fd) {
             Some(port) if !port.is_terminal() => port.close(CloseReason::ByParent),
@@ -138,10 +154,10 @@ impl ProcessHandle {
         }
     }
 
-    /// Closes every pipe: those that this program writes when their queues are written, those that it reads at once, so
-    /// that what was not read is lost. The child gets no signal. But a
-    /// [terminal](crate::Command::pty) is hung up when its queue is written: its
-    /// foreground processes get SIGHUP, and the kernel throws away what they had not read yet.
+    /// Closes every pipe. The pipes that this program reads close at once, and what was not read is lost. The
+    /// pipes that this program writes close when their queues are written. The child gets no signal. But a
+    /// [terminal](crate::Command::pty) is hung up when its queue is written: its foreground processes get
+    /// SIGHUP, and the kernel throws away what they had not read yet.
     pub fn lose_connection(&self) {
         for port in self.child.ports() {
             if port.is_terminal() && port.is_output() {
@@ -152,22 +168,23 @@ impl ProcessHandle {
         }
     }
 
-    /// Closes every pipe without losing what was written: what the pipes hold now is delivered
-    /// first; queues for writing are dropped. The reason is
+    /// Closes every pipe without losing what the child wrote: the crate first delivers what the pipes hold now.
+    /// It drops the queues for writing. The reason of the closes is
     /// [`CloseReason::Cut`](crate::CloseReason::Cut).
     ///
     /// Call it in [`process_exited`](crate::ProcessProtocol::process_exited), when a descendant may hold the pipes of the dead
     /// child: `ProcessEnded` follows. [`ended_timeout`](crate::Command::ended_timeout) does the same at its deadline.
     ///
-    /// What a protocol's pipe holds now waits for the protocol as ever: until a paused descriptor
-    /// is resumed, and until a full window has room. What a
-    /// [stream](crate::Fd::stream)'s pipe holds goes to the stream at once, beyond its window; it can be taken also after the
-    /// end. To close without waiting, and to lose what was not read, there is [`lose_connection`](Self::lose_connection).
+    /// What a protocol's pipe holds now waits for the protocol as ever: until a paused descriptor is resumed,
+    /// and until a full window has room. What a [stream](crate::Fd::stream)'s pipe holds goes to the stream at
+    /// once, beyond its window; it can be taken also after the end. [`lose_connection`](Self::lose_connection)
+    /// closes without waiting, and loses what was not read.
     pub fn cut_connection(&self) {
         self.child.cut();
     }
 
-    /// Drops the queue of `fd` and closes it. Either half of a terminal hangs the whole terminal up.
+    /// Closes `fd` at once, and drops what is queued for it. For either half of a terminal this hangs the whole
+    /// terminal up.
     pub fn abort(&self, fd: i32) {
         if let Some(port) = self.child.port(fd) {
             port.close(CloseReason::Aborted);
@@ -201,14 +218,25 @@ impl ProcessHandle {
         self.child.live.signal(signal)
     }
 
-    /// Sends a signal to the process group that the child leads, also when the child has exited and
-    /// other members live, and never to another group that has got the same number. If the child has
-    /// moved to another group, the signal goes to its first one. With a cgroup
-    /// ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)) the signal goes to all processes in the
-    /// cgroup; where there are no pidfds, only SIGKILL does.
+    /// Sends a signal to the process group that the child leads, also when the child has exited and other
+    /// members live, and never to another group that has got the same number. If the child has moved to another
+    /// group, the signal goes to the group that it led first. With a cgroup
+    /// ([`contained`](crate::Command::contained), [`cgroup`](crate::Command::cgroup)) the signal goes to all
+    /// processes in the cgroup; where there are no pidfds, only SIGKILL reaches them.
     ///
     /// Before Linux 6.9, and where there are no pidfds, the group of a child that has exited can be signalled
     /// until the child has [ended](Self::ended): the zombie is kept until then, and no longer for the sake of a handle.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol, Signal};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let script = Command::new("sh").args(["-c", "sleep 60 & wait"]).process_group(0);
+    /// let process = script.spawn(NoProtocol).await?;
+    /// process.signal_group(Signal::KILL)?;
+    /// assert_eq!(process.ended().await.signal(), Some(Signal::KILL));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -235,9 +263,9 @@ impl ProcessHandle {
         self.child.terminate(grace)
     }
 
-    /// The same for the process group that the child leads, to its last member, whether or not the
-    /// child dies first, and for the child, if it has moved to another group. [`stop`](Self::stop) does the same and tells the
-    /// result.
+    /// As [`terminate`](Self::terminate), but for the process group that the child leads, to its last member,
+    /// whether or not the child dies first; and for the child, if it has moved to another group.
+    /// [`stop`](Self::stop) does the same and tells the result.
     ///
     /// True if the SIGTERM was sent to at least one member. False if no member is left, and, with a warning in
     /// the log, if the child leads no group or this program may signal none of the members. No SIGKILL follows

@@ -17,16 +17,16 @@ use crate::sys;
 pub use crate::error::ProducerError;
 pub use crate::port::write_queue::{ProducerCommand, ProducerKind};
 
-/// What a producer is told, as a message.
+/// A command of the crate to a producer, as a message.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 #[non_exhaustive]
 pub struct ToProducer {
-    /// The child that it produces for.
+    /// The child that the producer writes to.
     pub process: ProcessHandle,
     /// The child's descriptor.
     pub fd: i32,
-    /// What it is told.
+    /// What the producer is to do.
     pub command: ProducerCommand,
     /// With the last command, the address of the mailbox that it is in: an actor whose last address
     /// drops stops with what is in its mailbox if it had just found that empty.
@@ -109,9 +109,9 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer; as
-    /// [`write_to_child`](Self::write_to_child) after a close from either side, and for a descriptor that
-    /// this program does not write. The producer gets no message then.
+    /// [`ProducerError::AlreadyRegistered`] if the descriptor has a producer; [`ProducerError::Write`] after a
+    /// close from either side, and for a descriptor that this program does not write. The producer gets no
+    /// message then.
     pub fn register_producer(
         &self,
         fd: i32,

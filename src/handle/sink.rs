@@ -108,8 +108,8 @@ impl FdSink {
     /// Closes the descriptor when everything that was queued is written, and waits for that. The handle and
     /// all other sinks of the descriptor cannot write any more then.
     ///
-    /// The close is asked for when this is first polled; dropping the future then takes nothing back. A
-    /// terminal, which has no end of its own to close, is flushed.
+    /// The first poll asks for the close; dropping the future after that takes nothing back. A terminal has no
+    /// half that could close, so it is only flushed.
     ///
     /// # Errors
     ///
@@ -118,9 +118,9 @@ impl FdSink {
         poll_fn(|cx| Pin::new(&mut *self).poll_close(cx)).await
     }
 
-    /// The same sink, but one whose drop closes the descriptor, when everything that was queued is written:
-    /// for code that takes a writer and drops it when it is done. The drop waits for nothing, and ends the writing of
-    /// all other sinks too. It does not close a terminal.
+    /// Makes this a sink whose drop closes the descriptor when everything that was queued is written: for code
+    /// that takes a writer and drops it when it is done. The drop waits for nothing, and ends the writing of all
+    /// other sinks too. It does not close a terminal.
     ///
     /// ```
     /// use actix_process::{Command, Fd, NoProtocol};
@@ -255,17 +255,17 @@ impl<E> Encoded<E> {
         self.sink
     }
 
-    /// What encodes.
+    /// The encoder.
     pub const fn encoder(&self) -> &E {
         &self.encoder
     }
 
-    /// What encodes, to change how the next items are.
+    /// The encoder, to change how it writes the next items.
     pub const fn encoder_mut(&mut self) -> &mut E {
         &mut self.encoder
     }
 
-    /// As [`FdSink::close`], whose error comes as it is.
+    /// Closes the descriptor as [`FdSink::close`] does. The error is that of the sink, not the encoder's.
     ///
     /// # Errors
     ///

@@ -14,23 +14,24 @@ use crate::ladder::{Ladder, StoppedBy};
 use crate::status::ExitStatus;
 use crate::tree::members::Leftover;
 
-/// A child that has exited.
+/// What a [`stop`](ProcessHandle::stop) did to a child that has exited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// How it ended.
+    /// How the child ended.
     pub status: ExitStatus,
     /// The last step that was taken.
     pub by: StoppedBy,
     /// The members of its group that are alive after the last step: those that may not be killed or cannot die, and all,
     /// if no step killed them.
     pub leftovers: Vec<Leftover>,
-    /// From the call until all of them were gone, or the last step's time was over.
+    /// The time from the call until all of them were gone, or the last step's time was over.
     pub took: Duration,
 }
 
-/// A child that lives on after the last step: it may not be killed, cannot die (it hangs in a system
-/// call that nothing interrupts), or no step killed it. It is reaped when it dies.
+/// The child lives on after the last step of a [`stop`](ProcessHandle::stop): this program may not kill it, it
+/// cannot die (it hangs in a system call that nothing interrupts), or no step killed it. The crate reaps it when
+/// it dies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unkillable {
@@ -38,7 +39,7 @@ pub struct Unkillable {
     pub by: StoppedBy,
     /// The other members of its group that are alive.
     pub leftovers: Vec<Leftover>,
-    /// From the call until the last step's time was over.
+    /// The time from the call until the last step's time was over.
     pub took: Duration,
 }
 
@@ -80,7 +81,7 @@ impl ProcessHandle {
         async move {
             let report = match told.await {
                 Ok(report) => report,
-                // Only a test's, whose child exits when the test says so.
+                // Only of a `TestProcess`, whose child exits when the test says so.
                 Err(_) => {
                     child.progress.reached(Phase::Exited).await;
                     Report {

@@ -36,10 +36,9 @@ impl ProcessHandle {
         self.take_stream(2)
     }
 
-    /// Takes the stream of `fd`, which the command made an [`Fd::stream`](crate::Fd::stream), or of 1, if the child's terminal
-    /// is a [`Pty::stream`](crate::Pty::stream).
-    /// The stream has all that the child wrote since its spawn. It can be taken once, also after the child's
-    /// end.
+    /// Takes the stream of `fd`: of a descriptor that the command made an [`Fd::stream`](crate::Fd::stream), or
+    /// of 1 if the child's terminal is a [`Pty::stream`](crate::Pty::stream). The stream has all that the child
+    /// wrote since its spawn. It can be taken once, also after the child's end.
     ///
     /// ```
     /// use actix_process::{Command, Fd, NoProtocol};
@@ -165,11 +164,11 @@ impl FdStream {
         }
     }
 
-    /// The stream of the lines, without their ends (LF or CR LF), the last one also if it has none.
+    /// The stream of the lines, without their ends (LF or CR LF). The last line counts also if it has no end.
     ///
-    /// One of more than `max_length` bytes (a CR counts) is left out and gives
-    /// [`LinesCodecError::MaxLineLengthExceeded`](tokio_util::codec::LinesCodecError), one that is
-    /// no UTF-8 `LinesCodecError::Io`; the lines after it follow. For lines of bytes use
+    /// A line of more than `max_length` bytes (a CR counts) is left out and gives
+    /// [`LinesCodecError::MaxLineLengthExceeded`](tokio_util::codec::LinesCodecError). A line that is not UTF-8
+    /// gives `LinesCodecError::Io`. The lines after it follow in both cases. For lines of bytes use
     /// [`decode`](Self::decode) with tokio-util's `AnyDelimiterCodec`.
     pub fn lines(self, max_length: usize) -> Decoded<LinesCodec> {
         self.decode(LinesCodec::new_with_max_length(max_length))
@@ -246,7 +245,7 @@ impl<D> Decoded<D> {
         &self.stream
     }
 
-    /// Gives the stream of bytes back. Its next piece is what the decoder has not used, if there is any: so a
+    /// Gives the stream of bytes back. If the decoder has not used all bytes, the next piece is the rest: so a
     /// greeting can be read by lines, and what follows it by another codec.
     ///
     /// ```

@@ -35,9 +35,9 @@ impl ProcessHandle {
     /// is already. Use it before a password is typed: a program (`ssh`, `sudo`, `gpg`) switches the echo off before it reads
     /// a password, and shows or throws away what is typed earlier.
     ///
-    /// Linux has no event for a change of a terminal's modes, so the future looks at them every 20 ms while it is polled.
-    /// It may miss modes that last for less. For any runtime, or none. `timeout` begins
-    /// with this call, and bounds the looks; dropping the future ends them.
+    /// Linux has no event for a change of a terminal's modes, so the future looks at them every 20 ms while it
+    /// is polled. It may miss modes that last for a shorter time. It works in any runtime, or none. `timeout`
+    /// begins with this call, and bounds the looks; dropping the future ends them.
     ///
     /// ```
     /// use std::time::Duration;

@@ -30,7 +30,7 @@ pub(crate) enum FdCommand {
     Discard,
 }
 
-/// Who takes the commands for one descriptor. Called with the port's lock held: must not call back.
+/// Takes the commands for one descriptor. Called with the port's lock held: must not call back.
 pub(crate) trait Route: Send + Sync {
     fn send(&self, command: FdCommand);
 

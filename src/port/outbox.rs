@@ -19,7 +19,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Queues one write; gives how many bytes it has.
     pub(crate) fn put(&mut self, pieces: impl IntoIterator<Item = Bytes>) -> usize {
-        // Who finds something here has not fetched it yet, and will.
+        // If something is queued already, the writer was woken for it and has not fetched it yet.
         let wakes = self.queue.is_empty();
         let queued = pieces.into_iter().map(|data| self.push(data)).sum();
         if let Some(writer) = &self.writer

@@ -23,7 +23,7 @@ impl Role {
         )
     }
 
-    /// The descriptors that the halves of a terminal are, whose output is for this.
+    /// The child's descriptors that the two halves of a terminal are, where its output has the role `output`.
     pub(crate) const fn halves_of_terminal(output: Self) -> [(i32, Self); 2] {
         [(0, Self::Input), (1, output)]
     }

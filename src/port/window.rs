@@ -41,7 +41,7 @@ struct Flow(u64);
 
 impl Flow {
     const MESSAGES: u64 = 0xffff;
-    /// The reader waits, or is about to: whoever gives back must see to it.
+    /// The reader waits, or is about to: the drop of a credit must see whether to wake it.
     const WAITING: u64 = 1 << 16;
     /// A turn is counted, which ends when the window is empty.
     const COUNTING: u64 = 1 << 17;
@@ -101,7 +101,7 @@ impl Window {
         Self::with_turns(limit, Some(mailbox_turns))
     }
 
-    /// One of a stream, whose taker may come late and take at leisure.
+    /// The window of a stream, whose taker may come late and take slowly.
     pub(crate) fn of_stream(limit: usize) -> Arc<Self> {
         Self::with_turns(limit, None)
     }

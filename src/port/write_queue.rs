@@ -1,5 +1,5 @@
-//! What is queued for one descriptor that we write, and who is told how much it is: a producer,
-//! and any number of sinks. Plain data; its port locks it.
+//! What is queued for one descriptor that we write, and the producer and the sinks that are told how much it is.
+//! Plain data; its port locks it.
 
 use std::task::{Poll, Waker};
 
@@ -13,15 +13,16 @@ const LOW_WATER: usize = HIGH_WATER / 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProducerKind {
-    /// By itself, until it is paused: told to pause above 64 KiB queued, and to resume when the
-    /// queue is empty. It counts as running from its registration on. Twisted's `IPushProducer`.
+    /// The producer writes by itself until it is paused. It gets `Pause` when more than 64 KiB are queued, and
+    /// `Resume` when the queue is empty. It counts as running from its registration on. Twisted's
+    /// `IPushProducer`.
     Push,
-    /// When it is asked: once when it is registered, then each time the queue becomes empty. One
-    /// that writes nothing when it is asked is not asked again. Twisted's `IPullProducer`.
+    /// The producer writes when it gets `Resume`: once when it is registered, then each time the queue becomes
+    /// empty. A producer that writes nothing then is not asked again. Twisted's `IPullProducer`.
     Pull,
 }
 
-/// What a producer is told.
+/// What a producer is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProducerCommand {
@@ -29,8 +30,8 @@ pub enum ProducerCommand {
     Resume,
     /// Stop producing until the next `Resume`. For push producers only.
     Pause,
-    /// The descriptor is closed, which the protocol is told next: whatever is written now is lost.
-    /// Last of all, once.
+    /// The descriptor is closed: whatever is written now is lost. This is the last command, and comes once. The
+    /// protocol is told of the close next.
     Stop,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct WriteQueue {
     observers: Option<Box<Observers>>,
 }
 
-/// Who is told how much is queued.
+/// The producer and the sinks that are told how much is queued.
 #[derive(Default)]
 struct Observers {
     producer: Option<Producer>,
@@ -116,7 +117,7 @@ impl WriteQueue {
         }
     }
 
-    /// So many bytes left the queue. Gives whom to wake.
+    /// So many bytes left the queue. Gives the sinks' wakers that are to be woken.
     #[must_use]
     pub(crate) fn subtract(&mut self, bytes: usize) -> Vec<Waker> {
         self.bytes -= bytes.min(self.bytes);
@@ -135,7 +136,8 @@ impl WriteQueue {
         }
     }
 
-    /// Nothing leaves the queue any more. Gives whom to wake, and what is left of the producer.
+    /// Nothing leaves the queue any more. Gives the sinks' wakers that are to be woken, and what is left of the
+    /// producer.
     #[must_use]
     pub(crate) fn stop(&mut self) -> (Vec<Waker>, Option<impl Sized + use<>>) {
         let Some(observers) = &mut self.observers else {

@@ -22,11 +22,11 @@ use crate::port::mailbox_turns::MailboxTurns;
     note = "an actor in a `SyncContext` cannot be a protocol: its threads would break the order of events"
 )]
 pub trait IntoProtocol: sealed::Sealed {
-    /// The way to the protocol.
+    /// The way by which events go to the protocol.
     fn into_protocol(self) -> Protocol;
 }
 
-/// The way to a protocol; made by [`IntoProtocol`].
+/// The way by which events go to a protocol; made by [`IntoProtocol`].
 #[derive(Debug, Clone)]
 pub struct Protocol {
     way: Way,

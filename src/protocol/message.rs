@@ -109,9 +109,10 @@ enum Share {
 
 /// Held by the first and the last event until they are handled.
 ///
-/// The first: what the child writes is read when the protocol has handled it, and a protocol that dies
-/// before that loses its child, though no watch runs in its context yet. The last: an actor whose last address drops stops with what is in its mailbox
-/// if it had just found that empty, so the address stays until the event is handled.
+/// The first event: the crate reads what the child writes when the protocol has handled it, and a protocol that
+/// dies before that loses its child, though no watch runs in its context yet. The last event: an actor whose
+/// last address drops stops, with what is in its mailbox, if it had just found that empty; so the address stays
+/// until the event is handled.
 struct Receipt {
     event_sink: Arc<dyn EventSink>,
     child: Arc<Child>,
@@ -157,15 +158,15 @@ impl EventSink for Recipient<FromProcess> {
     }
 }
 
-/// The one way to a protocol that all its children have, and its one turns.
+/// The sink for the events of a protocol, and its turns, which all its children share.
 ///
-/// The way is dropped with the last of its children, so that the actor can stop.
+/// The sink is dropped with the last of the children, so that the actor can stop.
 pub(crate) fn parts_of(
     recipient: Recipient<FromProcess>,
 ) -> (Arc<dyn EventSink>, Arc<MailboxTurns>) {
     type Parts = (Weak<Recipient<FromProcess>>, Weak<MailboxTurns>);
-    // By the mailbox's address, which no other mailbox has while a child holds this one. Turns
-    // that a kept handle keeps longer has no watch and no children.
+    // The key is the mailbox's address, which no other mailbox has while a child holds this one. Turns that a
+    // kept handle keeps longer have no watch and no children.
     static KNOWN: LazyLock<Mutex<HashMap<u64, Parts>>> = LazyLock::new(Mutex::default);
     let mut hasher = DefaultHasher::new();
     recipient.hash(&mut hasher);

@@ -178,8 +178,8 @@ pub trait ProcessProtocol: Actor {
     ) {
     }
 
-    /// The child has exited and was reaped. Once. Data and closes may still follow: a grandchild
-    /// may hold its pipes.
+    /// The child has exited and was reaped. Once. Data and closes may still follow: a grandchild may hold the
+    /// child's pipes.
     fn process_exited(
         &mut self,
         process: &ProcessHandle,
@@ -202,7 +202,8 @@ pub trait ProcessProtocol: Actor {
     /// ([`ProcessHandle::name`](crate::ProcessHandle::name)), and [`error.id()`](SpawnError::id) the number
     /// that `spawn_in` gave.
     ///
-    /// Other ways to spawn give the error to their caller, and do not call this. The default logs a warning.
+    /// Other ways to spawn give the error to their caller, and do not call this callback. The default logs a
+    /// warning.
     fn spawn_failed(&mut self, name: &str, error: SpawnError, ctx: &mut Self::Context) {
         match error.name() {
             // Its text begins with it.

@@ -15,7 +15,7 @@ use crate::sys::strings::{HoldsNul, Strings};
 /// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Refuses variables that there cannot be.
+/// Refuses variables whose names there cannot be.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
     for key in spec.env.keys() {
         let name = key.as_bytes();
@@ -59,7 +59,7 @@ impl Latest {
         {
             return environment;
         }
-        // Whoever has a smaller number has asked by now.
+        // Every spawn with a smaller number was asked for by now.
         let read_at = MOMENTS.load(Ordering::SeqCst);
         let mut environment = Environment::new();
         for (key, value) in std::env::vars_os() {

@@ -44,10 +44,10 @@ struct PidfdWaker {
 
 #[derive(Debug)]
 struct Wait {
-    /// Out while somebody looks at it, and for good when there is nothing more to wait for. It holds
-    /// the [`PidfdWaker`] as its waker until then.
+    /// Taken out while a call looks at it, and for good when there is nothing more to wait for. The registration
+    /// holds the [`PidfdWaker`] as its waker until then.
     pidfd: Option<Registered<Arc<OwnedFd>>>,
-    /// Called while somebody looked.
+    /// The driver called while another call looked.
     called: bool,
 }
 

@@ -26,7 +26,7 @@ use crate::text::Escaped;
 pub(crate) struct Explanation {
     /// For everybody: without anything that PATH holds.
     pub(crate) text: String,
-    /// For whoever asks for it.
+    /// For callers of `SpawnError::detail`.
     pub(crate) detail: String,
 }
 

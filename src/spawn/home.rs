@@ -33,7 +33,7 @@ pub(crate) fn own() -> Result<ArbiterRef, SpawnError> {
     own_arbiter::arbiter().map_err(not_started)
 }
 
-/// The System that it is in.
+/// The System of the crate's own arbiter.
 pub(crate) fn own_system() -> Result<System, SpawnError> {
     own_arbiter::system().map_err(not_started)
 }
@@ -41,7 +41,7 @@ pub(crate) fn own_system() -> Result<System, SpawnError> {
 /// The arbiter of the supervisor that calls this.
 pub(crate) fn of_this_supervisor() -> Result<ArbiterRef, SpawnError> {
     match System::try_current() {
-        // Another may have taken its place for children.
+        // A later arbiter of the crate's may have taken its place for children.
         Some(system) if own_arbiter::is_own(&system) => own(),
         _ => ArbiterRef::current()
             .ok_or_else(|| SpawnError::register("the supervisor", "its arbiter has stopped")),

@@ -14,11 +14,11 @@ use crate::sys;
 use crate::sys::clone::Ticket;
 use crate::text::Escaped;
 
-/// What is sent to whoever asked.
+/// The answer to the asker.
 pub(crate) type Sender = oneshot::Sender<Result<ProcessHandle, SpawnError>>;
 
-/// A spawn that is not answered. Whoever gets the answer finds the table without the spawn: its place is given
-/// up first. Dropped unanswered, it answers that the spawn was given up.
+/// A spawn that is not answered. It gives up its place in the table before it answers, so the receiver of the
+/// answer finds the table without the spawn. Dropped unanswered, it answers that the spawn was given up.
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) id: ProcessId,

@@ -220,8 +220,8 @@ impl Unadopted {
         in_flight.answer(ProcessHandle::new(child));
     }
 
-    /// Kills the child and has it reaped, and then answers: whoever asked finds nothing left, unless it cannot be
-    /// killed, which the answer waits two seconds for.
+    /// Kills the child, has it reaped, and answers then, so that the asker finds nothing left. If the child
+    /// cannot be killed, the answer comes two seconds later.
     fn abandon(&mut self, error: SpawnError) {
         // In a copy of the process it is the parent's to give up.
         if sys::copy::is_copy() {

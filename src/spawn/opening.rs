@@ -233,13 +233,13 @@ fn parent_end(fd: i32, role: Role, end: OwnedFd) -> Result<ParentEnd, SpawnError
     Ok(ParentEnd { fd, role, end })
 }
 
-/// A window that lets something through whatever is asked.
+/// A window that lets a page through, however small the one that is asked for.
 fn at_least_a_page(window: usize) -> usize {
     window.max(PACKET)
 }
 
-/// Makes what was made for the child the child's user's, who could not open it by name otherwise
-/// (`/dev/stdout`). The child has it all the same where this process lacks the right.
+/// Gives a pipe or terminal that was made for the child to the child's user, which could not open it by name
+/// otherwise (`/dev/stdout`). Where this process lacks the right to do so, the child has it all the same.
 fn give(fd: BorrowedFd<'_>, owner: Option<u32>) -> std::io::Result<()> {
     match owner.map(|owner| sys::io::set_owner(fd, owner)) {
         Some(Err(error)) if is_lack_of_right(&error) => {

@@ -138,7 +138,7 @@ impl Plan {
         if spec.setsid || spec.pty.is_some() {
             self.add(SpawnStep::Identity, "session", Steps::set_session);
         }
-        // Who asked for a cgroup and got none is held by a group.
+        // A child that shall be contained, and has no cgroup, is held by a group.
         let own = spec.contain.is_some() && !in_cgroup && !spec.setsid && spec.pty.is_none();
         if let Some(group) = spec.process_group.or_else(|| own.then_some(0)) {
             let subject = format!("process group {group}");

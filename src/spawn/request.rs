@@ -21,9 +21,10 @@ use actix::Message;
 
 /// Spawns a child; answers with its handle when `ConnectionMade` was queued.
 ///
-/// The child's actors run on the arbiter that the command names ([`Command::on`]), else on the one where this message was made;
-/// without one, on the supervisor's. Dropping the `send` future cancels the spawn only before it is handled; drop a
-/// [`Spawning`](crate::Spawning) to cancel at any time. After a `do_send` a failure is logged.
+/// The child's actors run on the arbiter that the command names ([`Command::on`]), else on the arbiter of the
+/// thread that made this message, else on the supervisor's. Dropping the `send` future cancels the spawn only
+/// before the supervisor has handled the message; drop a [`Spawning`](crate::Spawning) to cancel at any time.
+/// After a `do_send` a failure is logged.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ProcessHandle, SpawnError>")]
 pub struct Spawn {
@@ -60,7 +61,7 @@ impl Spawn {
         self.id
     }
 
-    /// Whether the child is killed if nobody takes its handle.
+    /// Whether the child is killed if no handle of it is taken.
     pub(crate) fn kills_untaken(&self) -> bool {
         self.spec.kill_untaken
     }

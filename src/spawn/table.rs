@@ -1,5 +1,5 @@
-//! The live table: who is being spawned and who lives. Shared with whatever must find the children
-//! when the supervisor actor is dead: the guard, the spawner threads, the children's records.
+//! The live table: the spawns in flight and the children that live. Shared with what must find the children when
+//! the supervisor actor is dead: the guard, the spawner threads, the children's records.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,20 +23,20 @@ use crate::tree::members::Leftover;
 pub struct ProcessInfo {
     /// The number that no other child of this program has.
     pub id: ProcessId,
-    /// The process id; `None` once it was reaped.
+    /// The process id; `None` once the child was reaped.
     pub pid: Option<i32>,
-    /// The process id that it was born with; see
+    /// The process id that the child got at its spawn; see
     /// [`ProcessHandle::spawned_pid`](crate::ProcessHandle::spawned_pid).
     pub spawned_pid: i32,
     /// The program, as the command named it.
     pub program: String,
-    /// What it is called: by its command's [`name`](crate::Command::name), or as the program.
+    /// What the child is called: by its command's [`name`](crate::Command::name), or as the program.
     pub name: String,
-    /// How far it is.
+    /// Whether the child still runs.
     pub state: ProcessState,
-    /// When it was spawned.
+    /// When the child was spawned.
     pub started_at: SystemTime,
-    /// Its piped descriptors that are still open.
+    /// The child's piped descriptors that are still open.
     pub open_fds: Vec<i32>,
 }
 
@@ -120,8 +120,8 @@ impl Table {
         Ok(())
     }
 
-    /// Commits the spawn and puts the child into its place, in one step: whoever closes the table
-    /// finds either a ticket to cancel or the child. False if it is cancelled or closed.
+    /// Commits the spawn and puts the child into its place, in one step: the thread that closes the table finds
+    /// either a ticket to cancel or the child. False if it is cancelled or closed.
     pub(super) fn commit(&self, id: ProcessId, ticket: &Ticket, child: &Arc<Child>) -> bool {
         let mut inner = lock(&self.inner);
         let committed = inner.phase == Phase::Open && ticket.commit();
@@ -206,7 +206,7 @@ impl Table {
         lock(&self.inner).phase == Phase::Lost
     }
 
-    /// The System is gone, and with it whoever would stop the supervisor's own arbiter.
+    /// Stops the supervisor's own arbiter, which nothing else stops once its System is gone.
     pub(crate) fn stop_arbiter(&self) {
         if let Some(arbiter) = &lock(&self.inner).arbiter {
             arbiter.stop();
@@ -255,8 +255,8 @@ impl Table {
     pub(crate) fn list(&self) -> Vec<ProcessInfo> {
         let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
         let mut listed: Vec<_> = children.iter().map(|child| (info(child), child)).collect();
-        // Their ends are told under the lock that `info` took, and they leave the table after that: whoever was
-        // told finds them gone.
+        // A child's end is told under the lock that `info` took, and the child leaves the table after that. So a
+        // child whose end was told is not listed.
         listed.retain(|(_, child)| !child.progress.is_ended());
         listed.into_iter().map(|(info, _)| info).collect()
     }
@@ -291,7 +291,7 @@ fn info(child: &Child) -> ProcessInfo {
 }
 
 impl Stopping {
-    /// Resolves when every child is gone, or was given up; gives who is left of their groups.
+    /// Resolves when every child is gone, or was given up; gives the members of their groups that are left.
     pub(crate) async fn over(&self) -> Vec<Leftover> {
         loop {
             let changed = self.changed.notified();

@@ -26,8 +26,8 @@ use system_guard::SystemGuard;
 /// Spawns, lists and ends children; restarts none. To restart a child, spawn its command again, in
 /// [`process_ended`](crate::ProcessProtocol::process_ended) for example.
 ///
-/// It has the table of the children that have not ended. Each is reaped by the driver of
-/// the arbiter where its actors live, or by a thread of the crate's when that arbiter is gone.
+/// The supervisor has the table of the children that have not ended. Each is reaped by the driver of the arbiter
+/// where its actors live, or by a thread of the crate's when that arbiter is gone.
 ///
 /// [`Command::spawn`](crate::Command::spawn) uses the [`current`](Self::current) one of the System. Start more to have
 /// separate tables, each with a [`Shutdown`] of its own:
@@ -49,8 +49,8 @@ use system_guard::SystemGuard;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// It lives while it has an address or children. When it dies before them (it panics, its arbiter
-/// or the System stops), they follow their [`OnOrphaned`](crate::OnOrphaned), and are reaped all
+/// The supervisor lives while it has an address or children. When it dies before its children (it panics, its
+/// arbiter or the System stops), the children follow their [`OnOrphaned`](crate::OnOrphaned), and are reaped all
 /// the same.
 #[derive(Debug)]
 pub struct ProcessSupervisor {
@@ -120,21 +120,21 @@ impl Handler<List> for ProcessSupervisor {
     }
 }
 
-/// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all
-/// children get SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead.
+/// Ends the supervisor's work: spawns are refused from now on, those in flight are killed, and all children get
+/// SIGTERM, then SIGKILL after `grace`, and so do the process groups that they lead, and their cgroups.
 ///
-/// Answers when all are reaped and no member of their groups is left, or two seconds after the SIGKILL with a list of
-/// those that are left: a process in an uninterruptible system call does not die before that returns, and one
-/// of another user may not be killed.
+/// The answer comes when all are reaped and no member of their groups is left, or two seconds after the SIGKILL
+/// with a list of those that are left. A process in an uninterruptible system call does not die before the call
+/// returns, and this program may not be allowed to kill a process of another user.
 ///
-/// It is final. After the shutdown of [`ProcessSupervisor::current`], every
+/// A shutdown is final. After the shutdown of [`ProcessSupervisor::current`], every
 /// [`Command::spawn`](crate::Command::spawn) of its System (or of all threads in no System) fails with
 /// [`SpawnStep::Register`](crate::SpawnStep::Register).
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "ShutdownReport")]
 #[expect(clippy::exhaustive_structs, reason = "a message that users write down")]
 pub struct Shutdown {
-    /// From SIGTERM to SIGKILL.
+    /// The time from SIGTERM to SIGKILL.
     pub grace: Duration,
 }
 
@@ -142,10 +142,10 @@ pub struct Shutdown {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Children that were not reaped in time. A spawn that was in flight and cannot be killed in its
-    /// exec is waited for as well, but is no child yet and not listed.
+    /// Children that were not reaped in time. The shutdown also waits for a spawn that was in flight and cannot
+    /// be killed in its exec; such a spawn is no child yet and not listed.
     pub unreaped: Vec<ProcessInfo>,
-    /// The other members of the children's process groups that are alive.
+    /// The other members of the children's process groups and cgroups that are alive.
     pub leftovers: Vec<Leftover>,
 }
 

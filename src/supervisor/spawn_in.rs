@@ -13,8 +13,9 @@ impl Command {
     /// Spawns the child by the System's own [`ProcessSupervisor`](crate::ProcessSupervisor) for the actor of
     /// this context, which is its protocol and owns it.
     ///
-    /// The spawn begins at once. The number is the child's ([`ProcessHandle::id`](crate::ProcessHandle::id)),
-    /// or that of the [`SpawnError`](crate::SpawnError) ([`id`](crate::SpawnError::id)).
+    /// The spawn begins at once. The call gives the number of the child
+    /// ([`ProcessHandle::id`](crate::ProcessHandle::id)), or of the spawn's error
+    /// ([`SpawnError::id`](crate::SpawnError::id)).
     ///
     /// The callbacks come after this has returned, in this order:
     ///
@@ -25,8 +26,8 @@ impl Command {
     /// - if the actor stops before, none. A spawn that is not committed yet is cancelled: its child is killed and
     ///   reaped. A child that runs already follows its [`OnOrphaned`](crate::OnOrphaned).
     ///
-    /// The actor lives while a spawn of its own is on its way, also without any address. Its context holds a future
-    /// for that time, and none for a child that runs: what an actor costs does not grow with its children.
+    /// The actor lives while a spawn of its own is on its way, also without any address. Its context holds a
+    /// future for that time, and none for a child that runs, so an actor's cost does not grow with its children.
     ///
     /// ```
     /// use actix::prelude::*;

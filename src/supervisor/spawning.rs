@@ -30,10 +30,11 @@ impl Command {
     /// **Where the child belongs** is settled by this call, not by the thread that polls:
     ///
     /// - Its actors live on the arbiter that [`on`](Self::on) names, else on the calling thread's.
-    /// - A thread without an arbiter (under `#[tokio::main]`, in a worker of another runtime, with no runtime at all) needs none:
-    ///   the actors live on an arbiter of the crate's own. It is one thread for all such children, started at first use and never
-    ///   stopped. It has nothing of the asking thread's confinement or priority, once a thread has asked that is like the main
-    ///   one.
+    /// - A thread without an arbiter (under `#[tokio::main]`, in a worker of another runtime, with no runtime at
+    ///   all) needs none: the actors live on an arbiter of the crate's own. It is one thread for all such
+    ///   children, started at first use and never stopped. That thread has the confinement and the priority of
+    ///   the thread that asked first; if those are unlike the main thread's, new children go to a second such
+    ///   arbiter as soon as a thread like the main one asks.
     /// - Its supervisor is that of the calling thread's System. For a thread in no System it is one that the crate has for all such
     ///   threads ([`ProcessSupervisor::current`](crate::ProcessSupervisor::current)). No System's end touches its children,
     ///   and when the process ends they live on: see [`parent_death_signal`](Self::parent_death_signal).
@@ -46,24 +47,25 @@ impl Command {
     /// The child has the state that Linux keeps for each thread (`no_new_privs`, capabilities, seccomp,
     /// Landlock, ids, scheduling, directory, umask, namespaces) of the thread where this was called.
     ///
-    /// An exec may hang, in a dead network file system for example. It holds up nothing but its own spawn, see
-    /// [`set_max_spawner_threads`](crate::set_max_spawner_threads), and calls of libc's `setuid`,
-    /// `setgid` and the like: they wait for all threads of the process, the one that waits for this exec
-    /// among them.
+    /// An exec may hang, in a dead network file system for example. Such an exec holds up only its own spawn
+    /// (see [`set_max_spawner_threads`](crate::set_max_spawner_threads)), and calls of libc's `setuid`, `setgid`
+    /// and the like: they wait for all threads of the process, the one that waits for this exec among them.
     ///
     /// A program's first spawn needs 13 free descriptors: seven for three pipes and a pidfd, four for
     /// the runtime of the supervisor or of the crate's own arbiter, and two for the janitor thread. A program's first runtime needs
     /// two more if tokio has its `signal` feature.
     ///
-    /// Blocking an arbiter's thread on the future of a spawn whose actors are to live there deadlocks.
+    /// To block an arbiter's thread on the future of a spawn whose actors are to live there is a deadlock.
     ///
     /// # Errors
     ///
-    /// The future gives a [`SpawnError`] that names the step. Nothing is left of the attempt then.
-    /// Among the steps: [`Clone`](crate::SpawnStep::Clone) also if there can be no thread like the
-    /// asking one, or no further one, and if a thread unlike the asking one polls first and no spawner thread is like the asking
-    /// one; [`Register`](crate::SpawnStep::Register) if the thread's System or the arbiter of [`on`](Self::on) has stopped, and in
-    /// a copy, by fork, of a process that has spawned.
+    /// The future gives a [`SpawnError`] that names the step. Nothing is left of the attempt then. Two steps
+    /// have further reasons:
+    ///
+    /// - [`Clone`](crate::SpawnStep::Clone): there can be no spawner thread like the asking one, or no further
+    ///   one; or a thread unlike the asking one polls first, and no spawner thread is like the asking one.
+    /// - [`Register`](crate::SpawnStep::Register): the thread's System or the arbiter of [`on`](Self::on) has
+    ///   stopped; or this process is a copy, by fork, of one that has spawned.
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
         // Also without a System: another thread may poll, which is unlike this one.
         Spawning::new(Spawn::of(self, protocol, Place::promised()))

@@ -75,19 +75,19 @@ pub(super) fn supervisor_of<T>(
 }
 
 impl ProcessSupervisor {
-    /// The System's own supervisor, on a thread of its own: started on first use (which waits for
-    /// the thread to start), and replaced when it has died.
+    /// The System's own supervisor, on a thread of its own. The first call starts that thread and waits until it
+    /// runs; a supervisor that has died is replaced.
     ///
-    /// For a thread that is in no System (under `#[tokio::main]`, say) it is the one that the crate has for all such threads of
-    /// the process: its children are those that such threads have spawned. No System's end touches them. It lives until the
-    /// process ends, and at that end nothing of it runs: for children that must not outlive the process see
-    /// [`parent_death_signal`](crate::Command::parent_death_signal), or send it a [`Shutdown`](super::Shutdown) at the end of
-    /// `main`.
+    /// A thread in no System (under `#[tokio::main]`, say) gets the one supervisor that the crate has for all
+    /// such threads of the process. Its children are those that such threads have spawned, and no System's end
+    /// touches them. This supervisor lives until the process ends, and does nothing at that end: for children
+    /// that must not outlive the process see [`parent_death_signal`](crate::Command::parent_death_signal), or
+    /// send the supervisor a [`Shutdown`](super::Shutdown) at the end of `main`.
     ///
     /// # Errors
     ///
-    /// [`SpawnStep::Register`] in a System that has stopped (a thread stays in its System), when
-    /// its thread cannot be started, or in a copy, by fork, of a process that has spawned.
+    /// [`SpawnStep::Register`] in a System that has stopped (a thread stays in its System), when the
+    /// supervisor's thread cannot be started, or in a copy, by fork, of a process that has spawned.
     pub fn current() -> Result<Addr<Self>, SpawnError> {
         supervisor_of(System::try_current(), |default| default.supervisor.clone())
     }

@@ -22,9 +22,9 @@ use super::trampoline::Trampoline;
 /// Everything that the child needs, prepared by the parent and alive until the exec.
 pub(super) struct ChildArgs<'a> {
     pub(super) steps: &'a [Step],
-    /// What the program shall have, ascending: everything else is closed.
+    /// The descriptors that the program shall have, ascending: everything else is closed.
     pub(super) kept: &'a [RawFd],
-    /// The table is the parent's own: it must be left first of all, with what is below this number.
+    /// The table is the parent's own: the child must leave it first of all, with what is below this number.
     pub(super) unshare_from: Option<RawFd>,
     /// Paths to exec in turn; NULL-terminated.
     pub(super) candidates: *const *const c_char,
@@ -34,10 +34,10 @@ pub(super) struct ChildArgs<'a> {
     pub(super) envp: *const *const c_char,
     /// Whether the child ignores what the parent does, but SIGPIPE and SIGCHLD.
     pub(super) keep_ignored: bool,
-    /// Who must be the parent still, if a parent-death signal is to come.
+    /// The pid that the parent must still have, if a parent-death signal is to come.
     pub(super) parent: libc::pid_t,
     pub(super) handshake: &'a Handshake,
-    /// What does the rest, and the number of its program.
+    /// The trampoline that does the rest, and the number of its program's file.
     pub(super) trampoline: Option<(&'a Trampoline, RawFd)>,
 }
 
@@ -77,7 +77,7 @@ fn run(child_args: &ChildArgs<'_>) -> (Failed, c_int) {
         }
         index = index.wrapping_add(1);
     }
-    // Where no signal gets through to a child that hung.
+    // For a cancel whose signal did not get through to a child that hung in a step.
     if child_args.handshake.is_cancelled() {
         return (Failed::Cancelled, libc::ECANCELED);
     }
@@ -100,8 +100,8 @@ fn run_step(step: &Step, child_args: &ChildArgs<'_>) -> c_int {
             ..
         } => {
             let [a, b, c, d, e] = *args;
-            // SAFETY: whoever made the step answers for its arguments: integers, or pointers to
-            // memory that the image keeps alive.
+            // SAFETY: the code that made the step vouches for its arguments: integers, or pointers to memory
+            // that the image keeps alive.
             let result = unsafe { libc::syscall(*number, a, b, c, d, e) };
             let errno = if result == -1 { errno() } else { 0 };
             if *optional && errno == libc::EPERM {
@@ -115,7 +115,7 @@ fn run_step(step: &Step, child_args: &ChildArgs<'_>) -> c_int {
         Step::CheckParent => {
             // SAFETY: no arguments.
             let parent = unsafe { libc::syscall(libc::SYS_getppid) };
-            // It died between the clone and the request for a signal at its death.
+            // The parent died between the clone and the request for a signal at its death.
             if parent == child_args.parent as c_long {
                 0
             } else {
@@ -162,7 +162,7 @@ fn reset_signals(keep_ignored: bool) {
     let mut signal: c_long = 1;
     while signal <= 64 {
         let before = set_disposition(signal, &DEFAULT);
-        // Who starts a program by posix_spawn may have left libc's own two ignored.
+        // A program that started this one by posix_spawn may have left libc's own two signals ignored.
         let always_default = matches!(signal, SIGPIPE | SIGCHLD | 32 | 33);
         if keep_ignored && !always_default && is_ignored(&before) {
             set_disposition(signal, &before);
@@ -255,10 +255,10 @@ fn exec(child_args: &ChildArgs<'_>) -> c_int {
 /// How much it tells that this candidate was none; `None` ends the search.
 pub(super) fn telling(errno: c_int) -> Option<u8> {
     match errno {
-        // The directory is none.
+        // No file can be there: its directory is none, or the path is none.
         libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP => Some(0),
         libc::ENOENT => Some(1),
-        // It may be there, where nobody can look.
+        // The file may be there, on a file system that does not answer.
         libc::ENODEV
         | libc::ESTALE
         | libc::ETIMEDOUT

@@ -41,29 +41,29 @@ pub(crate) struct Image<'a> {
     pub(crate) steps: Steps,
     /// Whether a step changes the ids: the child must not share the parent's memory then.
     pub(crate) changes_ids: bool,
-    /// Does that, if the child cannot be forked cheaply: from which step on, and its files' numbers in
-    /// the child. It is for one clone.
+    /// The trampoline that changes the ids, if the child cannot be forked cheaply: the first step that it takes
+    /// over, and its files' numbers in the child. It serves one clone.
     pub(crate) trampoline: Option<(&'a Trampoline, usize, Files)>,
     /// The descriptors of the map, ascending.
     pub(crate) kept: Vec<RawFd>,
     /// Whether the child ignores what the parent does.
     pub(crate) keep_ignored: bool,
-    /// Shares the parent's descriptor table up to the child's first act, which keeps what is below
-    /// this number. See [`super::reserved_fds`].
+    /// The child shares the parent's descriptor table up to its first act, which keeps what is below this
+    /// number. See [`super::reserved_fds`].
     pub(crate) unshare_from: Option<RawFd>,
 }
 
-/// A stack for children, with a guard page below, what they tell, and whose rights they have. One per
-/// spawner thread; never used by two processes.
+/// What a spawner thread clones with: a stack for the children, with a guard page below; their handshake; and
+/// the rights that the thread must have. One per spawner thread; no two processes use it at the same time.
 #[derive(Debug)]
 pub(crate) struct Stack {
     base: *mut c_void,
     length: usize,
-    /// Of the children that share the memory.
+    /// The handshake with children that share the memory.
     handshake: Arc<Handshake>,
-    /// What its thread must have to clone.
+    /// The rights that the thread must have to clone.
     credentials: Credentials,
-    /// It had others at a clone.
+    /// The thread had other rights at a clone.
     has_changed: bool,
 }
 
@@ -73,7 +73,7 @@ unsafe impl Send for Stack {}
 impl Stack {
     const USABLE: usize = 64 * 1024;
 
-    /// For a thread that clones for those who have these credentials.
+    /// For a thread that clones for askers with these credentials.
     pub(crate) fn new(credentials: Credentials) -> io::Result<Self> {
         // SAFETY: no memory involved.
         let page = cvt(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
@@ -104,8 +104,8 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Whether its thread was found to have other credentials. By libc's setuid and the like, for all
-    /// threads: it clones for nobody any more.
+    /// Whether the thread was found to have other credentials, since libc's setuid and the like change those of
+    /// all threads. Such a thread clones for no asker any more.
     pub(crate) const fn has_changed(&self) -> bool {
         self.has_changed
     }
@@ -268,7 +268,7 @@ fn clone_child(
     let result = cvt(pid.into());
     restore_signals(mask);
 
-    // In one step under the lock: whoever cancels finds the child running or back, never a gap.
+    // In one step under the lock: a cancel finds the clone running or the child back, never a gap.
     let mut target = ticket.target();
     *target = None;
     result?;

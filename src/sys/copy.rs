@@ -1,7 +1,7 @@
 //! Whether this process is a copy, by fork(2), of the one that spawned its children.
 //!
-//! The copy has the memory of its parent, its children's numbers and descriptors among it, but none
-//! of its threads: whoever held a lock at the fork holds it for ever. So what may reach a child of
+//! The copy has the memory of its parent, its children's numbers and descriptors among it, but none of its
+//! threads: a lock that another thread held at the fork stays locked for ever. So code that may reach a child of
 //! the parent's, or wait for a lock, asks here first.
 
 use std::ptr;
@@ -23,7 +23,7 @@ pub(crate) fn settle() {
     }
     match make_mark() {
         Some(page) => {
-            // Of two at the same time one keeps a page for nothing.
+            // If two threads do this at the same time, one of the pages stays mapped and unused.
             MARK.store(page, Ordering::Release);
         }
         None => HOST.store(this_process(), Ordering::Relaxed),

@@ -139,17 +139,17 @@ impl Handshake {
         self.id.as_ptr()
     }
 
-    /// What it stored there; nobody's number if the clone failed.
+    /// The number that the kernel stored there; no process's number if the clone failed.
     pub(super) fn id(&self) -> Option<i32> {
         Some(self.id.load(Ordering::SeqCst)).filter(|id| *id >= 0)
     }
 
-    /// Stops the child before its exec. Gives the number by which to kill it, if it runs already:
+    /// Stops the child before its exec. If the child runs already, gives the number by which to kill it, since
     /// it does not see the cancel while it hangs.
     ///
-    /// A number counts only when the child runs. Before, the clone may still fail, and the number
-    /// be given to somebody else. Either this sees that the child has begun, or the child sees
-    /// the cancel in [`begin`](Self::begin).
+    /// A number counts only when the child runs. Before that the clone may still fail, and the kernel give the
+    /// number to another process. Either this call sees that the child has begun, or the child sees the cancel
+    /// in [`begin`](Self::begin).
     pub(super) fn cancel(&self) -> Option<i32> {
         let words = self.words();
         words.cancelled.store(true, Ordering::SeqCst);
@@ -157,7 +157,7 @@ impl Handshake {
         self.id().filter(|_| begun)
     }
 
-    /// The child's first act. False: it is not wanted any more.
+    /// The child's first act. False: the spawn was cancelled.
     pub(super) fn begin(&self) -> bool {
         let words = self.words();
         words.begun.store(true, Ordering::SeqCst);

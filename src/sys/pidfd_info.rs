@@ -1,4 +1,4 @@
-//! How a child ended that somebody else reaped: the kernel keeps it for whoever holds the pidfd.
+//! How a child ended that other code has reaped: the kernel tells it by the child's pidfd.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -21,7 +21,7 @@ const INFO_EXIT: u64 = 1 << 3;
 /// `_IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info)`.
 const GET_INFO: libc::Ioctl = libc::_IOWR::<PidfdInfo>(0xFF, 11);
 
-/// How long whoever reaps the child may take from its end of the wait to the child's release. The kernel
+/// How long the thread that reaps the child may take from the end of its wait to the child's release. The kernel
 /// needs microseconds, unless it preempts that thread in between.
 const RELEASE_MS: u8 = 100;
 
@@ -31,7 +31,7 @@ pub(super) fn exit_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
     if told.mask & INFO_EXIT != 0 {
         return Some(told.exit_code);
     }
-    // Somebody took the status, and has not released the process yet: that comes next, and hangs
+    // Another thread has taken the status and not yet released the process. The release comes next, and hangs
     // the pidfd up.
     let mut wait = [PollFd::new(pidfd, PollFlags::empty())];
     let _ = poll(&mut wait, PollTimeout::from(RELEASE_MS));
@@ -39,7 +39,7 @@ pub(super) fn exit_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
     (told.mask & INFO_EXIT != 0).then_some(told.exit_code)
 }
 
-/// None: the kernel does not know the question, or the process any more.
+/// `None`: the kernel does not know the question, or no longer knows the process.
 fn get_info(pidfd: BorrowedFd<'_>) -> Option<PidfdInfo> {
     let mut info = MaybeUninit::<PidfdInfo>::zeroed();
     // SAFETY: the kernel reads and writes one structure, of the size that the number of the request

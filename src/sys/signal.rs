@@ -58,7 +58,7 @@ pub(crate) fn has_exited(pidfd: BorrowedFd<'_>) -> bool {
 /// Not in libc yet.
 const PIDFD_SIGNAL_PROCESS_GROUP: c_long = 1 << 2;
 
-/// Sends `signal` to the process of this pidfd, whosever child it is; never by its number.
+/// Sends `signal` to the process of this pidfd, also if it is no child of ours; never by its number.
 pub(crate) fn send_to_any(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     send_by_pidfd(pidfd.as_raw_fd(), signal)
 }

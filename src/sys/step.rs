@@ -46,7 +46,7 @@ pub(crate) struct Steps {
     owned: Vec<Owned>,
 }
 
-/// A place in what the steps own: of which, and from which byte on.
+/// A place in the memory that the steps own: in which piece of it, and from which byte on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     owned: usize,

@@ -1,5 +1,5 @@
-//! One spawn, seen by whoever wants it and by the thread that does it: wanted, committed, or
-//! cancelled, and while the clone runs, whom to kill.
+//! One spawn, shared by its asker and the thread that does it: whether it is wanted, committed or cancelled,
+//! and, while the clone runs, what a cancel kills.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -26,7 +26,7 @@ pub(crate) struct Ticket {
     target: Mutex<Option<KillTarget>>,
 }
 
-/// Whom a cancel kills.
+/// The child that a cancel kills.
 #[derive(Debug)]
 pub(super) enum KillTarget {
     /// The clone runs.
@@ -34,7 +34,7 @@ pub(super) enum KillTarget {
         handshake: Arc<Handshake>,
         by_pidfd: bool,
     },
-    /// It came back; the child is not reaped before [`Ticket::forget`].
+    /// The clone came back; the child is not reaped before [`Ticket::forget`].
     Cloned(Cloned),
 }
 
@@ -61,8 +61,8 @@ impl Ticket {
         drop(target);
     }
 
-    /// Decides against the child, unless it is committed, and kills it if it is there already: by
-    /// the time that anybody else gets to it, this process may have ended.
+    /// Decides against the child, unless it is committed, and kills the child if it is there already. This
+    /// thread does it, since the process may have ended by the time that another one would.
     pub(crate) fn cancel(&self) {
         if copy::is_copy() || !self.decide(CANCELLED) {
             return;
@@ -97,13 +97,14 @@ impl Ticket {
             handshake: Arc::clone(handshake),
             by_pidfd,
         });
-        // Who cancelled before has found nobody to tell.
+        // A cancel that came before has found no handshake to tell.
         if self.is_cancelled() {
             let _ = handshake.cancel();
         }
     }
 
-    /// Whom a cancel finds, to be replaced in one step: there is always either the one or the other.
+    /// What a cancel finds. The spawning thread replaces it in one step, so a cancel finds either the clone or
+    /// the child.
     pub(super) fn target(&self) -> MutexGuard<'_, Option<KillTarget>> {
         lock(&self.target)
     }

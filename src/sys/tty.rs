@@ -157,7 +157,7 @@ pub(crate) fn set_utf8(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// What concerns who types there. Either end tells.
+/// The modes that concern a program which types there. Either end of the terminal tells them.
 pub(crate) fn modes(fd: BorrowedFd<'_>) -> io::Result<TerminalModes> {
     let flags = tcgetattr(fd)?.local_flags;
     Ok(TerminalModes {

@@ -48,7 +48,7 @@ fn is_taken(error: &Error) -> bool {
 
 fn status_of_taken(pidfd: Option<BorrowedFd<'_>>) -> ExitStatus {
     let told = pidfd.and_then(pidfd_info::exit_status);
-    // What it used went with whoever reaped it.
+    // The code that reaped the child has got what the child used.
     told.and_then(|status| decode(status, Rusage::default()).ok())
         .unwrap_or(ExitStatus::Unknown)
 }

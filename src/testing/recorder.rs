@@ -48,7 +48,7 @@ pub enum Recorded {
         /// The child's descriptor.
         fd: i32,
     },
-    /// The same for resuming.
+    /// `resume_producing` (one for each descriptor that is read) or `resume_child_fd`.
     Resume {
         /// The child's descriptor.
         fd: i32,

@@ -62,7 +62,7 @@ impl TestStream {
         Ok(())
     }
 
-    /// The descriptor is closed: who feeds it learns that.
+    /// The descriptor is closed: a `feed` learns that.
     pub(super) fn close(&self, reason: CloseReason) {
         self.queue.end(reason);
         self.closed.notify_waiters();

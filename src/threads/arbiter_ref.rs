@@ -24,8 +24,8 @@ impl ArbiterRef {
         Some(Self { arbiter, runtime })
     }
 
-    /// Starts an arbiter in `system`, and waits until its thread runs. The calling thread may be in another System, or in none;
-    /// the new thread starts as it is.
+    /// Starts an arbiter in `system`, and waits until its thread runs. The calling thread may be in another
+    /// System, or in none; the new thread starts with the calling one's state.
     pub(crate) fn start_in(system: &System) -> io::Result<Self> {
         let system = system.clone();
         let (tell, told) = mpsc::channel();

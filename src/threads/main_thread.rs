@@ -1,7 +1,7 @@
 //! Whether a thread is like the process's main thread, as far as /proc tells of another.
 //!
-//! For threads of ours that serve the whole process. Whom a child's state is taken from is told with
-//! more care: see `sys/thread_state/mod.rs`.
+//! For threads of ours that serve the whole process. The state that a child gets is compared with more care: see
+//! `sys/thread_state/mod.rs`.
 
 use std::cell::Cell;
 use std::fs;
@@ -31,7 +31,7 @@ thread_local! {
     static IS_ODD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the calling thread is. One that was found unlike it once is not compared again.
+/// Whether the calling thread is like the main thread. One that was found unlike it once is not compared again.
 pub(super) fn is_like_us() -> bool {
     if IS_ODD.get() {
         return false;

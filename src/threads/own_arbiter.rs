@@ -1,11 +1,13 @@
-//! The crate's own arbiter: where the children of those live that have none, under `#[tokio::main]`, on a thread of another
-//! runtime, or with no runtime at all.
+//! The crate's own arbiter: where the children live whose askers have no arbiter, under `#[tokio::main]`, on a
+//! thread of another runtime, or with no runtime at all.
 //!
-//! It is in a System of the crate's own. Of the user's code only decoders (`FramedProtocol`) and wakers run there, and nobody stops it: it is
-//! started at first use and lives as long as the process. One thread is enough: ARCHITECTURE.md has the figures.
+//! This arbiter is in a System of the crate's own. Of the user's code only decoders (`FramedProtocol`) and
+//! wakers run there. Nobody stops it: it is started at first use and lives as long as the process. One thread is
+//! enough: ARCHITECTURE.md has the figures.
 //!
-//! A thread starts as its maker is. If that was unlike the main thread, the first asker that is like it starts another arbiter in
-//! the System, for the children from then on. Those that there are stay where their pipes are registered.
+//! A thread starts with the state of its maker. If the maker was unlike the main thread, the first asker that is
+//! like it starts another arbiter in the System, for the children from then on. The earlier children stay where
+//! their pipes are registered.
 
 use std::io;
 use std::sync::{Mutex, mpsc};
@@ -33,12 +35,12 @@ pub(crate) fn arbiter() -> io::Result<ArbiterRef> {
     with(|own| own.arbiter.clone())
 }
 
-/// The System that it is in.
+/// The System of the crate's own arbiter.
 pub(crate) fn system() -> io::Result<System> {
     with(|own| own.system.clone())
 }
 
-/// Whether this is that System.
+/// Whether `system` is the crate's own.
 pub(crate) fn is_own(system: &System) -> bool {
     let own = lock(&OWN);
     own.as_ref()

@@ -42,20 +42,20 @@ struct Stat {
 /// The group of a child.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
-    /// That of the process group which the child leads; `None` if nobody is in that, so that the number may
-    /// be another's.
+    /// The number of the process group which the child leads; `None` if that group is empty, so that another one
+    /// may have the number.
     pub(crate) number: Option<libc::pid_t>,
     pub(crate) cgroup: Option<Arc<Cgroup>>,
 }
 
 impl Group {
-    /// All its living processes but the leader; what has exited and waits to be reaped is not one.
+    /// All living processes of the group but the leader; a zombie is none.
     pub(crate) fn members(&self) -> io::Result<Vec<Leftover>> {
         let mut members = of_groups(std::slice::from_ref(self))?;
         Ok(members.pop().unwrap_or_default())
     }
 
-    /// Whether the living process `pid` is one of them.
+    /// Whether the living process `pid` is in the group.
     pub(crate) fn has(&self, pid: libc::pid_t) -> bool {
         let in_process_group = self.number.is_some_and(|group| is_in_group(pid, group));
         let cgroup = self.cgroup.as_ref();
@@ -92,7 +92,7 @@ pub(crate) fn of_groups(groups: &[Group]) -> io::Result<Vec<Vec<Leftover>>> {
             members.push(stat.leftover);
         }
     }
-    // The kernel's number for whoever is in a pid namespace that cannot be seen from here.
+    // The kernel's number for a process of a pid namespace that cannot be seen from here.
     if let Some(members) = by_cgroup.get(&0).and_then(|index| members.get_mut(*index)) {
         members.push(Leftover::unlisted());
     }
@@ -121,7 +121,7 @@ fn stat(pid: libc::pid_t) -> Option<Stat> {
             state,
         },
         group,
-        // Of a process whose first thread has exited the state is that of a zombie; it lives.
+        // A process whose first thread has exited has the state of a zombie, but lives.
         gone: matches!(state, 'Z' | 'X') && threads <= 1,
     })
 }

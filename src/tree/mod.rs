@@ -21,7 +21,7 @@ use crate::sys;
 use crate::tree::cgroup::Cgroup;
 use crate::tree::members::Group;
 
-/// How much of it is meant.
+/// How much of what belongs to a child is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// The child alone.
@@ -38,8 +38,8 @@ pub(crate) struct Leader {
     pub(crate) cgroup: Option<Arc<Cgroup>>,
 }
 
-/// What a child that has exited may have left: the other members of its cgroup or process group. Dropped, it is let go,
-/// and a zombie that was held is reaped.
+/// What a child that has exited may have left: the other members of its cgroup or process group. The drop lets
+/// go of the group, and reaps a zombie that was held.
 #[derive(Debug)]
 pub(crate) struct Remains {
     leader: Leader,
@@ -95,7 +95,7 @@ impl Leader {
         }
     }
 
-    /// Who is in it.
+    /// The child's group, to look for its members.
     pub(crate) fn group(&self) -> Group {
         Group {
             number: Some(self.pid),
@@ -146,7 +146,7 @@ impl Leader {
             return group;
         }
         if self.cgroup.is_some() {
-            // Who has moved out of the cgroup may be in the process group.
+            // A process that has moved out of the cgroup may be in the process group.
             let _ = self.send_to_own_group(signal.number());
         }
         let child = self.signal(signal);
@@ -210,7 +210,7 @@ impl Leader {
 }
 
 impl Remains {
-    /// Who may be left.
+    /// The group in which members may be left.
     pub(crate) fn group(&self) -> Group {
         Group {
             number: self.hold.map(|_| self.leader.pid),
@@ -218,7 +218,7 @@ impl Remains {
         }
     }
 
-    /// Signals whoever is left. [`SignalError::Exited`] if nobody is.
+    /// Signals the members that are left. [`SignalError::Exited`] if there are none.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         let Some(cgroup) = &self.leader.cgroup else {
             return self.send(signal.number()).map_err(signal_error);
@@ -227,7 +227,7 @@ impl Remains {
         if in_cgroup.is_ok() && signal != Signal::KILL {
             return Ok(());
         }
-        // Who has moved out of the cgroup may be in the process group.
+        // A process that has moved out of the cgroup may be in the process group.
         match (in_cgroup, self.send(signal.number())) {
             (Ok(()), _) | (_, Ok(())) => Ok(()),
             (Err(error), Err(other)) if is_missing(&error) => Err(signal_error(other)),

@@ -32,8 +32,8 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
 }
 
-/// One way out that is being taken. It holds the child's record until it has ended, which it does in a
-/// bounded time, and is held by the record and its own timer.
+/// One way out that is being taken. The escalation holds the child's record until it has ended, which takes a
+/// bounded time. The record and the escalation's own timer hold the escalation.
 pub(crate) struct Escalation {
     pub(super) child: Arc<Child>,
     extent: Extent,
@@ -48,7 +48,7 @@ struct State {
     timer: Option<Timer>,
     /// Members whose deaths are awaited.
     watches: Vec<Watch>,
-    /// The next look, where they cannot be.
+    /// The next look, where deaths cannot be awaited.
     look: Option<Timer>,
     on_done: Option<Box<dyn FnOnce(Report) + Send>>,
 }
@@ -206,7 +206,7 @@ impl Escalation {
             Ok(()) if signal == Signal::KILL && step > 0 => {
                 log::warn!("{child} did not end in time and was killed");
             }
-            // This thread may not, as the janitor or another owner's. The asker of the child may.
+            // This thread, the janitor's or another owner's, may not signal the child. The child's asker may.
             Err(SignalError::NotPermitted | SignalError::Io(_))
                 if (step > 0 || !self.is_answered)
                     && self.child.send_as_its_asker(self.extent, signal) => {}

@@ -21,9 +21,9 @@ use security_modules::{look_at_parent, may_not_mount, read_labels};
 pub(crate) enum Asker {
     /// Like every thread with an equal state.
     Like(State),
-    /// It may be confined in ways that cannot be read: only a thread that it makes is surely like it.
+    /// The thread may be confined in ways that cannot be read: only a thread that it makes is surely like it.
     Confined,
-    /// It has left the descriptor table of the process: no number of ours means anything there.
+    /// The thread has left the descriptor table of the process: no number of ours means anything there.
     TableOfItsOwn,
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn this_thread() -> libc::pid_t {
 }
 
 impl Credentials {
-    /// Whether the calling thread has these. Directly before a clone: somebody may have changed them
+    /// Whether the calling thread has these. Asked directly before a clone: libc's setuid may have changed them
     /// for all threads since the state was read.
     pub(crate) fn are_ours(&self) -> bool {
         let Groups { count, numbers } = &self.groups;
@@ -162,7 +162,7 @@ impl Credentials {
             && with_groups(|ours, groups| ours == *count && groups == numbers)
     }
 
-    /// Those of the calling thread.
+    /// The credentials of the calling thread.
     pub(crate) fn ours() -> Self {
         Self {
             capabilities: capabilities(),
@@ -226,8 +226,8 @@ fn with_groups<T>(act: impl FnOnce(i64, &[u32]) -> T) -> T {
 /// A raw system call's result, or its errno negated: which call is refused is a part of the state.
 pub(super) fn call(number: c_long, args: [c_long; 5]) -> i64 {
     let [a, b, c, d, e] = args;
-    // SAFETY: whoever calls answers for the arguments: integers, or pointers to live memory that is
-    // large enough for what the call writes.
+    // SAFETY: the caller vouches for the arguments: integers, or pointers to live memory that is large enough
+    // for what the call writes.
     match unsafe { libc::syscall(number, a, b, c, d, e) } {
         -1 => -i64::from(Error::last_os_error().raw_os_error().unwrap_or(1)),
         result => result,
@@ -342,8 +342,8 @@ fn bounding() -> u64 {
     bounding
 }
 
-/// Their numbers. That of mounts is compared by [`shares_fs`]; that of users no thread of several can
-/// change.
+/// The numbers of the namespaces, but of two: [`shares_fs`] compares the mount namespace, and a thread of
+/// several cannot change its user namespace.
 fn read_namespaces(state: &mut Vec<u64>) {
     // By way of the directory: to walk to each by itself takes half as long again.
     let (path, flags) = (c"/proc/thread-self/ns", libc::O_PATH | libc::O_CLOEXEC);

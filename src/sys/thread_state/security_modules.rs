@@ -13,8 +13,8 @@ thread_local! {
     static NO_LABELS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The labels of security modules, now and at the next exec. What a thread hears of there being none
-/// is kept for it alone: a filter may have answered.
+/// The labels of security modules, now and at the next exec. The answer that there are none counts for this
+/// thread alone: a system call filter may have given it.
 pub(super) fn read_labels(state: &mut Vec<u64>) {
     const SYS_LSM_GET_SELF_ATTR: c_long = 459;
     const CURRENT_AND_AT_EXEC: [c_long; 2] = [100, 101];
@@ -62,9 +62,9 @@ fn read_labels_of_old(state: &mut Vec<u64>) {
     }
 }
 
-/// How our parent looks from the calling thread: whether a Landlock domain is seen. A domain cannot be
-/// read, but who is in one may not look at a process outside of it: at our parent, where we may do that
-/// otherwise. `None`: there is no Landlock.
+/// What the calling thread is told when it looks at our parent, so whether a Landlock domain is seen. A domain
+/// cannot be read, but a thread in one may not look at a process outside of it, such as our parent, where it
+/// might otherwise. `None`: there is no Landlock.
 pub(super) fn look_at_parent() -> Option<i64> {
     if !has_landlock() {
         return None;
@@ -74,9 +74,9 @@ pub(super) fn look_at_parent() -> Option<i64> {
     Some(kcmp(parent, parent, KCMP_VM))
 }
 
-/// Whether a privileged thread is in a Landlock domain about files, where it may not look at our
-/// parent, as `seen` says. (The first process of a PID namespace has none to look at.) Who is in one may
-/// not mount, which is said before the kernel says that this mount is none: it has no type.
+/// Whether a privileged thread is in a Landlock domain about files, where it may not look at our parent, as
+/// `seen` says. (The first process of a PID namespace has no parent to look at.) A thread in such a domain may
+/// not mount, and the kernel says so before it says that this mount has no type.
 pub(super) fn may_not_mount(seen: Option<i64>) -> bool {
     if matches!(seen, None | Some(0)) {
         return false;
@@ -85,7 +85,7 @@ pub(super) fn may_not_mount(seen: Option<i64>) -> bool {
     call(libc::SYS_mount, [0, root, 0, 0, 0]) == -i64::from(libc::EPERM)
 }
 
-/// Only a yes is kept: a filter may have said no, to one thread.
+/// Only a yes is kept: a system call filter may have said no, to one thread.
 fn has_landlock() -> bool {
     static EXISTS: OnceLock<()> = OnceLock::new();
     const VERSION: c_long = 1;

@@ -44,14 +44,14 @@ pub(super) const OPTIONAL: i64 = 3;
 /// Nothing is a failure.
 pub(super) const TRIED: i64 = 4;
 
-/// What it does, in its table.
+/// What the trampoline does, in its table.
 pub(in crate::sys) struct Course<'a> {
     pub(in crate::sys) steps: &'a Steps,
     /// The steps before were done.
     pub(in crate::sys) from: usize,
     pub(in crate::sys) candidates: &'a Strings,
     pub(in crate::sys) parent: libc::pid_t,
-    /// Their numbers in the child.
+    /// The numbers of the trampoline's files in the child.
     pub(in crate::sys) files: Files,
 }
 
@@ -133,8 +133,8 @@ fn robust_list() -> [usize; 4] {
     [element, SHARED - element, 0, head]
 }
 
-/// Its first calls: to map the shared page, and seal it for all who come later; to close the files; to hold
-/// the futex.
+/// The trampoline's first calls: to map the shared page, and seal it against later maps for writing; to close
+/// the files; to hold the futex.
 fn arrival(files: Files) -> Vec<Entry> {
     let Files { program, report } = files;
     let rights = i64::from(libc::PROT_READ | libc::PROT_WRITE);

@@ -17,7 +17,7 @@ use crate::sys::cvt;
 /// Since Linux 6.3, whatever vm.memfd_noexec is, but for 2. Before, each is executable.
 const MFD_EXEC: u32 = 0x10;
 const MFD_NOEXEC_SEAL: u32 = 0x8;
-/// Since Linux 5.1: who has mapped the file may still write to it, nobody else.
+/// Since Linux 5.1: a process that has mapped the file may still write to it, no other one may.
 pub(super) const F_SEAL_FUTURE_WRITE: i32 = 0x10;
 
 /// A file for the program, empty and not sealed yet.
@@ -27,8 +27,8 @@ pub(super) fn program() -> io::Result<File> {
 
 /// Writes the program, and seals it.
 ///
-/// There is no descriptor that stays for all spawns, with the code in it: the number may be another
-/// file's when a host has closed what it does not know, and root would execute that.
+/// No descriptor with the code stays open for all spawns. When a host has closed what it does not know, the
+/// number may be another file's, and root would execute that.
 pub(super) fn write_program(file: &File, program: &[u8]) -> io::Result<()> {
     file.write_all_at(program, 0)?;
     // Refused while somebody has the file mapped to write to it.

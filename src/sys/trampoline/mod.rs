@@ -145,8 +145,8 @@ impl Trampoline {
             if owner & libc::FUTEX_OWNER_DIED != 0 {
                 break;
             }
-            // Until it holds the futex, its death does not release it. Later it might have been let go
-            // of only by who wrote to the page.
+            // Before the trampoline holds the futex, its death does not release the futex. After that, only a
+            // process that writes to the page can release it otherwise.
             let attached = || shared.attached.load(Ordering::SeqCst) != 0;
             let look = if attached() { SELDOM } else { LOOK };
             if wait::has_exited(pid) {

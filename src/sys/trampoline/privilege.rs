@@ -8,9 +8,9 @@ use nix::libc;
 
 use crate::sys::caps::CapSets;
 
-/// Whether a program that this thread executes has this thread's capabilities, no less and no more:
-/// it is root's, whom an exec gives what is in the bounding or the inheritable set, and no bit says
-/// otherwise. What a thread has given up must not come back, not even up to `no_new_privs`.
+/// Whether a program that this thread executes has this thread's capabilities, no less and no more. That is so
+/// for a thread of root without securebits, to which an exec gives what is in the bounding or the inheritable
+/// set, if it has just these. What a thread has given up must not come back, not even up to `no_new_privs`.
 pub(super) fn outlives_an_exec() -> bool {
     let root = nix::unistd::Uid::from_raw(0);
     let is_root =

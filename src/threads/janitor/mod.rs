@@ -2,9 +2,10 @@
 //! deadline, the reaping of children whose System or supervisor is gone, and the watch for the last
 //! members of a group.
 //!
-//! Started with the first spawn, never stopped. A thread starts as its maker is: if that was unlike the
-//! main thread, the first maker that is like it makes another, which takes over. One map of deadlines, one epoll set; it sleeps until the
-//! next deadline or death. What is queued stays queued until it is carried out, or withdrawn.
+//! Started with the first spawn, never stopped. A thread starts with the state of its maker. If the maker was
+//! unlike the main thread, the first later one that is like it makes another thread, which takes over. There is
+//! one map of deadlines and one epoll set; the thread sleeps until the next deadline or death. What is queued
+//! stays queued until it is carried out, or withdrawn.
 
 mod start;
 
@@ -41,11 +42,11 @@ pub(crate) trait Reapable: Send + Sync {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Runs `job` after `delay`, on the janitor's thread: it must be short. Dropping what is returned
-/// withdraws it, and nothing is kept of it then.
+/// Runs `job` after `delay`, on the janitor's thread: it must be short. Dropping the `Timer` withdraws the job,
+/// and nothing is kept of it then.
 ///
-/// The map is bounded by what callers ask for: one entry a child and call. It may be given before the first
-/// spawn, which starts the thread: the calling one may be no fit maker.
+/// The map is bounded by what callers ask for: one entry a child and call. This call never starts the thread,
+/// which the first spawn does, since the calling thread may be no fit maker.
 #[must_use = "dropped, it is withdrawn"]
 pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) -> Timer {
     let due = Instant::now()
@@ -76,7 +77,7 @@ pub(crate) fn watch(child: Arc<dyn Reapable>) {
     post(Request::Watch(next_key(), child));
 }
 
-/// Waits for the death of a process that is nobody's business any more when what is returned drops.
+/// Waits for the death of a process, as long as the `Watch` is held.
 #[must_use = "dropped, it ends"]
 pub(crate) fn watch_for(process: Arc<dyn Reapable>) -> Watch {
     let key = next_key();

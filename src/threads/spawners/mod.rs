@@ -69,12 +69,11 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// The last used is the last.
 static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
 
-/// Sets how many spawner threads this process may have: at least 2, and 1,024 unless set.
+/// Sets how many spawner threads this process may have: 1,024 unless set; a `count` below 2 counts as 2.
 ///
-/// A spawn whose exec hangs, in a dead network file system for example, holds one thread for as
-/// long as it hangs; other spawns use other threads. When no thread is left, a spawn that would have to
-/// wait for a hung one fails with [`SpawnStep::Clone`](crate::SpawnStep::Clone). A lower number ends no thread that
-/// runs.
+/// A spawn whose exec hangs, in a dead network file system for example, holds one thread for as long as it
+/// hangs; other spawns use other threads. When no thread is left, a spawn that would have to wait for a hung one
+/// fails with [`SpawnStep::Clone`](crate::SpawnStep::Clone). A lower number ends no thread that runs.
 ///
 /// Spawns that do not hang need two or three threads. A thread under `no_new_privs`, or otherwise confined, that asks for
 /// spawns needs one more for each spawn on its way, and for each living child that has a
@@ -125,7 +124,8 @@ impl Place {
         })
     }
 
-    /// By `pool`, if the calling thread's state can be read. That is read once: it takes long.
+    /// The place that `pool` gives, if the calling thread's state can be read. It is read once, since that takes
+    /// long.
     fn found(pool: impl FnOnce(State) -> io::Result<Self>) -> Self {
         if sys::copy::is_copy() {
             // No lock: its holder may be a thread of the parent's.
@@ -160,7 +160,7 @@ impl Place {
 }
 
 impl Later {
-    /// Of the thread that asked, if this is that one, or one like it.
+    /// The place for the thread that asked, if the calling thread is that one, or is like it.
     fn place(self) -> Place {
         if thread::current().id() == self.thread {
             if !self.state.credentials().are_ours() {
@@ -192,7 +192,7 @@ fn shares_fs_with_main() -> bool {
     i32::try_from(std::process::id()).is_ok_and(thread_state::shares_fs)
 }
 
-/// Why a thread that is so spawns nothing.
+/// Why a thread with a descriptor table of its own spawns nothing.
 pub(super) const TABLE_OF_ITS_OWN: &str =
     "the asking thread has left the descriptor table of the process";
 

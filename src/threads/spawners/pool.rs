@@ -24,9 +24,9 @@ const USUAL_WORKERS: usize = 2;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Pool {
-    /// The state of the thread that made it, and so of all its threads.
+    /// The state of the thread that made the pool, and so of all its threads.
     state: State,
-    /// A thread of it that ends last.
+    /// The thread of the pool that ends last.
     witness: AtomicI32,
     /// Spawns that were asked for and not submitted.
     seats: AtomicUsize,
@@ -130,7 +130,8 @@ impl Pool {
         Seat(Arc::clone(self))
     }
 
-    /// Whether nobody waits for it. Stays so while the list of pools is locked.
+    /// Whether no spawn has a place in the pool, waits in its queue, or runs. Stays so while the list of pools
+    /// is locked.
     pub(super) fn is_unused(&self) -> bool {
         let line = lock(&self.line);
         self.seats.load(Ordering::SeqCst) == 0
@@ -138,7 +139,7 @@ impl Pool {
             && line.idle() == line.workers.len()
     }
 
-    /// Its threads end when they have nothing to do.
+    /// The pool's threads end when they have nothing to do.
     pub(super) fn retire(&self) {
         lock(&self.line).retired = true;
         self.work.notify_all();

@@ -14,7 +14,7 @@ use super::{Cgroup, Place};
 use crate::error::{SpawnError, SpawnStep};
 
 impl Cgroup {
-    /// The one whose directory this is.
+    /// The cgroup whose directory this is.
     pub(super) fn given(dir: &Arc<OwnedFd>) -> Result<Self, SpawnError> {
         let failed = |error| SpawnError::new(SpawnStep::Limits, "cgroup", error);
         let Some(version) = Version::of(dir).map_err(failed)? else {

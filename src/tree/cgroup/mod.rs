@@ -39,7 +39,7 @@ enum Place {
     Made(Made),
 }
 
-/// Our own, below the base.
+/// A cgroup of our own, below the base.
 #[derive(Debug)]
 struct Made {
     base: Arc<Base>,
@@ -49,9 +49,9 @@ struct Made {
     events: Arc<OwnedFd>,
     /// `None` before Linux 5.14.
     kill: Option<OwnedFd>,
-    /// Somebody sees to its removal.
+    /// `Cgroup::retire` was called: the cgroup is removed then, or when it is empty.
     retired: AtomicBool,
-    /// A fork of the host leaves it alone.
+    /// The host's pid: a fork of the host leaves the cgroup alone.
     host: u32,
 }
 
@@ -93,7 +93,8 @@ impl Cgroup {
         Ok(Self(Place::Made(made)))
     }
 
-    /// Whether it holds the child and what that starts: if not, it is of no use once the child has joined.
+    /// Whether the cgroup holds the child and what the child starts: if not, it is of no use once the child has
+    /// joined.
     pub(crate) fn holds_the_child(&self) -> bool {
         !matches!(self.0, Place::Joined(_))
     }

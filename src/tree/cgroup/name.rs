@@ -126,7 +126,7 @@ mod tests {
         let pid = child.id().cast_signed();
         child.wait().unwrap();
         assert!(is_dead(Host { pid, ..this }));
-        // Its pid is in use. That may be by a later process, but who knows.
+        // Its pid is in use, maybe by a later process: nobody can tell.
         let start = this.start - 1;
         assert!(!is_dead(Host { start, ..this }));
         let namespace = this.namespace + 1;

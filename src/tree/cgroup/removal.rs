@@ -13,8 +13,8 @@ use super::{Cgroup, Place};
 use crate::threads::janitor::{self, Reapable};
 
 impl Cgroup {
-    /// No child will join it any more: one of our own is removed, now or when it is empty. Tells
-    /// whether nobody is left in it.
+    /// No child will join the cgroup any more: a cgroup of our own is removed, now or when it is empty. Tells
+    /// whether no process is left in it.
     pub(crate) fn retire(&self) -> bool {
         let made = match &self.0 {
             Place::Made(made) if made.host == std::process::id() => made,
