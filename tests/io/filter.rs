@@ -36,7 +36,9 @@ async fn gone(pid: i32) {
 
 fn held(said: &Bytes) -> i32 {
     let text = String::from_utf8_lossy(said);
-    text.trim().trim_start_matches("held ").parse().unwrap()
+    // What it echoes may follow.
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches("held ").parse().unwrap()
 }
 
 #[test]
