@@ -139,6 +139,7 @@ impl TestProcess {
             on_orphaned: OnOrphaned::Leave,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
+            time_limit: None,
             readers: piped.iter().filter(|(_, role)| role.is_output()).count(),
             live: LiveProcess::recorded_by(record),
             containment: Containment::Process,

@@ -13,6 +13,7 @@ mod orphan;
 pub(crate) mod progress;
 mod reaping;
 pub(crate) mod start_gate;
+mod time_limit;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -26,10 +27,12 @@ use crate::child::lifecycle::{Input, Lifecycle, Output};
 use crate::child::live_process::LiveProcess;
 use crate::child::progress::{Phase, Progress};
 use crate::child::start_gate::Gate;
+use crate::child::time_limit::TimeLimit;
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
+use crate::ladder::Ladder;
 use crate::port::Port;
 use crate::port::mailbox_turns::MailboxTurns;
 use crate::port::window::Credit;
@@ -78,6 +81,7 @@ pub(crate) struct Child {
     /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
     pub(crate) gate: Gate,
     clock: Option<Box<DrainClock>>,
+    time_limit: Option<Box<TimeLimit>>,
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
@@ -119,6 +123,7 @@ pub(crate) struct Origin {
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) on_leftovers: OnLeftovers,
     pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) time_limit: Option<(Duration, Ladder)>,
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
     pub(crate) live: LiveProcess,
@@ -145,6 +150,9 @@ impl Child {
             clock: origin
                 .ended_timeout
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
+            time_limit: origin
+                .time_limit
+                .map(|(time, ladder)| Box::new(TimeLimit::new(time, ladder))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
             tie: Mutex::default(),
@@ -236,6 +244,7 @@ impl Child {
             self.release_terminal();
             let tie = lock(&self.tie).take();
             drop(tie);
+            self.stop_time_limit();
         }
         // Producers are told before the protocol.
         if let Input::Closed(fd, reason) = input

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::command::Command;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
+use crate::ladder::Ladder;
 
 impl Command {
     /// What happens to the child when one of its owners is gone. [`OnOrphaned::Kill`] unless set.
@@ -34,6 +35,30 @@ impl Command {
     /// In the parent's group, in place of an earlier setting.
     pub(crate) fn without_process_group(self) -> Self {
         self.edit(|spec| spec.process_group = None)
+    }
+
+    /// Stops the child by `ladder` when it has lived for `timeout`, with the group that it leads, or its cgroup: as
+    /// [`ProcessHandle::stop`](crate::ProcessHandle::stop) does, without anybody who waits. The time begins with
+    /// [`ConnectionMade`](crate::ProcessEvent::ConnectionMade) and ends with the child's exit.
+    /// [`ProcessHandle::has_timed_out`](crate::ProcessHandle::has_timed_out) tells whether it was over.
+    ///
+    /// The [`timeout`](crate::Collect::timeout) of a helper is another one: that bounds the helper's answer, and is an error of it.
+    ///
+    /// ```
+    /// use actix_process::{Command, Ladder, NoProtocol, Signal};
+    /// use std::time::Duration;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let ladder = Ladder::new().term(Duration::from_secs(5)).kill();
+    /// let sleep = Command::new("sleep").arg("600").timeout(Duration::from_millis(50), ladder);
+    /// let process = sleep.spawn(NoProtocol).await?;
+    /// assert_eq!(process.ended().await.signal(), Some(Signal::TERM));
+    /// assert!(process.has_timed_out());
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
+    #[must_use = "a command is changed by value: `command = command.timeout(..)`"]
+    pub fn timeout(self, timeout: Duration, ladder: Ladder) -> Self {
+        self.edit(|spec| spec.timeout = Some((timeout, ladder)))
     }
 
     /// Closes the pipes that are still open when the child has been dead for `timeout`, also while descendants

@@ -2,6 +2,7 @@
 
 pub(crate) mod arbiter;
 pub(crate) mod containment;
+mod fd_file;
 mod fd_from;
 pub(crate) mod fd_map;
 mod fd_tail;

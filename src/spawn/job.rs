@@ -94,6 +94,7 @@ impl SpawnJob {
             on_orphaned: spec.on_orphaned,
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
+            time_limit: spec.timeout.clone(),
             readers: ends.roles().filter(|(_, p)| p.is_output()).count(),
             live: LiveProcess::default(),
             containment: Containment::of(&spec, cgroup.is_some()),
@@ -212,6 +213,7 @@ impl Unadopted {
             table.remove(id);
         });
         child.apply(Input::Made);
+        child.start_time_limit();
         readers.start();
         // Nobody reaps it before this.
         if let Some(watch) = self.watch.take() {

@@ -136,6 +136,7 @@ impl Scene {
             on_orphaned: policy,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout,
+            time_limit: None,
             readers: 2,
             live: LiveProcess::default(),
             containment: Containment::Process,
