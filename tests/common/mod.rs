@@ -97,9 +97,7 @@ pub fn peak_memory() -> usize {
 /// Makes every thread run that spawns, failed and cancelled ones included, ever start for good;
 /// gives the census then.
 pub async fn start_all_threads() -> census::Census {
-    let (trace, protocol) = trace::Trace::start();
-    let child = helper::helper(["pause"]).spawn(&protocol);
-    let process = child.await.unwrap();
+    let (trace, process) = trace::spawned(helper::helper(["pause"])).await;
     // The janitor minds the time.
     assert!(process.terminate(Duration::from_millis(1)));
     trace.ended(&process).await;

@@ -12,7 +12,7 @@ use actix_process::{ProcessProtocol, process_protocol};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::DEADLINE;
+use super::{DEADLINE, in_time};
 
 /// The events so far, of all children of one [`Tracer`].
 #[derive(Clone, Default)]
@@ -152,7 +152,7 @@ pub fn data_of(events: &[ProcessEvent], fd: i32) -> Vec<u8> {
 /// Spawns `command` with a protocol of its own, which lives as long as what it writes down.
 pub async fn spawned(command: impl Borrow<Command>) -> (Trace, ProcessHandle) {
     let (mut trace, protocol) = Trace::start();
-    let process = command.borrow().spawn(&protocol).await.unwrap();
+    let process = in_time(command.borrow().spawn(&protocol)).await.unwrap();
     trace._protocol = Some(protocol);
     (trace, process)
 }
@@ -168,8 +168,7 @@ pub fn lines_of(events: &[ProcessEvent], fd: i32) -> Vec<Line> {
 
 /// Spawns `command` and waits for its end.
 pub async fn history(command: &Command) -> History {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     trace.ended(&process).await
 }
 

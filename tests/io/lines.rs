@@ -12,7 +12,7 @@ use actix_process::{
     ProcessProtocol, SpawnStep,
 };
 use common::helper::{helper, hex};
-use common::trace::{Trace, history};
+use common::trace::{history, spawned};
 use common::{eventually, run};
 
 const MAX: usize = 1000;
@@ -79,7 +79,6 @@ fn lines_do_not_depend_on_where_the_reads_end() {
         }
         for border in 1..text.len() {
             let (begin, end) = text.split_at(border);
-            let (trace, protocol) = Trace::start();
             // Another descriptor tells that the first part was written.
             let child = helper([
                 "put",
@@ -95,7 +94,7 @@ fn lines_do_not_depend_on_where_the_reads_end() {
                 "1",
                 &hex(end),
             ]);
-            let process = child.stdout(Fd::lines(8)).spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child.stdout(Fd::lines(8))).await;
             trace.output(&process, 2, "half").await;
             process.write("x").unwrap();
             let lines = trace.ended(&process).await.lines(1);
@@ -267,7 +266,6 @@ fn a_pause_and_a_close_hold_for_lines_that_were_read_and_are_not_on_their_way() 
 #[test]
 fn a_cut_tells_the_line_that_it_cut_off_and_then_the_close() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = lines(&[
             "say",
             "one",
@@ -279,7 +277,7 @@ fn a_cut_tells_the_line_that_it_cut_off_and_then_the_close() {
             "ready",
             "pause",
         ]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 2, "ready").await;
         process.cut_connection();
         assert_eq!(trace.lost(&process, 1).await, CloseReason::Cut);

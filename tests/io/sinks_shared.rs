@@ -52,9 +52,8 @@ async fn put(sink: &mut FdSink, item: impl FnOnce() -> Bytes) -> Result<(), Writ
 /// Lets eight threads write a hundred items each by sinks of their own.
 async fn write_by_eight(size: usize) -> (Ledger, Vec<u8>) {
     let ledger = Ledger::default();
-    let (trace, protocol) = Trace::start();
     let child = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
-    let process = child.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child).await;
     fill(&process, 0).await;
     let threads: Vec<_> = (0..8_u8)
         .map(|writer| {

@@ -15,7 +15,7 @@ use common::census::{Census, children};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run, start_all_threads};
 use futures::future::{Either, select};
 use nix::libc;
@@ -214,9 +214,8 @@ fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
 fn what_is_asked_for_at_the_limits_is_done() {
     isolated(|| {
         run(async {
-            let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "15", "say", "ready", "pause"]);
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             // Neither a thread nor a descriptor can be had.
             common::refuse::refuse(common::refuse::Call::Any(libc::SYS_clone3), libc::EAGAIN);

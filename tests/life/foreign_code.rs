@@ -92,8 +92,7 @@ fn a_logger_may_ask_for_the_child_that_it_is_told_of() {
         log::set_logger(&AskingLogger).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
         run(async {
-            let (_trace, protocol) = common::trace::Trace::start();
-            let process = helper(["exit"]).spawn(&protocol).await.unwrap();
+            let (_trace, process) = common::trace::spawned(helper(["exit"])).await;
             in_time(process.ended()).await;
         });
         // Three closes, the exit, the end: a line may come after its event was seen.

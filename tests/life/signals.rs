@@ -13,7 +13,7 @@ use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, run};
 use nix::libc;
 use tokio::sync::mpsc;
@@ -23,12 +23,11 @@ const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(50);
 
 async fn ready(actions: &[&str], group: Option<i32>) -> (Trace, ProcessHandle) {
-    let (trace, protocol) = Trace::start();
     let mut child = helper(actions);
     if let Some(group) = group {
         child = child.process_group(group);
     }
-    let process = child.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child).await;
     trace.output(&process, 1, "ready").await;
     (trace, process)
 }
@@ -278,9 +277,8 @@ fn a_group_that_dies_of_sigterm_is_not_killed() {
 #[test]
 fn the_group_is_within_reach_until_its_last_member_is_gone_though_its_leader_was_reaped() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["hold", "exit"]).process_group(0);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let descendant = descendant(&trace, &process).await;
         trace.exited(&process).await;
         assert_eq!(process.pid(), None);
