@@ -23,4 +23,5 @@ mod sinks_shared;
 mod stream_ends;
 mod stream_flow;
 mod streams;
+mod tools;
 mod windows;

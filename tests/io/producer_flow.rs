@@ -2,6 +2,8 @@
 
 use crate::common;
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::PIPE;
 use actix::prelude::*;
 use actix_process::producer::ProducerCommand::{self, Pause, Resume, Stop};
 use actix_process::producer::ProducerKind::{self, Pull, Push};
@@ -10,8 +12,6 @@ use actix_process::{Command, Fd, ProcessHandle};
 use common::census::Census;
 use common::helper::{counted, digest, helper};
 use common::isolated::isolated;
-use common::ledger::Ledger;
-use common::producing::PIPE;
 use common::trace::{data_of, spawned};
 use common::{run, start_all_threads};
 use tokio::sync::oneshot;

@@ -5,11 +5,11 @@ use crate::common;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::{PIPE, fill};
 use actix_process::{Bytes, CloseReason, Command, Fd, FdSink, NoProtocol, ProcessHandle};
 use actix_process::{PtySize, WriteError};
 use common::helper::{helper, pattern};
-use common::ledger::Ledger;
-use common::producing::{PIPE, fill};
 use common::trace::{Trace, spawned};
 use common::{run, soon};
 use futures::{FutureExt, SinkExt};

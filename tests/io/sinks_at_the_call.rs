@@ -3,13 +3,13 @@
 
 use crate::common;
 
+use crate::tools::producing::fill;
 use actix_process::codec::{AnyDelimiterCodec, Encoder, LengthDelimitedCodec, LinesCodec};
 use actix_process::testing::TestProcess;
 use actix_process::{
     Bytes, CloseReason, Fd, NoProtocol, ProcessEvent, Pty, PtySize, StreamError, WriteError,
 };
 use common::helper::{helper, pattern};
-use common::producing::fill;
 use common::taking::{bytes, next};
 use common::trace::spawned;
 use common::{in_time, run, soon};

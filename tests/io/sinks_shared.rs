@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::fill;
 use actix::System;
 use actix_process::{Bytes, Fd, FdSink, NoProtocol, WriteError};
 use common::census::Census;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::ledger::Ledger;
-use common::producing::fill;
 use common::trace::{Trace, spawned};
 use common::{block_on_thread, run, soon, start_all_threads};
 use futures::{FutureExt, Sink, SinkExt};

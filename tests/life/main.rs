@@ -24,6 +24,7 @@ mod sigchld;
 mod signals;
 mod stopping;
 mod systems;
+mod tools;
 mod traced;
 mod trees;
 mod where_actors_live;

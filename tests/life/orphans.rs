@@ -6,6 +6,7 @@ use crate::common;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::tools::host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::supervisor::{List, ProcessState};
 use actix_process::{
@@ -14,7 +15,6 @@ use actix_process::{
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::host::in_a_host_of_its_own;
 use common::trace::{Die, Raw, Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run};
 

@@ -5,6 +5,7 @@ use crate::common;
 use std::future::IntoFuture;
 use std::time::Duration;
 
+use crate::tools::host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::supervisor::Shutdown;
 use actix_process::{
@@ -13,7 +14,6 @@ use actix_process::{
 };
 use common::census::{children, is_gone, open_fds, state_and_parent};
 use common::helper::helper;
-use common::host::in_a_host_of_its_own;
 use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run};
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::Duration;
 
+use crate::tools::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
 use actix::prelude::*;
 use actix_process::supervisor::List;
 use actix_process::{
@@ -16,7 +17,6 @@ use actix_process::{
     SpawnStep,
 };
 use common::census::children;
-use common::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
 use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::{isolated, skipped};

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::tools::events::{count, is_end, is_lost};
 use actix_process::{Bytes, CloseReason, Command, ExitStatus, Fd, FdMap, OnOrphaned, ProcessEvent};
 use actix_process::{ProcessHandle, Signal, WriteError};
 use common::census::Census;
-use common::events::{count, is_end, is_lost};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Die, Trace, data_of, spawned};

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
+use crate::tools::events::{count, is_end, is_lost};
 use actix::prelude::*;
 use actix_process::{CloseReason, Command, Fd, FdMap, FromProcess, ProcessEvent, Spawn};
-use common::events::{count, is_end, is_lost};
 use common::helper::{helper, pattern};
 use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::tools::events::is_lost;
 use actix_process::{CloseReason, Fd};
-use common::events::is_lost;
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
 use common::trace::{data_of, spawned};

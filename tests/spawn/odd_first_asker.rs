@@ -8,9 +8,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::tools::asker::{assert_spawns, on_a_thread};
 use actix::prelude::*;
 use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, Spawn};
-use common::asker::{assert_spawns, on_a_thread};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};

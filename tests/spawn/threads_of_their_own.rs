@@ -4,9 +4,9 @@ use crate::common;
 
 use std::panic::catch_unwind;
 
+use crate::tools::asker::{assert_spawns, on_a_thread};
 use actix::Arbiter;
 use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
-use common::asker::{assert_spawns, on_a_thread};
 use common::census::{Census, spawner_threads};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};

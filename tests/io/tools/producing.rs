@@ -11,8 +11,8 @@ use actix_process::{ProcessProtocol, process_protocol};
 use futures::SinkExt;
 use tokio::sync::{Notify, oneshot};
 
-use super::trace::Die;
-use super::{DEADLINE, soon};
+use crate::common::trace::Die;
+use crate::common::{DEADLINE, soon};
 
 /// What a pipe holds whose child does not read.
 pub const PIPE: usize = 64 * 1024;

@@ -4,8 +4,8 @@ use actix_process::{Command, Decoded, ExitStatus, Fd, NoProtocol, ProcessHandle}
 use futures::StreamExt;
 use tokio_util::codec::LinesCodec;
 
-use super::helper::helper;
-use super::{DEADLINE, block_on_thread};
+use crate::common::helper::helper;
+use crate::common::{DEADLINE, block_on_thread};
 
 /// Runs `act` on a thread of its own, which has no arbiter.
 pub fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
