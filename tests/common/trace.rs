@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, ExitStatus, FromProcess, Line, ProcessEvent, ProcessHandle, ProcessId,
+    ProcessProtocol, ProcessSupervisor, Spawn, process_protocol,
 };
-use actix_process::{ProcessProtocol, process_protocol};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
@@ -153,6 +153,18 @@ pub fn data_of(events: &[ProcessEvent], fd: i32) -> Vec<u8> {
 pub async fn spawned(command: impl Borrow<Command>) -> (Trace, ProcessHandle) {
     let (mut trace, protocol) = Trace::start();
     let process = in_time(command.borrow().spawn(&protocol)).await.unwrap();
+    trace._protocol = Some(protocol);
+    (trace, process)
+}
+
+/// The same, by this supervisor.
+pub async fn spawned_by(
+    supervisor: &Addr<ProcessSupervisor>,
+    command: impl Into<Command>,
+) -> (Trace, ProcessHandle) {
+    let (mut trace, protocol) = Trace::start();
+    let spawn = Spawn::new(command, &protocol);
+    let process = in_time(supervisor.send(spawn)).await.unwrap().unwrap();
     trace._protocol = Some(protocol);
     (trace, process)
 }
@@ -337,7 +349,7 @@ impl ProcessProtocol for Tracer {
 }
 process_protocol!(Tracer);
 
-/// Makes a [`Tracer`] stop or panic.
+/// Makes an actor stop or panic.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Die {
@@ -345,14 +357,21 @@ pub enum Die {
     Panic,
 }
 
+impl Die {
+    /// Does it to the actor whose context this is.
+    pub fn of<A: Actor<Context = Context<A>>>(self, ctx: &mut Context<A>) {
+        match self {
+            Self::Stop => ctx.stop(),
+            Self::Panic => panic!("an actor that panics, on purpose"),
+        }
+    }
+}
+
 impl Handler<Die> for Tracer {
     type Result = ();
 
     fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
-        match die {
-            Die::Stop => ctx.stop(),
-            Die::Panic => panic!("a protocol that panics, on purpose"),
-        }
+        die.of(ctx);
     }
 }
 
@@ -377,9 +396,6 @@ impl Handler<Die> for Raw {
     type Result = ();
 
     fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
-        match die {
-            Die::Stop => ctx.stop(),
-            Die::Panic => panic!("a protocol that panics, on purpose"),
-        }
+        die.of(ctx);
     }
 }

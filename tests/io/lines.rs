@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::tools::two_parts::two_parts;
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, Fd, FromProcess, Line, LineEnd, NoProtocol, ProcessEvent,
@@ -79,22 +80,8 @@ fn lines_do_not_depend_on_where_the_reads_end() {
         }
         for border in 1..text.len() {
             let (begin, end) = text.split_at(border);
-            // Another descriptor tells that the first part was written.
-            let child = helper([
-                "put",
-                "1",
-                &hex(begin),
-                "tell",
-                "2",
-                "half",
-                "take",
-                "0",
-                "1",
-                "put",
-                "1",
-                &hex(end),
-            ]);
-            let (trace, process) = spawned(child.stdout(Fd::lines(8))).await;
+            let child = two_parts(begin, end).stdout(Fd::lines(8));
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 2, "half").await;
             process.write("x").unwrap();
             let lines = trace.ended(&process).await.lines(1);

@@ -13,7 +13,7 @@ use actix_process::{Command, NoProtocol, OnOrphaned, ProcessHandle, ProcessSuper
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::this_test;
-use common::trace::{Trace, spawned};
+use common::trace::{Trace, spawned, spawned_by};
 use common::{DEADLINE, block_on_thread, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -230,10 +230,8 @@ fn a_main_that_returns_waits_for_a_policy_that_another_thread_applies() {
             let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| {
                 ProcessSupervisor::new()
             });
-            let (trace, protocol) = Trace::start();
             let child = helper(["say", "ready", "pause"]).on_orphaned(OnOrphaned::Kill);
-            let spawn = Spawn::new(child, &protocol);
-            let process = supervisor.send(spawn).await.unwrap().unwrap();
+            let (trace, process) = spawned_by(&supervisor, child).await;
             trace.output(&process, 1, "ready").await;
             println!("\nchild killed {}", process.pid().unwrap());
             arbiter.stop();

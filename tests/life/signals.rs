@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_process::{
     CloseReason, ExitStatus, Fd, ProcessHandle, ProcessProtocol, ProcessSupervisor, Signal,
-    SignalError, Spawn, process_protocol,
+    SignalError, process_protocol,
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
-use common::trace::{Trace, spawned};
+use common::trace::{Trace, spawned, spawned_by};
 use common::{DEADLINE, eventually, run};
 use nix::libc;
 use tokio::sync::mpsc;
@@ -215,9 +215,7 @@ fn a_signal_to_a_dead_child_that_nobody_has_reaped_yet_changes_nothing() {
         let (end, let_go) = std::io::pipe().unwrap();
         let child = helper(["say", "ready", "drain", "5", "exit", "7"]);
         let child = child.fd(5, Fd::from(end));
-        let (trace, protocol) = Trace::start();
-        let spawn = Spawn::new(child, &protocol);
-        let process = supervisor.send(spawn).await.unwrap().unwrap();
+        let (trace, process) = spawned_by(&supervisor, child).await;
         trace.output(&process, 1, "ready").await;
         let pid = process.pid().unwrap();
         drop(let_go);

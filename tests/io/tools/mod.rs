@@ -4,3 +4,4 @@
 
 pub mod ledger;
 pub mod producing;
+pub mod two_parts;

@@ -281,10 +281,7 @@ impl Handler<Die> for Teller {
     type Result = ();
 
     fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
-        match die {
-            Die::Stop => ctx.stop(),
-            Die::Panic => panic!("a producer that panics, on purpose"),
-        }
+        die.of(ctx);
     }
 }
 
