@@ -2,7 +2,12 @@
 
 use crate::common;
 
+use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake};
 
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{Bytes, Fd, FdMap, StreamError, WriteError};
@@ -96,14 +101,30 @@ fn a_dropped_stream_is_a_close_and_breaks_the_feeding() {
     });
 }
 
+/// Whether it was woken. A task of the runtime's may be polled again for another reason, and hide that nobody woke it.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_close_breaks_a_feeding_that_waits() {
     run(async {
         let test = with_window(4096);
         let _stream = test.handle().stdout().unwrap();
-        let feeding = test.feed(1, vec![0; 100_000]);
-        let closing = async { test.close_fd(1) };
-        let (fed, ()) = in_time(futures::future::join(feeding, closing)).await;
+        let mut feeding = pin!(test.feed(1, vec![0; 100_000]));
+        let woken = Arc::new(Woken::default());
+        let waker = Arc::clone(&woken).into();
+        let pending = feeding.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(pending.is_pending());
+        assert!(!woken.0.load(Ordering::SeqCst), "it does not wait");
+        test.close_fd(1);
+        assert!(woken.0.load(Ordering::SeqCst), "nobody wakes it");
+        let fed = in_time(feeding).await;
         assert_eq!(fed.unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
 }
