@@ -67,10 +67,10 @@ fn feeding_waits_while_the_window_is_full() {
 #[test]
 fn a_feeding_that_waits_is_woken_by_the_taker() {
     run(async {
-        let test = std::sync::Arc::new(with_window(4096));
+        let test = Arc::new(with_window(4096));
         let mut stream = test.handle().take_stream(1).unwrap();
         let feeding = {
-            let test = std::sync::Arc::clone(&test);
+            let test = Arc::clone(&test);
             actix_rt::spawn(async move {
                 for _ in 0..100 {
                     test.feed(1, vec![b'x'; 1000]).await.unwrap();
