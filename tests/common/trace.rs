@@ -245,25 +245,15 @@ impl History {
             "{:?}",
             shown()
         );
-        let count = |wanted: fn(&ProcessEvent) -> bool| events.iter().filter(|e| wanted(e)).count();
-        assert_eq!(
-            count(|e| matches!(e, ProcessEvent::ConnectionMade)),
-            1,
-            "{:?}",
-            shown()
-        );
-        assert_eq!(
-            count(|e| matches!(e, ProcessEvent::ProcessExited { .. })),
-            1,
-            "{:?}",
-            shown()
-        );
-        assert_eq!(
-            count(|e| matches!(e, ProcessEvent::ProcessEnded { .. })),
-            1,
-            "{:?}",
-            shown()
-        );
+        let once: [fn(&ProcessEvent) -> bool; 3] = [
+            |event| matches!(event, ProcessEvent::ConnectionMade),
+            |event| matches!(event, ProcessEvent::ProcessExited { .. }),
+            |event| matches!(event, ProcessEvent::ProcessEnded { .. }),
+        ];
+        for wanted in once {
+            let count = events.iter().filter(|event| wanted(event)).count();
+            assert_eq!(count, 1, "{:?}", shown());
+        }
         let closed: Vec<i32> = self.closes().into_keys().collect();
         let mut piped = piped.to_vec();
         piped.sort_unstable();
