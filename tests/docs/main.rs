@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod common_is_used;
 mod compile_fail;
 mod examples;
 mod examples_terminal;

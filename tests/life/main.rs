@@ -25,6 +25,7 @@ mod signals;
 mod stopping;
 mod systems;
 mod time_limits;
+mod tools;
 mod traced;
 mod trees;
 mod where_actors_live;
