@@ -131,13 +131,8 @@ impl Port {
         command: FdCommand,
         may: impl FnOnce(&State) -> bool,
     ) -> Result<(), WriteError> {
+        self.check_written()?;
         let fd = self.fd;
-        if self.is_output() {
-            return Err(WriteError::NotWritable { fd });
-        }
-        if sys::copy::is_copy() {
-            return Err(WriteError::Closed { fd });
-        }
         let mut state = lock(&self.state);
         if !may(&state) {
             return Err(WriteError::Closed { fd });
@@ -163,6 +158,18 @@ impl Port {
         Ok(())
     }
 
+    /// Whether the parent writes it, and is not a copy of the process.
+    fn check_written(&self) -> Result<(), WriteError> {
+        let fd = self.fd;
+        if self.is_output() {
+            return Err(WriteError::NotWritable { fd });
+        }
+        if sys::copy::is_copy() {
+            return Err(WriteError::Closed { fd });
+        }
+        Ok(())
+    }
+
     /// For the writer: puts what was written since to the end of `queue`.
     pub(crate) fn fetch(&self, queue: &mut VecDeque<Bytes>, writer: &Waker) {
         lock(&self.state).outbox.fetch(queue, writer);
@@ -176,16 +183,12 @@ impl Port {
 
     /// Ready when a sink may write.
     pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
-        if sys::copy::is_copy() {
-            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
-        }
-        // Declared before the lock's guard, so dropped after it.
-        let mut waker = cx.waker().clone();
-        let mut state = lock(&self.state);
-        if state.route.is_none() || state.closing {
-            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
-        }
-        state.write_queue.poll_room(sink, &mut waker).map(Ok)
+        self.poll_state(cx, |state, waker| {
+            if state.route.is_none() || state.closing {
+                return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
+            }
+            state.write_queue.poll_room(sink, waker).map(Ok)
+        })
     }
 
     /// Ready when everything that was queued is written, or lost.
@@ -194,15 +197,12 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
-        if sys::copy::is_copy() {
-            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
-        }
-        let mut waker = cx.waker().clone();
-        let mut state = lock(&self.state);
-        if state.route.is_none() {
-            return Poll::Ready(self.fate(&state));
-        }
-        state.write_queue.poll_empty(sink, &mut waker).map(Ok)
+        self.poll_state(cx, |state, waker| {
+            if state.route.is_none() {
+                return Poll::Ready(self.fate(state));
+            }
+            state.write_queue.poll_empty(sink, waker).map(Ok)
+        })
     }
 
     /// Ready when the descriptor is closed.
@@ -211,17 +211,25 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        self.poll_state(cx, |state, waker| match &state.route {
+            Some(route) if route.keeps_a_queue() => state.write_queue.wait(sink, waker).map(Ok),
+            _ => Poll::Ready(self.fate(state)),
+        })
+    }
+
+    /// For a sink that waits: `poll` looks at the state, and exchanges the waker for the one that it keeps.
+    fn poll_state(
+        &self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut State, &mut Waker) -> Poll<Result<(), WriteError>>,
+    ) -> Poll<Result<(), WriteError>> {
         if sys::copy::is_copy() {
             return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
         }
+        // Declared before the lock's guard, so dropped after it.
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
-        match &state.route {
-            Some(route) if route.keeps_a_queue() => {
-                state.write_queue.wait(sink, &mut waker).map(Ok)
-            }
-            _ => Poll::Ready(self.fate(&state)),
-        }
+        poll(&mut state, &mut waker)
     }
 
     /// A sink is gone.
@@ -241,13 +249,8 @@ impl Port {
 
     /// Registers a producer; gives its registration.
     pub(crate) fn register(&self, kind: ProducerKind, tell: Notice) -> Result<u64, ProducerError> {
+        self.check_written()?;
         let fd = self.fd;
-        if self.is_output() {
-            return Err(WriteError::NotWritable { fd }.into());
-        }
-        if sys::copy::is_copy() {
-            return Err(WriteError::Closed { fd }.into());
-        }
         let mut state = lock(&self.state);
         if state.route.is_none() || state.closing {
             return Err(WriteError::Closed { fd }.into());

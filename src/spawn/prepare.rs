@@ -2,10 +2,9 @@
 //! is a child. Runs on a spawner thread, since a look-up may block.
 
 use std::ffi::CString;
+use std::io::Error;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-
-use nix::libc;
 
 use crate::command::spec::{Contain, Spec};
 use crate::command::taken_fds::TakenFds;
@@ -106,7 +105,7 @@ impl Prepared {
         if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Trampoline
         {
-            if is_refusal(*errno) {
+            if sys::is_refusal(&Error::from_raw_os_error(*errno)) {
                 trampoline::refuse();
             }
             result = self.attempt(spec, false, ticket, stack);
@@ -146,7 +145,7 @@ impl Prepared {
         if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Unshare
         {
-            if is_refusal(*errno) {
+            if sys::is_refusal(&Error::from_raw_os_error(*errno)) {
                 reserved_fds::disable();
             }
             result = self.clone_once(spec, by_trampoline, false, ticket, stack);
@@ -220,7 +219,7 @@ impl Prepared {
             CloneError::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
             CloneError::Child { failed, errno } => (failed, errno),
         };
-        let source = std::io::Error::from_raw_os_error(errno);
+        let source = Error::from_raw_os_error(errno);
         match failed {
             Failed::Step(index) => plan.error(index, source),
             Failed::Trampoline => SpawnError::new(SpawnStep::Clone, program, source),
@@ -233,14 +232,6 @@ impl Prepared {
             }
         }
     }
-}
-
-/// Whether a call fails always: the kernel does not have it, or a sandbox forbids it.
-fn is_refusal(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EACCES
-    )
 }
 
 /// The lowest number above 2 that the child shall not have.

@@ -194,7 +194,7 @@ impl Steps {
     pub(crate) fn fd(&mut self, step: FdStep) {
         let (call, fd, argument, flags) = match step {
             FdStep::Save { from, to } => (libc::SYS_dup3, from, to, libc::O_CLOEXEC),
-            FdStep::Place { from, to, .. } => (libc::SYS_dup3, from, to, 0),
+            FdStep::Place { from, to } => (libc::SYS_dup3, from, to, 0),
             FdStep::Keep { fd } => (libc::SYS_fcntl, fd, libc::F_SETFD, 0),
         };
         self.call(call, &[fd.into(), argument.into(), flags.into()]);
