@@ -109,11 +109,6 @@ impl Lifecycle {
             .filter(|state| state.closed.is_none())
             .map(|state| state.fd)
     }
-
-    /// Whether the child was reaped.
-    pub(crate) fn is_reaped(&self) -> bool {
-        self.reaped
-    }
 }
 
 #[cfg(test)]

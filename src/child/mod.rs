@@ -359,10 +359,6 @@ impl Child {
     pub(crate) fn open_fds(&self) -> Vec<i32> {
         lock(&self.core).life.open_fds().collect()
     }
-
-    pub(crate) fn is_reaped(&self) -> bool {
-        lock(&self.core).life.is_reaped()
-    }
 }
 
 /// As lines of the log name it.
