@@ -37,7 +37,7 @@ use crate::handle::ProcessHandle;
 use crate::id::ProcessId;
 use crate::port::role::Role;
 use crate::port::window::PACKET;
-use crate::port::{Port, Terminal};
+use crate::port::{Port, Route, Terminal};
 use crate::status::ExitStatus;
 
 pub use recorder::Recorded;
@@ -58,6 +58,9 @@ const READ: Role = Role::Output {
 pub struct TestProcess {
     child: Arc<Child>,
     recorder: Arc<Recorder>,
+    /// The ways of the handle to the recorder.
+    #[expect(dead_code, reason = "its drop closes them")]
+    routes: Vec<Arc<dyn Route>>,
     streams: Vec<TestStream>,
 }
 
@@ -139,6 +142,7 @@ impl TestProcess {
         };
         let child = Child::new(origin, piped.iter().map(|(fd, _)| *fd));
         let mut streams = Vec::new();
+        let mut routes = Vec::new();
         let ports = piped.into_iter().map(|(fd, role)| {
             let recorder = Arc::clone(&recorder);
             let master: Weak<Recorder> = Arc::downgrade(&recorder);
@@ -151,14 +155,17 @@ impl TestProcess {
             };
             let queue = stream.as_ref().map(|stream| Arc::clone(stream.queue()));
             streams.extend(stream);
-            Port::new(fd, role, Box::new(RecordedFd { fd, recorder }))
-                .with_stream_queue(queue)
+            let route: Arc<dyn Route> = Arc::new(RecordedFd { fd, recorder });
+            let port = Port::new(fd, role, &route);
+            routes.push(route);
+            port.with_stream_queue(queue)
                 .of_terminal(terminal.then_some(master as Weak<dyn Terminal>))
         });
         child.set_ports(ports.collect());
         Self {
             child,
             recorder,
+            routes,
             streams,
         }
     }
