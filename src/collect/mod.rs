@@ -19,7 +19,7 @@ use crate::status::ExitStatus;
 use crate::text::Escaped;
 
 use collector::{Collected, collect};
-use group::Group;
+use group::GroupChoice;
 
 /// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
 #[derive(Clone, PartialEq, Eq)]
@@ -173,7 +173,7 @@ struct Recipe {
     grace: Duration,
     limit: usize,
     merge: bool,
-    group: Group,
+    group: GroupChoice,
 }
 
 /// Of the input only how much it is.
@@ -262,7 +262,7 @@ impl<T> Collect<T> {
                 grace: Duration::from_secs(5),
                 limit: usize::MAX,
                 merge: false,
-                group: Group::Fitting,
+                group: GroupChoice::Fitting,
             },
             finish,
         }
@@ -300,7 +300,7 @@ impl<T> Collect<T> {
     /// Runs the child in a process group of its own, also in the foreground of a terminal. There it can
     /// neither read from the terminal (SIGTTIN stops it) nor get its Ctrl-C.
     pub const fn own_group(mut self) -> Self {
-        self.recipe.group = Group::Own;
+        self.recipe.group = GroupChoice::Own;
         self
     }
 
@@ -308,7 +308,7 @@ impl<T> Collect<T> {
     /// reach the child alone, and what it leaves is left. Without effect on a session or a terminal of
     /// its own.
     pub const fn foreground(mut self) -> Self {
-        self.recipe.group = Group::Ours;
+        self.recipe.group = GroupChoice::Ours;
         self
     }
 

@@ -46,11 +46,11 @@ pub(crate) struct Port {
     /// Goes with the child's `Process`, which owns it.
     route: Weak<dyn Route>,
     keeps_a_queue: bool,
-    state: Mutex<State>,
+    state: Mutex<PortState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PortState {
     closed: bool,
     closing: bool,
     /// The close waits for the producer to be unregistered.
@@ -132,7 +132,7 @@ impl Port {
     fn write_if(
         &self,
         command: FdCommand,
-        may: impl FnOnce(&State) -> bool,
+        may: impl FnOnce(&PortState) -> bool,
     ) -> Result<(), WriteError> {
         self.check_written()?;
         let recorder = match self.keeps_a_queue {
@@ -143,7 +143,7 @@ impl Port {
         if state.closed || !may(&state) {
             return Err(WriteError::Closed { fd: self.fd });
         }
-        let State {
+        let PortState {
             write_queue,
             outbox,
             ..
@@ -225,7 +225,7 @@ impl Port {
     fn poll_state(
         &self,
         cx: &Context<'_>,
-        poll: impl FnOnce(&mut State, &mut Waker) -> Poll<Result<(), WriteError>>,
+        poll: impl FnOnce(&mut PortState, &mut Waker) -> Poll<Result<(), WriteError>>,
     ) -> Poll<Result<(), WriteError>> {
         if sys::copy::is_copy() {
             return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
@@ -243,7 +243,7 @@ impl Port {
     }
 
     /// What became of the queue of a closed descriptor.
-    fn fate(&self, state: &State) -> Result<(), WriteError> {
+    fn fate(&self, state: &PortState) -> Result<(), WriteError> {
         if state.write_queue.is_empty() {
             Ok(())
         } else {
@@ -373,7 +373,7 @@ impl Port {
     }
 }
 
-impl State {
+impl PortState {
     /// Under the lock, which keeps the commands in order. The `route` is the caller's, who drops it when the lock is free.
     fn send(&self, route: &Option<Arc<dyn Route>>, command: FdCommand) {
         if let (false, Some(route)) = (self.closed, route) {

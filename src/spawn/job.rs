@@ -17,7 +17,7 @@ use super::exit_watch::ExitWatch;
 use super::in_flight::InFlight;
 use crate::actors::End;
 use crate::actors::process::Process;
-use crate::child::lifecycle::Input;
+use crate::child::lifecycle::LifecycleInput;
 use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
@@ -212,7 +212,7 @@ impl Unadopted {
             drop(process);
             table.remove(id);
         });
-        child.apply(Input::Made);
+        child.apply(LifecycleInput::Made);
         readers.start();
         // Nobody reaps it before this.
         if let Some(watch) = self.watch.take() {

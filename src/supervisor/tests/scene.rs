@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::actors::process::Process;
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
-use crate::child::lifecycle::Input;
+use crate::child::lifecycle::LifecycleInput;
 use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
@@ -171,7 +171,7 @@ impl Scene {
         let process = Process::owning(&child, routes.into()).start();
         let weak = process.downgrade();
         child.on_ended(move || drop(process));
-        child.apply(Input::Made);
+        child.apply(LifecycleInput::Made);
         janitor::watch(child.clone());
         Self {
             log,
