@@ -54,7 +54,8 @@
 //! │   ▲ made, data, closed, exited, ended    │           │   table of children                 │
 //! │ PipeReader fd 1   PipeReader fd 2   ...  │           └─────────────────────────────────────┘
 //! │ PipeWriter fd 0   ...                    │            spawner threads: lookups, clone, exec
-//! │ Process (owns the child)                 │
+//! │ Process (owns the child, and the actors  │
+//! │   of its pipes)                          │
 //! │ its driver: the pidfd becomes readable,  │
 //! │   the child is reaped                    │
 //! └──────────────────────────────────────────┘

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::command::Command;
 use crate::command::fd_map::Fd;
-use crate::command::group::Group;
+use crate::command::group::GroupChoice;
 use crate::error::SpawnError;
 use crate::port::kept::Keep;
 use crate::status::ExitStatus;
@@ -177,7 +177,7 @@ struct Recipe {
     grace: Duration,
     limit: usize,
     merge: bool,
-    group: Group,
+    group: GroupChoice,
 }
 
 impl Recipe {
@@ -274,7 +274,7 @@ impl<T> Collect<T> {
                 grace: Duration::from_secs(5),
                 limit: usize::MAX,
                 merge: false,
-                group: Group::Fitting,
+                group: GroupChoice::Fitting,
             },
             finish,
         }
@@ -312,7 +312,7 @@ impl<T> Collect<T> {
     /// Runs the child in a process group of its own, also in the foreground of a terminal. There it can
     /// neither read from the terminal (SIGTTIN stops it) nor get its Ctrl-C.
     pub const fn own_group(mut self) -> Self {
-        self.recipe.group = Group::Own;
+        self.recipe.group = GroupChoice::Own;
         self
     }
 
@@ -320,7 +320,7 @@ impl<T> Collect<T> {
     /// child alone, and what the child leaves runs on. Without effect on a child that has a session or a
     /// terminal of its own.
     pub const fn foreground(mut self) -> Self {
-        self.recipe.group = Group::Ours;
+        self.recipe.group = GroupChoice::Ours;
         self
     }
 

@@ -15,11 +15,11 @@ use crate::sync::lock;
 /// Bounded by the credits that its messages hold.
 #[derive(Default)]
 pub(crate) struct EventQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<EventQueueState>,
 }
 
 #[derive(Default)]
-struct QueueState {
+struct EventQueueState {
     messages: VecDeque<FromProcess>,
     waker: Option<Waker>,
     /// The last event is in the queue, or was.
@@ -68,7 +68,7 @@ impl EventQueue {
     }
 }
 
-fn wake(mut state: MutexGuard<'_, QueueState>) {
+fn wake(mut state: MutexGuard<'_, EventQueueState>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {
@@ -97,7 +97,7 @@ impl EventSink for EventQueue {
     }
 }
 
-impl sealed::Sealed for Arc<EventQueue> {}
+impl sealed::SealedProtocol for Arc<EventQueue> {}
 impl IntoProtocol for Arc<EventQueue> {
     fn into_protocol(self) -> Protocol {
         Protocol::of_queue(self)

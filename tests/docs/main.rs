@@ -12,3 +12,4 @@ mod layers;
 mod readme;
 mod readme_pieces;
 mod tests_readme;
+mod type_names;
