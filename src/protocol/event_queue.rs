@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use super::into::{IntoProtocol, Protocol, sealed};
 use super::message::FromProcess;
 use crate::child::{self, Child, EventSink};
 use crate::event::ProcessEvent;
@@ -94,13 +93,6 @@ impl EventSink for EventQueue {
 
     fn is_connected(&self) -> bool {
         !lock(&self.state).closed
-    }
-}
-
-impl sealed::SealedProtocol for Arc<EventQueue> {}
-impl IntoProtocol for Arc<EventQueue> {
-    fn into_protocol(self) -> Protocol {
-        Protocol::of_queue(self)
     }
 }
 

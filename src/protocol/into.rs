@@ -51,13 +51,6 @@ impl Protocol {
         Self { way, framers }
     }
 
-    pub(super) const fn of_queue(queue: Arc<EventQueue>) -> Self {
-        Self {
-            way: Way::Queue(queue),
-            framers: None,
-        }
-    }
-
     /// Whether what is to be decoded are descriptors of `fds` that we read.
     pub(crate) fn check(&self, fds: &FdMap, terminal_is_stream: bool) -> Result<(), SpawnError> {
         self.framers
@@ -104,6 +97,16 @@ impl sealed::SealedProtocol for NoProtocol {}
 impl IntoProtocol for NoProtocol {
     fn into_protocol(self) -> Protocol {
         Protocol::new(None, None)
+    }
+}
+
+impl sealed::SealedProtocol for Arc<EventQueue> {}
+impl IntoProtocol for Arc<EventQueue> {
+    fn into_protocol(self) -> Protocol {
+        Protocol {
+            way: Way::Queue(self),
+            framers: None,
+        }
     }
 }
 
