@@ -282,7 +282,7 @@ methods! {
         timeout(Duration::ZERO, Ladder::new());
     }
     Collect as Collect<Output> {
-        input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); merge_stderr();
+        input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); output_limit_kills(0); keep_ends(0); merge_stderr();
         own_group(); foreground();
     }
     ProcessHandle as ProcessHandle {
@@ -318,7 +318,7 @@ callbacks! {
 variants! {
     CloseReason { ByChild ByParent Aborted Cut Failed Gone }
     Containment { Process Group Cgroup }
-    CollectError { Spawn TimedOut Stderr Gone }
+    CollectError { Spawn TimedOut OutputLimit Stderr Gone }
     ExitStatus { Exited Signaled StillRunning Unknown }
     IgnoredSignals { Inherit Reset }
     OnLeftovers { Leave Kill Terminate }
@@ -338,7 +338,7 @@ variants! {
 }
 
 fields! {
-    Output { status stdout stderr truncated }
+    Output { status stdout stderr truncated stdout_left_out stderr_left_out }
     Rusage { user_time system_time max_rss }
     Tail { bytes left_out }
     TerminalModes { echo canonical signals }
