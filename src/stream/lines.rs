@@ -9,9 +9,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::failure::StreamFailure;
-use super::input::OfBytes;
 use super::output::OutputStream;
 use crate::line::Line;
+use crate::open::input::OfBytes;
 use crate::port::line_splitter::LineSplitter;
 
 /// The output of a child line by line; made by [`OutputStream::lines`].

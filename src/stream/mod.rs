@@ -1,7 +1,6 @@
 //! A body in, a child, a body out: `Command::stream`.
 
 pub(crate) mod failure;
-pub(crate) mod input;
 pub(crate) mod lines;
 pub(crate) mod output;
 
@@ -14,8 +13,8 @@ use crate::command::Command;
 use crate::command::fd_map::Fd;
 use crate::error::SpawnError;
 use crate::ladder::Ladder;
+use crate::open::input::{IntoInput, OfBytes};
 
-use self::input::{IntoInput, OfBytes};
 use self::output::OutputStream;
 
 /// How much of a child's standard error an error shows.

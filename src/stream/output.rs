@@ -12,12 +12,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::failure::StreamFailure;
-use super::input::{OfBytes, Pump};
 use super::{Options, Stderr};
 use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
 use crate::handle::stream::FdStream;
 use crate::open::Opened;
+use crate::open::input::{OfBytes, Pump};
 use crate::status::ExitStatus;
 use crate::threads::deadline::Deadline;
 

@@ -1,4 +1,4 @@
-//! What is written to a child while its output is streamed.
+//! What is written to a child while its output is taken: bytes, or a stream that is asked as the child takes.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -30,7 +30,7 @@ pub trait IntoInput<Kind> {
 pub struct OfBytes(Option<Bytes>);
 
 impl OfBytes {
-    pub(super) const NOTHING: Self = Self(None);
+    pub(crate) const NOTHING: Self = Self(None);
 }
 
 impl Stream for OfBytes {
@@ -82,7 +82,7 @@ where
 
 /// Moves the pieces of an input into a sink, no faster than the child takes them.
 #[derive(Debug)]
-pub(super) struct Pump<P> {
+pub(crate) struct Pump<P> {
     /// Until the input is complete, or the child takes no more of it.
     open: Option<(P, FdSink)>,
     /// The input has ended, and the sink is closing.
@@ -93,7 +93,7 @@ impl<P> Pump<P>
 where
     P: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    pub(super) const fn new(pieces: P, sink: FdSink) -> Self {
+    pub(crate) const fn new(pieces: P, sink: FdSink) -> Self {
         Self {
             open: Some((pieces, sink)),
             complete: false,
@@ -102,7 +102,7 @@ where
 
     /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once. A child that
     /// has closed its end ends the pump: that is for the child to judge.
-    pub(super) fn poll_moved(
+    pub(crate) fn poll_moved(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
