@@ -257,7 +257,7 @@ pub mod __private {
 
 pub use bytes::Bytes;
 pub use capability::Capability;
-pub use collect::{Collect, CollectError, Collecting, Output};
+pub use collect::{Collect, CollectError, Collecting, Output, Why};
 pub use command::Command;
 pub use command::arbiter::ToArbiterHandle;
 pub use command::containment::Containment;

@@ -5,21 +5,26 @@ mod collector;
 mod commands;
 mod options;
 mod result;
+mod tap;
 
+use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream;
 
 use crate::command::Command;
 use crate::command::group::GroupChoice;
+use crate::line::Line;
 use crate::port::kept::Keep;
 
 use collector::{Collected, collect};
-pub use result::{CollectError, Output};
+pub use result::{CollectError, Output, Why};
 
 /// A child about to be run to its end; `.await` runs it, on any thread.
 ///
@@ -50,6 +55,10 @@ pub use result::{CollectError, Output};
 /// [`pty`](Command::pty)) goes before both; [`own_group`](Self::own_group) and [`foreground`](Self::foreground)
 /// go before that.
 ///
+/// A `Collect` can be cloned, and each clone is a run. What is there once, the stream of [`input_stream`](Self::input_stream) and the future of
+/// [`cancelled_by`](Self::cancelled_by), the first run takes; another run fails at
+/// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
+///
 /// ```
 /// use actix_process::Command;
 /// use std::time::Duration;
@@ -74,7 +83,7 @@ pub struct Collect<T> {
 
 #[derive(Clone)]
 struct Recipe {
-    input: Option<Bytes>,
+    input: Input,
     timeout: Option<Duration>,
     grace: Duration,
     keep: Keep,
@@ -82,9 +91,36 @@ struct Recipe {
     most: Option<usize>,
     merge: bool,
     group: GroupChoice,
+    /// The codes that are a success, if the status is judged.
+    ok_codes: Option<Vec<i32>>,
+    /// The child is terminated when it is ready.
+    cancel: Option<Given<Cancel>>,
+    /// Who is told of each line of which descriptor.
+    told: Vec<(i32, EachLine)>,
+}
+
+type Cancel = Pin<Box<dyn Future<Output = ()> + Send>>;
+type EachLine = Arc<Mutex<dyn FnMut(Line) + Send>>;
+type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// What the first run takes, of a plan and its clones.
+type Given<T> = Arc<Mutex<Option<T>>>;
+
+/// What the child reads.
+#[derive(Clone)]
+enum Input {
+    /// What the command says.
+    Unset,
+    Bytes(Bytes),
+    Stream(Given<Pieces>),
 }
 
 impl Recipe {
+    /// Whether each line of this descriptor is told of.
+    fn tells_of(&self, fd: i32) -> bool {
+        self.told.iter().any(|(of, _)| *of == fd)
+    }
+
     /// What is kept of each output.
     const fn keep(&self) -> Keep {
         match (self.keep, self.most) {
@@ -94,11 +130,10 @@ impl Recipe {
     }
 }
 
-/// Of the input only how much it is.
+/// Nothing of the input.
 impl fmt::Debug for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recipe")
-            .field("input", &self.input.as_ref().map(Bytes::len))
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .finish_non_exhaustive()
@@ -110,13 +145,16 @@ impl<T> Collect<T> {
         Self {
             command,
             recipe: Recipe {
-                input: None,
+                input: Input::Unset,
                 timeout: None,
                 grace: Duration::from_secs(5),
                 keep: Keep::first(usize::MAX),
                 most: None,
                 merge: false,
                 group: GroupChoice::Fitting,
+                ok_codes: None,
+                cancel: None,
+                told: Vec::new(),
             },
             finish,
         }
@@ -127,10 +165,12 @@ impl<T: 'static> IntoFuture for Collect<T> {
     type Output = Result<T, CollectError>;
     type IntoFuture = Collecting<T>;
 
-    fn into_future(self) -> Collecting<T> {
+    fn into_future(mut self) -> Collecting<T> {
         Collecting {
             future: Some(Box::pin(async move {
-                (self.finish)(collect(self.command, self.recipe).await?)
+                let ok_codes = self.recipe.ok_codes.take();
+                let collected = collect(self.command, self.recipe).await?;
+                collected.judged(ok_codes.as_deref()).and_then(self.finish)
             })),
         }
     }

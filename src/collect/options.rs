@@ -1,11 +1,17 @@
 //! How a child is run to its end: its input, its time, and how much is kept of it.
 
+use std::error::Error;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream;
 
-use super::Collect;
+use super::{Collect, Input};
 use crate::command::group::GroupChoice;
+use crate::line::Line;
+use crate::open::input::{IntoInput, OfStream};
 use crate::port::kept::Keep;
 
 impl<T> Collect<T> {
@@ -13,7 +19,34 @@ impl<T> Collect<T> {
     /// child that does not read it all is no error. With a [`pty`](crate::Command::pty), whose input cannot be closed
     /// alone, the spawn fails at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
-        self.recipe.input = Some(input.into());
+        self.recipe.input = Input::Bytes(input.into());
+        self
+    }
+
+    /// The same with a stream of bytes, such as a request's body, which is asked for a piece when the child has taken the one before.
+    ///
+    /// It is polled with this future, and no more of it is held than 64 KiB and what the pipe holds. When it gives an error the child is killed,
+    /// and the result is [`CollectError::Input`](crate::CollectError::Input).
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use futures::stream;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let pieces = stream::iter([Ok::<_, std::io::Error>("b\n"), Ok("a\n")]);
+    /// let sorted = Command::new("sort").text().input_stream(pieces).await?;
+    /// assert_eq!(sorted, "a\nb");
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    pub fn input_stream<S, B, E>(mut self, input: S) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + Send + 'static,
+        B: Into<Bytes>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        OfStream<S>: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>>,
+    {
+        self.recipe.input =
+            Input::Stream(Arc::new(Mutex::new(Some(Box::pin(input.into_pieces())))));
         self
     }
 
@@ -101,6 +134,71 @@ impl<T> Collect<T> {
     /// ```
     pub const fn output_limit_kills(mut self, bytes: usize) -> Self {
         self.recipe.most = Some(bytes);
+        self
+    }
+
+    /// Makes a status that is no success an error: [`CollectError::Failed`](crate::CollectError::Failed), whose text is a sentence with the end of
+    /// what the child complained of. [`Command::text`](crate::Command::text), [`lines`](crate::Command::lines) and
+    /// [`probe`](crate::Command::probe) do so by themselves.
+    ///
+    /// ```
+    /// # use actix_process::Command;
+    /// # actix::System::new().block_on(async {
+    /// let script = Command::new("sh").args(["-c", "echo oops >&2; exit 3"]);
+    /// let error = script.output().checked().await.unwrap_err();
+    /// assert_eq!(error.to_string(), "`sh` exited with code 3: oops");
+    /// # });
+    /// ```
+    pub fn checked(self) -> Self {
+        self.ok_codes([0])
+    }
+
+    /// The same, and these exit codes are the success; 0 is one only if it is among them. A signal never is.
+    pub fn ok_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.recipe.ok_codes = Some(codes.into_iter().collect());
+        self
+    }
+
+    /// Terminates the child when `cancel` is ready, as a [`timeout`](Self::timeout) does; the result is
+    /// [`CollectError::Cancelled`](crate::CollectError::Cancelled), with what was collected. A spawn that is under way is given up. Unlike
+    /// a drop of the future, which kills at once, this gives the child its [`grace`](Self::grace), and the caller what it wrote.
+    ///
+    /// `cancel` is polled with this future: a channel's receiver, a token's `cancelled_owned()`, a signal.
+    ///
+    /// ```
+    /// # use actix_process::{CollectError, Command};
+    /// # actix::System::new().block_on(async {
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let run = Command::new("sleep").arg("60").output().cancelled_by(async move { drop(stopped.await) });
+    /// drop(stop);
+    /// assert!(matches!(run.await, Err(CollectError::Cancelled(_))));
+    /// # });
+    /// ```
+    pub fn cancelled_by(mut self, cancel: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.recipe.cancel = Some(Arc::new(Mutex::new(Some(Box::pin(cancel)))));
+        self
+    }
+
+    /// Tells `each` of every line of `fd` as it comes, beside the collecting: for a progress bar, or a log. It is called where this
+    /// future is polled, so the child waits for a future that is not, as for a [stream](crate::Fd::stream). A line of more than
+    /// 64 KiB comes in pieces; see [`Line`].
+    ///
+    /// `fd` is 1, 2, or another descriptor that the command reads; for any else the spawn fails at
+    /// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid). A later call for the same descriptor replaces the one before.
+    ///
+    /// ```
+    /// # use actix_process::Command;
+    /// # actix::System::new().block_on(async {
+    /// let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    /// let seq = Command::new("seq").arg("3").output();
+    /// let seq = seq.each_line(1, move |line| drop(tell.send(line.text))).await?;
+    /// assert_eq!(told.recv().await.unwrap(), "1");
+    /// assert_eq!(seq.stdout, b"1\n2\n3\n");
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    pub fn each_line(mut self, fd: i32, each: impl FnMut(Line) + Send + 'static) -> Self {
+        self.recipe.told.retain(|(of, _)| *of != fd);
+        self.recipe.told.push((fd, Arc::new(Mutex::new(each))));
         self
     }
 

@@ -76,10 +76,12 @@ struct Options {
     stderr: Stderr,
 }
 
+type OnStderr = Box<dyn FnMut(&[u8]) + Send>;
+
 /// Where the child's standard error goes.
 enum Stderr {
     Tail,
-    Told(Box<dyn FnMut(&[u8]) + Send>),
+    Told(OnStderr),
     Merged,
 }
 
