@@ -100,6 +100,11 @@ where
         }
     }
 
+    /// Takes no more of the input.
+    pub(crate) fn close(&mut self) {
+        self.open = None;
+    }
+
     /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once. A child that
     /// has closed its end ends the pump: that is for the child to judge.
     pub(crate) fn poll_moved(

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::message::FromProcess;
@@ -63,15 +63,6 @@ impl EventQueue {
         }
         state.complete = matches!(message.event, ProcessEvent::ProcessEnded { .. });
         state.messages.push_back(message);
-        wake(state);
-    }
-}
-
-fn wake(mut state: MutexGuard<'_, EventQueueState>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
@@ -89,6 +80,10 @@ impl EventSink for EventQueue {
 
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>) {
         self.push(FromProcess::with_credit(child, event, credit));
+    }
+
+    fn take_waker(&self) -> Option<Waker> {
+        lock(&self.state).waker.take()
     }
 
     fn is_connected(&self) -> bool {
