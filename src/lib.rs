@@ -267,6 +267,7 @@ pub use command::spec::{OnLeftovers, OnOrphaned};
 pub use error::{ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError};
 pub use event::{CloseReason, ProcessEvent};
 pub use handle::ProcessHandle;
+pub use handle::failure::ExitFailure;
 pub use handle::find::{FindError, Needle};
 pub use handle::kill_on_drop::KillOnDrop;
 pub use handle::producer;
