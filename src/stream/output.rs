@@ -17,7 +17,7 @@ use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
 use crate::handle::stream::FdStream;
 use crate::open::Opened;
-use crate::open::input::{OfBytes, Pump};
+use crate::open::input::{BytesInput, Pump};
 use crate::status::ExitStatus;
 use crate::threads::deadline::Deadline;
 
@@ -31,7 +31,7 @@ use crate::threads::deadline::Deadline;
 ///
 /// Polling it also moves the input. Nothing moves while it is not polled: the child waits.
 #[must_use = "dropping it kills the child"]
-pub struct OutputStream<P = OfBytes> {
+pub struct OutputStream<P = BytesInput> {
     process: ProcessHandle,
     stdout: FdStream,
     stderr: FdStream,
