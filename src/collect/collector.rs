@@ -38,6 +38,9 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         return Err(CollectError::TimedOut(Box::new(Output::empty())));
     };
     let process = spawned?.kill_and_cut_on_drop();
+    if let Some(on_child) = &recipe.on_child {
+        on_child(&process);
+    }
     let collector = Collector::new(&process, numbers, recipe.merge);
     if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
         let _ = process.write(byte);

@@ -6,6 +6,7 @@ mod collector;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::command::Command;
 use crate::command::fd_map::Fd;
 use crate::command::group::Group;
 use crate::error::SpawnError;
+use crate::handle::ProcessHandle;
 use crate::port::kept::Keep;
 use crate::status::ExitStatus;
 use crate::text::Escaped;
@@ -178,7 +180,11 @@ struct Recipe {
     limit: usize,
     merge: bool,
     group: Group,
+    on_child: Option<OnChild>,
 }
+
+/// Is told of the child, once it is there.
+type OnChild = Arc<dyn Fn(&ProcessHandle) + Send + Sync>;
 
 impl Recipe {
     /// What is kept of each output.
@@ -275,9 +281,16 @@ impl<T> Collect<T> {
                 limit: usize::MAX,
                 merge: false,
                 group: Group::Fitting,
+                on_child: None,
             },
             finish,
         }
+    }
+
+    /// Tells of the child when it is there.
+    pub(crate) fn on_child(mut self, on_child: OnChild) -> Self {
+        self.recipe.on_child = Some(on_child);
+        self
     }
 
     /// Writes `input` to the child's standard input and closes it, in place of what the command has there. A

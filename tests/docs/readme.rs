@@ -16,8 +16,8 @@ use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
     ExitStatus, Fd, FdMap, FdSink, FdStream, FramedProtocol, FromFrames, IgnoredSignals, Ladder,
     NoProtocol, OnLeftovers, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
-    ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn,
-    SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes, TerminalModesError,
+    ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Slots,
+    Spawn, SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes, TerminalModesError,
     WriteError, process_protocol,
 };
 use tokio_util::codec::LinesCodec;
@@ -241,7 +241,7 @@ types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
-    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
+    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Slots SlotsError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
     WriteError codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
@@ -303,6 +303,7 @@ methods! {
     Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); stream(); window(0); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
     SpawnError as SpawnError { step(); errno(); subject(); detail(); name(); id(); }
+    Slots as Slots { run(std::future::ready(Ok::<(), ()>(()))); acquire(); }
     Spawning as Spawning { id(); }
 }
 

@@ -10,5 +10,6 @@ mod collect_kept;
 mod collect_timeout;
 mod helper_groups;
 mod list_and_shutdown;
+mod slots;
 mod test_process_streams;
 mod testing_module;
