@@ -1,4 +1,8 @@
-//! For unit tests of your own protocols: a handle without a child.
+//! For your own tests: a handle without a child, and programs that stand in for others.
+//!
+//! - A protocol is tested with the handle of a [`TestProcess`], and no process runs.
+//! - Code that spawns a program is given a [`StandIn`]: a real program that does what a [`Script`] says. It tells what it was asked, and
+//!   its spawn can fail.
 //!
 //! ```
 //! use actix_process::testing::{Recorded, TestProcess};
@@ -17,6 +21,9 @@
 //! ```
 
 mod recorder;
+mod script;
+mod shell;
+mod stand_in;
 mod stream;
 
 use std::io;
@@ -44,6 +51,8 @@ use crate::status::ExitStatus;
 
 pub use recorder::Recorded;
 use recorder::{RecordedFd, Recorder};
+pub use script::Script;
+pub use stand_in::{Run, StandIn, StandInError};
 use stream::TestStream;
 
 /// The role of a descriptor that a test's protocol reads.

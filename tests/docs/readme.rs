@@ -20,6 +20,7 @@ use actix_process::{
     Spawn, SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes, TerminalModesError,
     WriteError, process_protocol,
 };
+use actix_process::testing::Script;
 use tokio_util::codec::LinesCodec;
 
 const README: &str = include_str!("../../README.md");
@@ -242,10 +243,11 @@ types! {
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Slots SlotsError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
-    WriteError codec testing
+    WriteError codec
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
-    supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport
+    supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport;
+    testing: Script StandIn TestProcess
 }
 
 functions! {
@@ -303,6 +305,7 @@ methods! {
     Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); stream(); window(0); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
     SpawnError as SpawnError { step(); errno(); subject(); detail(); name(); id(); }
+    Script as Script { stand_in(""); }
     Slots as Slots { run(std::future::ready(Ok::<(), ()>(()))); acquire(); }
     Spawning as Spawning { id(); }
 }

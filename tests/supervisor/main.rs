@@ -11,5 +11,6 @@ mod collect_timeout;
 mod helper_groups;
 mod list_and_shutdown;
 mod slots;
+mod stand_ins;
 mod test_process_streams;
 mod testing_module;
