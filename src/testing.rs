@@ -3,6 +3,7 @@
 //! - A protocol is tested with the handle of a [`TestProcess`], and no process runs.
 //! - Code that spawns a program is given a [`StandIn`]: a real program that does what a [`Script`] says. It tells what it was asked, and
 //!   its spawn can fail.
+//! - A [`Recording`] makes such a script of what a program did once.
 //!
 //! ```
 //! use actix_process::testing::{Recorded, TestProcess};
@@ -21,6 +22,8 @@
 //! ```
 
 mod recorder;
+mod recording;
+mod recording_text;
 mod script;
 mod shell;
 mod stand_in;
@@ -51,6 +54,7 @@ use crate::status::ExitStatus;
 
 pub use recorder::Recorded;
 use recorder::{RecordedFd, Recorder};
+pub use recording::{Recording, RecordingError, RecordingOf};
 pub use script::Script;
 pub use stand_in::{Run, StandIn, StandInError};
 use stream::TestStream;

@@ -36,7 +36,7 @@ use self::turns::{Asked, Left, Turns};
 /// let none = Slots::new(1).queue(0);
 /// let permit = none.acquire().await?;
 /// let refused = none.run(Command::new("true").status()).await;
-/// assert!(matches!(refused, Err(SlotsError::QueueFull { limit: 0 })));
+/// assert!(matches!(refused, Err(SlotsError::QueueFull { limit: 0, .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///

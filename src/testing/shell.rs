@@ -54,7 +54,7 @@ wait_for_line() {
 
 /// The text of the program. Longer pieces of bytes are written to the stand-in's files, and its gates are made.
 pub(super) fn text(script: &Script, stand_in: &StandIn) -> Result<Vec<u8>, StandInError> {
-    let mut text = b"#!/bin/sh\nPATH=/usr/bin:/bin:$PATH\numask 077\nd=".to_vec();
+    let mut text = b"#!/bin/sh\nPATH=/usr/bin:/bin${PATH:+:$PATH}\numask 077\nd=".to_vec();
     text.extend(quoted(stand_in.folder().as_os_str().as_bytes()));
     text.extend(BEGIN.as_bytes());
     for step in &script.steps {

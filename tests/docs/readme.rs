@@ -12,6 +12,7 @@ use actix::{Actor, Context, Handler, Recipient};
 use actix_process::producer::{
     ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
 };
+use actix_process::testing::{Recording, Script};
 use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
     ExitStatus, Fd, FdMap, FdSink, FdStream, FramedProtocol, FromFrames, IgnoredSignals, Ladder,
@@ -20,7 +21,6 @@ use actix_process::{
     Spawn, SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes, TerminalModesError,
     WriteError, process_protocol,
 };
-use actix_process::testing::Script;
 use tokio_util::codec::LinesCodec;
 
 const README: &str = include_str!("../../README.md");
@@ -247,7 +247,7 @@ types! {
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
     supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport;
-    testing: Script StandIn TestProcess
+    testing: Recording Script StandIn TestProcess
 }
 
 functions! {
@@ -305,6 +305,7 @@ methods! {
     Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); stream(); window(0); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
     SpawnError as SpawnError { step(); errno(); subject(); detail(); name(); id(); }
+    Recording as Recording { replay(); }
     Script as Script { stand_in(""); }
     Slots as Slots { run(std::future::ready(Ok::<(), ()>(()))); acquire(); }
     Spawning as Spawning { id(); }

@@ -10,6 +10,7 @@ mod collect_kept;
 mod collect_timeout;
 mod helper_groups;
 mod list_and_shutdown;
+mod recordings;
 mod slots;
 mod stand_ins;
 mod test_process_streams;
