@@ -80,8 +80,8 @@ impl Slots {
     /// Waits for a slot and runs `job` in it: a [`Collect`](crate::Collect), or any future of a `Result`.
     ///
     /// The slot of a `Collect` is free when its child is reaped. This holds as well when the future is dropped: the child has got SIGKILL
-    /// then, and the slot is taken until the child is dead, so that there are never more children than slots. (A child that is not there yet
-    /// frees it at once.) The slot of another future is free when the future is done or dropped.
+    /// then, and the slot is taken until the child is dead, so that there are never more children than slots. (A future that is dropped
+    /// during the spawn frees it at once.) The slot of another future is free when the future is done or dropped.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use actix_process::testing::{Recording, RecordingError, Script};
-use actix_process::{Command, Fd, ProcessEvent, Signal};
+use actix_process::{Command, Fd, ProcessEvent, PtySize, Signal, SpawnStep};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::history;
@@ -169,6 +169,23 @@ fn a_program_that_says_too_much_is_killed_and_not_recorded() {
             assert!(matches!(missing, RecordingError::Spawn(_)), "{missing}");
             before.assert_restored_but_spawners().await;
         });
+    });
+}
+
+#[test]
+fn a_program_on_a_terminal_is_recorded_without_an_input() {
+    run(async {
+        let program = Script::new().stdout("shown\n").stderr("as well").exit(2);
+        let program = program.stand_in("program").unwrap();
+        let shown = program.command().pty(PtySize::new(24, 80));
+        let recording = Recording::of(&shown).await.unwrap();
+        assert_eq!(recording.stdout(), b"shown\r\nas well");
+        assert_eq!(recording.status().code(), Some(2));
+        let refused = Recording::of(&shown).input("x").await.unwrap_err();
+        assert!(
+            matches!(&refused, RecordingError::Spawn(error) if error.step() == SpawnStep::Invalid),
+            "{refused}"
+        );
     });
 }
 
