@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_process::{CollectError, Command, NoProtocol, SlotPermit, Slots, SlotsError};
-use common::echo::on_tokio;
 use common::helper::helper;
 use common::isolated::isolated;
-use common::{block_on_thread, eventually, in_time, run};
+use common::{block_on_thread, eventually, in_time, on_tokio, run};
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt, poll};
 
