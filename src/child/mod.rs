@@ -13,6 +13,7 @@ mod orphan;
 pub(crate) mod progress;
 mod reaping;
 pub(crate) mod start_gate;
+mod time_limit;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -22,14 +23,16 @@ use std::time::{Duration, SystemTime};
 
 use crate::child::drain_clock::DrainClock;
 use crate::child::framer::Framer;
-use crate::child::lifecycle::{Input, Lifecycle, Output};
+use crate::child::lifecycle::{Lifecycle, LifecycleInput, LifecycleOutput};
 use crate::child::live_process::LiveProcess;
 use crate::child::progress::{Phase, Progress};
 use crate::child::start_gate::Gate;
+use crate::child::time_limit::TimeLimit;
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
+use crate::ladder::Ladder;
 use crate::port::Port;
 use crate::port::mailbox_turns::MailboxTurns;
 use crate::port::window::Credit;
@@ -78,6 +81,7 @@ pub(crate) struct Child {
     /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
     pub(crate) gate: Gate,
     clock: Option<Box<DrainClock>>,
+    time_limit: Option<Box<TimeLimit>>,
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
@@ -119,6 +123,7 @@ pub(crate) struct Origin {
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) on_leftovers: OnLeftovers,
     pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) time_limit: Option<(Duration, Ladder)>,
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
     pub(crate) live: LiveProcess,
@@ -145,6 +150,9 @@ impl Child {
             clock: origin
                 .ended_timeout
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
+            time_limit: origin
+                .time_limit
+                .map(|(time, ladder)| Box::new(TimeLimit::new(time, ladder))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
             tie: Mutex::default(),
@@ -221,7 +229,7 @@ impl Child {
 
     /// Takes in what happened and queues the events that follow. Their order is that of the record's lock;
     /// what is foreign (waiters' wakers, the user's logger) and what locks again follows when that is free.
-    pub(crate) fn apply(self: &Arc<Self>, input: Input) {
+    pub(crate) fn apply(self: &Arc<Self>, input: LifecycleInput) {
         if sys::copy::is_copy() {
             return;
         }
@@ -232,13 +240,14 @@ impl Child {
         let mut told = log::log_enabled!(log::Level::Debug).then(Vec::new);
         let mut advanced = false;
         // Before the end is told: it is closed then.
-        if let Input::Reaped = input {
+        if let LifecycleInput::Reaped = input {
             self.release_terminal();
             let tie = lock(&self.tie).take();
             drop(tie);
+            self.stop_time_limit();
         }
         // Producers are told before the protocol.
-        if let Input::Closed(fd, reason) = input
+        if let LifecycleInput::Closed(fd, reason) = input
             && let Some(port) = self.port(fd)
         {
             port.closed(reason);
@@ -258,7 +267,7 @@ impl Child {
                     protocol_is_gone |= !event_sink.is_connected();
                     let receipt = self.emit(event_sink, output);
                     match output {
-                        Output::Made => receipts[0] = receipt,
+                        LifecycleOutput::Made => receipts[0] = receipt,
                         _ => receipts[1] = receipts[1].take().or(receipt),
                     }
                     if let Some(told) = &mut told {
@@ -266,18 +275,18 @@ impl Child {
                     }
                 }
                 match output {
-                    Output::Exited => {
+                    LifecycleOutput::Exited => {
                         self.progress.advance(Phase::Exited);
                         advanced = true;
                     }
-                    Output::Ended => {
+                    LifecycleOutput::Ended => {
                         self.progress.advance(Phase::Ended);
                         advanced = true;
                         self.mailbox_turns.note_end();
                         done = event_sink.take();
                         hook = on_ended.take();
                     }
-                    Output::Made | Output::Lost(..) => {}
+                    LifecycleOutput::Made | LifecycleOutput::Lost(..) => {}
                 }
             });
         }
@@ -289,7 +298,7 @@ impl Child {
             self.progress.wake();
         }
         drop((done, receipts));
-        if let Input::Reaped = input {
+        if let LifecycleInput::Reaped = input {
             self.start_draining();
             self.tell_escalations_of_death();
         }
@@ -303,17 +312,17 @@ impl Child {
         }
     }
 
-    fn emit(self: &Arc<Self>, to: &Arc<dyn EventSink>, output: Output) -> Option<Receipt> {
+    fn emit(self: &Arc<Self>, to: &Arc<dyn EventSink>, output: LifecycleOutput) -> Option<Receipt> {
         // Known before the record hears of the reap.
         let status = || self.progress.status().unwrap_or(ExitStatus::Unknown);
         let event = match output {
-            Output::Made => {
+            LifecycleOutput::Made => {
                 let event = ProcessEvent::ConnectionMade;
                 return Some(Arc::clone(to).emit_with_receipt(self, event));
             }
-            Output::Lost(fd, reason) => ProcessEvent::ChildConnectionLost { fd, reason },
-            Output::Exited => ProcessEvent::ProcessExited { status: status() },
-            Output::Ended => {
+            LifecycleOutput::Lost(fd, reason) => ProcessEvent::ChildConnectionLost { fd, reason },
+            LifecycleOutput::Exited => ProcessEvent::ProcessExited { status: status() },
+            LifecycleOutput::Ended => {
                 let event = ProcessEvent::ProcessEnded { status: status() };
                 return Some(Arc::clone(to).emit_with_receipt(self, event));
             }
@@ -322,15 +331,15 @@ impl Child {
         None
     }
 
-    fn note(&self, output: Output) {
+    fn note(&self, output: LifecycleOutput) {
         match output {
-            Output::Made => log::debug!("{self} is connected"),
-            Output::Lost(fd, reason) => log::debug!("{self} fd {fd} closed: {reason:?}"),
-            Output::Exited => {
+            LifecycleOutput::Made => log::debug!("{self} is connected"),
+            LifecycleOutput::Lost(fd, reason) => log::debug!("{self} fd {fd} closed: {reason:?}"),
+            LifecycleOutput::Exited => {
                 let status = self.progress.status().unwrap_or(ExitStatus::Unknown);
                 log::debug!("{self} exited: {status}");
             }
-            Output::Ended => log::debug!("{self} ended"),
+            LifecycleOutput::Ended => log::debug!("{self} ended"),
         }
     }
 
@@ -358,10 +367,6 @@ impl Child {
     /// The piped descriptors that are still open.
     pub(crate) fn open_fds(&self) -> Vec<i32> {
         lock(&self.core).life.open_fds().collect()
-    }
-
-    pub(crate) fn is_reaped(&self) -> bool {
-        lock(&self.core).life.is_reaped()
     }
 }
 

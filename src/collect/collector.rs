@@ -13,7 +13,7 @@ use crate::command::group::grouped;
 use crate::handle::ProcessHandle;
 use crate::ladder::Ladder;
 use crate::port::Port;
-use crate::port::kept_output::{Kept, KeptOutput};
+use crate::port::kept_output::{Kept, KeptOutput, Notice};
 use crate::protocol::into::NoProtocol;
 use crate::status::ExitStatus;
 use crate::sys;
@@ -38,7 +38,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         return Err(CollectError::TimedOut(Box::new(Output::empty())));
     };
     let process = spawned?.kill_and_cut_on_drop();
-    let collector = Collector::new(&process, numbers, recipe.merge);
+    let collector = Collector::new(&process, numbers, &recipe);
     if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
         let _ = process.write(byte);
     }
@@ -47,12 +47,17 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
         let _ = process.write(input);
         process.close_stdin();
     }
-    if let Some(status) = before(&mut deadline, collector.until_ended(&process)).await {
-        let collected = collector.collected(status?);
-        drop(process.disarm());
-        return Ok(collected);
-    }
-    let stopping = process.stop(Ladder::terminate(recipe.grace));
+    let end = before(&mut deadline, collector.until_ended_or_over(&process)).await;
+    let (ladder, error): (_, fn(Box<Output>) -> CollectError) = match end.transpose()? {
+        Some(Some(status)) => {
+            let collected = collector.collected(status);
+            drop(process.disarm());
+            return Ok(collected);
+        }
+        Some(None) => (Ladder::new().kill(), CollectError::OutputLimit),
+        None => (Ladder::terminate(recipe.grace), CollectError::TimedOut),
+    };
+    let stopping = process.stop(ladder);
     let stopped = collector.unless_lost(stopping).await?;
     // Only descendants that hold its pipes hold up the end now.
     process.cut_connection();
@@ -62,7 +67,7 @@ pub(super) async fn collect(command: Command, recipe: Recipe) -> Result<Collecte
     };
     drop(process.disarm());
     let output = collector.collected(status).output;
-    Err(CollectError::TimedOut(Box::new(output)))
+    Err(error(Box::new(output)))
 }
 
 /// What `future` gives, unless the time is up before. Not to be asked again then.
@@ -117,30 +122,39 @@ fn fds_for(map: &FdMap, recipe: &Recipe) -> FdMap {
 struct Collector {
     stdout: Option<Arc<KeptOutput>>,
     stderr: Option<Arc<KeptOutput>>,
+    /// So many bytes may come of each.
+    most: u64,
 }
 
 impl Collector {
     /// Finds what is kept of a child that has its outputs at these numbers.
-    fn new(process: &ProcessHandle, [stdout, stderr]: [Option<i32>; 2], merge: bool) -> Self {
+    fn new(process: &ProcessHandle, [stdout, stderr]: [Option<i32>; 2], recipe: &Recipe) -> Self {
         let kept = |n| process.child().port(n).and_then(Port::kept).map(Arc::clone);
         // Where both are the same the first has it.
         let apart = stderr.filter(|n| stdout != Some(*n));
         let (mut stdout, mut stderr) = (stdout.and_then(kept), apart.and_then(kept));
-        if merge && stdout.is_none() {
+        if recipe.merge && stdout.is_none() {
             mem::swap(&mut stdout, &mut stderr);
         }
-        Self { stdout, stderr }
+        Self {
+            stdout,
+            stderr,
+            most: recipe.most.map_or(u64::MAX, |most| most as u64),
+        }
     }
 
-    /// Whether an end is lost; wakes when it becomes so.
-    fn is_lost(&self, cx: &Context<'_>) -> bool {
+    /// What there is to tell of the outputs; wakes when there is more.
+    fn watch(&self, cx: &Context<'_>) -> Option<Notice> {
         // In a copy of the process nobody feeds it, and its lock may be held.
         if sys::copy::is_copy() {
-            return false;
+            return None;
         }
         let kept = [&self.stdout, &self.stderr].into_iter().flatten();
-        // All of them are to wake.
-        kept.fold(false, |lost, kept| kept.is_lost(cx) | lost)
+        // Each is to wake.
+        kept.fold(None, |told, kept| match kept.watch(self.most, cx) {
+            Some(notice) if told != Some(Notice::Lost) => Some(notice),
+            _ => told,
+        })
     }
 
     /// What `future` gives, unless an end is lost before.
@@ -149,9 +163,9 @@ impl Collector {
         poll_fn(|cx| {
             let polled = future.as_mut().poll(cx);
             // The end is lost before the child's end is told.
-            match self.is_lost(cx) {
-                true => Poll::Ready(Err(CollectError::Gone)),
-                false => polled.map(Ok),
+            match self.watch(cx) {
+                Some(Notice::Lost) => Poll::Ready(Err(CollectError::Gone)),
+                _ => polled.map(Ok),
             }
         })
         .await
@@ -162,6 +176,23 @@ impl Collector {
         self.unless_lost(process.ended()).await
     }
 
+    /// The same; `None` when more came than is allowed, whether or not the child has ended.
+    async fn until_ended_or_over(
+        &self,
+        process: &ProcessHandle,
+    ) -> Result<Option<ExitStatus>, CollectError> {
+        let mut ended = pin!(process.ended());
+        poll_fn(|cx| {
+            let polled = ended.as_mut().poll(cx);
+            match self.watch(cx) {
+                Some(Notice::Lost) => Poll::Ready(Err(CollectError::Gone)),
+                Some(Notice::Over) => Poll::Ready(Ok(None)),
+                None => polled.map(|status| Ok(Some(status))),
+            }
+        })
+        .await
+    }
+
     fn collected(&self, status: ExitStatus) -> Collected {
         let [stdout, stderr] = self.take();
         Collected {
@@ -169,6 +200,8 @@ impl Collector {
             output: Output {
                 status,
                 truncated: stdout.left_out > 0 || stderr.left_out > 0,
+                stdout_left_out: stdout.left_out,
+                stderr_left_out: stderr.left_out,
                 stdout: stdout.bytes,
                 stderr: stderr.bytes,
             },

@@ -2,6 +2,7 @@
 //! `getProcessValue`.
 
 mod collector;
+mod result;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -13,111 +14,12 @@ use bytes::Bytes;
 
 use crate::command::Command;
 use crate::command::fd_map::Fd;
-use crate::command::group::Group;
-use crate::error::SpawnError;
+use crate::command::group::GroupChoice;
 use crate::port::kept::Keep;
 use crate::status::ExitStatus;
-use crate::text::Escaped;
 
 use collector::{Collected, collect};
-
-/// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Output {
-    /// How the child ended.
-    pub status: ExitStatus,
-    /// What the child wrote to its standard output.
-    pub stdout: Vec<u8>,
-    /// What the child wrote to its standard error.
-    pub stderr: Vec<u8>,
-    /// Whether the child wrote more to one of them than [`Collect::output_limit`] allows.
-    pub truncated: bool,
-}
-
-impl Output {
-    const fn empty() -> Self {
-        Self {
-            status: ExitStatus::Unknown,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            truncated: false,
-        }
-    }
-}
-
-/// Why there is no result. Where there was a child, the error holds its status and what was collected; `Debug`
-/// shows of that only how much it is.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum CollectError {
-    /// There was no child.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    /// The time was up. A child that had not exited by then was terminated. If it hung in its exec, nothing was
-    /// collected and the status is unknown. If it could not be killed, the status is
-    /// [`ExitStatus::StillRunning`].
-    #[error("timed out ({})", .0.status)]
-    TimedOut(Box<Output>),
-    /// The child wrote to its standard error, which [`Command::read`] does not allow. The error's text ends with
-    /// what it wrote, with what does not print escaped.
-    #[error("wrote to its standard error ({}){}", .0.status, complaint(.0))]
-    Stderr(Box<Output>),
-    /// The arbiter where the child's actors lived stopped before all output was collected (the one on which the
-    /// helper was awaited, or that of [`Command::on`]), or the supervisor did. The part that was collected is
-    /// not given, and the child is killed. Where nothing is collected, as for [`Command::status`], the status is
-    /// given as ever.
-    #[error("the arbiter that collected is gone")]
-    Gone,
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bytes| std::str::from_utf8(bytes);
-        let mut output = f.debug_struct("Output");
-        output.field("status", &self.status);
-        for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            match text(bytes) {
-                Ok(text) => output.field(name, &text),
-                Err(_) => output.field(name, bytes),
-            };
-        }
-        output.field("truncated", &self.truncated).finish()
-    }
-}
-
-/// An output of which only the sizes show.
-struct Sizes<'a>(&'a Output);
-
-impl fmt::Debug for Sizes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output")
-            .field("status", &self.0.status)
-            .field("stdout", &format_args!("{} bytes", self.0.stdout.len()))
-            .field("stderr", &format_args!("{} bytes", self.0.stderr.len()))
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for CollectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spawn(error) => f.debug_tuple("Spawn").field(error).finish(),
-            Self::TimedOut(output) => f.debug_tuple("TimedOut").field(&Sizes(output)).finish(),
-            Self::Stderr(output) => f.debug_tuple("Stderr").field(&Sizes(output)).finish(),
-            Self::Gone => f.write_str("Gone"),
-        }
-    }
-}
-
-/// What a child complained of, for the end of a text.
-fn complaint(output: &Output) -> String {
-    match String::from_utf8_lossy(&output.stderr).trim_end() {
-        // Nothing of it was kept.
-        "" => String::new(),
-        said => format!(": {}", Escaped(said)),
-    }
-}
+pub use result::{CollectError, Output};
 
 /// A child about to be run to its end; `.await` runs it, on any thread.
 ///
@@ -175,15 +77,20 @@ struct Recipe {
     input: Option<Bytes>,
     timeout: Option<Duration>,
     grace: Duration,
-    limit: usize,
+    keep: Keep,
+    /// The child is killed when more than so many bytes of an output have come.
+    most: Option<usize>,
     merge: bool,
-    group: Group,
+    group: GroupChoice,
 }
 
 impl Recipe {
     /// What is kept of each output.
     const fn keep(&self) -> Keep {
-        Keep::first(self.limit)
+        match (self.keep, self.most) {
+            (Keep { first, last: 0 }, Some(most)) if first > most => Keep::first(most),
+            (keep, _) => keep,
+        }
     }
 }
 
@@ -272,9 +179,10 @@ impl<T> Collect<T> {
                 input: None,
                 timeout: None,
                 grace: Duration::from_secs(5),
-                limit: usize::MAX,
+                keep: Keep::first(usize::MAX),
+                most: None,
                 merge: false,
-                group: Group::Fitting,
+                group: GroupChoice::Fitting,
             },
             finish,
         }
@@ -312,7 +220,7 @@ impl<T> Collect<T> {
     /// Runs the child in a process group of its own, also in the foreground of a terminal. There it can
     /// neither read from the terminal (SIGTTIN stops it) nor get its Ctrl-C.
     pub const fn own_group(mut self) -> Self {
-        self.recipe.group = Group::Own;
+        self.recipe.group = GroupChoice::Own;
         self
     }
 
@@ -320,14 +228,58 @@ impl<T> Collect<T> {
     /// child alone, and what the child leaves runs on. Without effect on a child that has a session or a
     /// terminal of its own.
     pub const fn foreground(mut self) -> Self {
-        self.recipe.group = Group::Ours;
+        self.recipe.group = GroupChoice::Ours;
         self
     }
 
-    /// Keeps at most `bytes` of each stream. The rest is read and thrown away, so that the child
-    /// runs on, and [`Output::truncated`] says so. Unlimited unless set.
+    /// Keeps at most the first `bytes` of each output. The rest is read, counted and thrown away, so that the child
+    /// runs on, and [`Output::truncated`] says so. Unlimited unless set. Of this and [`keep_ends`](Self::keep_ends) the later call
+    /// counts; [`output_limit_kills`](Self::output_limit_kills) kills a child that writes too much.
     pub const fn output_limit(mut self, bytes: usize) -> Self {
-        self.recipe.limit = bytes;
+        self.recipe.keep = Keep::first(bytes);
+        self
+    }
+
+    /// Keeps at most the first `bytes` and the last `bytes` of each output: how it began, and what it came to. What lies between
+    /// is read, counted and thrown away, and the child runs on. An output of no more than twice `bytes` is whole.
+    ///
+    /// Where [`Output::stdout_left_out`] is not 0, so many bytes are missing after the first `bytes` of [`Output::stdout`]; and so
+    /// for standard error.
+    ///
+    /// ```
+    /// # use actix_process::Command;
+    /// # actix::System::new().block_on(async {
+    /// let seq = Command::new("seq").arg("1000").output().keep_ends(6).await?;
+    /// assert_eq!(seq.stdout, b"1\n2\n3\n\n1000\n");
+    /// assert_eq!(seq.stdout_left_out, 3881);
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    pub const fn keep_ends(mut self, bytes: usize) -> Self {
+        self.recipe.keep = Keep::ends(bytes);
+        self
+    }
+
+    /// Kills the child when more than `bytes` of one of its outputs have come: SIGKILL at once, to it and to the process group
+    /// that it leads. The result is then [`CollectError::OutputLimit`], with the first `bytes` of each output, or with what
+    /// [`output_limit`](Self::output_limit) or [`keep_ends`](Self::keep_ends) keeps. It is the same for a child that
+    /// ends by itself before it can be killed.
+    ///
+    /// The child may write more than `bytes` before it is killed; what is kept is bounded all the same. While nobody polls the
+    /// future, the child is not killed. The result comes no later than 2 seconds after the SIGKILL; descendants elsewhere that hold
+    /// the pipes are not waited for. If the [`timeout`](Self::timeout) is up before, it is [`CollectError::TimedOut`].
+    ///
+    /// ```
+    /// # use actix_process::{CollectError, Command};
+    /// # actix::System::new().block_on(async {
+    /// let result = Command::new("yes").output().output_limit_kills(1000).await;
+    /// let Err(CollectError::OutputLimit(output)) = result else {
+    ///     panic!("it is endless");
+    /// };
+    /// assert_eq!(output.stdout.len(), 1000);
+    /// # });
+    /// ```
+    pub const fn output_limit_kills(mut self, bytes: usize) -> Self {
+        self.recipe.most = Some(bytes);
         self
     }
 

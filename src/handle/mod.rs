@@ -337,6 +337,13 @@ impl ProcessHandle {
         async move { child.progress.reached(Phase::Ended).await }
     }
 
+    /// Whether the child was stopped because the time of its command's [`timeout`](crate::Command::timeout) was over. False of a child
+    /// that had exited by then, or has no timeout.
+    #[must_use]
+    pub fn has_timed_out(&self) -> bool {
+        self.child.has_timed_out()
+    }
+
     /// How the child ended, or `None` before it was reaped.
     #[must_use]
     pub fn try_status(&self) -> Option<ExitStatus> {

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use super::into::{IntoProtocol, Protocol, sealed};
 use super::message::FromProcess;
 use crate::child::{self, Child, EventSink};
 use crate::event::ProcessEvent;
@@ -15,11 +14,11 @@ use crate::sync::lock;
 /// Bounded by the credits that its messages hold.
 #[derive(Default)]
 pub(crate) struct EventQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<EventQueueState>,
 }
 
 #[derive(Default)]
-struct QueueState {
+struct EventQueueState {
     messages: VecDeque<FromProcess>,
     waker: Option<Waker>,
     /// The last event is in the queue, or was.
@@ -68,7 +67,7 @@ impl EventQueue {
     }
 }
 
-fn wake(mut state: MutexGuard<'_, QueueState>) {
+fn wake(mut state: MutexGuard<'_, EventQueueState>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {
@@ -94,13 +93,6 @@ impl EventSink for EventQueue {
 
     fn is_connected(&self) -> bool {
         !lock(&self.state).closed
-    }
-}
-
-impl sealed::Sealed for Arc<EventQueue> {}
-impl IntoProtocol for Arc<EventQueue> {
-    fn into_protocol(self) -> Protocol {
-        Protocol::of_queue(self)
     }
 }
 

@@ -26,15 +26,18 @@ pub struct OutputLines<P = OfBytes> {
     end: Option<Option<StreamFailure>>,
 }
 
-impl<P> OutputLines<P> {
-    pub(super) fn new(output: OutputStream<P>, max: usize) -> Self {
-        Self {
-            output,
+impl<P> OutputStream<P> {
+    /// The output line by line, for server-sent events and the like. A line of more than `max` bytes comes in pieces.
+    pub fn lines(self, max: usize) -> OutputLines<P> {
+        OutputLines {
+            output: self,
             splitter: LineSplitter::new(max),
             end: None,
         }
     }
+}
 
+impl<P> OutputLines<P> {
     /// The stream of bytes that is cut into lines.
     pub const fn get_ref(&self) -> &OutputStream<P> {
         &self.output

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod common_is_used;
 mod compile_fail;
 mod examples;
 mod examples_terminal;
@@ -11,3 +12,4 @@ mod layers;
 mod readme;
 mod readme_pieces;
 mod tests_readme;
+mod type_names;
