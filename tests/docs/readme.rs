@@ -246,6 +246,7 @@ types! {
     codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
+    codec: ContentLength;
     supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport
 }
 
