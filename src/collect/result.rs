@@ -1,9 +1,10 @@
 //! What comes of a child that is run to its end.
 
+use std::error::Error;
 use std::fmt;
 
 use crate::error::SpawnError;
-use crate::failed_run::complaint;
+use crate::failed_run::{FailedRun, complaint};
 use crate::status::ExitStatus;
 
 /// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
@@ -12,6 +13,8 @@ use crate::status::ExitStatus;
 pub struct Output {
     /// How the child ended.
     pub status: ExitStatus,
+    /// What ended it.
+    pub why: Why,
     /// What the child wrote to its standard output.
     pub stdout: Vec<u8>,
     /// What the child wrote to its standard error.
@@ -27,9 +30,11 @@ pub struct Output {
 }
 
 impl Output {
-    pub(super) const fn empty() -> Self {
+    /// That of a child that was not.
+    pub(super) const fn empty(why: Why) -> Self {
         Self {
             status: ExitStatus::Unknown,
+            why,
             stdout: Vec::new(),
             stderr: Vec::new(),
             truncated: false,
@@ -37,6 +42,23 @@ impl Output {
             stderr_left_out: 0,
         }
     }
+}
+
+/// What ended a child that was run to its end. The status alone cannot tell: a child that was terminated may exit with any code, and another
+/// program may have sent the SIGKILL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Why {
+    /// The child ended by itself, or by a signal that is not the helper's.
+    Exited,
+    /// The [`timeout`](crate::Collect::timeout).
+    TimedOut,
+    /// [`cancelled_by`](crate::Collect::cancelled_by).
+    Cancelled,
+    /// [`output_limit_kills`](crate::Collect::output_limit_kills).
+    OutputLimit,
+    /// An [`input_stream`](crate::Collect::input_stream) that failed.
+    Input,
 }
 
 /// Why there is no result. Where there was a child, the error holds its status and what was collected; `Debug`
@@ -57,6 +79,32 @@ pub enum CollectError {
     /// then was killed. If it could not be killed, the status is [`ExitStatus::StillRunning`].
     #[error("wrote more than its output limit ({})", .0.status)]
     OutputLimit(Box<Output>),
+    /// The status is no success, for [`Command::text`](crate::Command::text) and its like, and where the result is
+    /// [`checked`](crate::Collect::checked). The text is a sentence: "`sh` exited with code 3: oops".
+    #[error("{}", FailedRun::new(.program, .output.status, &.output.stderr))]
+    #[non_exhaustive]
+    Failed {
+        /// The program, as the command named it.
+        program: String,
+        /// How it ended, and what it wrote.
+        output: Box<Output>,
+    },
+    /// What the child wrote to its standard output is not UTF-8, which [`Command::text`](crate::Command::text) and
+    /// [`lines`](crate::Command::lines) need.
+    #[error("the output is not UTF-8")]
+    NotText(Box<Output>),
+    /// The child was terminated, since [`Collect::cancelled_by`](crate::Collect::cancelled_by) asked for it.
+    #[error("cancelled ({})", .0.status)]
+    Cancelled(Box<Output>),
+    /// The [`input_stream`](crate::Collect::input_stream) ended in this error, and the child was killed.
+    #[error("the input failed")]
+    #[non_exhaustive]
+    Input {
+        /// That of the stream.
+        source: Box<dyn Error + Send + Sync>,
+        /// What was collected.
+        output: Box<Output>,
+    },
     /// The child wrote to its standard error, which [`Command::read`](crate::Command::read) does not allow. The
     /// error's text ends with the last of it, with what does not print escaped.
     #[error("wrote to its standard error ({}){}", .0.status, complaint(&.0.stderr))]
@@ -74,6 +122,7 @@ impl fmt::Debug for Output {
         let text = |bytes| std::str::from_utf8(bytes);
         let mut output = f.debug_struct("Output");
         output.field("status", &self.status);
+        output.field("why", &self.why);
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             match text(bytes) {
                 Ok(text) => output.field(name, &text),
@@ -111,6 +160,18 @@ impl fmt::Debug for CollectError {
                 tuple.field(&Sizes(output)).finish()
             }
             Self::Stderr(output) => f.debug_tuple("Stderr").field(&Sizes(output)).finish(),
+            Self::Failed { program, output } => {
+                let mut fields = f.debug_struct("Failed");
+                fields.field("program", program);
+                fields.field("output", &Sizes(output)).finish()
+            }
+            Self::NotText(output) => f.debug_tuple("NotText").field(&Sizes(output)).finish(),
+            Self::Cancelled(output) => f.debug_tuple("Cancelled").field(&Sizes(output)).finish(),
+            Self::Input { source, output } => {
+                let mut fields = f.debug_struct("Input");
+                fields.field("source", source);
+                fields.field("output", &Sizes(output)).finish()
+            }
             Self::Gone => f.write_str("Gone"),
         }
     }

@@ -92,7 +92,7 @@ impl Command {
 
     /// How many bytes of one descriptor may be on their way to the protocol before its reader stops: 1 MiB
     /// unless set; fewer than 4096 count as 4096. The reader also stops while less than 4096 bytes of the window
-    /// are left, so that it never cuts a packet of a pipe in packet mode. [`Fd::window`] sets it for one
+    /// are left, so that it never cuts a packet of a pipe in packet mode. [`Fd::window`](crate::Fd::window) sets it for one
     /// descriptor.
     #[must_use = "a command is changed by value: `command = command.window(..)`"]
     pub fn window(self, bytes: usize) -> Self {

@@ -201,7 +201,7 @@ impl Command {
     /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
     /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
     /// group: [`stop`](crate::ProcessHandle::stop), [`terminate_group`](crate::ProcessHandle::terminate_group),
-    /// [`OnOrphaned`], [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
+    /// [`OnOrphaned`](crate::OnOrphaned), [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))

@@ -1,6 +1,7 @@
 //! A child whose input and output the caller gets as a sink and streams, without a protocol: `Command::open`.
 
 pub(crate) mod events;
+pub(crate) mod input;
 pub(crate) mod io;
 
 use std::fmt;

@@ -24,7 +24,7 @@ struct State {
 
 /// What somebody who watches is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(crate) enum KeptNotice {
     /// Nobody was left to read the descriptor: something is missing.
     Lost,
     /// More came than is allowed.
@@ -78,14 +78,14 @@ impl KeptOutput {
     }
 
     /// What there is to tell, where no more than `most` bytes are allowed. The last who asks is woken when there is more.
-    pub(crate) fn watch(&self, most: u64, cx: &Context<'_>) -> Option<Notice> {
+    pub(crate) fn watch(&self, most: u64, cx: &Context<'_>) -> Option<KeptNotice> {
         let mut waker = Some(cx.waker().clone());
         let mut state = lock(&self.state);
         state.most = most;
         let notice = if state.is_lost() {
-            Some(Notice::Lost)
+            Some(KeptNotice::Lost)
         } else {
-            state.is_over_most().then_some(Notice::Over)
+            state.is_over_most().then_some(KeptNotice::Over)
         };
         // The one before is dropped after the lock is released.
         std::mem::swap(&mut state.waker, &mut waker);
@@ -115,7 +115,13 @@ impl KeptOutput {
         let mut state = lock(&self.state);
         let kept = std::mem::replace(&mut state.kept, nothing);
         drop(state);
-        Kept {
+        kept.into()
+    }
+}
+
+impl From<KeptBytes> for Kept {
+    fn from(kept: KeptBytes) -> Self {
+        Self {
             left_out: kept.left_out(),
             total: kept.total(),
             bytes: kept.into_vec(),

@@ -259,7 +259,7 @@ fn interpreter(start: &[u8]) -> Option<&[u8]> {
 }
 
 /// A sentence about a candidate, or about the last interpreter that it leads to.
-struct Why<'a> {
+struct Obstacle<'a> {
     chain: &'a [OsString],
     what: Cow<'static, str>,
 }
@@ -273,7 +273,7 @@ impl FoundFile {
     }
 
     /// What was seen, where it explains `errno`.
-    fn why(&self, errno: Errno) -> Option<Why<'_>> {
+    fn why(&self, errno: Errno) -> Option<Obstacle<'_>> {
         let is_interpreter = !self.chain.is_empty();
         let what: Cow<'static, str> = match (&self.end, errno) {
             (Look::Failed(seen), errno)
@@ -297,14 +297,14 @@ impl FoundFile {
             (Look::Program, Errno::ENOEXEC) => "has no known format".into(),
             _ => return None,
         };
-        Some(Why {
+        Some(Obstacle {
             chain: &self.chain,
             what,
         })
     }
 }
 
-impl Why<'_> {
+impl Obstacle<'_> {
     /// The sentence, with this name for the candidate.
     fn of(&self, candidate: &str) -> String {
         let what = &self.what;

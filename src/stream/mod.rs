@@ -1,7 +1,6 @@
 //! A body in, a child, a body out: `Command::stream`.
 
 pub(crate) mod failure;
-pub(crate) mod input;
 pub(crate) mod lines;
 pub(crate) mod output;
 
@@ -14,8 +13,8 @@ use crate::command::Command;
 use crate::command::fd_map::Fd;
 use crate::error::SpawnError;
 use crate::ladder::Ladder;
+use crate::open::input::{BytesInput, IntoInput};
 
-use self::input::{IntoInput, OfBytes};
 use self::output::OutputStream;
 
 /// How much of a child's standard error an error shows.
@@ -47,7 +46,7 @@ impl Command {
     pub fn stream(&self) -> StreamCommand {
         StreamCommand {
             command: self.clone(),
-            input: OfBytes::NOTHING,
+            input: BytesInput::NOTHING,
             has_input: false,
             options: Options {
                 timeout: None,
@@ -62,7 +61,7 @@ impl Command {
 
 /// A child whose output is to be streamed; made by [`Command::stream`]. [`start`](Self::start) spawns it.
 #[must_use = "a child is not spawned unless it is started"]
-pub struct StreamCommand<P = OfBytes> {
+pub struct StreamCommand<P = BytesInput> {
     command: Command,
     input: P,
     has_input: bool,
@@ -77,10 +76,12 @@ struct Options {
     stderr: Stderr,
 }
 
+type OnStderr = Box<dyn FnMut(&[u8]) + Send>;
+
 /// Where the child's standard error goes.
 enum Stderr {
     Tail,
-    Told(Box<dyn FnMut(&[u8]) + Send>),
+    Told(OnStderr),
     Merged,
 }
 

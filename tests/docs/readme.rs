@@ -68,7 +68,7 @@ fn every_piece_of_rust_is_compiled_and_run_here() {
         count += 1;
     }
     assert_eq!(
-        count, 8,
+        count, 10,
         "the pages have other pieces of Rust than they had"
     );
 }
@@ -242,7 +242,7 @@ types! {
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
-    WriteError FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput
+    Why WriteError ExitFailure FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput BytesInput StreamInput
     codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
@@ -279,12 +279,14 @@ methods! {
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); on(&actix::Arbiter::current()); when(true, |command| command); name("");
         get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
-        spawn(NoProtocol); spawn_in(no_context()); output(); status(); read(); open(); events(); stream();
+        spawn(NoProtocol); spawn_in(no_context()); output(); status(); read(); text(); lines(); probe(); open(); events(); stream();
         timeout(Duration::ZERO, Ladder::new());
     }
     Collect as Collect<Output> {
         input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); output_limit_kills(0); keep_ends(0); merge_stderr();
-        own_group(); foreground();
+        own_group(); foreground(); checked(); ok_codes([0]); each_line(1, |_| ());
+        cancelled_by(std::future::pending());
+        input_stream(futures::stream::empty::<std::io::Result<Vec<u8>>>());
     }
     ProcessHandle as ProcessHandle {
         id(); pid(); spawned_pid(); program(); name(); write(""); write_sequence([""]); write_to_child(0, "");
@@ -292,7 +294,7 @@ methods! {
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill(); kill_on_drop();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status(); has_timed_out(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); tail(2); resize(PtySize::new(0, 0));
+        try_status(); failure(); has_timed_out(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); tail(2); resize(PtySize::new(0, 0));
         terminal_modes(); wait_for_terminal_modes(|modes| !modes.echo, Duration::ZERO);
         register_producer(0, ProducerKind::Pull, nobody());
     }

@@ -7,6 +7,7 @@ mod busy_children;
 mod codecs;
 mod content_length;
 mod filter;
+mod filter_ends;
 mod find;
 mod flow;
 mod frames;

@@ -1,4 +1,4 @@
-//! What is written to a child while its output is streamed.
+//! What is written to a child while its output is taken: bytes, or a stream that is asked as the child takes.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -27,13 +27,13 @@ pub trait IntoInput<Kind> {
 
 /// Bytes as an input, in one piece; also no input at all.
 #[derive(Debug)]
-pub struct OfBytes(Option<Bytes>);
+pub struct BytesInput(Option<Bytes>);
 
-impl OfBytes {
-    pub(super) const NOTHING: Self = Self(None);
+impl BytesInput {
+    pub(crate) const NOTHING: Self = Self(None);
 }
 
-impl Stream for OfBytes {
+impl Stream for BytesInput {
     type Item = Result<Bytes, Box<dyn Error + Send + Sync>>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -41,19 +41,19 @@ impl Stream for OfBytes {
     }
 }
 
-impl<B: Into<Bytes>> IntoInput<OfBytes> for B {
-    type Pieces = OfBytes;
+impl<B: Into<Bytes>> IntoInput<BytesInput> for B {
+    type Pieces = BytesInput;
 
-    fn into_pieces(self) -> OfBytes {
-        OfBytes(Some(self.into()))
+    fn into_pieces(self) -> BytesInput {
+        BytesInput(Some(self.into()))
     }
 }
 
 /// A stream as an input.
 #[derive(Debug)]
-pub struct OfStream<S>(Pin<Box<S>>);
+pub struct StreamInput<S>(Pin<Box<S>>);
 
-impl<S, B, E> Stream for OfStream<S>
+impl<S, B, E> Stream for StreamInput<S>
 where
     S: Stream<Item = Result<B, E>>,
     B: Into<Bytes>,
@@ -67,22 +67,22 @@ where
     }
 }
 
-impl<S, B, E> IntoInput<OfStream<Infallible>> for S
+impl<S, B, E> IntoInput<StreamInput<Infallible>> for S
 where
     S: Stream<Item = Result<B, E>>,
     B: Into<Bytes>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    type Pieces = OfStream<S>;
+    type Pieces = StreamInput<S>;
 
-    fn into_pieces(self) -> OfStream<S> {
-        OfStream(Box::pin(self))
+    fn into_pieces(self) -> StreamInput<S> {
+        StreamInput(Box::pin(self))
     }
 }
 
 /// Moves the pieces of an input into a sink, no faster than the child takes them.
 #[derive(Debug)]
-pub(super) struct Pump<P> {
+pub(crate) struct Pump<P> {
     /// Until the input is complete, or the child takes no more of it.
     open: Option<(P, FdSink)>,
     /// The input has ended, and the sink is closing.
@@ -93,16 +93,21 @@ impl<P> Pump<P>
 where
     P: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    pub(super) const fn new(pieces: P, sink: FdSink) -> Self {
+    pub(crate) const fn new(pieces: P, sink: FdSink) -> Self {
         Self {
             open: Some((pieces, sink)),
             complete: false,
         }
     }
 
+    /// Takes no more of the input.
+    pub(crate) fn close(&mut self) {
+        self.open = None;
+    }
+
     /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once. A child that
     /// has closed its end ends the pump: that is for the child to judge.
-    pub(super) fn poll_moved(
+    pub(crate) fn poll_moved(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
