@@ -82,14 +82,9 @@ impl Server {
         if let Err(unkillable) = self.process.stop(ladder).await {
             return unkillable.into();
         }
-        let status = self.process.ended().await;
-        let tail = self.process.tail(2).unwrap_or_default().bytes;
-        let said = String::from_utf8_lossy(&tail);
-        format!(
-            "the server is gone ({status}); it said {:?}",
-            said.trim_end()
-        )
-        .into()
+        self.process.ended().await;
+        let failure = self.process.failure();
+        failure.map_or_else(|| "the server has ended".into(), Error::from)
     }
 }
 

@@ -22,14 +22,11 @@ async fn explained(process: &ProcessHandle, error: impl Into<Error>) -> Error {
     if let Err(unkillable) = process.stop(Ladder::eof(SECOND).kill()).await {
         return format!("{error}: {unkillable}").into();
     }
-    let status = process.ended().await;
-    let tail = process.tail(2).unwrap_or_default().bytes;
-    let said = String::from_utf8_lossy(&tail);
-    format!(
-        "{error}: the server is gone ({status}); it said {:?}",
-        said.trim_end()
-    )
-    .into()
+    process.ended().await;
+    match process.failure() {
+        Some(failure) => format!("{error}: {failure}").into(),
+        None => error,
+    }
 }
 
 async fn run(program: &str, kill: bool) -> Result<(), Error> {

@@ -14,6 +14,8 @@ impl Command {
     /// the host listens before its child runs, keeps the port while the child is exchanged for another, and may bind a port that
     /// the child's user may not.
     ///
+    /// No other child has them: a child has the descriptors that its own command names, and the host's sockets are not among them.
+    ///
     /// A socket is whatever becomes an [`Fd`]: a `TcpListener`, `UnixListener`, `UdpSocket`, `UnixDatagram`, an `OwnedFd`.
     /// As ever such a descriptor is moved: made blocking, taken by the first spawn, and closed in this program then. For a
     /// command that is spawned again (a restart, several workers at one socket) give it as an [`Fd::share`].
