@@ -219,6 +219,7 @@ compile_error!("actix-process runs on 64-bit Linux only");
 mod actors;
 mod capability;
 mod child;
+pub mod codec;
 mod collect;
 pub mod coming_from;
 mod command;
@@ -299,7 +300,4 @@ pub use stream::output::OutputStream;
 pub use supervisor::{ProcessSupervisor, Spawn, Spawning};
 pub use terminal_modes::{TerminalModes, TerminalModesError};
 pub use threads::spawners::set_max_spawner_threads;
-/// tokio-util's codecs, for [`FdStream::decode`] and [`FdSink::encode`]: their traits are part of this
-/// crate's API, so a major version of tokio-util is one of this crate.
-pub use tokio_util::codec;
 pub use tree::members::Leftover;

@@ -35,6 +35,8 @@ pub struct Fd {
     pub(crate) kind: Kind,
     /// What [`Fd::window`] was given.
     pub(crate) window: Option<usize>,
+    /// It is a socket of [`Command::listen_fds`](crate::Command::listen_fds), which is called so.
+    pub(crate) socket_name: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -258,7 +260,11 @@ impl Fd {
     }
 
     pub(super) const fn new(kind: Kind) -> Self {
-        Self { kind, window: None }
+        Self {
+            kind,
+            window: None,
+            socket_name: None,
+        }
     }
 
     /// Takes a moved descriptor out; `None` for another kind, or if an earlier spawn took it.
@@ -323,9 +329,10 @@ impl FdMap {
         self
     }
 
-    /// The same in place.
+    /// The same in place. A socket of that number stays, so that the spawn is refused.
     pub(crate) fn put(&mut self, n: i32, fd: Fd) {
-        self.entries.retain(|(number, _)| *number != n);
+        self.entries
+            .retain(|(number, fd)| *number != n || fd.socket_name.is_some());
         self.entries.push((n, fd));
     }
 

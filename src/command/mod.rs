@@ -9,6 +9,7 @@ mod fd_tail;
 mod getters;
 pub(crate) mod group;
 mod life;
+pub(crate) mod listen_fds;
 pub(crate) mod name;
 pub(crate) mod pty;
 mod rights;

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::command::fd_map::{Fd, Kind};
+use crate::command::listen_fds;
 use crate::command::name::ChildName;
 use crate::command::spec::{Contain, Spec};
 use crate::error::SpawnError;
@@ -22,6 +23,7 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
         }
         check_fd(spec, n, fd)?;
     }
+    check_sockets(spec)?;
     if let Some(group) = spec.process_group
         && group < 0
     {
@@ -73,6 +75,8 @@ fn check_fd(spec: &Spec, n: i32, fd: &Fd) -> Result<(), SpawnError> {
         "has a window, but we do not read it"
     } else if fd.window.is_some() && fd.is_tail() {
         "has a window, but nobody waits for its tail"
+    } else if fd.socket_name.is_some() && !fd.is_given() {
+        "is a socket of listen_fds, but nothing is given"
     } else if matches!(fd.kind, Kind::Lines(0)) {
         "has lines of at most 0 bytes"
     } else if matches!(fd.kind, Kind::Tail(0)) {
@@ -87,6 +91,25 @@ fn check_fd(spec: &Spec, n: i32, fd: &Fd) -> Result<(), SpawnError> {
         return Ok(());
     };
     Err(SpawnError::invalid(format!("fd {n}"), why))
+}
+
+/// Those of `listen_fds` must be the first from 3 on.
+fn check_sockets(spec: &Spec) -> Result<(), SpawnError> {
+    let sockets = listen_fds::sockets(&spec.fds);
+    for (expected, (n, name)) in (listen_fds::FIRST..).zip(sockets) {
+        if n != expected {
+            let why = "is a socket of listen_fds under another number";
+            return Err(SpawnError::invalid(format!("fd {n}"), why));
+        }
+        let is_fit = |byte: u8| matches!(byte, b' '..=b'~') && byte != b':';
+        if name.is_empty() || name.len() > 255 || !name.bytes().all(is_fit) {
+            return Err(SpawnError::invalid(
+                format!("the name of the socket on fd {n}"),
+                "is not 1 to 255 printable characters of ASCII without a colon",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn excludes(one: &str, has_one: bool, other: &str, has_other: bool) -> Result<(), SpawnError> {

@@ -6,14 +6,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use crate::command::listen_fds;
 use crate::command::spec::Spec;
 use crate::error::SpawnError;
 use crate::spawn::identity::Account;
 use crate::sync::lock;
+use crate::sys::listen_pid::ListenPid;
 use crate::sys::strings::{HoldsNul, Strings};
 
 /// Where posix_spawnp looks when there is no PATH (glibc's `_CS_PATH`).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// The variables of a child that gets sockets.
+const OF_SOCKETS: [&str; 3] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
 
 /// Refuses variables whose names there cannot be.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
@@ -76,6 +81,8 @@ impl Latest {
 pub(crate) struct Environment {
     strings: Strings,
     path: Option<OsString>,
+    /// One more, of a child that gets sockets. This environment is that child's alone then.
+    listen_pid: Option<ListenPid>,
 }
 
 impl Environment {
@@ -85,9 +92,13 @@ impl Environment {
         account: Option<&Account>,
         asked: EnvGeneration,
     ) -> Result<Arc<Self>, SpawnError> {
-        if !spec.env_clear && spec.env.is_empty() && account.is_none() {
+        let sockets = listen_fds::sockets(&spec.fds);
+        if !spec.env_clear && spec.env.is_empty() && account.is_none() && sockets.is_empty() {
             return Ok(LATEST.since(asked));
         }
+        // What is said of the sockets elsewhere is not so.
+        let is_ours =
+            |key: &OsStr| !sockets.is_empty() && OF_SOCKETS.iter().any(|name| key == *name);
         let mut environment = Self::new();
         if !spec.env_clear {
             let accounts = account.map(Account::variables).into_iter().flatten();
@@ -96,16 +107,27 @@ impl Environment {
                 environment.add(key.as_ref(), value)?;
             }
             let said = |key: &OsStr| {
-                spec.env.contains_key(key) || accounts.clone().any(|(named, _)| key == named)
+                is_ours(key)
+                    || spec.env.contains_key(key)
+                    || accounts.clone().any(|(named, _)| key == named)
             };
             for (key, value) in std::env::vars_os().filter(|(key, _)| !said(key)) {
                 environment.add(&key, &value)?;
             }
         }
         for (key, value) in &spec.env {
-            if let Some(value) = value {
+            if let Some(value) = value
+                && !is_ours(key)
+            {
                 environment.add(key, value)?;
             }
+        }
+        if !sockets.is_empty() {
+            let names: Vec<&str> = sockets.iter().map(|(_, name)| &***name).collect();
+            let [count, joined] = [sockets.len().to_string(), names.join(":")];
+            environment.add("LISTEN_FDS".as_ref(), count.as_ref())?;
+            environment.add("LISTEN_FDNAMES".as_ref(), joined.as_ref())?;
+            environment.listen_pid = Some(ListenPid::new());
         }
         Ok(Arc::new(environment))
     }
@@ -115,6 +137,7 @@ impl Environment {
             // More than most have.
             strings: Strings::with_capacity(64, 4096),
             path: None,
+            listen_pid: None,
         }
     }
 
@@ -131,6 +154,11 @@ impl Environment {
 
     pub(crate) const fn strings(&self) -> &Strings {
         &self.strings
+    }
+
+    /// To be added to the strings.
+    pub(crate) const fn listen_pid(&self) -> Option<&ListenPid> {
+        self.listen_pid.as_ref()
     }
 
     /// Where a bare program name is looked up.

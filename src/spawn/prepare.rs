@@ -187,6 +187,7 @@ impl Prepared {
             candidates: &self.candidates,
             argv: &self.argv,
             envp: self.environment.strings(),
+            listen_pid: self.environment.listen_pid(),
             steps: plan.steps,
             changes_ids: self.identity.changes_ids(),
             trampoline: trampoline.map(|(program, places)| (program, plan.identity, places)),

@@ -16,6 +16,7 @@ use nix::libc;
 use super::close_others::{close_others, close_range};
 use super::errno;
 use super::handshake::{Failed, Handshake};
+use super::listen_pid::ListenPid;
 use super::step::Step;
 use super::trampoline::Trampoline;
 
@@ -32,6 +33,8 @@ pub(super) struct ChildArgs<'a> {
     pub(super) argv: *const *const c_char,
     /// NULL-terminated.
     pub(super) envp: *const *const c_char,
+    /// Where among these the child writes its pid.
+    pub(super) listen_pid: Option<&'a ListenPid>,
     /// Whether the child ignores what the parent does, but SIGPIPE and SIGCHLD.
     pub(super) keep_ignored: bool,
     /// The pid that the parent must still have, if a parent-death signal is to come.
@@ -82,6 +85,9 @@ fn run(child_args: &ChildArgs<'_>) -> (Failed, c_int) {
         return (Failed::Cancelled, libc::ECANCELED);
     }
     reset_signals(child_args.keep_ignored);
+    if let Some(listen_pid) = child_args.listen_pid {
+        listen_pid.store(pid());
+    }
     if let Some((trampoline, file)) = child_args.trampoline {
         return (Failed::Trampoline, go_on(trampoline, file, child_args));
     }
@@ -198,11 +204,16 @@ fn set_disposition(signal: c_long, action: &Action) -> Action {
     before
 }
 
-/// Executes the trampoline, with all signals blocked; returns the errno.
-fn go_on(trampoline: &Trampoline, file: RawFd, child_args: &ChildArgs<'_>) -> c_int {
+/// The child's own, in its own namespace.
+fn pid() -> u32 {
     // SAFETY: no arguments.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
-    trampoline.board(pid as u32);
+    pid as u32
+}
+
+/// Executes the trampoline, with all signals blocked; returns the errno.
+fn go_on(trampoline: &Trampoline, file: RawFd, child_args: &ChildArgs<'_>) -> c_int {
+    trampoline.board(pid());
     // SAFETY: an empty path, NULL-terminated arrays of the parent's, integers.
     unsafe {
         libc::syscall(

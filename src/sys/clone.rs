@@ -15,6 +15,7 @@ use nix::libc;
 
 use super::child::{ChildArgs, KERNEL_SIGSET_BYTES, child_main};
 use super::handshake::{Failed, Handshake};
+use super::listen_pid::ListenPid;
 use super::step::Steps;
 use super::strings::{self, Strings};
 use super::thread_state::Credentials;
@@ -38,6 +39,8 @@ pub(crate) struct Image<'a> {
     pub(crate) candidates: &'a Strings,
     pub(crate) argv: &'a Strings,
     pub(crate) envp: &'a Strings,
+    /// One more variable, in which the child writes its pid.
+    pub(crate) listen_pid: Option<&'a ListenPid>,
     pub(crate) steps: Steps,
     /// Whether a step changes the ids: the child must not share the parent's memory then.
     pub(crate) changes_ids: bool,
@@ -134,7 +137,11 @@ pub(crate) fn spawn(
     stack: &mut Stack,
 ) -> Result<Cloned, CloneError> {
     // The pointers live to the end of this function.
-    let lists = [image.candidates, image.argv, image.envp];
+    let lists = [
+        (image.candidates, None),
+        (image.argv, None),
+        (image.envp, image.listen_pid.map(ListenPid::as_ptr)),
+    ];
     let (_pointers, [candidates, argv, envp]) = strings::pointers(lists);
     let parent = if image.steps.compare_parent() {
         std::process::id() as libc::pid_t
@@ -171,6 +178,7 @@ pub(crate) fn spawn(
         candidates,
         argv,
         envp,
+        listen_pid: image.listen_pid,
         steps,
         parent,
         kept: &image.kept,

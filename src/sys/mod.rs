@@ -12,6 +12,7 @@ pub(crate) mod copy;
 pub(crate) mod fdplan;
 pub(crate) mod handshake;
 pub(crate) mod io;
+pub(crate) mod listen_pid;
 mod pidfd_info;
 pub(crate) mod reserved_fds;
 pub(crate) mod signal;

@@ -45,16 +45,18 @@ impl Strings {
     }
 }
 
-/// The addresses of all strings of each list, then a null, and where each list of addresses begins.
+/// The addresses of all strings of each list, of one more where there is one, then a null, and where each list of addresses
+/// begins.
 pub(super) fn pointers<const N: usize>(
-    lists: [&Strings; N],
+    lists: [(&Strings, Option<*const c_char>); N],
 ) -> (Vec<*const c_char>, [*const *const c_char; N]) {
-    let length = lists.iter().map(|list| list.starts.len() + 1).sum();
+    let length = lists.iter().map(|(list, _)| list.starts.len() + 2).sum();
     let mut pointers = Vec::with_capacity(length);
-    let begins = lists.map(|list| {
+    let begins = lists.map(|(list, more)| {
         let begin = pointers.len();
         let base = list.bytes.as_ptr().cast::<c_char>();
         pointers.extend(list.starts.iter().map(|start| base.wrapping_add(*start)));
+        pointers.extend(more);
         pointers.push(ptr::null());
         begin
     });
@@ -84,8 +86,10 @@ mod tests {
         assert!(strings.push(&[b"no", b"\0"]).is_err());
         strings.push(&[]).unwrap();
         assert_eq!(strings.iter().collect::<Vec<_>>(), [c"a=b", c""]);
-        let (pointers, begins) = pointers([&Strings::default(), &strings]);
-        assert_eq!(pointers.len(), 1 + 3);
+        let more = c"more".as_ptr();
+        let (pointers, begins) = pointers([(&Strings::default(), None), (&strings, Some(more))]);
+        assert_eq!(pointers.len(), 1 + 4);
+        assert_eq!(pointers[3], more);
         assert_eq!(
             begins.map(|begin| pointers.as_ptr_range().start == begin),
             [true, false]

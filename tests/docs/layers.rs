@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A file that lies in `src` itself is vocabulary, below all of them.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
+    "codec",
     "sys",
     "port",
     "threads",

@@ -6,6 +6,7 @@ mod common;
 mod common_is_used;
 mod compile_fail;
 mod examples;
+mod examples_servers;
 mod examples_terminal;
 mod examples_tools;
 mod layers;

@@ -247,6 +247,7 @@ types! {
     codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
+    codec: ContentLength;
     supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport;
     testing: Recording Script StandIn TestProcess
 }
@@ -276,7 +277,7 @@ methods! {
         current_dir(""); chdir_as_parent(true); process_group(0); setsid(true); user(""); uid(0);
         gid(0); groups([]); ambient([]); umask(0); rlimit(Resource::Core, 0, 0); nice(0); oom_score_adj(0);
         no_new_privs(true); parent_death_signal(Signal::TERM); ignored_signals(IgnoredSignals::Reset);
-        cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); stdin(Fd::null()); stdout(Fd::null());
+        cgroup(OwnedFd::from(std::io::pipe().unwrap().0)); contained(); contained_by_cgroup(); listen_fds([("", Fd::null())]); stdin(Fd::null()); stdout(Fd::null());
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); on(&actix::Arbiter::current()); when(true, |command| command); name("");
         get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);

@@ -9,6 +9,7 @@ mod extra_fds;
 mod fd_maps;
 mod files;
 mod given_away;
+mod listen_fds;
 mod many_descriptors;
 mod many_descriptors_at_once;
 mod merging;

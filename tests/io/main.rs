@@ -5,6 +5,7 @@ mod common;
 
 mod busy_children;
 mod codecs;
+mod content_length;
 mod filter;
 mod filter_ends;
 mod find;
