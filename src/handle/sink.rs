@@ -181,6 +181,11 @@ impl FdSink {
         self
     }
 
+    /// How many bytes wait to be written, those of others included.
+    pub(crate) fn queued(&self) -> usize {
+        self.port().map_or(0, Port::queued)
+    }
+
     fn port(&self) -> Result<&Port, WriteError> {
         let fd = self.fd;
         let port = self.child.port(fd).filter(|port| !port.is_output());

@@ -80,63 +80,89 @@ where
     }
 }
 
+/// The most that is written at a time: a sink has room again when the child has taken half of it.
+const WRITE: usize = 64 * 1024;
+/// After so many writes, or pieces that have no bytes, others on this thread come first.
+const WRITES_PER_TURN: u32 = 64;
+
 /// Moves the pieces of an input into a sink, no faster than the child takes them.
 #[derive(Debug)]
 pub(super) struct Pump<P> {
     /// Until the input is complete, or the child takes no more of it.
     open: Option<(P, FdSink)>,
+    /// What is left of a piece.
+    rest: Bytes,
     /// The input has ended, and the sink is closing.
     complete: bool,
+}
+
+impl<P> Pump<P> {
+    pub(super) const fn new(pieces: P, sink: FdSink) -> Self {
+        Self {
+            open: Some((pieces, sink)),
+            rest: Bytes::new(),
+            complete: false,
+        }
+    }
+
+    /// Drops the input, and closes the sink.
+    pub(super) fn stop(&mut self) {
+        self.open = None;
+        self.rest = Bytes::new();
+    }
+
+    /// How many bytes the child has not taken of what was moved.
+    pub(super) fn queued(&self) -> usize {
+        self.open.as_ref().map_or(0, |(_, sink)| sink.queued())
+    }
 }
 
 impl<P> Pump<P>
 where
     P: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    pub(super) const fn new(pieces: P, sink: FdSink) -> Self {
-        Self {
-            open: Some((pieces, sink)),
-            complete: false,
-        }
-    }
-
-    /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once. A child that
-    /// has closed its end ends the pump: that is for the child to judge.
+    /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once; the sink is still open then:
+    /// the caller kills the child before it [stops](Self::stop) the pump, lest the child takes the close for the end of its input. A child
+    /// that has closed its end stops the pump: that is for the child to judge.
     pub(super) fn poll_moved(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         let mut moved = false;
-        while let Some((pieces, sink)) = &mut self.open {
+        for _ in 0..WRITES_PER_TURN {
+            let Some((pieces, sink)) = &mut self.open else {
+                return Ok(moved);
+            };
             if self.complete {
                 if Pin::new(sink).poll_close(cx).is_ready() {
-                    self.open = None;
+                    self.stop();
                 }
-                break;
+                return Ok(moved);
             }
             match Pin::new(&mut *sink).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
-                    self.open = None;
-                    break;
+                    self.stop();
+                    return Ok(moved);
                 }
-                Poll::Pending => break,
+                Poll::Pending => return Ok(moved),
             }
-            match Pin::new(pieces).poll_next(cx) {
-                Poll::Ready(Some(Ok(piece))) => {
-                    moved = true;
-                    if Pin::new(sink).start_send(piece).is_err() {
-                        self.open = None;
-                    }
+            if self.rest.is_empty() {
+                match Pin::new(pieces).poll_next(cx) {
+                    Poll::Ready(Some(piece)) => self.rest = piece?,
+                    Poll::Ready(None) => self.complete = true,
+                    Poll::Pending => return Ok(moved),
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.open = None;
-                    return Err(error);
+            }
+            if !self.rest.is_empty() {
+                moved = true;
+                let write = self.rest.split_to(self.rest.len().min(WRITE));
+                if Pin::new(sink).start_send(write).is_err() {
+                    self.stop();
                 }
-                Poll::Ready(None) => self.complete = true,
-                Poll::Pending => break,
             }
         }
+        cx.waker().wake_by_ref();
         Ok(moved)
     }
 }

@@ -6,6 +6,8 @@ mod common;
 mod busy_children;
 mod codecs;
 mod filter;
+mod filter_ends;
+mod filter_flow;
 mod find;
 mod flow;
 mod frames;
