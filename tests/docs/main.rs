@@ -5,6 +5,7 @@ mod common;
 
 mod compile_fail;
 mod examples;
+mod examples_http;
 mod examples_terminal;
 mod examples_tools;
 mod layers;
