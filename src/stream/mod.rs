@@ -84,10 +84,13 @@ struct Options {
     stderr: Stderr,
 }
 
+/// Is told what the child writes to its standard error.
+type Teller = Box<dyn FnMut(&[u8]) + Send>;
+
 /// Where the child's standard error goes.
 enum Stderr {
     Tail,
-    Told(Box<dyn FnMut(&[u8]) + Send>),
+    Told(Teller),
     Merged,
 }
 
