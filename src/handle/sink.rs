@@ -227,6 +227,12 @@ impl Drop for FdSink {
         if sys::copy::is_copy() {
             return;
         }
+        // The child must not take the close for the end of its input.
+        if let Some(hold) = &self.hold
+            && Arc::strong_count(hold) == 1
+        {
+            hold.kill_early();
+        }
         if let Ok(port) = self.port() {
             port.forget(self.id);
             if self.closes_on_drop && !self.closing && !port.is_terminal() {
