@@ -67,6 +67,7 @@ mod tests {
     fn many_pieces_take_one_timer() {
         let mut idle = Idle::new(Duration::from_secs(3600));
         let cx = &mut Context::from_waker(Waker::noop());
+        assert!(idle.poll_over(cx, || 0).is_pending());
         let timer = format!("{:?}", idle.timer);
         for queued in 0..1000 {
             assert!(idle.poll_over(cx, || queued).is_pending());

@@ -14,6 +14,17 @@ use super::output::OutputStream;
 use crate::line::Line;
 use crate::port::line_splitter::LineSplitter;
 
+impl<P> OutputStream<P> {
+    /// The output line by line, for server-sent events and the like: see [`OutputLines`]. A line of more than `max` bytes comes in pieces.
+    pub fn lines(self, max: usize) -> OutputLines<P> {
+        OutputLines {
+            output: self,
+            splitter: LineSplitter::new(max),
+            end: None,
+        }
+    }
+}
+
 /// The output of a child line by line; made by [`OutputStream::lines`].
 ///
 /// Each item is a [`Line`]: a line that is too long comes in pieces, and one without its newline when the output ends. A failure is the last
@@ -27,14 +38,6 @@ pub struct OutputLines<P = OfBytes> {
 }
 
 impl<P> OutputLines<P> {
-    pub(super) fn new(output: OutputStream<P>, max: usize) -> Self {
-        Self {
-            output,
-            splitter: LineSplitter::new(max),
-            end: None,
-        }
-    }
-
     /// The stream of bytes that is cut into lines.
     pub const fn get_ref(&self) -> &OutputStream<P> {
         &self.output

@@ -13,7 +13,6 @@ use futures_core::Stream;
 use super::failure::StreamFailure;
 use super::idle::Idle;
 use super::input::{OfBytes, Pump};
-use super::lines::OutputLines;
 use super::{Options, Stderr};
 use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
@@ -87,11 +86,6 @@ where
             gave: false,
             options,
         }
-    }
-
-    /// The output line by line, for server-sent events and the like: see [`OutputLines`]. A line of more than `max` bytes comes in pieces.
-    pub fn lines(self, max: usize) -> OutputLines<P> {
-        OutputLines::new(self, max)
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamFailure>>> {
