@@ -34,12 +34,12 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use = "a ladder does nothing until a child is stopped by it"]
 pub struct Ladder {
-    steps: Vec<Step>,
+    steps: Vec<LadderStep>,
 }
 
 /// What is done, and how long the child has then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct LadderStep {
     pub(crate) act: Act,
     pub(crate) wait: Duration,
 }
@@ -122,7 +122,7 @@ impl Ladder {
     }
 
     fn then(mut self, act: Act, wait: Duration) -> Self {
-        self.steps.push(Step { act, wait });
+        self.steps.push(LadderStep { act, wait });
         self
     }
 }
@@ -153,7 +153,7 @@ impl Act {
 /// A ladder that is being climbed.
 #[derive(Debug)]
 pub(crate) struct Climb {
-    steps: Vec<Step>,
+    steps: Vec<LadderStep>,
     at: At,
     by: StoppedBy,
     /// Without the step that is being taken.
@@ -169,7 +169,7 @@ enum At {
 
 /// Something that happened. Each may come at any time, any number of times, in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum ClimbInput {
     Begin,
     /// There was no way to take this step.
     LeftOut(usize),
@@ -183,7 +183,7 @@ pub(crate) enum Input {
 
 /// What follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum ClimbOutput {
     Nothing,
     /// Take this step.
     Take(usize),
@@ -204,7 +204,7 @@ impl Climb {
         }
     }
 
-    pub(crate) fn get(&self, step: usize) -> Option<&Step> {
+    pub(crate) fn get(&self, step: usize) -> Option<&LadderStep> {
         self.steps.get(step)
     }
 
@@ -217,22 +217,22 @@ impl Climb {
         self.at == At::Step(step)
     }
 
-    pub(crate) fn step(&mut self, input: Input) -> Output {
+    pub(crate) fn step(&mut self, input: ClimbInput) -> ClimbOutput {
         match (self.at, input) {
-            (At::Off, _) => Output::Nothing,
-            (_, Input::Gone) => self.finish(true),
-            (_, Input::GivenUp) => self.finish(false),
-            (At::Ground, Input::Begin) => self.take(0),
-            (At::Step(now), Input::LeftOut(step)) if now == step => {
+            (At::Off, _) => ClimbOutput::Nothing,
+            (_, ClimbInput::Gone) => self.finish(true),
+            (_, ClimbInput::GivenUp) => self.finish(false),
+            (At::Ground, ClimbInput::Begin) => self.take(0),
+            (At::Step(now), ClimbInput::LeftOut(step)) if now == step => {
                 self.by = self.by_before;
                 self.take(now + 1)
             }
-            (At::Step(now), Input::Elapsed(step)) if now == step => self.take(now + 1),
-            _ => Output::Nothing,
+            (At::Step(now), ClimbInput::Elapsed(step)) if now == step => self.take(now + 1),
+            _ => ClimbOutput::Nothing,
         }
     }
 
-    fn take(&mut self, step: usize) -> Output {
+    fn take(&mut self, step: usize) -> ClimbOutput {
         let Some(next) = self.steps.get(step) else {
             return self.finish(false);
         };
@@ -240,13 +240,13 @@ impl Climb {
         // Now: the death that it brings about may be told before it returns.
         self.by_before = self.by;
         self.by = next.act.as_reason();
-        Output::Take(step)
+        ClimbOutput::Take(step)
     }
 
-    fn finish(&mut self, gone: bool) -> Output {
+    fn finish(&mut self, gone: bool) -> ClimbOutput {
         self.at = At::Off;
         let by = self.by;
-        Output::Finish { gone, by }
+        ClimbOutput::Finish { gone, by }
     }
 }
 
@@ -257,31 +257,40 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     /// Holds what the machine is answerable for against one sequence of inputs.
-    fn check(steps: usize, inputs: &[Input], outputs: &[Output]) {
+    fn check(steps: usize, inputs: &[ClimbInput], outputs: &[ClimbOutput]) {
         let taken = outputs.iter().filter_map(|output| match output {
-            Output::Take(step) => Some(*step),
+            ClimbOutput::Take(step) => Some(*step),
             _ => None,
         });
         let taken: Vec<_> = taken.collect();
         // Each once, in order, from the first on.
         assert_eq!(taken, (0..taken.len()).collect::<Vec<_>>(), "{inputs:?}");
-        let finish = |output: &&Output| matches!(output, Output::Finish { .. });
+        let finish = |output: &&ClimbOutput| matches!(output, ClimbOutput::Finish { .. });
         let ends: Vec<_> = outputs.iter().filter(finish).collect();
         assert!(ends.len() <= 1, "{inputs:?}: {outputs:?}");
-        let gone = inputs.contains(&Input::Gone);
-        let given_up = inputs.contains(&Input::GivenUp);
+        let gone = inputs.contains(&ClimbInput::Gone);
+        let given_up = inputs.contains(&ClimbInput::GivenUp);
         match ends.first() {
-            Some(Output::Finish { gone: true, .. }) => assert!(gone, "{inputs:?}"),
+            Some(ClimbOutput::Finish { gone: true, .. }) => assert!(gone, "{inputs:?}"),
             Some(_) => assert!(given_up || taken.len() == steps, "{inputs:?}"),
             None => assert!(!gone && !given_up, "{inputs:?}"),
         }
         // Nothing is done after the end.
         if let Some(end) = outputs.iter().position(|output| finish(&output)) {
-            assert!(outputs[end + 1..].iter().all(|o| *o == Output::Nothing));
+            assert!(
+                outputs[end + 1..]
+                    .iter()
+                    .all(|o| *o == ClimbOutput::Nothing)
+            );
         }
     }
 
-    fn explore(ladder: &Ladder, alphabet: &[Input], inputs: &mut Vec<Input>, left: usize) {
+    fn explore(
+        ladder: &Ladder,
+        alphabet: &[ClimbInput],
+        inputs: &mut Vec<ClimbInput>,
+        left: usize,
+    ) {
         let mut climb = Climb::new(ladder.clone());
         let outputs: Vec<_> = inputs.iter().map(|input| climb.step(*input)).collect();
         check(ladder.steps.len(), inputs, &outputs);
@@ -302,10 +311,10 @@ mod tests {
             Ladder::eof(NOW).term(NOW).kill(),
         ];
         for ladder in ladders {
-            let mut alphabet = vec![Input::Begin, Input::Gone, Input::GivenUp];
+            let mut alphabet = vec![ClimbInput::Begin, ClimbInput::Gone, ClimbInput::GivenUp];
             for step in 0..ladder.steps.len() {
-                alphabet.push(Input::LeftOut(step));
-                alphabet.push(Input::Elapsed(step));
+                alphabet.push(ClimbInput::LeftOut(step));
+                alphabet.push(ClimbInput::Elapsed(step));
             }
             explore(&ladder, &alphabet, &mut Vec::new(), 5);
         }
@@ -316,22 +325,29 @@ mod tests {
         let ladder = Ladder::eof(NOW).say("x", NOW).term(NOW).kill();
         let mut climb = Climb::new(ladder);
         for input in [
-            Input::Begin,
-            Input::Elapsed(0),
-            Input::LeftOut(1),
+            ClimbInput::Begin,
+            ClimbInput::Elapsed(0),
+            ClimbInput::LeftOut(1),
             // Late.
-            Input::Elapsed(0),
+            ClimbInput::Elapsed(0),
         ] {
             climb.step(input);
         }
         // The child dies of the signal before the sender goes on.
         let by = StoppedBy::Signal(Signal::TERM);
-        assert_eq!(climb.step(Input::Gone), Output::Finish { gone: true, by });
+        assert_eq!(
+            climb.step(ClimbInput::Gone),
+            ClimbOutput::Finish { gone: true, by }
+        );
 
         let mut climb = Climb::new(Ladder::eof(NOW).say("x", NOW));
-        for input in [Input::Begin, Input::Elapsed(0), Input::LeftOut(1)] {
+        for input in [
+            ClimbInput::Begin,
+            ClimbInput::Elapsed(0),
+            ClimbInput::LeftOut(1),
+        ] {
             let output = climb.step(input);
-            if let Output::Finish { by, .. } = output {
+            if let ClimbOutput::Finish { by, .. } = output {
                 assert_eq!(by, StoppedBy::Eof);
             }
         }

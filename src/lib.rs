@@ -54,7 +54,8 @@
 //! │   ▲ made, data, closed, exited, ended    │           │   table of children                 │
 //! │ PipeReader fd 1   PipeReader fd 2   ...  │           └─────────────────────────────────────┘
 //! │ PipeWriter fd 0   ...                    │            spawner threads: lookups, clone, exec
-//! │ Process (owns the child)                 │
+//! │ Process (owns the child, and the actors  │
+//! │   of its pipes)                          │
 //! │ its driver: the pidfd becomes readable,  │
 //! │   the child is reaped                    │
 //! └──────────────────────────────────────────┘
@@ -121,9 +122,9 @@
 //! 14. If a child leads a process group, or has a cgroup, these end the whole of it, to the last member, also when the
 //!     child itself dies first, and each of their steps reaches all members:
 //!     [`terminate_group`](ProcessHandle::terminate_group), [`stop`](ProcessHandle::stop), a helper's
-//!     timeout or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to another
-//!     process or group that has got the number of a dead one.
-//! 15. A [`stop`](ProcessHandle::stop), a `Shutdown` and a helper's timeout are answered 2 seconds after their SIGKILL at
+//!     timeout, output limit or drop, [`OnOrphaned`], [`Shutdown`](supervisor::Shutdown), [`OnLeftovers`]. No signal goes to
+//!     another process or group that has got the number of a dead one.
+//! 15. A [`stop`](ProcessHandle::stop), a `Shutdown`, a helper's timeout and a kill at its output limit are answered 2 seconds after their SIGKILL at
 //!     the latest. The answer says what is still alive then; a child is reaped when it dies.
 //! 16. Lines ([`Fd::lines`]) and frames ([`FromFrames`]) come in the order of their bytes, one a message, all
 //!     of them before that descriptor's `ChildConnectionLost`: rules 3, 4, 7 and 8 hold for them as for data.
@@ -256,7 +257,7 @@ pub mod __private {
 
 pub use bytes::Bytes;
 pub use capability::Capability;
-pub use collect::{Collect, CollectError, Collecting, Output};
+pub use collect::{Collect, CollectError, Collecting, Output, Why};
 pub use command::Command;
 pub use command::arbiter::ToArbiterHandle;
 pub use command::containment::Containment;
@@ -266,6 +267,7 @@ pub use command::spec::{OnLeftovers, OnOrphaned};
 pub use error::{ResizeError, SignalError, SpawnError, SpawnStep, StreamError, WriteError};
 pub use event::{CloseReason, ProcessEvent};
 pub use handle::ProcessHandle;
+pub use handle::failure::ExitFailure;
 pub use handle::find::{FindError, Needle};
 pub use handle::kill_on_drop::KillOnDrop;
 pub use handle::producer;
@@ -278,6 +280,7 @@ pub use ladder::{Ladder, StoppedBy};
 pub use limits::{Resource, UNLIMITED};
 pub use line::{Line, LineEnd};
 pub use open::events::ProcessEvents;
+pub use open::input::IntoInput;
 pub use open::io::Io;
 pub use open::{Open, Opened, Opening};
 pub use protocol::ProcessProtocol;
@@ -288,7 +291,6 @@ pub use signal::{IgnoredSignals, ParseSignalError, Signal};
 pub use status::{ExitStatus, Rusage};
 pub use stream::StreamCommand;
 pub use stream::failure::StreamFailure;
-pub use stream::input::IntoInput;
 pub use stream::lines::OutputLines;
 pub use stream::output::OutputStream;
 pub use supervisor::{ProcessSupervisor, Spawn, Spawning};

@@ -39,7 +39,7 @@ use crate::port::kept::Keep;
 use crate::port::kept_output::KeptOutput;
 use crate::port::role::Role;
 use crate::port::window::PACKET;
-use crate::port::{Port, Terminal};
+use crate::port::{Port, Route, Terminal};
 use crate::status::ExitStatus;
 
 pub use recorder::Recorded;
@@ -60,6 +60,9 @@ const READ: Role = Role::Output {
 pub struct TestProcess {
     child: Arc<Child>,
     recorder: Arc<Recorder>,
+    /// The ways of the handle to the recorder.
+    #[expect(dead_code, reason = "its drop closes them")]
+    routes: Vec<Arc<dyn Route>>,
     streams: Vec<TestStream>,
 }
 
@@ -139,12 +142,14 @@ impl TestProcess {
             on_orphaned: OnOrphaned::Leave,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
+            time_limit: None,
             readers: piped.iter().filter(|(_, role)| role.is_output()).count(),
             live: LiveProcess::recorded_by(record),
             containment: Containment::Process,
         };
         let child = Child::new(origin, piped.iter().map(|(fd, _)| *fd));
         let mut streams = Vec::new();
+        let mut routes = Vec::new();
         let ports = piped.into_iter().map(|(fd, role)| {
             let recorder = Arc::clone(&recorder);
             let master: Weak<Recorder> = Arc::downgrade(&recorder);
@@ -161,8 +166,10 @@ impl TestProcess {
                 Role::Kept(keep) => Some(Arc::new(KeptOutput::new(keep))),
                 _ => None,
             };
-            Port::new(fd, role, Box::new(RecordedFd { fd, recorder }))
-                .with_stream_queue(queue)
+            let route: Arc<dyn Route> = Arc::new(RecordedFd { fd, recorder });
+            let port = Port::new(fd, role, &route);
+            routes.push(route);
+            port.with_stream_queue(queue)
                 .with_kept(kept)
                 .of_terminal(terminal.then_some(master as Weak<dyn Terminal>))
         });
@@ -170,6 +177,7 @@ impl TestProcess {
         Self {
             child,
             recorder,
+            routes,
             streams,
         }
     }

@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::runtime::Handle;
 
 use crate::child::Child;
-use crate::child::lifecycle::Input;
+use crate::child::lifecycle::LifecycleInput;
 use crate::event::CloseReason;
 use crate::port::Terminal;
 use crate::sys;
@@ -118,7 +118,8 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.child.apply(Input::Closed(self.fd, self.reason));
+        self.child
+            .apply(LifecycleInput::Closed(self.fd, self.reason));
     }
 }
 

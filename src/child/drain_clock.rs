@@ -13,11 +13,11 @@ use crate::sync::lock;
 
 #[derive(Debug)]
 pub(crate) struct DrainClock {
-    state: Mutex<State>,
+    state: Mutex<ClockState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ClockState {
     timeout: Duration,
     reaped: bool,
     /// How many readers hold it.
@@ -48,7 +48,7 @@ impl DrainClock {
     /// Readers hold it from the start.
     pub(crate) const fn new(timeout: Duration, readers: usize) -> Self {
         Self {
-            state: Mutex::new(State::new(timeout, readers)),
+            state: Mutex::new(ClockState::new(timeout, readers)),
         }
     }
 
@@ -71,7 +71,7 @@ impl DrainClock {
     }
 }
 
-impl State {
+impl ClockState {
     const fn new(timeout: Duration, readers: usize) -> Self {
         Self {
             timeout,
@@ -154,7 +154,7 @@ mod tests {
 
     /// A clock, what arranges its rings, and what it must say by the rule alone.
     struct Model {
-        clock: State,
+        clock: ClockState,
         now: Instant,
         ring_at: Option<Instant>,
         reaped: bool,
@@ -166,7 +166,7 @@ mod tests {
     impl Model {
         fn new() -> Self {
             Self {
-                clock: State::new(TIMEOUT * SECOND, READERS),
+                clock: ClockState::new(TIMEOUT * SECOND, READERS),
                 now: Instant::now(),
                 ring_at: None,
                 reaped: false,

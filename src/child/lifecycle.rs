@@ -5,7 +5,7 @@ use crate::event::CloseReason;
 
 /// Something that happened. Each may come at any time, any number of times, in any order.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Input {
+pub(crate) enum LifecycleInput {
     /// The protocol may be told: the spawn is committed.
     Made,
     /// The child was reaped.
@@ -16,7 +16,7 @@ pub(crate) enum Input {
 
 /// Something to tell the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum LifecycleOutput {
     Made,
     Lost(i32, CloseReason),
     Exited,
@@ -60,21 +60,21 @@ impl Lifecycle {
     }
 
     /// Takes in what happened, and tells what follows from it.
-    pub(crate) fn step(&mut self, input: Input, mut tell: impl FnMut(Output)) {
+    pub(crate) fn step(&mut self, input: LifecycleInput, mut tell: impl FnMut(LifecycleOutput)) {
         match input {
-            Input::Made if !self.made => {
+            LifecycleInput::Made if !self.made => {
                 self.made = true;
-                tell(Output::Made);
+                tell(LifecycleOutput::Made);
             }
-            Input::Reaped => self.reaped = true,
-            Input::Closed(fd, reason) => {
+            LifecycleInput::Reaped => self.reaped = true,
+            LifecycleInput::Closed(fd, reason) => {
                 if let Some(state) = self.fds.iter_mut().find(|state| state.fd == fd)
                     && state.closed.is_none()
                 {
                     state.closed = Some(reason);
                 }
             }
-            Input::Made => {}
+            LifecycleInput::Made => {}
         }
         if self.made {
             self.catch_up(tell);
@@ -82,11 +82,11 @@ impl Lifecycle {
     }
 
     /// Tells whatever is known and not told yet.
-    fn catch_up(&mut self, mut tell: impl FnMut(Output)) {
+    fn catch_up(&mut self, mut tell: impl FnMut(LifecycleOutput)) {
         for state in &mut self.fds {
             if let (Some(reason), false) = (state.closed, state.told) {
                 state.told = true;
-                tell(Output::Lost(state.fd, reason));
+                tell(LifecycleOutput::Lost(state.fd, reason));
             }
         }
         if !self.reaped {
@@ -94,11 +94,11 @@ impl Lifecycle {
         }
         if !self.exited_told {
             self.exited_told = true;
-            tell(Output::Exited);
+            tell(LifecycleOutput::Exited);
         }
         if !self.ended_told && self.open_fds().next().is_none() {
             self.ended_told = true;
-            tell(Output::Ended);
+            tell(LifecycleOutput::Ended);
         }
     }
 
@@ -109,11 +109,6 @@ impl Lifecycle {
             .filter(|state| state.closed.is_none())
             .map(|state| state.fd)
     }
-
-    /// Whether the child was reaped.
-    pub(crate) fn is_reaped(&self) -> bool {
-        self.reaped
-    }
 }
 
 #[cfg(test)]
@@ -123,39 +118,56 @@ mod tests {
     const BY: CloseReason = CloseReason::ByChild;
 
     /// Holds every rule that the state machine is answerable for against one sequence of outputs.
-    fn check(fds: &[i32], inputs: &[Input], told: &[Output]) {
-        let count = |wanted: Output| told.iter().filter(|o| **o == wanted).count();
-        let at = |wanted: Output| told.iter().position(|o| *o == wanted);
-        let made = inputs.iter().any(|i| matches!(i, Input::Made));
-        let reaped = inputs.iter().any(|i| matches!(i, Input::Reaped));
+    fn check(fds: &[i32], inputs: &[LifecycleInput], told: &[LifecycleOutput]) {
+        let count = |wanted: LifecycleOutput| told.iter().filter(|o| **o == wanted).count();
+        let at = |wanted: LifecycleOutput| told.iter().position(|o| *o == wanted);
+        let made = inputs.iter().any(|i| matches!(i, LifecycleInput::Made));
+        let reaped = inputs.iter().any(|i| matches!(i, LifecycleInput::Reaped));
         let closed = |fd: i32| {
             inputs
                 .iter()
-                .any(|i| matches!(i, Input::Closed(f, _) if *f == fd))
+                .any(|i| matches!(i, LifecycleInput::Closed(f, _) if *f == fd))
         };
 
-        assert_eq!(count(Output::Made), usize::from(made), "{inputs:?}");
+        assert_eq!(
+            count(LifecycleOutput::Made),
+            usize::from(made),
+            "{inputs:?}"
+        );
         if made {
-            assert_eq!(at(Output::Made), Some(0), "{inputs:?}");
+            assert_eq!(at(LifecycleOutput::Made), Some(0), "{inputs:?}");
         }
-        assert_eq!(count(Output::Exited), usize::from(made && reaped));
+        assert_eq!(count(LifecycleOutput::Exited), usize::from(made && reaped));
         let mut all_closed = true;
         for fd in fds {
             assert_eq!(
-                count(Output::Lost(*fd, BY)),
+                count(LifecycleOutput::Lost(*fd, BY)),
                 usize::from(made && closed(*fd))
             );
             all_closed &= closed(*fd);
         }
         let ended = made && reaped && all_closed;
-        assert_eq!(count(Output::Ended), usize::from(ended), "{inputs:?}");
+        assert_eq!(
+            count(LifecycleOutput::Ended),
+            usize::from(ended),
+            "{inputs:?}"
+        );
         if ended {
-            assert_eq!(at(Output::Ended), Some(told.len() - 1), "{inputs:?}");
+            assert_eq!(
+                at(LifecycleOutput::Ended),
+                Some(told.len() - 1),
+                "{inputs:?}"
+            );
         }
     }
 
     /// Every sequence of up to `left` more inputs, duplicates included.
-    fn explore(fds: &[i32], alphabet: &[Input], inputs: &mut Vec<Input>, left: usize) -> usize {
+    fn explore(
+        fds: &[i32],
+        alphabet: &[LifecycleInput],
+        inputs: &mut Vec<LifecycleInput>,
+        left: usize,
+    ) -> usize {
         let mut machine = Lifecycle::new(fds.iter().copied());
         let mut told = Vec::new();
         for input in inputs.iter() {
@@ -176,8 +188,8 @@ mod tests {
     #[test]
     fn every_order_of_inputs_keeps_the_rules() {
         for fds in [&[][..], &[1], &[0, 1], &[0, 1, 2], &[0, 1, 2, 7]] {
-            let mut alphabet = vec![Input::Made, Input::Reaped];
-            alphabet.extend(fds.iter().map(|fd| Input::Closed(*fd, BY)));
+            let mut alphabet = vec![LifecycleInput::Made, LifecycleInput::Reaped];
+            alphabet.extend(fds.iter().map(|fd| LifecycleInput::Closed(*fd, BY)));
             let depth = alphabet.len() + 1;
             let runs = explore(fds, &alphabet, &mut Vec::new(), depth);
             assert!(runs > alphabet.len().pow(depth as u32));
@@ -189,22 +201,22 @@ mod tests {
         let mut machine = Lifecycle::new([1]);
         let mut told = Vec::new();
         for input in [
-            Input::Made,
-            Input::Closed(1, CloseReason::Cut),
-            Input::Closed(1, BY),
-            Input::Closed(5, BY),
-            Input::Reaped,
-            Input::Reaped,
+            LifecycleInput::Made,
+            LifecycleInput::Closed(1, CloseReason::Cut),
+            LifecycleInput::Closed(1, BY),
+            LifecycleInput::Closed(5, BY),
+            LifecycleInput::Reaped,
+            LifecycleInput::Reaped,
         ] {
             machine.step(input, |output| told.push(output));
         }
         assert_eq!(
             told,
             [
-                Output::Made,
-                Output::Lost(1, CloseReason::Cut),
-                Output::Exited,
-                Output::Ended
+                LifecycleOutput::Made,
+                LifecycleOutput::Lost(1, CloseReason::Cut),
+                LifecycleOutput::Exited,
+                LifecycleOutput::Ended
             ]
         );
     }

@@ -23,11 +23,11 @@ use crate::tree::{Death, Extent, Leader, Remains};
 /// A child until it is reaped, and what it leaves until that is gone.
 #[derive(Debug, Default)]
 pub(crate) struct LiveProcess {
-    state: Mutex<State>,
+    state: Mutex<LiveState>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum LiveState {
     /// Not born, or nothing is left.
     #[default]
     Empty,
@@ -71,14 +71,14 @@ impl LiveProcess {
     /// In place of a child: `record` is told what would be done to one. It must not call back.
     pub(crate) fn recorded_by(record: impl Fn(ProcessCommand) + Send + 'static) -> Self {
         Self {
-            state: Mutex::new(State::Recorded(Record(Box::new(record)))),
+            state: Mutex::new(LiveState::Recorded(Record(Box::new(record)))),
         }
     }
 
     /// Writes down what would be done by more than one signal. False if there is, or was, a child.
     pub(crate) fn record(&self, command: impl FnOnce() -> ProcessCommand) -> bool {
         match &*lock(&self.state) {
-            State::Recorded(record) => {
+            LiveState::Recorded(record) => {
                 (record.0)(command());
                 true
             }
@@ -88,7 +88,7 @@ impl LiveProcess {
 
     /// Puts an unadopted child in.
     pub(crate) fn fill(&self, leader: Leader) {
-        *lock(&self.state) = State::Running(leader);
+        *lock(&self.state) = LiveState::Running(leader);
     }
 
     /// The pid, while it is surely the child's.
@@ -97,7 +97,7 @@ impl LiveProcess {
             return None;
         }
         match &*lock(&self.state) {
-            State::Running(leader) => Some(leader.pid),
+            LiveState::Running(leader) => Some(leader.pid),
             _ => None,
         }
     }
@@ -108,7 +108,7 @@ impl LiveProcess {
             return None;
         }
         match &*lock(&self.state) {
-            State::Running(leader) => leader.pidfd.clone(),
+            LiveState::Running(leader) => leader.pidfd.clone(),
             _ => None,
         }
     }
@@ -119,8 +119,8 @@ impl LiveProcess {
             return Err(of_another());
         }
         match &*lock(&self.state) {
-            State::Running(leader) => leader.signal(signal),
-            State::Recorded(record) => {
+            LiveState::Running(leader) => leader.signal(signal),
+            LiveState::Recorded(record) => {
                 (record.0)(ProcessCommand::Signal(signal));
                 Ok(())
             }
@@ -157,16 +157,16 @@ impl LiveProcess {
         }
         let mut state = lock(&self.state);
         match &*state {
-            State::Running(leader) => to(leader, signal),
-            State::Left(remains) => {
+            LiveState::Running(leader) => to(leader, signal),
+            LiveState::Left(remains) => {
                 let sent = remains.signal(signal);
                 if let Err(SignalError::Exited) = sent {
-                    *state = State::Empty;
+                    *state = LiveState::Empty;
                 }
                 sent
             }
-            State::Empty => Err(SignalError::Exited),
-            State::Recorded(record) => {
+            LiveState::Empty => Err(SignalError::Exited),
+            LiveState::Recorded(record) => {
                 (record.0)(command);
                 Ok(())
             }
@@ -179,7 +179,7 @@ impl LiveProcess {
             return None;
         }
         match &*lock(&self.state) {
-            State::Running(leader) => Some(leader.group()),
+            LiveState::Running(leader) => Some(leader.group()),
             _ => None,
         }
     }
@@ -190,11 +190,11 @@ impl LiveProcess {
             return None;
         }
         let mut state = lock(&self.state);
-        let State::Left(remains) = &*state else {
+        let LiveState::Left(remains) = &*state else {
             return None;
         };
         if remains.is_gone() {
-            *state = State::Empty;
+            *state = LiveState::Empty;
             return None;
         }
         Some(remains.group())
@@ -206,17 +206,17 @@ impl LiveProcess {
             return Err(of_another());
         }
         match &*lock(&self.state) {
-            State::Running(leader) => leader.look_for_group(),
-            State::Left(_) | State::Recorded(_) => Ok(()),
-            State::Empty => Err(SignalError::Exited),
+            LiveState::Running(leader) => leader.look_for_group(),
+            LiveState::Left(_) | LiveState::Recorded(_) => Ok(()),
+            LiveState::Empty => Err(SignalError::Exited),
         }
     }
 
     /// The child has ended: no zombie is held any longer.
     pub(crate) fn end(&self) {
         let mut state = lock(&self.state);
-        if matches!(&*state, State::Left(remains) if remains.is_zombie()) {
-            *state = State::Empty;
+        if matches!(&*state, LiveState::Left(remains) if remains.is_zombie()) {
+            *state = LiveState::Empty;
         }
     }
 
@@ -224,8 +224,8 @@ impl LiveProcess {
     /// that was held for it.
     pub(crate) fn let_go(&self) {
         let mut state = lock(&self.state);
-        if let State::Left(_) = &*state {
-            *state = State::Empty;
+        if let LiveState::Left(_) = &*state {
+            *state = LiveState::Empty;
         }
     }
 
@@ -235,18 +235,18 @@ impl LiveProcess {
             return Reap::Before;
         }
         let mut state = lock(&self.state);
-        let State::Running(child) = &*state else {
+        let LiveState::Running(child) = &*state else {
             return Reap::Before;
         };
         match child.try_reap(known_dead) {
             Ok(None) => Reap::Alive,
             Ok(Some(Death { status, remains })) => {
-                *state = remains.map_or(State::Empty, State::Left);
+                *state = remains.map_or(LiveState::Empty, LiveState::Left);
                 Reap::Now(status)
             }
             Err(error) => {
                 let pid = child.pid;
-                *state = State::Empty;
+                *state = LiveState::Empty;
                 // The logger is the user's.
                 drop(state);
                 log::warn!("cannot tell how process {pid} ended: {error}");

@@ -6,6 +6,7 @@
 pub(crate) mod drain_clock;
 mod draining;
 mod escalation;
+pub(crate) mod event_sink;
 pub(crate) mod framer;
 pub(crate) mod lifecycle;
 pub(crate) mod live_process;
@@ -13,6 +14,7 @@ mod orphan;
 pub(crate) mod progress;
 mod reaping;
 pub(crate) mod start_gate;
+mod time_limit;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -21,15 +23,16 @@ use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::child::drain_clock::DrainClock;
-use crate::child::framer::Framer;
-use crate::child::lifecycle::{Input, Lifecycle, Output};
+use crate::child::lifecycle::{Lifecycle, LifecycleInput, LifecycleOutput};
 use crate::child::live_process::LiveProcess;
 use crate::child::progress::{Phase, Progress};
 use crate::child::start_gate::Gate;
+use crate::child::time_limit::TimeLimit;
 use crate::command::containment::Containment;
 use crate::command::spec::{OnLeftovers, OnOrphaned};
 use crate::event::{CloseReason, ProcessEvent};
 use crate::id::ProcessId;
+use crate::ladder::Ladder;
 use crate::port::Port;
 use crate::port::mailbox_turns::MailboxTurns;
 use crate::port::window::Credit;
@@ -43,25 +46,7 @@ use crate::threads::spawners::{Kin, Tie};
 
 use escalation::Escalation;
 pub(crate) use escalation::Report;
-
-/// What is to be dropped when the record is unlocked: a message that could not be sent may go on in its
-/// drop.
-pub(crate) type Receipt = Arc<dyn Send + Sync>;
-
-/// The way to a protocol.
-pub(crate) trait EventSink: fmt::Debug + Send + Sync {
-    /// Queues the first or the last event, which keeps the protocol's mailbox connected until it is
-    /// handled. Called with the record's lock held: must not call back.
-    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) -> Receipt;
-    /// Queues an event between them. May be called with the record's lock held: must not call back.
-    fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
-    /// Whether the protocol's mailbox is open.
-    fn is_connected(&self) -> bool;
-    /// What makes frames of the data of `fd`, if the protocol wants that. Once.
-    fn take_framer(&self, _: i32) -> Option<Box<dyn Framer>> {
-        None
-    }
-}
+pub(crate) use event_sink::{EventSink, Receipt};
 
 /// One child, from before its clone to after its end.
 pub(crate) struct Child {
@@ -78,6 +63,7 @@ pub(crate) struct Child {
     /// Shut until the protocol, if there is one, has handled `ConnectionMade`.
     pub(crate) gate: Gate,
     clock: Option<Box<DrainClock>>,
+    time_limit: Option<Box<TimeLimit>>,
     ports: OnceLock<Box<[Port]>>,
     /// A terminal's master until the child is reaped: closed earlier, it would hang the child up
     /// that has merely closed its end of it.
@@ -119,6 +105,7 @@ pub(crate) struct Origin {
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) on_leftovers: OnLeftovers,
     pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) time_limit: Option<(Duration, Ladder)>,
     /// How many piped descriptors are read.
     pub(crate) readers: usize,
     pub(crate) live: LiveProcess,
@@ -145,6 +132,9 @@ impl Child {
             clock: origin
                 .ended_timeout
                 .map(|timeout| Box::new(DrainClock::new(timeout, origin.readers))),
+            time_limit: origin
+                .time_limit
+                .map(|(time, ladder)| Box::new(TimeLimit::new(time, ladder))),
             ports: OnceLock::new(),
             terminal: Mutex::default(),
             tie: Mutex::default(),
@@ -221,7 +211,7 @@ impl Child {
 
     /// Takes in what happened and queues the events that follow. Their order is that of the record's lock;
     /// what is foreign (waiters' wakers, the user's logger) and what locks again follows when that is free.
-    pub(crate) fn apply(self: &Arc<Self>, input: Input) {
+    pub(crate) fn apply(self: &Arc<Self>, input: LifecycleInput) {
         if sys::copy::is_copy() {
             return;
         }
@@ -231,14 +221,16 @@ impl Child {
         let mut receipts = [None, None];
         let mut told = log::log_enabled!(log::Level::Debug).then(Vec::new);
         let mut advanced = false;
+        let mut waker = None;
         // Before the end is told: it is closed then.
-        if let Input::Reaped = input {
+        if let LifecycleInput::Reaped = input {
             self.release_terminal();
             let tie = lock(&self.tie).take();
             drop(tie);
+            self.stop_time_limit();
         }
         // Producers are told before the protocol.
-        if let Input::Closed(fd, reason) = input
+        if let LifecycleInput::Closed(fd, reason) = input
             && let Some(port) = self.port(fd)
         {
             port.closed(reason);
@@ -257,8 +249,9 @@ impl Child {
                 if let Some(event_sink) = event_sink {
                     protocol_is_gone |= !event_sink.is_connected();
                     let receipt = self.emit(event_sink, output);
+                    waker = waker.take().or_else(|| event_sink.take_waker());
                     match output {
-                        Output::Made => receipts[0] = receipt,
+                        LifecycleOutput::Made => receipts[0] = receipt,
                         _ => receipts[1] = receipts[1].take().or(receipt),
                     }
                     if let Some(told) = &mut told {
@@ -266,30 +259,33 @@ impl Child {
                     }
                 }
                 match output {
-                    Output::Exited => {
+                    LifecycleOutput::Exited => {
                         self.progress.advance(Phase::Exited);
                         advanced = true;
                     }
-                    Output::Ended => {
+                    LifecycleOutput::Ended => {
                         self.progress.advance(Phase::Ended);
                         advanced = true;
                         self.mailbox_turns.note_end();
                         done = event_sink.take();
                         hook = on_ended.take();
                     }
-                    Output::Made | Output::Lost(..) => {}
+                    LifecycleOutput::Made | LifecycleOutput::Lost(..) => {}
                 }
             });
         }
         for output in told.into_iter().flatten() {
             self.note(output);
         }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         // The waiters come after the event.
         if advanced {
             self.progress.wake();
         }
         drop((done, receipts));
-        if let Input::Reaped = input {
+        if let LifecycleInput::Reaped = input {
             self.start_draining();
             self.tell_escalations_of_death();
         }
@@ -303,17 +299,17 @@ impl Child {
         }
     }
 
-    fn emit(self: &Arc<Self>, to: &Arc<dyn EventSink>, output: Output) -> Option<Receipt> {
+    fn emit(self: &Arc<Self>, to: &Arc<dyn EventSink>, output: LifecycleOutput) -> Option<Receipt> {
         // Known before the record hears of the reap.
         let status = || self.progress.status().unwrap_or(ExitStatus::Unknown);
         let event = match output {
-            Output::Made => {
+            LifecycleOutput::Made => {
                 let event = ProcessEvent::ConnectionMade;
                 return Some(Arc::clone(to).emit_with_receipt(self, event));
             }
-            Output::Lost(fd, reason) => ProcessEvent::ChildConnectionLost { fd, reason },
-            Output::Exited => ProcessEvent::ProcessExited { status: status() },
-            Output::Ended => {
+            LifecycleOutput::Lost(fd, reason) => ProcessEvent::ChildConnectionLost { fd, reason },
+            LifecycleOutput::Exited => ProcessEvent::ProcessExited { status: status() },
+            LifecycleOutput::Ended => {
                 let event = ProcessEvent::ProcessEnded { status: status() };
                 return Some(Arc::clone(to).emit_with_receipt(self, event));
             }
@@ -322,15 +318,15 @@ impl Child {
         None
     }
 
-    fn note(&self, output: Output) {
+    fn note(&self, output: LifecycleOutput) {
         match output {
-            Output::Made => log::debug!("{self} is connected"),
-            Output::Lost(fd, reason) => log::debug!("{self} fd {fd} closed: {reason:?}"),
-            Output::Exited => {
+            LifecycleOutput::Made => log::debug!("{self} is connected"),
+            LifecycleOutput::Lost(fd, reason) => log::debug!("{self} fd {fd} closed: {reason:?}"),
+            LifecycleOutput::Exited => {
                 let status = self.progress.status().unwrap_or(ExitStatus::Unknown);
                 log::debug!("{self} exited: {status}");
             }
-            Output::Ended => log::debug!("{self} ended"),
+            LifecycleOutput::Ended => log::debug!("{self} ended"),
         }
     }
 
@@ -347,6 +343,9 @@ impl Child {
             return false;
         }
         event_sink.emit(self, event, Some(credit));
+        if let Some(waker) = event_sink.take_waker() {
+            waker.wake();
+        }
         true
     }
 
@@ -358,10 +357,6 @@ impl Child {
     /// The piped descriptors that are still open.
     pub(crate) fn open_fds(&self) -> Vec<i32> {
         lock(&self.core).life.open_fds().collect()
-    }
-
-    pub(crate) fn is_reaped(&self) -> bool {
-        lock(&self.core).life.is_reaped()
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Child;
-use crate::child::lifecycle::Input;
+use crate::child::lifecycle::LifecycleInput;
 use crate::child::live_process::Reap;
 use crate::status::ExitStatus;
 use crate::sys;
@@ -36,7 +36,7 @@ impl Child {
         // Before the exit is told: its receiver asks for the status.
         self.progress.set_status(status);
         self.settle();
-        self.apply(Input::Reaped);
+        self.apply(LifecycleInput::Reaped);
     }
 }
 

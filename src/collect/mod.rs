@@ -2,122 +2,29 @@
 //! `getProcessValue`.
 
 mod collector;
+mod commands;
+mod options;
+mod result;
+mod tap;
 
+use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream;
 
 use crate::command::Command;
-use crate::command::fd_map::Fd;
-use crate::command::group::Group;
-use crate::error::SpawnError;
+use crate::command::group::GroupChoice;
+use crate::line::Line;
 use crate::port::kept::Keep;
-use crate::status::ExitStatus;
-use crate::text::Escaped;
 
 use collector::{Collected, collect};
-
-/// What a child wrote, and how it ended. `Debug` shows all of it, as text where it is UTF-8.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Output {
-    /// How the child ended.
-    pub status: ExitStatus,
-    /// What the child wrote to its standard output.
-    pub stdout: Vec<u8>,
-    /// What the child wrote to its standard error.
-    pub stderr: Vec<u8>,
-    /// Whether the child wrote more to one of them than [`Collect::output_limit`] allows.
-    pub truncated: bool,
-}
-
-impl Output {
-    const fn empty() -> Self {
-        Self {
-            status: ExitStatus::Unknown,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            truncated: false,
-        }
-    }
-}
-
-/// Why there is no result. Where there was a child, the error holds its status and what was collected; `Debug`
-/// shows of that only how much it is.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum CollectError {
-    /// There was no child.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    /// The time was up. A child that had not exited by then was terminated. If it hung in its exec, nothing was
-    /// collected and the status is unknown. If it could not be killed, the status is
-    /// [`ExitStatus::StillRunning`].
-    #[error("timed out ({})", .0.status)]
-    TimedOut(Box<Output>),
-    /// The child wrote to its standard error, which [`Command::read`] does not allow. The error's text ends with
-    /// what it wrote, with what does not print escaped.
-    #[error("wrote to its standard error ({}){}", .0.status, complaint(.0))]
-    Stderr(Box<Output>),
-    /// The arbiter where the child's actors lived stopped before all output was collected (the one on which the
-    /// helper was awaited, or that of [`Command::on`]), or the supervisor did. The part that was collected is
-    /// not given, and the child is killed. Where nothing is collected, as for [`Command::status`], the status is
-    /// given as ever.
-    #[error("the arbiter that collected is gone")]
-    Gone,
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bytes| std::str::from_utf8(bytes);
-        let mut output = f.debug_struct("Output");
-        output.field("status", &self.status);
-        for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            match text(bytes) {
-                Ok(text) => output.field(name, &text),
-                Err(_) => output.field(name, bytes),
-            };
-        }
-        output.field("truncated", &self.truncated).finish()
-    }
-}
-
-/// An output of which only the sizes show.
-struct Sizes<'a>(&'a Output);
-
-impl fmt::Debug for Sizes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output")
-            .field("status", &self.0.status)
-            .field("stdout", &format_args!("{} bytes", self.0.stdout.len()))
-            .field("stderr", &format_args!("{} bytes", self.0.stderr.len()))
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for CollectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spawn(error) => f.debug_tuple("Spawn").field(error).finish(),
-            Self::TimedOut(output) => f.debug_tuple("TimedOut").field(&Sizes(output)).finish(),
-            Self::Stderr(output) => f.debug_tuple("Stderr").field(&Sizes(output)).finish(),
-            Self::Gone => f.write_str("Gone"),
-        }
-    }
-}
-
-/// What a child complained of, for the end of a text.
-fn complaint(output: &Output) -> String {
-    match String::from_utf8_lossy(&output.stderr).trim_end() {
-        // Nothing of it was kept.
-        "" => String::new(),
-        said => format!(": {}", Escaped(said)),
-    }
-}
+pub use result::{CollectError, Output, Why};
 
 /// A child about to be run to its end; `.await` runs it, on any thread.
 ///
@@ -128,7 +35,7 @@ fn complaint(output: &Output) -> String {
 /// `join!(a.output().into_future(), b.output().into_future())`.
 ///
 /// The child's standard input is `/dev/null` unless [`input`](Self::input) is given or the command says
-/// otherwise. So is every other descriptor that would be written ([`Fd::write`]): nobody has a handle to close
+/// otherwise. So is every other descriptor that would be written ([`Fd::write`](crate::Fd::write)): nobody has a handle to close
 /// it. On a terminal ([`Command::pty`]) which is read by lines the end of input is typed, once, at the start. A
 /// program that reads key by key, or once more after the end, waits for ever there, unless there is a
 /// [`timeout`](Self::timeout).
@@ -147,6 +54,10 @@ fn complaint(output: &Output) -> String {
 /// What the command itself says ([`process_group`](Command::process_group), [`setsid`](Command::setsid),
 /// [`pty`](Command::pty)) goes before both; [`own_group`](Self::own_group) and [`foreground`](Self::foreground)
 /// go before that.
+///
+/// A `Collect` can be cloned, and each clone is a run. What is there once, the stream of [`input_stream`](Self::input_stream) and the future of
+/// [`cancelled_by`](Self::cancelled_by), the first run takes; another run fails at
+/// [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
 ///
 /// ```
 /// use actix_process::Command;
@@ -172,95 +83,60 @@ pub struct Collect<T> {
 
 #[derive(Clone)]
 struct Recipe {
-    input: Option<Bytes>,
+    input: Input,
     timeout: Option<Duration>,
     grace: Duration,
-    limit: usize,
+    keep: Keep,
+    /// The child is killed when more than so many bytes of an output have come.
+    most: Option<usize>,
     merge: bool,
-    group: Group,
+    group: GroupChoice,
+    /// The codes that are a success, if the status is judged.
+    ok_codes: Option<Vec<i32>>,
+    /// The child is terminated when it is ready.
+    cancel: Option<Given<Cancel>>,
+    /// Who is told of each line of which descriptor.
+    told: Vec<(i32, EachLine)>,
+}
+
+type Cancel = Pin<Box<dyn Future<Output = ()> + Send>>;
+type EachLine = Arc<Mutex<dyn FnMut(Line) + Send>>;
+type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// What the first run takes, of a plan and its clones.
+type Given<T> = Arc<Mutex<Option<T>>>;
+
+/// What the child reads.
+#[derive(Clone)]
+enum Input {
+    /// What the command says.
+    Unset,
+    Bytes(Bytes),
+    Stream(Given<Pieces>),
 }
 
 impl Recipe {
+    /// Whether each line of this descriptor is told of.
+    fn tells_of(&self, fd: i32) -> bool {
+        self.told.iter().any(|(of, _)| *of == fd)
+    }
+
     /// What is kept of each output.
     const fn keep(&self) -> Keep {
-        Keep::first(self.limit)
+        match (self.keep, self.most) {
+            (Keep { first, last: 0 }, Some(most)) if first > most => Keep::first(most),
+            (keep, _) => keep,
+        }
     }
 }
 
-/// Of the input only how much it is.
+/// Nothing of the input.
 impl fmt::Debug for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recipe")
-            .field("input", &self.input.as_ref().map(Bytes::len))
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .finish_non_exhaustive()
-    }
-}
-
-impl Command {
-    /// Runs the child to its end and gives all that it wrote, and its status.
-    ///
-    /// # Errors
-    ///
-    /// The future gives [`CollectError::Spawn`] if there is no child, [`CollectError::TimedOut`] after a
-    /// [`timeout`](Collect::timeout), and [`CollectError::Gone`] if the child's arbiter or supervisor is gone. A
-    /// status that is no success is no error.
-    pub fn output(&self) -> Collect<Output> {
-        Collect::new(self.clone(), |collected| Ok(collected.output))
-    }
-
-    /// Runs the child to its end and gives its status. Standard output and error go to `/dev/null`
-    /// unless the command maps them to something other than a pipe that this program reads.
-    ///
-    /// ```
-    /// # use actix_process::Command;
-    /// # actix::System::new().block_on(async {
-    /// let status = Command::new("false").status().await?;
-    /// assert_eq!(status.code(), Some(1));
-    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`output`](Self::output).
-    pub fn status(&self) -> Collect<ExitStatus> {
-        let quiet =
-            [1, 2]
-                .into_iter()
-                .fold(self.clone(), |command, n| match command.fd_map().get(n) {
-                    Some(fd) if fd.is_read() => command.fd(n, Fd::null()),
-                    _ => command,
-                });
-        Collect::new(quiet, |collected| Ok(collected.output.status))
-    }
-
-    /// Runs the child to its end and gives what it wrote to its standard output, as Twisted's
-    /// `getProcessOutput`: a byte on its standard error is an error ([`CollectError::Stderr`])
-    /// unless [`merged`](Collect::merge_stderr). The exit status is told but not judged.
-    ///
-    /// ```
-    /// # use actix_process::{CollectError, Command};
-    /// # actix::System::new().block_on(async {
-    /// let name = Command::new("uname").read().await?;
-    /// assert_eq!(name.stdout, b"Linux\n");
-    ///
-    /// let refused = Command::new("ls").arg("/no/such/file").read().await;
-    /// assert!(matches!(refused, Err(CollectError::Stderr(_))));
-    /// # Ok::<(), CollectError>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`CollectError::Stderr`], at the child's end; otherwise as [`output`](Self::output).
-    pub fn read(&self) -> Collect<Output> {
-        Collect::new(self.clone(), |collected| {
-            if collected.complained {
-                Err(CollectError::Stderr(Box::new(collected.output)))
-            } else {
-                Ok(collected.output)
-            }
-        })
     }
 }
 
@@ -269,75 +145,19 @@ impl<T> Collect<T> {
         Self {
             command,
             recipe: Recipe {
-                input: None,
+                input: Input::Unset,
                 timeout: None,
                 grace: Duration::from_secs(5),
-                limit: usize::MAX,
+                keep: Keep::first(usize::MAX),
+                most: None,
                 merge: false,
-                group: Group::Fitting,
+                group: GroupChoice::Fitting,
+                ok_codes: None,
+                cancel: None,
+                told: Vec::new(),
             },
             finish,
         }
-    }
-
-    /// Writes `input` to the child's standard input and closes it, in place of what the command has there. A
-    /// child that does not read it all is no error. With a [`pty`](Command::pty), whose input cannot be closed
-    /// alone, the spawn fails at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
-    pub fn input(mut self, input: impl Into<Bytes>) -> Self {
-        self.recipe.input = Some(input.into());
-        self
-    }
-
-    /// Terminates the child after `timeout`, and the process group that it leads, to its last member: SIGTERM,
-    /// [`grace`](Self::grace), SIGKILL. The result is then [`CollectError::TimedOut`], with what was collected
-    /// until they were gone. It does not wait for other descendants that hold the child's pipes.
-    ///
-    /// The result comes at the latest 2 seconds after the SIGKILL. A child that may not be killed (sudo, say) or
-    /// cannot die is [`ExitStatus::StillRunning`] then. It is reaped when it dies.
-    ///
-    /// The time is that of the whole result, so it also runs out for a child that has exited while a descendant
-    /// holds its pipes: that is `TimedOut`, with the child's own status. A [`Command::ended_timeout`] ends the
-    /// wait for that descendant without an error.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.recipe.timeout = Some(timeout);
-        self
-    }
-
-    /// How long the child has from SIGTERM to SIGKILL after a timeout; 5 seconds unless set.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.recipe.grace = grace;
-        self
-    }
-
-    /// Runs the child in a process group of its own, also in the foreground of a terminal. There it can
-    /// neither read from the terminal (SIGTTIN stops it) nor get its Ctrl-C.
-    pub const fn own_group(mut self) -> Self {
-        self.recipe.group = Group::Own;
-        self
-    }
-
-    /// Runs the child in this program's process group, also without a terminal: a timeout and a drop reach the
-    /// child alone, and what the child leaves runs on. Without effect on a child that has a session or a
-    /// terminal of its own.
-    pub const fn foreground(mut self) -> Self {
-        self.recipe.group = Group::Ours;
-        self
-    }
-
-    /// Keeps at most `bytes` of each stream. The rest is read and thrown away, so that the child
-    /// runs on, and [`Output::truncated`] says so. Unlimited unless set.
-    pub const fn output_limit(mut self, bytes: usize) -> Self {
-        self.recipe.limit = bytes;
-        self
-    }
-
-    /// Collects standard error with standard output, in the order in which the child writes.
-    ///
-    /// The child's 2 becomes the same as its 1, wherever that leads ([`Fd::same_as`]) and whatever the
-    /// command has at 2: as `2>&1`.
-    pub const fn merge_stderr(mut self) -> Self {
-        self.recipe.merge = true;
-        self
     }
 }
 
@@ -345,10 +165,12 @@ impl<T: 'static> IntoFuture for Collect<T> {
     type Output = Result<T, CollectError>;
     type IntoFuture = Collecting<T>;
 
-    fn into_future(self) -> Collecting<T> {
+    fn into_future(mut self) -> Collecting<T> {
         Collecting {
             future: Some(Box::pin(async move {
-                (self.finish)(collect(self.command, self.recipe).await?)
+                let ok_codes = self.recipe.ok_codes.take();
+                let collected = collect(self.command, self.recipe).await?;
+                collected.judged(ok_codes.as_deref()).and_then(self.finish)
             })),
         }
     }

@@ -5,23 +5,23 @@ use actix::{Arbiter, ArbiterHandle};
 use super::Command;
 
 /// An [`Arbiter`] or its [`ArbiterHandle`], as an argument of [`Command::on`]. Sealed.
-pub trait ToArbiterHandle: sealed::Sealed {
+pub trait ToArbiterHandle: sealed::SealedArbiter {
     /// The arbiter's handle.
     fn to_arbiter_handle(&self) -> ArbiterHandle;
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait SealedArbiter {}
 }
 
-impl sealed::Sealed for Arbiter {}
+impl sealed::SealedArbiter for Arbiter {}
 impl ToArbiterHandle for Arbiter {
     fn to_arbiter_handle(&self) -> ArbiterHandle {
         self.handle()
     }
 }
 
-impl sealed::Sealed for ArbiterHandle {}
+impl sealed::SealedArbiter for ArbiterHandle {}
 impl ToArbiterHandle for ArbiterHandle {
     fn to_arbiter_handle(&self) -> ArbiterHandle {
         self.clone()

@@ -10,7 +10,7 @@ use crate::command::spec::OnLeftovers;
 
 /// What a caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Group {
+pub(crate) enum GroupChoice {
     /// As the command says; else its own, but this program's while that is in the foreground of its
     /// terminal.
     #[default]
@@ -20,17 +20,17 @@ pub(crate) enum Group {
 }
 
 /// `command` with the group that it is to have, and with the helpers' policy for what it leaves.
-pub(crate) fn grouped(command: Command, group: Group) -> Command {
+pub(crate) fn grouped(command: Command, group: GroupChoice) -> Command {
     let spec = command.spec();
     // These lead a group by themselves.
     let leads = spec.setsid || spec.pty.is_some();
     let own = match group {
-        Group::Own => true,
-        Group::Ours => false,
-        Group::Fitting => spec.process_group.is_none() && !is_in_foreground(),
+        GroupChoice::Own => true,
+        GroupChoice::Ours => false,
+        GroupChoice::Fitting => spec.process_group.is_none() && !is_in_foreground(),
     };
     let command = match group {
-        Group::Ours => command.without_process_group(),
+        GroupChoice::Ours => command.without_process_group(),
         _ if own && !leads => command.process_group(0),
         _ => command,
     };

@@ -2,11 +2,13 @@
 
 pub(crate) mod arbiter;
 pub(crate) mod containment;
+mod fd_file;
 mod fd_from;
 pub(crate) mod fd_map;
 mod fd_tail;
 mod getters;
 pub(crate) mod group;
+mod life;
 pub(crate) mod name;
 pub(crate) mod pty;
 mod rights;
@@ -16,12 +18,11 @@ pub(crate) mod taken_fds;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::command::fd_map::{Fd, FdMap};
 use crate::command::name::ChildName;
 use crate::command::pty::Pty;
-use crate::command::spec::{DEFAULT_WINDOW, OnLeftovers, OnOrphaned, Spec};
+use crate::command::spec::{DEFAULT_WINDOW, Spec};
 use crate::port::kept::Keep;
 
 /// Describes a child to be spawned, by the names of [`std::process::Command`] where std has the same thing.
@@ -199,7 +200,7 @@ impl Command {
     /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
     /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
     /// group: [`stop`](crate::ProcessHandle::stop), [`terminate_group`](crate::ProcessHandle::terminate_group),
-    /// [`OnOrphaned`], [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
+    /// [`OnOrphaned`](crate::OnOrphaned), [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
     pub fn process_group(self, group: i32) -> Self {
         self.edit(|spec| spec.process_group = Some(group))
@@ -328,80 +329,5 @@ impl Command {
     #[must_use]
     pub fn fd_map(&self) -> &FdMap {
         &self.spec.fds
-    }
-
-    /// What happens to the child when one of its owners is gone. [`OnOrphaned::Kill`] unless set.
-    #[must_use = "a command is changed by value: `command = command.on_orphaned(..)`"]
-    pub fn on_orphaned(self, policy: OnOrphaned) -> Self {
-        self.edit(|spec| spec.on_orphaned = policy)
-    }
-
-    /// What happens to the other members of the process group that the child leads when the child has exited.
-    /// [`OnLeftovers::Leave`] unless set; [`output`](Self::output), [`status`](Self::status) and
-    /// [`read`](Self::read) kill them.
-    ///
-    /// If a timeout or a [`stop`](crate::ProcessHandle::stop) is under way, which reaches those members itself, this
-    /// policy waits until that is over. It does nothing for a child without a group
-    /// ([`process_group`](Self::process_group), [`setsid`](Self::setsid), [`pty`](Self::pty)) or a cgroup.
-    #[must_use = "a command is changed by value: `command = command.on_leftovers(..)`"]
-    pub fn on_leftovers(self, policy: OnLeftovers) -> Self {
-        self.edit(|spec| spec.on_leftovers = Some(policy))
-    }
-
-    /// The same, unless the command has a policy already: for the default of a helper.
-    pub(crate) fn on_leftovers_unless_set(self, policy: OnLeftovers) -> Self {
-        self.edit(|spec| {
-            spec.on_leftovers.get_or_insert(policy);
-        })
-    }
-
-    /// In the parent's group, in place of an earlier setting.
-    pub(crate) fn without_process_group(self) -> Self {
-        self.edit(|spec| spec.process_group = None)
-    }
-
-    /// Closes the pipes that are still open when the child has been dead for `timeout`, also while descendants
-    /// that hold them write.
-    ///
-    /// The clock starts when the child is reaped and the crate has read what the protocol's pipes held at the
-    /// reap. So a protocol may be slow with the child's own last words. The clock stands still while a
-    /// descriptor is paused. It runs while descendants write, however much, and while the protocol is behind
-    /// with what they wrote. At the deadline the crate delivers what the pipes hold, and nothing that is written
-    /// later; the pipes close with [`CloseReason::Cut`](crate::CloseReason::Cut), and `ProcessEnded` comes.
-    /// Without a timeout, `ProcessEnded` waits for the last descendant that holds a pipe.
-    ///
-    /// A [stream](crate::Fd::stream) holds up neither the clock nor the cut: see
-    /// [`cut_connection`](crate::ProcessHandle::cut_connection).
-    ///
-    /// ```
-    /// use actix_process::Command;
-    /// use std::time::Duration;
-    ///
-    /// # actix::System::new().block_on(async {
-    /// // The child exits at once; its own child keeps the pipes for five seconds.
-    /// let daemon = Command::new("sh").args(["-c", "echo up; setsid sleep 5 &"]);
-    /// let output = daemon.ended_timeout(Duration::from_millis(100)).output().await?;
-    /// assert_eq!(output.stdout, b"up\n");
-    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
-    /// ```
-    #[must_use = "a command is changed by value: `command = command.ended_timeout(..)`"]
-    pub fn ended_timeout(self, timeout: Duration) -> Self {
-        self.edit(|spec| spec.ended_timeout = Some(timeout))
-    }
-
-    /// How many bytes of one descriptor may be on their way to the protocol before its reader stops: 1 MiB
-    /// unless set; fewer than 4096 count as 4096. The reader also stops while less than 4096 bytes of the window
-    /// are left, so that it never cuts a packet of a pipe in packet mode. [`Fd::window`] sets it for one
-    /// descriptor.
-    #[must_use = "a command is changed by value: `command = command.window(..)`"]
-    pub fn window(self, bytes: usize) -> Self {
-        self.edit(|spec| spec.window = bytes)
-    }
-}
-
-impl From<&Self> for Command {
-    /// A clone: a function that takes an `Into<Command>` takes a reference.
-    fn from(command: &Self) -> Self {
-        command.clone()
     }
 }

@@ -15,6 +15,7 @@ use crate::command::fd_map::{Fd, FdMap};
 use crate::command::name::ChildName;
 use crate::command::pty::Pty;
 use crate::command::taken_fds::TakenFds;
+use crate::ladder::Ladder;
 use crate::limits::{Limit, Resource};
 use crate::signal::{IgnoredSignals, Signal};
 
@@ -110,6 +111,7 @@ pub(crate) struct Spec {
     /// `None`: the default of the call that spawns.
     pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
+    pub(crate) timeout: Option<(Duration, Ladder)>,
     pub(crate) window: usize,
     /// The child is killed if nobody takes its handle.
     pub(crate) kill_untaken: bool,
@@ -149,6 +151,7 @@ impl Spec {
             on_orphaned: OnOrphaned::default(),
             on_leftovers: None,
             ended_timeout: None,
+            timeout: None,
             window: DEFAULT_WINDOW,
             kill_untaken: false,
         }

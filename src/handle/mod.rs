@@ -1,5 +1,6 @@
 //! What a program holds of a child.
 
+pub(crate) mod failure;
 pub(crate) mod find;
 mod identity;
 pub(crate) mod kill_on_drop;
@@ -335,6 +336,13 @@ impl ProcessHandle {
     pub fn ended(&self) -> impl Future<Output = ExitStatus> + Send + use<> {
         let child = Arc::clone(&self.child);
         async move { child.progress.reached(Phase::Ended).await }
+    }
+
+    /// Whether the child was stopped because the time of its command's [`timeout`](crate::Command::timeout) was over. False of a child
+    /// that had exited by then, or has no timeout.
+    #[must_use]
+    pub fn has_timed_out(&self) -> bool {
+        self.child.has_timed_out()
     }
 
     /// How the child ended, or `None` before it was reaped.

@@ -1,6 +1,7 @@
 //! A child whose input and output the caller gets as a sink and streams, without a protocol: `Command::open`.
 
 pub(crate) mod events;
+pub(crate) mod input;
 pub(crate) mod io;
 
 use std::fmt;
@@ -13,7 +14,7 @@ use futures_core::Stream;
 
 use crate::command::Command;
 use crate::command::fd_map::{FdMap, Kind};
-use crate::command::group::{Group, grouped};
+use crate::command::group::{GroupChoice, grouped};
 use crate::error::{ResizeError, SpawnError};
 use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
@@ -60,7 +61,7 @@ impl Command {
     pub fn open(&self) -> Open {
         Open {
             command: self.clone(),
-            group: Group::Own,
+            group: GroupChoice::Own,
         }
     }
 }
@@ -70,7 +71,7 @@ impl Command {
 #[must_use = "a child is not spawned unless this is awaited"]
 pub struct Open {
     command: Command,
-    group: Group,
+    group: GroupChoice,
 }
 
 impl Open {
@@ -78,7 +79,7 @@ impl Open {
     /// this program's user sits, and that is to get its Ctrl-C. The kill by a drop reaches the child alone then, and what it
     /// leaves is left.
     pub const fn foreground(mut self) -> Self {
-        self.group = Group::Ours;
+        self.group = GroupChoice::Ours;
         self
     }
 }
@@ -92,7 +93,7 @@ impl IntoFuture for Open {
         let command = self.command.fds(fds).killed_if_untaken().streamed();
         let leads = command.spec().process_group.is_some();
         let command = match self.group {
-            Group::Own if leads => grouped(command, Group::Fitting),
+            GroupChoice::Own if leads => grouped(command, GroupChoice::Fitting),
             group => grouped(command, group),
         };
         Opening {

@@ -1,5 +1,6 @@
 //! What the actor of a descriptor is told, and the way to it.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -30,8 +31,8 @@ pub(crate) enum FdCommand {
     Discard,
 }
 
-/// Takes the commands for one descriptor. Called with the port's lock held: must not call back.
-pub(crate) trait Route: Send + Sync {
+/// Takes the commands for one descriptor: its actor. Called with the port's lock held: must not call back.
+pub(crate) trait Route: fmt::Debug + Send + Sync {
     fn send(&self, command: FdCommand);
 
     /// Whether what is written waits in the port's outbox until it is fetched, and a close until the port is

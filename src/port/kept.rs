@@ -19,6 +19,14 @@ impl Keep {
     pub(crate) const fn last(last: usize) -> Self {
         Self { first: 0, last }
     }
+
+    /// So many bytes from its beginning, and as many before its end.
+    pub(crate) const fn ends(each: usize) -> Self {
+        Self {
+            first: each,
+            last: each,
+        }
+    }
 }
 
 /// The bytes that are kept, and how many have come. Each vector has room for no more than it may keep.
@@ -111,13 +119,6 @@ mod tests {
 
     use super::*;
 
-    const fn ends(each: usize) -> Keep {
-        Keep {
-            first: each,
-            last: each,
-        }
-    }
-
     /// What is kept of `all`, and how much is left out, by the rule alone.
     fn by_the_rule(keep: Keep, all: &[u8]) -> (Vec<u8>, u64) {
         let (first, rest) = all.split_at(keep.first.min(all.len()));
@@ -194,15 +195,19 @@ mod tests {
         };
         assert_eq!(kept(Keep::first(2)), (7, b"12".to_vec()));
         assert_eq!(kept(Keep::last(3)), (6, b"789".to_vec()));
-        assert_eq!(kept(ends(2)), (5, b"1289".to_vec()));
+        assert_eq!(kept(Keep::ends(2)), (5, b"1289".to_vec()));
         assert_eq!(kept(Keep::first(usize::MAX)), (0, b"123456789".to_vec()));
-        assert_eq!(kept(ends(usize::MAX)), (0, b"123456789".to_vec()));
+        assert_eq!(kept(Keep::ends(usize::MAX)), (0, b"123456789".to_vec()));
     }
 
     /// What is moved when there is no more room; the rest is copied once.
     #[test]
     fn a_byte_is_moved_a_bounded_number_of_times() {
-        for keep in [Keep::first(usize::MAX), Keep::last(1 << 20), ends(1 << 19)] {
+        for keep in [
+            Keep::first(usize::MAX),
+            Keep::last(1 << 20),
+            Keep::ends(1 << 19),
+        ] {
             let mut kept = KeptBytes::new(keep);
             let mut moved = 0;
             for _ in 0..1 << 20 {

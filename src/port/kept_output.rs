@@ -17,7 +17,18 @@ struct State {
     kept: KeptBytes,
     /// Why no more comes.
     ended: Option<CloseReason>,
+    /// More than so many bytes wake who watches.
+    most: u64,
     waker: Option<Waker>,
+}
+
+/// What somebody who watches is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeptNotice {
+    /// Nobody was left to read the descriptor: something is missing.
+    Lost,
+    /// More came than is allowed.
+    Over,
 }
 
 /// What is kept, and how much is not.
@@ -35,13 +46,24 @@ impl KeptOutput {
             state: Mutex::new(State {
                 kept: KeptBytes::new(keep),
                 ended: None,
+                most: u64::MAX,
                 waker: None,
             }),
         }
     }
 
     pub(crate) fn push(&self, data: &[u8]) {
-        lock(&self.state).kept.push(data);
+        let mut state = lock(&self.state);
+        let was_over = state.is_over_most();
+        state.kept.push(data);
+        let waker = match !was_over && state.is_over_most() {
+            true => state.waker.take(),
+            false => None,
+        };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// No more comes. Who watches is woken only if something is missing: the child's end tells of the rest.
@@ -55,17 +77,21 @@ impl KeptOutput {
         }
     }
 
-    /// Whether the end is lost because nobody was left to read the descriptor. The last who asks is woken when it
-    /// becomes so.
-    pub(crate) fn is_lost(&self, cx: &Context<'_>) -> bool {
+    /// What there is to tell, where no more than `most` bytes are allowed. The last who asks is woken when there is more.
+    pub(crate) fn watch(&self, most: u64, cx: &Context<'_>) -> Option<KeptNotice> {
         let mut waker = Some(cx.waker().clone());
         let mut state = lock(&self.state);
-        let lost = state.is_lost();
+        state.most = most;
+        let notice = if state.is_lost() {
+            Some(KeptNotice::Lost)
+        } else {
+            state.is_over_most().then_some(KeptNotice::Over)
+        };
         // The one before is dropped after the lock is released.
         std::mem::swap(&mut state.waker, &mut waker);
         drop(state);
         drop(waker);
-        lost
+        notice
     }
 
     /// Whether no more comes.
@@ -89,7 +115,13 @@ impl KeptOutput {
         let mut state = lock(&self.state);
         let kept = std::mem::replace(&mut state.kept, nothing);
         drop(state);
-        Kept {
+        kept.into()
+    }
+}
+
+impl From<KeptBytes> for Kept {
+    fn from(kept: KeptBytes) -> Self {
+        Self {
             left_out: kept.left_out(),
             total: kept.total(),
             bytes: kept.into_vec(),
@@ -101,6 +133,10 @@ impl State {
     /// Nobody was left to read the descriptor.
     fn is_lost(&self) -> bool {
         self.ended == Some(CloseReason::Gone)
+    }
+
+    const fn is_over_most(&self) -> bool {
+        self.kept.total() > self.most
     }
 }
 

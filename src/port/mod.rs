@@ -6,6 +6,7 @@ pub(crate) mod kept_output;
 pub(crate) mod line_splitter;
 pub(crate) mod mailbox_turns;
 pub(crate) mod outbox;
+pub(crate) mod piped;
 pub(crate) mod role;
 pub(crate) mod stream_queue;
 mod terminal;
@@ -47,13 +48,15 @@ pub(crate) struct Port {
     stream_queue: Option<Arc<StreamQueue>>,
     /// What is kept of its output, on its reader's side.
     kept: Option<Arc<KeptOutput>>,
-    state: Mutex<State>,
+    /// Goes with the child's `Process`, which owns it.
+    route: Weak<dyn Route>,
+    keeps_a_queue: bool,
+    state: Mutex<PortState>,
 }
 
 #[derive(Default)]
-struct State {
-    /// `None` once the descriptor is closed.
-    route: Option<Box<dyn Route>>,
+struct PortState {
+    closed: bool,
     closing: bool,
     /// The close waits for the producer to be unregistered.
     close_waits: bool,
@@ -62,7 +65,8 @@ struct State {
 }
 
 impl Port {
-    pub(crate) fn new(fd: i32, role: Role, route: Box<dyn Route>) -> Self {
+    /// The way to its actor stays open as long as somebody has `route`.
+    pub(crate) fn new(fd: i32, role: Role, route: &Arc<dyn Route>) -> Self {
         Self {
             fd,
             role,
@@ -70,10 +74,9 @@ impl Port {
             shut: AtomicBool::new(false),
             stream_queue: None,
             kept: None,
-            state: Mutex::new(State {
-                route: Some(route),
-                ..State::default()
-            }),
+            route: Arc::downgrade(route),
+            keeps_a_queue: route.keeps_a_queue(),
+            state: Mutex::default(),
         }
     }
 
@@ -145,36 +148,42 @@ impl Port {
     fn write_if(
         &self,
         command: FdCommand,
-        may: impl FnOnce(&State) -> bool,
+        may: impl FnOnce(&PortState) -> bool,
     ) -> Result<(), WriteError> {
+        self.check_written()?;
+        let recorder = match self.keeps_a_queue {
+            true => None,
+            false => self.route.upgrade(),
+        };
+        let mut state = lock(&self.state);
+        if state.closed || !may(&state) {
+            return Err(WriteError::Closed { fd: self.fd });
+        }
+        let PortState {
+            write_queue,
+            outbox,
+            ..
+        } = &mut *state;
+        if self.keeps_a_queue {
+            write_queue.add(match command {
+                FdCommand::Write(data) => outbox.put([data]),
+                FdCommand::WriteSequence(pieces) => outbox.put(pieces),
+                _ => 0,
+            });
+        } else if let Some(recorder) = &recorder {
+            recorder.send(command);
+        }
+        Ok(())
+    }
+
+    /// Whether the parent writes it, and is not a copy of the process.
+    fn check_written(&self) -> Result<(), WriteError> {
         let fd = self.fd;
         if self.is_output() {
             return Err(WriteError::NotWritable { fd });
         }
         if sys::copy::is_copy() {
             return Err(WriteError::Closed { fd });
-        }
-        let mut state = lock(&self.state);
-        if !may(&state) {
-            return Err(WriteError::Closed { fd });
-        }
-        let State {
-            route: Some(route),
-            write_queue,
-            outbox,
-            ..
-        } = &mut *state
-        else {
-            return Err(WriteError::Closed { fd });
-        };
-        if route.keeps_a_queue() {
-            write_queue.add(match command {
-                FdCommand::Write(data) => outbox.put([data]),
-                FdCommand::WriteSequence(pieces) => outbox.put(pieces),
-                _ => 0,
-            });
-        } else {
-            route.send(command);
         }
         Ok(())
     }
@@ -197,16 +206,12 @@ impl Port {
 
     /// Ready when a sink may write.
     pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
-        if sys::copy::is_copy() {
-            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
-        }
-        // Declared before the lock's guard, so dropped after it.
-        let mut waker = cx.waker().clone();
-        let mut state = lock(&self.state);
-        if state.route.is_none() || state.closing {
-            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
-        }
-        state.write_queue.poll_room(sink, &mut waker).map(Ok)
+        self.poll_state(cx, |state, waker| {
+            if state.closed || state.closing {
+                return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
+            }
+            state.write_queue.poll_room(sink, waker).map(Ok)
+        })
     }
 
     /// Ready when everything that was queued is written, or lost.
@@ -215,15 +220,12 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
-        if sys::copy::is_copy() {
-            return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
-        }
-        let mut waker = cx.waker().clone();
-        let mut state = lock(&self.state);
-        if state.route.is_none() {
-            return Poll::Ready(self.fate(&state));
-        }
-        state.write_queue.poll_empty(sink, &mut waker).map(Ok)
+        self.poll_state(cx, |state, waker| {
+            if state.closed {
+                return Poll::Ready(self.fate(state));
+            }
+            state.write_queue.poll_empty(sink, waker).map(Ok)
+        })
     }
 
     /// Ready when the descriptor is closed.
@@ -232,17 +234,27 @@ impl Port {
         sink: SinkId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
+        self.poll_state(cx, |state, waker| {
+            if state.closed || !self.keeps_a_queue {
+                return Poll::Ready(self.fate(state));
+            }
+            state.write_queue.wait(sink, waker).map(Ok)
+        })
+    }
+
+    /// For a sink that waits: `poll` looks at the state, and exchanges the waker for the one that it keeps.
+    fn poll_state(
+        &self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut PortState, &mut Waker) -> Poll<Result<(), WriteError>>,
+    ) -> Poll<Result<(), WriteError>> {
         if sys::copy::is_copy() {
             return Poll::Ready(Err(WriteError::Closed { fd: self.fd }));
         }
+        // Declared before the lock's guard, so dropped after it.
         let mut waker = cx.waker().clone();
         let mut state = lock(&self.state);
-        match &state.route {
-            Some(route) if route.keeps_a_queue() => {
-                state.write_queue.wait(sink, &mut waker).map(Ok)
-            }
-            _ => Poll::Ready(self.fate(&state)),
-        }
+        poll(&mut state, &mut waker)
     }
 
     /// A sink is gone.
@@ -252,7 +264,7 @@ impl Port {
     }
 
     /// What became of the queue of a closed descriptor.
-    fn fate(&self, state: &State) -> Result<(), WriteError> {
+    fn fate(&self, state: &PortState) -> Result<(), WriteError> {
         if state.write_queue.is_empty() {
             Ok(())
         } else {
@@ -262,15 +274,10 @@ impl Port {
 
     /// Registers a producer; gives its registration.
     pub(crate) fn register(&self, kind: ProducerKind, tell: Notice) -> Result<u64, ProducerError> {
+        self.check_written()?;
         let fd = self.fd;
-        if self.is_output() {
-            return Err(WriteError::NotWritable { fd }.into());
-        }
-        if sys::copy::is_copy() {
-            return Err(WriteError::Closed { fd }.into());
-        }
         let mut state = lock(&self.state);
-        if state.route.is_none() || state.closing {
+        if state.closed || state.closing {
             return Err(WriteError::Closed { fd }.into());
         }
         if state.write_queue.has_producer() {
@@ -281,15 +288,14 @@ impl Port {
 
     /// Takes the producer out, and closes if the close has waited for that.
     pub(crate) fn unregister(&self, registration: u64) {
+        let route = self.route.upgrade();
         let mut state = lock(&self.state);
         if !state.write_queue.is_registered(registration) {
             return;
         }
         let producer = state.write_queue.unregister();
-        if std::mem::take(&mut state.close_waits)
-            && let Some(route) = &state.route
-        {
-            route.send(FdCommand::Close(CloseReason::ByParent));
+        if std::mem::take(&mut state.close_waits) {
+            state.send(&route, FdCommand::Close(CloseReason::ByParent));
         }
         drop(state);
         drop(producer);
@@ -300,14 +306,17 @@ impl Port {
         if sys::copy::is_copy() {
             return;
         }
+        let route = self.route.upgrade();
         let state = lock(&self.state);
-        let Some(route) = &state.route else { return };
+        if state.closed {
+            return;
+        }
         if let FdCommand::Pause(pause) = command
             && !state.closing
         {
             self.shut(pause);
         }
-        route.send(command);
+        state.send(&route, command);
     }
 
     /// Closes it for this reason; nothing can be written any more, but by a producer for which a close by
@@ -316,6 +325,7 @@ impl Port {
         if sys::copy::is_copy() {
             return;
         }
+        let route = self.route.upgrade();
         let mut state = lock(&self.state);
         // What is cut is read on, and may be paused meanwhile.
         if !(self.is_output() && reason == CloseReason::Cut) {
@@ -326,8 +336,8 @@ impl Port {
         let waiters = state.write_queue.take_waiters();
         if reason == CloseReason::ByParent && state.write_queue.has_producer() {
             state.close_waits = true;
-        } else if let Some(route) = &state.route {
-            route.send(FdCommand::Close(reason));
+        } else {
+            state.send(&route, FdCommand::Close(reason));
         }
         drop(state);
         waiters.into_iter().for_each(Waker::wake);
@@ -340,12 +350,11 @@ impl Port {
         if sys::copy::is_copy() {
             return;
         }
+        let route = self.route.upgrade();
         let mut state = lock(&self.state);
         state.closing = true;
         self.shut(false);
-        if let Some(route) = &state.route {
-            route.send(FdCommand::Discard);
-        }
+        state.send(&route, FdCommand::Discard);
     }
 
     /// Gives a terminal's window another size.
@@ -358,8 +367,8 @@ impl Port {
         }
         // Under the lock, so that a master which is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
-        match (&state.route, terminal.upgrade()) {
-            (Some(_), Some(master)) => {
+        match (state.closed, terminal.upgrade()) {
+            (false, Some(master)) => {
                 let failed = |error: io::Error| ResizeError::Failed {
                     errno: error.raw_os_error().unwrap_or(0),
                 };
@@ -373,17 +382,26 @@ impl Port {
     /// learn it.
     pub(crate) fn closed(&self, reason: CloseReason) {
         let mut state = lock(&self.state);
-        let route = state.route.take();
+        state.closed = true;
         let outbox = std::mem::take(&mut state.outbox);
         let (waiters, producer) = state.write_queue.stop();
         drop(state);
-        drop((route, outbox, producer));
+        drop((outbox, producer));
         waiters.into_iter().for_each(Waker::wake);
         if let Some(stream_queue) = &self.stream_queue {
             stream_queue.end(reason);
         }
         if let Some(kept) = &self.kept {
             kept.end(reason);
+        }
+    }
+}
+
+impl PortState {
+    /// Under the lock, which keeps the commands in order. The `route` is the caller's, who drops it when the lock is free.
+    fn send(&self, route: &Option<Arc<dyn Route>>, command: FdCommand) {
+        if let (false, Some(route)) = (self.closed, route) {
+            route.send(command);
         }
     }
 }

@@ -18,11 +18,11 @@ const CHUNKS_PER_TURN: u32 = 64;
 /// Bounded by the credits that its chunks hold.
 #[derive(Default)]
 pub(crate) struct StreamQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     chunks: VecDeque<(Bytes, Credit)>,
     waker: Option<Waker>,
     /// Taken since the taker last waited.
@@ -106,7 +106,7 @@ impl StreamQueue {
     }
 }
 
-fn wake(mut state: std::sync::MutexGuard<'_, State>) {
+fn wake(mut state: std::sync::MutexGuard<'_, QueueState>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {

@@ -28,8 +28,8 @@ impl Port {
         }
         // Under the lock, as a resize is: a master that is closed meanwhile is so before anybody is told.
         let state = lock(&self.state);
-        match (&state.route, master.upgrade()) {
-            (Some(_), Some(master)) => {
+        match (state.closed, master.upgrade()) {
+            (false, Some(master)) => {
                 let failed = |error: io::Error| TerminalModesError::Failed {
                     errno: error.raw_os_error().unwrap_or(0),
                 };

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::into::{IntoProtocol, Protocol, sealed};
 use super::message::FromProcess;
 use crate::child::{self, Child, EventSink};
 use crate::event::ProcessEvent;
@@ -15,11 +14,11 @@ use crate::sync::lock;
 /// Bounded by the credits that its messages hold.
 #[derive(Default)]
 pub(crate) struct EventQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<EventQueueState>,
 }
 
 #[derive(Default)]
-struct QueueState {
+struct EventQueueState {
     messages: VecDeque<FromProcess>,
     waker: Option<Waker>,
     /// The last event is in the queue, or was.
@@ -64,15 +63,6 @@ impl EventQueue {
         }
         state.complete = matches!(message.event, ProcessEvent::ProcessEnded { .. });
         state.messages.push_back(message);
-        wake(state);
-    }
-}
-
-fn wake(mut state: MutexGuard<'_, QueueState>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
@@ -92,15 +82,12 @@ impl EventSink for EventQueue {
         self.push(FromProcess::with_credit(child, event, credit));
     }
 
+    fn take_waker(&self) -> Option<Waker> {
+        lock(&self.state).waker.take()
+    }
+
     fn is_connected(&self) -> bool {
         !lock(&self.state).closed
-    }
-}
-
-impl sealed::Sealed for Arc<EventQueue> {}
-impl IntoProtocol for Arc<EventQueue> {
-    fn into_protocol(self) -> Protocol {
-        Protocol::of_queue(self)
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
 use super::framers::Framers;
-use super::into::sealed::Sealed;
+use super::into::sealed::SealedProtocol;
 use super::into::{IntoProtocol, Protocol};
 use super::message::FromProcess;
 use crate::child::Child;
@@ -157,7 +157,7 @@ impl<A: Actor> FramedProtocol<A> {
     }
 }
 
-impl<A: Actor> Sealed for FramedProtocol<A> {}
+impl<A: Actor> SealedProtocol for FramedProtocol<A> {}
 #[diagnostic::do_not_recommend]
 impl<A> IntoProtocol for FramedProtocol<A>
 where

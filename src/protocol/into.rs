@@ -21,7 +21,7 @@ use crate::port::mailbox_turns::MailboxTurns;
     note = "implement `ProcessProtocol` for the actor and add `process_protocol!(YourActor);`, or implement `Handler<FromProcess>` yourself",
     note = "an actor in a `SyncContext` cannot be a protocol: its threads would break the order of events"
 )]
-pub trait IntoProtocol: sealed::Sealed {
+pub trait IntoProtocol: sealed::SealedProtocol {
     /// The way by which events go to the protocol.
     fn into_protocol(self) -> Protocol;
 }
@@ -49,13 +49,6 @@ impl Protocol {
     ) -> Self {
         let way = recipient.map_or(Way::Nowhere, Way::Mailbox);
         Self { way, framers }
-    }
-
-    pub(super) const fn of_queue(queue: Arc<EventQueue>) -> Self {
-        Self {
-            way: Way::Queue(queue),
-            framers: None,
-        }
     }
 
     /// Whether what is to be decoded are descriptors of `fds` that we read.
@@ -97,24 +90,34 @@ impl Protocol {
 pub struct NoProtocol;
 
 pub(super) mod sealed {
-    pub trait Sealed {}
+    pub trait SealedProtocol {}
 }
 
-impl sealed::Sealed for NoProtocol {}
+impl sealed::SealedProtocol for NoProtocol {}
 impl IntoProtocol for NoProtocol {
     fn into_protocol(self) -> Protocol {
         Protocol::new(None, None)
     }
 }
 
-impl sealed::Sealed for Recipient<FromProcess> {}
+impl sealed::SealedProtocol for Arc<EventQueue> {}
+impl IntoProtocol for Arc<EventQueue> {
+    fn into_protocol(self) -> Protocol {
+        Protocol {
+            way: Way::Queue(self),
+            framers: None,
+        }
+    }
+}
+
+impl sealed::SealedProtocol for Recipient<FromProcess> {}
 impl IntoProtocol for Recipient<FromProcess> {
     fn into_protocol(self) -> Protocol {
         Protocol::new(Some(self), None)
     }
 }
 
-impl sealed::Sealed for &Recipient<FromProcess> {}
+impl sealed::SealedProtocol for &Recipient<FromProcess> {}
 #[diagnostic::do_not_recommend]
 impl IntoProtocol for &Recipient<FromProcess> {
     fn into_protocol(self) -> Protocol {
@@ -122,7 +125,7 @@ impl IntoProtocol for &Recipient<FromProcess> {
     }
 }
 
-impl<A: Actor> sealed::Sealed for Addr<A> {}
+impl<A: Actor> sealed::SealedProtocol for Addr<A> {}
 #[diagnostic::do_not_recommend]
 impl<A> IntoProtocol for Addr<A>
 where
@@ -134,7 +137,7 @@ where
     }
 }
 
-impl<A: Actor> sealed::Sealed for &Addr<A> {}
+impl<A: Actor> sealed::SealedProtocol for &Addr<A> {}
 #[diagnostic::do_not_recommend]
 impl<A> IntoProtocol for &Addr<A>
 where

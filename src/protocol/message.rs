@@ -72,7 +72,7 @@ impl FromProcess {
         child: &Arc<Child>,
         event: ProcessEvent,
     ) -> (Self, child::Receipt) {
-        let receipt = Arc::new(Receipt {
+        let receipt = Arc::new(EventReceipt {
             event_sink,
             child: Arc::clone(child),
         });
@@ -104,7 +104,7 @@ impl FromProcess {
 enum Share {
     Nothing,
     Credit(Credit),
-    Receipt(Arc<Receipt>),
+    Receipt(Arc<EventReceipt>),
 }
 
 /// Held by the first and the last event until they are handled.
@@ -113,12 +113,12 @@ enum Share {
 /// dies before that loses its child, though no watch runs in its context yet. The last event: an actor whose
 /// last address drops stops, with what is in its mailbox, if it had just found that empty; so the address stays
 /// until the event is handled.
-struct Receipt {
+struct EventReceipt {
     event_sink: Arc<dyn EventSink>,
     child: Arc<Child>,
 }
 
-impl Drop for Receipt {
+impl Drop for EventReceipt {
     fn drop(&mut self) {
         if sys::copy::is_copy() {
             return;
@@ -131,9 +131,9 @@ impl Drop for Receipt {
     }
 }
 
-impl std::fmt::Debug for Receipt {
+impl std::fmt::Debug for EventReceipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Receipt").finish_non_exhaustive()
+        f.debug_struct("EventReceipt").finish_non_exhaustive()
     }
 }
 

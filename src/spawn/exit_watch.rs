@@ -64,6 +64,10 @@ impl PidfdWaker {
     }
 
     /// Reaps the child if it is dead, else waits for the next call.
+    ///
+    /// The loop ends because tokio's budget refuses no poll here: the first look is in the task that adopts the
+    /// child, which polls nothing else, and the driver calls for all later ones, outside of every task. A poll
+    /// that is refused calls the waker at once, and the loop would poll again for ever.
     fn look(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);

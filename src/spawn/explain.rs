@@ -54,7 +54,7 @@ pub(crate) fn exec_failure(
     let files = candidates.iter().map(|candidate| {
         let file = OsStr::from_bytes(candidate.to_bytes());
         let found = if has_other_eyes(spec) {
-            Found::unseen()
+            FoundFile::unseen()
         } else {
             follow(spec, file)
         };
@@ -86,7 +86,7 @@ fn in_dir(spec: &Spec, file: &OsStr) -> PathBuf {
 }
 
 fn of_search(
-    files: impl Iterator<Item = (PathBuf, Found)>,
+    files: impl Iterator<Item = (PathBuf, FoundFile)>,
     path: &OsStr,
     errno: Errno,
 ) -> Explanation {
@@ -168,13 +168,13 @@ enum Look {
 }
 
 /// A candidate, the interpreters that it leads to, and what the last of them is.
-struct Found {
+struct FoundFile {
     chain: Vec<OsString>,
     end: Look,
 }
 
 /// Looks at a file, and at what its `#!` line names, as far as the kernel follows it.
-fn follow(spec: &Spec, file: &OsStr) -> Found {
+fn follow(spec: &Spec, file: &OsStr) -> FoundFile {
     const MOST_SCRIPTS: usize = 5;
     let mut chain = Vec::new();
     let mut end = look(&in_dir(spec, file));
@@ -184,7 +184,7 @@ fn follow(spec: &Spec, file: &OsStr) -> Found {
         end = look(&in_dir(spec, &name));
         chain.push(name);
     }
-    Found { chain, end }
+    FoundFile { chain, end }
 }
 
 /// Never opens anything but a regular file, and never waits for one that is open elsewhere.
@@ -259,12 +259,12 @@ fn interpreter(start: &[u8]) -> Option<&[u8]> {
 }
 
 /// A sentence about a candidate, or about the last interpreter that it leads to.
-struct Why<'a> {
+struct Obstacle<'a> {
     chain: &'a [OsString],
     what: Cow<'static, str>,
 }
 
-impl Found {
+impl FoundFile {
     const fn unseen() -> Self {
         Self {
             chain: Vec::new(),
@@ -273,7 +273,7 @@ impl Found {
     }
 
     /// What was seen, where it explains `errno`.
-    fn why(&self, errno: Errno) -> Option<Why<'_>> {
+    fn why(&self, errno: Errno) -> Option<Obstacle<'_>> {
         let is_interpreter = !self.chain.is_empty();
         let what: Cow<'static, str> = match (&self.end, errno) {
             (Look::Failed(seen), errno)
@@ -297,14 +297,14 @@ impl Found {
             (Look::Program, Errno::ENOEXEC) => "has no known format".into(),
             _ => return None,
         };
-        Some(Why {
+        Some(Obstacle {
             chain: &self.chain,
             what,
         })
     }
 }
 
-impl Why<'_> {
+impl Obstacle<'_> {
     /// The sentence, with this name for the candidate.
     fn of(&self, candidate: &str) -> String {
         let what = &self.what;

@@ -191,6 +191,7 @@ mod tests {
             on_orphaned: OnOrphaned::default(),
             on_leftovers: OnLeftovers::default(),
             ended_timeout: None,
+            time_limit: None,
             readers: 0,
             live: LiveProcess::recorded_by(move |command| tell.send(command).unwrap()),
             containment: Containment::Process,

@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use super::exit_watch::ExitWatch;
 use super::in_flight::InFlight;
 use crate::actors::End;
-use crate::actors::process::{Piped, Process};
-use crate::child::lifecycle::Input;
+use crate::actors::process::Process;
+use crate::child::lifecycle::LifecycleInput;
 use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
@@ -26,9 +26,10 @@ use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
 use crate::handle::ProcessHandle;
 use crate::ladder::Ladder;
+use crate::port::piped::Piped;
 use crate::protocol::into::Protocol;
 use crate::spawn::environment::EnvGeneration;
-use crate::spawn::opening::{ParentEnd, ParentEnds};
+use crate::spawn::opening::ParentEnds;
 use crate::spawn::prepare::Prepared;
 use crate::sys;
 use crate::sys::clone::Cloned;
@@ -94,6 +95,7 @@ impl SpawnJob {
             on_orphaned: spec.on_orphaned,
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
+            time_limit: spec.timeout.clone(),
             readers: ends.roles().filter(|(_, p)| p.is_output()).count(),
             live: LiveProcess::default(),
             containment: Containment::of(&spec, cgroup.is_some()),
@@ -131,7 +133,7 @@ struct Unadopted {
     child: Arc<Child>,
     /// Until they are registered.
     ends: ParentEnds,
-    pipes: Vec<Piped>,
+    pipes: Vec<Piped<End>>,
     /// From the registration on, or where there is no pidfd from the start.
     watch: Option<ExitWatch>,
     /// Until the child is adopted or abandoned.
@@ -177,7 +179,7 @@ impl Unadopted {
             }
         }
         self.pipes.reserve_exact(ends.pipes.len());
-        for ParentEnd { fd, role, end } in ends.pipes {
+        for Piped { fd, role, end } in ends.pipes {
             let interest = if role.is_output() {
                 Interest::READABLE
             } else {
@@ -211,7 +213,8 @@ impl Unadopted {
             drop(process);
             table.remove(id);
         });
-        child.apply(Input::Made);
+        child.apply(LifecycleInput::Made);
+        child.start_time_limit();
         readers.start();
         // Nobody reaps it before this.
         if let Some(watch) = self.watch.take() {

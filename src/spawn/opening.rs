@@ -11,6 +11,7 @@ use crate::command::spec::Spec;
 use crate::command::taken_fds::TakenFds;
 use crate::error::{SpawnError, SpawnStep};
 use crate::port::kept::Keep;
+use crate::port::piped::Piped;
 use crate::port::role::Role;
 use crate::port::window::PACKET;
 use crate::sys;
@@ -19,7 +20,7 @@ use crate::sys::tty::PtyEnds;
 
 /// All that was opened for a child.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedFds {
     pub(crate) mappings: Vec<FdMapping>,
     /// The child's ends, open in the parent until the clone.
     pub(crate) sources: Vec<Source>,
@@ -29,37 +30,29 @@ pub(crate) struct Opened {
 /// The parent's ends, not blocking.
 #[derive(Debug, Default)]
 pub(crate) struct ParentEnds {
-    pub(crate) pipes: Vec<ParentEnd>,
-    pub(crate) terminal: Option<Terminal>,
+    pub(crate) pipes: Vec<Piped<OwnedFd>>,
+    pub(crate) terminal: Option<TerminalEnd>,
 }
 
 /// A terminal's master, and what is done with its output.
 #[derive(Debug)]
-pub(crate) struct Terminal {
+pub(crate) struct TerminalEnd {
     pub(crate) master: OwnedFd,
     output: Role,
 }
 
-impl Terminal {
+impl TerminalEnd {
     /// The descriptors that its halves are.
     pub(crate) const fn halves(&self) -> [(i32, Role); 2] {
         Role::halves_of_terminal(self.output)
     }
 }
 
-/// The parent's end of one pipe.
-#[derive(Debug)]
-pub(crate) struct ParentEnd {
-    pub(crate) fd: i32,
-    pub(crate) role: Role,
-    pub(crate) end: OwnedFd,
-}
-
 impl ParentEnds {
     /// What each descriptor is for; a terminal is two.
     pub(crate) fn roles(&self) -> impl Iterator<Item = (i32, Role)> {
-        let terminal = self.terminal.iter().flat_map(Terminal::halves);
-        terminal.chain(self.pipes.iter().map(|end| (end.fd, end.role)))
+        let terminal = self.terminal.iter().flat_map(TerminalEnd::halves);
+        terminal.chain(self.pipes.iter().map(|piped| (piped.fd, piped.role)))
     }
 }
 
@@ -81,7 +74,7 @@ impl Source {
     }
 }
 
-impl Opened {
+impl OpenedFds {
     /// Opens what `spec` says, for a child that becomes the user `owner`, if it changes its user.
     pub(crate) fn new(
         spec: &Spec,
@@ -104,7 +97,7 @@ impl Opened {
                 },
                 Role::Kept,
             );
-            opened.parent_ends.terminal = Some(Terminal {
+            opened.parent_ends.terminal = Some(TerminalEnd {
                 master: ends.master,
                 output,
             });
@@ -117,13 +110,13 @@ impl Opened {
                 continue;
             }
             let window = at_least_a_page(fd.window.unwrap_or(spec.window));
-            let (source, parent_end) = match (&fd.kind, slave) {
+            let (source, piped) = match (&fd.kind, slave) {
                 (Kind::Terminal, Some(slave)) => (Source::Number(slave), None),
                 _ => open(target, fd, window, &mut taken, owner)?,
             };
             originals.push((target, source.number()));
             opened.sources.push(source);
-            opened.parent_ends.pipes.extend(parent_end);
+            opened.parent_ends.pipes.extend(piped);
         }
         for (target, _) in spec.fds.iter() {
             let original = spec.fds.original(target);
@@ -183,7 +176,7 @@ fn open(
     window: usize,
     taken: &mut TakenFds,
     owner: Option<u32>,
-) -> Result<(Source, Option<ParentEnd>), SpawnError> {
+) -> Result<(Source, Option<Piped<OwnedFd>>), SpawnError> {
     let failed = |error| SpawnError::new(SpawnStep::Fds, format!("fd {target}"), error);
     match &fd.kind {
         Kind::Read | Kind::Lines(_) | Kind::Stream | Kind::Tail(_) | Kind::Kept(_) => {
@@ -196,14 +189,14 @@ fn open(
                 Kind::Kept(keep) => Role::Kept(keep),
                 _ => Role::Output { window, stream },
             };
-            let end = parent_end(target, role, ours)?;
-            Ok((Source::Owned(theirs), Some(end)))
+            let piped = piped(target, role, ours)?;
+            Ok((Source::Owned(theirs), Some(piped)))
         }
         Kind::Write => {
             let (theirs, ours) = sys::io::pipe().map_err(failed)?;
             give(theirs.as_fd(), owner).map_err(failed)?;
-            let end = parent_end(target, Role::Input, ours)?;
-            Ok((Source::Owned(theirs), Some(end)))
+            let piped = piped(target, Role::Input, ours)?;
+            Ok((Source::Owned(theirs), Some(piped)))
         }
         Kind::Inherit(n) => Ok((Source::Number(*n), None)),
         Kind::Moved(_) => match taken.take(target) {
@@ -227,10 +220,10 @@ fn open(
     }
 }
 
-fn parent_end(fd: i32, role: Role, end: OwnedFd) -> Result<ParentEnd, SpawnError> {
+fn piped(fd: i32, role: Role, end: OwnedFd) -> Result<Piped<OwnedFd>, SpawnError> {
     sys::io::set_fresh_nonblocking(end.as_fd())
         .map_err(|error| SpawnError::new(SpawnStep::Fds, format!("fd {fd}"), error))?;
-    Ok(ParentEnd { fd, role, end })
+    Ok(Piped { fd, role, end })
 }
 
 /// A window that lets a page through, however small the one that is asked for.

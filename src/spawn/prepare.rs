@@ -2,10 +2,9 @@
 //! is a child. Runs on a spawner thread, since a look-up may block.
 
 use std::ffi::CString;
+use std::io::Error;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-
-use nix::libc;
 
 use crate::command::spec::{Contain, Spec};
 use crate::command::taken_fds::TakenFds;
@@ -14,7 +13,7 @@ use crate::spawn::check::check;
 use crate::spawn::environment::{self, EnvGeneration, Environment};
 use crate::spawn::explain::{self, Explanation};
 use crate::spawn::identity::Identity;
-use crate::spawn::opening::{self, Opened, ParentEnds, Source};
+use crate::spawn::opening::{self, OpenedFds, ParentEnds, Source};
 use crate::spawn::plan::{CGROUP, Plan, StepLabels};
 use crate::spawn::program::{argv, c_string, candidates};
 use crate::sys;
@@ -61,11 +60,11 @@ impl Prepared {
             Some(dir) => Some(c_string(dir.as_os_str(), "the current directory")?),
             None => None,
         };
-        let Opened {
+        let OpenedFds {
             mut mappings,
             mut sources,
             parent_ends,
-        } = Opened::new(spec, taken, identity.uid)?;
+        } = OpenedFds::new(spec, taken, identity.uid)?;
         let cgroup = Cgroup::of(spec)?;
         let procs = match &cgroup {
             Some(cgroup) => {
@@ -106,7 +105,7 @@ impl Prepared {
         if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Trampoline
         {
-            if is_refusal(*errno) {
+            if sys::is_refusal(&Error::from_raw_os_error(*errno)) {
                 trampoline::refuse();
             }
             result = self.attempt(spec, false, ticket, stack);
@@ -146,7 +145,7 @@ impl Prepared {
         if let Err((_, CloneError::Child { failed, errno })) = &result
             && *failed == Failed::Unshare
         {
-            if is_refusal(*errno) {
+            if sys::is_refusal(&Error::from_raw_os_error(*errno)) {
                 reserved_fds::disable();
             }
             result = self.clone_once(spec, by_trampoline, false, ticket, stack);
@@ -220,7 +219,7 @@ impl Prepared {
             CloneError::Clone(error) => return SpawnError::new(SpawnStep::Clone, program, error),
             CloneError::Child { failed, errno } => (failed, errno),
         };
-        let source = std::io::Error::from_raw_os_error(errno);
+        let source = Error::from_raw_os_error(errno);
         match failed {
             Failed::Step(index) => plan.error(index, source),
             Failed::Trampoline => SpawnError::new(SpawnStep::Clone, program, source),
@@ -233,14 +232,6 @@ impl Prepared {
             }
         }
     }
-}
-
-/// Whether a call fails always: the kernel does not have it, or a sandbox forbids it.
-fn is_refusal(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EACCES
-    )
 }
 
 /// The lowest number above 2 that the child shall not have.

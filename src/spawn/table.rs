@@ -10,6 +10,7 @@ use actix::ArbiterHandle;
 use tokio::sync::Notify;
 
 use crate::child::Child;
+use crate::child::progress::Phase;
 use crate::id::ProcessId;
 use crate::ladder::Ladder;
 use crate::sync::lock;
@@ -62,7 +63,7 @@ pub(crate) struct Table {
 
 #[derive(Default)]
 struct Inner {
-    phase: Phase,
+    openness: Openness,
     in_flight: BTreeMap<ProcessId, Arc<Ticket>>,
     children: BTreeMap<ProcessId, Arc<Child>>,
     /// Keeps the supervisor alive while there is anything in the table, unless somebody else does.
@@ -80,7 +81,7 @@ pub(crate) struct Stopping {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Phase {
+enum Openness {
     #[default]
     Open,
     ShuttingDown,
@@ -108,10 +109,10 @@ impl Table {
         supervisor: Option<KeepAlive>,
     ) -> Result<(), &'static str> {
         let mut inner = lock(&self.inner);
-        match inner.phase {
-            Phase::Open => {}
-            Phase::ShuttingDown => return Err("its supervisor is shutting down"),
-            Phase::Lost => return Err("its supervisor is gone"),
+        match inner.openness {
+            Openness::Open => {}
+            Openness::ShuttingDown => return Err("its supervisor is shutting down"),
+            Openness::Lost => return Err("its supervisor is gone"),
         }
         inner.in_flight.insert(id, Arc::clone(ticket));
         if inner.supervisor.is_none() {
@@ -124,7 +125,7 @@ impl Table {
     /// either a ticket to cancel or the child. False if it is cancelled or closed.
     pub(super) fn commit(&self, id: ProcessId, ticket: &Ticket, child: &Arc<Child>) -> bool {
         let mut inner = lock(&self.inner);
-        let committed = inner.phase == Phase::Open && ticket.commit();
+        let committed = inner.openness == Openness::Open && ticket.commit();
         if committed {
             inner.in_flight.remove(&id);
             inner.children.insert(id, Arc::clone(child));
@@ -152,7 +153,7 @@ impl Table {
         let mut supervisor = None;
         if inner.children.is_empty() && inner.in_flight.is_empty() {
             supervisor = inner.supervisor.take();
-            if let (Phase::Lost, Some(arbiter)) = (inner.phase, &inner.arbiter) {
+            if let (Openness::Lost, Some(arbiter)) = (inner.openness, &inner.arbiter) {
                 arbiter.stop();
             }
         }
@@ -167,7 +168,7 @@ impl Table {
         if sys::copy::is_copy() {
             return stopping;
         }
-        let (tickets, children) = self.close(Phase::ShuttingDown);
+        let (tickets, children) = self.close(Openness::ShuttingDown);
         for ticket in tickets {
             ticket.cancel();
         }
@@ -191,7 +192,7 @@ impl Table {
         if sys::copy::is_copy() {
             return;
         }
-        let (tickets, children) = self.close(Phase::Lost);
+        let (tickets, children) = self.close(Openness::Lost);
         for ticket in tickets {
             ticket.cancel();
         }
@@ -203,7 +204,7 @@ impl Table {
 
     /// Whether its supervisor, or its System, is gone.
     pub(crate) fn is_lost(&self) -> bool {
-        lock(&self.inner).phase == Phase::Lost
+        lock(&self.inner).openness == Openness::Lost
     }
 
     /// Stops the supervisor's own arbiter, which nothing else stops once its System is gone.
@@ -213,12 +214,12 @@ impl Table {
         }
     }
 
-    fn close(&self, phase: Phase) -> (Vec<Arc<Ticket>>, Vec<Arc<Child>>) {
+    fn close(&self, to: Openness) -> (Vec<Arc<Ticket>>, Vec<Arc<Child>>) {
         let mut inner = lock(&self.inner);
-        if inner.phase != Phase::Lost {
-            inner.phase = phase;
+        if inner.openness != Openness::Lost {
+            inner.openness = to;
         }
-        if phase == Phase::Lost {
+        if to == Openness::Lost {
             inner.supervisor = None;
         }
         (
@@ -227,33 +228,31 @@ impl Table {
         )
     }
 
-    /// Resolves when no spawn is in flight and every child is reaped.
+    /// Resolves when no spawn is in flight and the exit of every child was told. Only for a table that is closed:
+    /// no spawn that is in flight becomes a child then. Looks at each child once.
     pub(crate) async fn drained(&self) {
         // Nobody would tell of it in a copy.
         while !sys::copy::is_copy() {
             let landed = self.landed.notified();
-            let waiting = {
-                let inner = lock(&self.inner);
-                let unreaped = inner.children.values().find(|c| !c.is_reaped()).cloned();
-                if unreaped.is_none() && inner.in_flight.is_empty() {
-                    return;
-                }
-                unreaped
-            };
-            match waiting {
-                Some(child) => {
-                    child
-                        .progress
-                        .reached(crate::child::progress::Phase::Exited)
-                        .await;
-                }
-                None => landed.await,
+            if lock(&self.inner).in_flight.is_empty() {
+                break;
             }
+            landed.await;
+        }
+        for child in self.children() {
+            child.progress.reached(Phase::Exited).await;
         }
     }
 
+    fn children(&self) -> Vec<Arc<Child>> {
+        if sys::copy::is_copy() {
+            return Vec::new();
+        }
+        lock(&self.inner).children.values().cloned().collect()
+    }
+
     pub(crate) fn list(&self) -> Vec<ProcessInfo> {
-        let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
+        let children = self.children();
         let mut listed: Vec<_> = children.iter().map(|child| (info(child), child)).collect();
         // A child's end is told under the lock that `info` took, and the child leaves the table after that. So a
         // child whose end was told is not listed.
@@ -262,8 +261,7 @@ impl Table {
     }
 
     pub(crate) fn unreaped_infos(&self) -> Vec<ProcessInfo> {
-        let children: Vec<_> = lock(&self.inner).children.values().cloned().collect();
-        for child in children {
+        for child in self.children() {
             // Dead ones whose arbiter is too busy to reap them.
             child.try_reap();
         }
@@ -274,16 +272,17 @@ impl Table {
 }
 
 fn info(child: &Child) -> ProcessInfo {
+    let pid = child.live.pid();
     ProcessInfo {
         id: child.id,
-        pid: child.live.pid(),
+        pid,
         spawned_pid: child.spawned_pid,
         program: child.program.to_string(),
         name: child.name.to_string(),
-        state: if child.is_reaped() {
-            ProcessState::Exited
-        } else {
-            ProcessState::Running
+        // What is still to be reaped has a pid.
+        state: match pid {
+            Some(_) => ProcessState::Running,
+            None => ProcessState::Exited,
         },
         started_at: child.started_at,
         open_fds: child.open_fds(),
@@ -310,7 +309,7 @@ impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = lock(&self.inner);
         f.debug_struct("Table")
-            .field("phase", &inner.phase)
+            .field("openness", &inner.openness)
             .field("in_flight", &inner.in_flight.len())
             .field("children", &inner.children.len())
             .finish_non_exhaustive()

@@ -9,21 +9,10 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::failure::StreamFailure;
-use super::input::OfBytes;
 use super::output::OutputStream;
 use crate::line::Line;
+use crate::open::input::OfBytes;
 use crate::port::line_splitter::LineSplitter;
-
-impl<P> OutputStream<P> {
-    /// The output line by line, for server-sent events and the like: see [`OutputLines`]. A line of more than `max` bytes comes in pieces.
-    pub fn lines(self, max: usize) -> OutputLines<P> {
-        OutputLines {
-            output: self,
-            splitter: LineSplitter::new(max),
-            end: None,
-        }
-    }
-}
 
 /// The output of a child line by line; made by [`OutputStream::lines`].
 ///
@@ -35,6 +24,17 @@ pub struct OutputLines<P = OfBytes> {
     splitter: LineSplitter,
     /// What comes after the last line.
     end: Option<Option<StreamFailure>>,
+}
+
+impl<P> OutputStream<P> {
+    /// The output line by line, for server-sent events and the like: see [`OutputLines`]. A line of more than `max` bytes comes in pieces.
+    pub fn lines(self, max: usize) -> OutputLines<P> {
+        OutputLines {
+            output: self,
+            splitter: LineSplitter::new(max),
+            end: None,
+        }
+    }
 }
 
 impl<P> OutputLines<P> {

@@ -2,7 +2,6 @@
 
 pub(crate) mod failure;
 mod idle;
-pub(crate) mod input;
 pub(crate) mod lines;
 pub(crate) mod output;
 
@@ -15,8 +14,8 @@ use crate::command::Command;
 use crate::command::fd_map::Fd;
 use crate::error::SpawnError;
 use crate::ladder::Ladder;
+use crate::open::input::{IntoInput, OfBytes};
 
-use self::input::{IntoInput, OfBytes};
 use self::output::OutputStream;
 
 /// How much of a child's standard error an error shows.
@@ -84,13 +83,12 @@ struct Options {
     stderr: Stderr,
 }
 
-/// Is told what the child writes to its standard error.
-type Teller = Box<dyn FnMut(&[u8]) + Send>;
+type OnStderr = Box<dyn FnMut(&[u8]) + Send>;
 
 /// Where the child's standard error goes.
 enum Stderr {
     Tail,
-    Told(Teller),
+    Told(OnStderr),
     Merged,
 }
 

@@ -12,13 +12,13 @@ use futures_core::Stream;
 
 use super::failure::StreamFailure;
 use super::idle::Idle;
-use super::input::{OfBytes, Pump};
 use super::{Options, Stderr};
 use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
 use crate::handle::stream::FdStream;
 use crate::ladder::Ladder;
 use crate::open::Opened;
+use crate::open::input::{OfBytes, Pump};
 use crate::status::ExitStatus;
 use crate::threads::deadline::Deadline;
 
@@ -209,8 +209,7 @@ where
         }
         let ok = &self.options.ok_codes;
         if status.code().is_some_and(|code| ok.contains(&code)) {
-            self.stage = Stage::Done;
-            self.timeout = None;
+            self.finish(Stage::Done);
             return Poll::Ready(None);
         }
         let failure = StreamFailure::Failed {
@@ -237,14 +236,20 @@ where
         failure: StreamFailure,
         cx: &Context<'_>,
     ) -> Poll<Option<Result<Bytes, StreamFailure>>> {
-        self.timeout = None;
         if std::mem::take(&mut self.gave) {
-            self.stage = Stage::Broken(failure);
+            self.finish(Stage::Broken(failure));
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.stage = Stage::Done;
+        self.finish(Stage::Done);
         Poll::Ready(Some(Err(failure)))
+    }
+
+    /// Nothing more is moved: the input is let go of, and no time is minded.
+    fn finish(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.timeout = None;
+        self.pump.let_go();
     }
 
     fn program(&self) -> String {

@@ -77,7 +77,7 @@ impl Command {
 #[must_use = "a spawn does nothing unless it is awaited"]
 pub struct Spawning {
     id: ProcessId,
-    state: State,
+    state: SpawningState,
     ticket: Arc<Ticket>,
     kill_untaken: bool,
 }
@@ -86,7 +86,7 @@ pub struct Spawning {
     clippy::large_enum_variant,
     reason = "a box would be an allocation for each spawn"
 )]
-enum State {
+enum SpawningState {
     /// In this System, if the asking thread was in one.
     Asked(Spawn, Option<System>),
     Submitted(oneshot::Receiver<Result<ProcessHandle, SpawnError>>),
@@ -99,7 +99,7 @@ impl Spawning {
             id: spawn.id,
             ticket: Arc::clone(&spawn.ticket),
             kill_untaken: spawn.kills_untaken(),
-            state: State::Asked(spawn, System::try_current()),
+            state: SpawningState::Asked(spawn, System::try_current()),
         }
     }
 
@@ -123,10 +123,10 @@ impl Spawning {
 
     /// Begins, unless it has begun.
     pub(super) fn submit(&mut self) {
-        match mem::replace(&mut self.state, State::Answered) {
-            State::Asked(spawn, system) => {
+        match mem::replace(&mut self.state, SpawningState::Answered) {
+            SpawningState::Asked(spawn, system) => {
                 let (to, answer) = oneshot::channel();
-                self.state = State::Submitted(answer);
+                self.state = SpawningState::Submitted(answer);
                 match system::supervisor_of(system, |default| Arc::clone(&default.table)) {
                     // The table of defaults keeps the supervisor.
                     Ok(table) => spawn.submit(&table, None, Some(to), home::own),
@@ -142,14 +142,14 @@ impl Future for Spawning {
     type Output = Result<ProcessHandle, SpawnError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Asked(..) = self.state {
+        if let SpawningState::Asked(..) = self.state {
             self.submit();
         }
-        let State::Submitted(answer) = &mut self.state else {
+        let SpawningState::Submitted(answer) = &mut self.state else {
             return Poll::Pending;
         };
         let answer = ready!(Pin::new(answer).poll(cx));
-        self.state = State::Answered;
+        self.state = SpawningState::Answered;
         // The other end always answers before it drops.
         Poll::Ready(answer.unwrap_or_else(|_| Err(SpawnError::register("a spawn", "was lost"))))
     }
@@ -157,7 +157,7 @@ impl Future for Spawning {
 
 impl Drop for Spawning {
     fn drop(&mut self) {
-        if let State::Submitted(answer) = &mut self.state {
+        if let SpawningState::Submitted(answer) = &mut self.state {
             // Without effect once the spawn is committed.
             self.ticket.cancel();
             if self.kill_untaken {

@@ -1,5 +1,7 @@
 //! Actors of our own that panic: no event is lost, and each child follows its policy.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle, Context, Handler, Message, System};
@@ -10,6 +12,8 @@ use self::scene::{DEADLINE, Log, Scene, eventually, in_time};
 use super::{List, ProcessSupervisor, Spawn};
 use crate::actors::process::Process;
 use crate::actors::{PipeReader, PipeWriter};
+use crate::port::role::Role;
+use crate::port::{FdCommand, Port, Route};
 use crate::{CloseReason, Command, OnOrphaned, ProcessEvent, ProcessHandle, Signal};
 
 #[allow(
@@ -93,6 +97,39 @@ fn a_process_actor_that_panics_leaves_a_child_that_shall_be_left() {
         assert_eq!(status.code(), Some(7));
         let gone = [0, 1, 2].map(|fd| (fd, CloseReason::Gone));
         assert_eq!(closes, gone);
+    });
+}
+
+/// In place of a pipe actor's address.
+#[derive(Debug)]
+struct Told(Arc<AtomicUsize>);
+
+impl Route for Told {
+    fn send(&self, command: FdCommand) {
+        let is_close = matches!(command, FdCommand::Close(CloseReason::Gone));
+        self.0.fetch_add(usize::from(is_close), Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_process_actor_closes_what_it_owns_whoever_orphaned_the_child() {
+    run(async {
+        let scene = Scene::start("exec sleep 60", OnOrphaned::Leave, None);
+        let child = scene.handle.child();
+        let closes = Arc::new(AtomicUsize::new(0));
+        let route: Arc<dyn Route> = Arc::new(Told(Arc::clone(&closes)));
+        let port = Port::new(3, Role::Input, &route);
+        let process = Process::owning(child, vec![route]);
+        child.orphan("another owner is gone");
+        port.close(CloseReason::Gone);
+        assert_eq!(closes.load(Ordering::SeqCst), 1);
+        drop(process);
+        assert_eq!(closes.load(Ordering::SeqCst), 2);
+        // The way of the port was the actor's.
+        port.close(CloseReason::Gone);
+        assert_eq!(closes.load(Ordering::SeqCst), 2);
+        let _ = scene.handle.kill();
+        scene.ended().await;
     });
 }
 

@@ -21,7 +21,7 @@ use super::thread_state::Credentials;
 use super::ticket::KillTarget;
 pub(crate) use super::ticket::{Cloned, Ticket};
 use super::trampoline::{Course, Files, Trampoline};
-use super::{cvt, signal, wait};
+use super::{cvt, is_refusal, signal, wait};
 
 /// Why there is no child.
 #[derive(Debug)]
@@ -187,7 +187,6 @@ pub(crate) fn spawn(
         clone(false)
     } else {
         match clone(true) {
-            // EINVAL: the flag is unknown or combined otherwise; a sandbox answers what it likes.
             // What is truly short (memory, processes, descriptors) stays an error.
             Err(refused) if is_refusal(&refused) => clone(false),
             result => result,
@@ -214,13 +213,6 @@ pub(crate) fn spawn(
 
 /// valgrind makes a copy of a clone that shares memory.
 const SHARING_IS_EMULATED: bool = cfg!(actix_process_force_no_shared_table);
-
-fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EINVAL | libc::EPERM | libc::ENOSYS | libc::EACCES)
-    )
-}
 
 /// Why a thread does not clone for another one any more.
 pub(crate) const CHANGED: &str =

@@ -18,11 +18,7 @@ pub(crate) enum FdStep {
     /// Copy `from` to the scratch number `to`, close-on-exec, because `from` will be overwritten.
     Save { from: RawFd, to: RawFd },
     /// Copy `from` to `to`, for the program to have.
-    Place {
-        from: RawFd,
-        to: RawFd,
-        target: RawFd,
-    },
+    Place { from: RawFd, to: RawFd },
     /// `fd` stays where it is: take close-on-exec off.
     Keep { fd: RawFd },
 }
@@ -32,7 +28,7 @@ impl FdStep {
     pub(crate) fn target(self) -> RawFd {
         match self {
             Self::Save { from, .. } => from,
-            Self::Place { target, .. } => target,
+            Self::Place { to, .. } => to,
             Self::Keep { fd } => fd,
         }
     }
@@ -72,7 +68,6 @@ pub(crate) fn plan(mappings: &[FdMapping]) -> Vec<FdStep> {
             _ => steps.push(FdStep::Place {
                 from: copy.map_or(mapping.source, |(_, to)| *to),
                 to: mapping.target,
-                target: mapping.target,
             }),
         }
     }
@@ -100,7 +95,7 @@ mod tests {
                     table.insert(to, what);
                     kept.remove(&to);
                 }
-                FdStep::Place { from, to, .. } => {
+                FdStep::Place { from, to } => {
                     let what = table[&from];
                     table.insert(to, what);
                     kept.insert(to, what);

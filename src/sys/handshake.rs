@@ -69,26 +69,26 @@ struct Words {
 pub(super) struct Handshake {
     /// The child's pidfd or pid, stored by the kernel, in the parent's memory in any case.
     id: AtomicI32,
-    words: Place,
+    words: WordsPlace,
 }
 
 #[derive(Debug)]
-enum Place {
+enum WordsPlace {
     Here(Words),
     Page(NonNull<Words>),
 }
 
 // SAFETY: everything in the page is atomic.
-unsafe impl Send for Place {}
+unsafe impl Send for WordsPlace {}
 // SAFETY: as above.
-unsafe impl Sync for Place {}
+unsafe impl Sync for WordsPlace {}
 
 impl Handshake {
     /// For children that share this memory.
     pub(super) fn new() -> Self {
         Self {
             id: AtomicI32::new(-1),
-            words: Place::Here(Words::default()),
+            words: WordsPlace::Here(Words::default()),
         }
     }
 
@@ -111,16 +111,16 @@ impl Handshake {
         let page = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self {
             id: AtomicI32::new(-1),
-            words: Place::Page(page),
+            words: WordsPlace::Page(page),
         })
     }
 
     fn words(&self) -> &Words {
         match &self.words {
-            Place::Here(words) => words,
+            WordsPlace::Here(words) => words,
             // SAFETY: a page that was mapped in `for_a_copy`, zeroed by the kernel (valid for every
             // field), and is unmapped by the drop only.
-            Place::Page(page) => unsafe { page.as_ref() },
+            WordsPlace::Page(page) => unsafe { page.as_ref() },
         }
     }
 
@@ -185,7 +185,7 @@ impl Handshake {
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        if let Place::Page(page) = self.words {
+        if let WordsPlace::Page(page) = self.words {
             // SAFETY: the mapping made in `for_a_copy`; the child has a mapping of its own.
             unsafe { libc::munmap(page.as_ptr().cast(), size_of::<Words>()) };
         }

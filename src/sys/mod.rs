@@ -36,6 +36,15 @@ fn cvt(result: c_long) -> Result<c_long, Error> {
     }
 }
 
+/// Whether an error may mean that a call fails always. ENOSYS: the kernel does not have the call. EINVAL: the kernel does
+/// not know a flag of it. EPERM and EACCES: a sandbox forbids it; a sandbox may answer the other two as well.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EPERM | libc::ENOSYS | libc::EACCES)
+    )
+}
+
 /// The calling thread's errno, without allocating. A child that shares its parent's memory reads that of the thread that
 /// cloned it.
 fn errno() -> c_int {

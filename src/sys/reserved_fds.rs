@@ -17,13 +17,13 @@ use nix::libc;
 
 use super::cvt;
 use super::fdplan::FdMapping;
-use super::io::open_null;
+use super::io::{check_open, open_null};
 
 /// A child with more descriptors is cloned the other way: 0 to 2, and five more.
 const SLOTS: usize = 8;
 /// As many spawns as usually run at a time.
 const SETS: usize = 2;
-/// So many descriptors must be left when the slots are reserved.
+/// So many descriptors must be left beside them when the slots are reserved.
 const LEFT: usize = 64;
 /// Only a child that has a descriptor from here on shares the table. Filling and clearing slots costs two
 /// system calls for each: with few open that was more than the copying saved (`spawn_plain`, CPU 1.38
@@ -102,12 +102,26 @@ pub(crate) fn borrow(
 
 /// All sets, or none where that would leave the program with few descriptors.
 fn reserve() -> io::Result<Vec<Mutex<Set>>> {
-    let sets: Vec<Set> = (0..SETS)
-        .map(|_| Set::reserve())
-        .collect::<io::Result<_>>()?;
-    let left = (0..LEFT).map(|_| open_null());
-    left.collect::<io::Result<Vec<OwnedFd>>>()?;
-    Ok(sets.into_iter().map(Mutex::new).collect())
+    let lowest = open_null()?;
+    if !are_free_above(lowest.as_raw_fd(), SETS * (SLOTS + 1) + LEFT)? {
+        return Ok(Vec::new());
+    }
+    drop(lowest);
+    (0..SETS).map(|_| Set::reserve().map(Mutex::new)).collect()
+}
+
+/// Whether so many numbers above `lowest`, below which all are open, are free. Asks for each number: to open that many
+/// would take them from the host's other threads for a moment.
+fn are_free_above(lowest: RawFd, count: usize) -> io::Result<bool> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: fills a live local.
+    cvt(unsafe { libc::getrlimit64(libc::RLIMIT_NOFILE, &raw mut limit) }.into())?;
+    let end = RawFd::try_from(limit.rlim_cur).unwrap_or(RawFd::MAX);
+    let free = (lowest + 1..end).filter(|number| check_open(*number).is_err());
+    Ok(free.take(count).count() == count)
 }
 
 impl BorrowedSlots {

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
-use super::cvt;
+use super::{cvt, is_refusal};
 
 /// Sends `signal` to the unreaped child `pid`, by its pidfd where there is one.
 ///
@@ -119,15 +119,6 @@ pub(crate) fn open_pidfd(pid: libc::pid_t) -> io::Result<OwnedFd> {
 fn kill(pid: libc::pid_t, signal: i32) -> io::Result<()> {
     // SAFETY: integers only.
     cvt(unsafe { libc::kill(pid, signal) }.into()).map(drop)
-}
-
-/// Whether a kernel or a sandbox may mean that it does not do this call: the same answers as for a
-/// clone with a pidfd.
-pub(crate) fn is_refusal(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EINVAL | libc::EPERM | libc::ENOSYS | libc::EACCES)
-    )
 }
 
 /// Whether a SIGPIPE would do nothing to this process.

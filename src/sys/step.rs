@@ -23,7 +23,7 @@ pub(super) enum Step {
         args: [c_long; 5],
         /// What each argument points to. It tells, not the address: where one memory ends another may
         /// begin.
-        pointers: [Option<Place>; 5],
+        pointers: [Option<Pointer>; 5],
         /// EPERM is no failure.
         optional: bool,
     },
@@ -48,7 +48,7 @@ pub(crate) struct Steps {
 
 /// A place in the memory that the steps own: in which piece of it, and from which byte on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Pointer {
     owned: usize,
     offset: usize,
 }
@@ -130,11 +130,11 @@ impl Steps {
             && let Some(memory) = memory
         {
             *arg = memory.wrapping_add(offset) as c_long;
-            *pointer = Some(Place { owned, offset });
+            *pointer = Some(Pointer { owned, offset });
         }
     }
 
-    fn memory_at(&self, place: Place) -> Option<&[u8]> {
+    fn memory_at(&self, place: Pointer) -> Option<&[u8]> {
         self.owned.get(place.owned)?.bytes().get(place.offset..)
     }
 
@@ -194,7 +194,7 @@ impl Steps {
     pub(crate) fn fd(&mut self, step: FdStep) {
         let (call, fd, argument, flags) = match step {
             FdStep::Save { from, to } => (libc::SYS_dup3, from, to, libc::O_CLOEXEC),
-            FdStep::Place { from, to, .. } => (libc::SYS_dup3, from, to, 0),
+            FdStep::Place { from, to } => (libc::SYS_dup3, from, to, 0),
             FdStep::Keep { fd } => (libc::SYS_fcntl, fd, libc::F_SETFD, 0),
         };
         self.call(call, &[fd.into(), argument.into(), flags.into()]);

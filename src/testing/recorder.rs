@@ -1,5 +1,6 @@
 //! What a handle without a child was told.
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -115,6 +116,15 @@ impl Recorder {
 pub(super) struct RecordedFd {
     pub(super) fd: i32,
     pub(super) recorder: Arc<Recorder>,
+}
+
+/// The commands are shown by the recorder.
+impl fmt::Debug for RecordedFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordedFd")
+            .field("fd", &self.fd)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Route for RecordedFd {

@@ -21,14 +21,14 @@ use crate::sync::lock;
 use crate::sys;
 use crate::sys::thread_state;
 
-struct Own {
+struct OwnArbiter {
     system: System,
     arbiter: ArbiterRef,
     /// The arbiter's thread is unlike the main thread.
     odd: bool,
 }
 
-static OWN: Mutex<Option<Own>> = Mutex::new(None);
+static OWN: Mutex<Option<OwnArbiter>> = Mutex::new(None);
 
 /// The arbiter for new children. Waits for its thread to start, the first time.
 pub(crate) fn arbiter() -> io::Result<ArbiterRef> {
@@ -47,7 +47,7 @@ pub(crate) fn is_own(system: &System) -> bool {
         .is_some_and(|own| own.system.id() == system.id())
 }
 
-fn with<T>(wanted: impl FnOnce(&Own) -> T) -> io::Result<T> {
+fn with<T>(wanted: impl FnOnce(&OwnArbiter) -> T) -> io::Result<T> {
     // No lock: its holder may be a thread of the parent's.
     if sys::copy::is_copy() {
         return Err(io::Error::other(spawners::COPY));
@@ -66,12 +66,12 @@ fn with<T>(wanted: impl FnOnce(&Own) -> T) -> io::Result<T> {
             if !thread_state::shares_descriptors() {
                 return Err(io::Error::other(spawners::TABLE_OF_ITS_OWN));
             }
-            Ok(wanted(own.insert(Own::start()?)))
+            Ok(wanted(own.insert(OwnArbiter::start()?)))
         }
     }
 }
 
-impl Own {
+impl OwnArbiter {
     fn start() -> io::Result<Self> {
         let (tell, told) = mpsc::channel();
         thread::Builder::new()

@@ -120,7 +120,7 @@ impl Leader {
     fn send_to_group(&self, signal: i32) -> io::Result<()> {
         if let Some(pidfd) = self.pidfd() {
             match sys::signal::send_to_group_by_pidfd(pidfd, signal) {
-                Err(error) if sys::signal::is_refusal(&error) => {}
+                Err(error) if sys::is_refusal(&error) => {}
                 result => return result,
             }
             // Reaped by somebody else: then the number is another's.
@@ -182,7 +182,7 @@ impl Leader {
             .map(|pidfd| sys::signal::send_to_group_by_pidfd(pidfd, 0));
         // A refusal may be about the members or the call: then the zombie is as good.
         if let Some(probed) = probed
-            && !probed.as_ref().is_err_and(sys::signal::is_refusal)
+            && !probed.as_ref().is_err_and(sys::is_refusal)
         {
             let Some(status) = sys::wait::try_reap(self.pid, self.pidfd())? else {
                 return Ok(None);

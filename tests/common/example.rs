@@ -1,26 +1,47 @@
 //! Running the example programs.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 
 use nix::unistd::Pid;
 
 use super::DEADLINE;
 
-/// An example, beside this test in the build directory.
+/// An example, beside this test in the build directory. `cargo test` has built all of them; where only some tests were
+/// asked for, and there are none yet, they are built here.
 pub fn path(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
     let test = std::env::current_exe().unwrap();
     // TARGET/PROFILE/deps/THIS
-    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
     let program = profile.join("examples").join(name);
+    if !program.exists() {
+        BUILT.get_or_init(|| build(profile));
+    }
     assert!(
         program.exists(),
-        "{} is not there. `cargo test` builds it; with `--test` or `--tests`, run \
-         `cargo build --examples` (and the same flags) before",
+        "{} is not there: run `cargo build --examples` with the flags of this test",
         program.display()
     );
     program
+}
+
+/// Builds the examples into `TARGET/PROFILE`.
+fn build(profile: &Path) {
+    let name = match profile.file_name().and_then(OsStr::to_str) {
+        Some("debug") => "dev",
+        Some(name) => name,
+        None => panic!("{} is no build directory", profile.display()),
+    };
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--examples", "--profile", name])
+        .arg("--target-dir")
+        .arg(profile.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(status.unwrap().success(), "the examples do not build");
 }
 
 /// The same, as a command with nothing on its standard input.

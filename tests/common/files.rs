@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::eventually;
 use super::helper::helper;
-use super::trace::Trace;
+use super::trace::spawned;
 
 /// Files that can be told apart in /proc, at numbers of one's choice.
 pub struct Files {
@@ -68,9 +68,8 @@ pub async fn assert_has(process: &ProcessHandle, files: &Files, names: &[(i32, &
 
 /// Spawns a child with `map` that waits, and looks at what it has.
 pub async fn assert_map(files: &Files, map: impl Into<FdMap>, names: &[(i32, &str)]) {
-    let (trace, protocol) = Trace::start();
     let command = helper(["pause"]).fds(map.into());
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     assert_has(&process, files, names).await;
     assert!(process.kill());
     trace.ended(&process).await.assert_rules(&[]);

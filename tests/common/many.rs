@@ -69,7 +69,7 @@ pub fn fill() {
     }
 }
 
-fn nulls() -> BTreeSet<i32> {
+pub fn nulls() -> BTreeSet<i32> {
     let fds = open_fds().into_iter();
     fds.filter_map(|(fd, what)| (what == "/dev/null").then_some(fd))
         .collect()

@@ -1,31 +1,25 @@
 //! What the tests share: a helper program, a protocol that writes down what it is told, and a
 //! census of what a process has.
 
-#![allow(dead_code, unreachable_pub, reason = "no test file uses all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a program uses a part of it; `tests/docs/common_is_used.rs` tells what none uses"
+)]
 
-pub mod asker;
-pub mod attack;
 pub mod census;
 pub mod cgroups;
-pub mod echo;
-pub mod events;
 pub mod example;
 pub mod files;
 pub mod forked;
-pub mod full_cgroup;
-pub mod fuse;
-pub mod held_calls;
 pub mod helper;
 pub mod hoarder;
-pub mod host;
 pub mod hung;
 pub mod isolated;
-pub mod ledger;
 pub mod limits;
 pub mod many;
 pub mod mounts;
 pub mod patterns;
-pub mod producing;
 pub mod refuse;
 pub mod taking;
 pub mod told;
@@ -46,6 +40,20 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
         actix_rt::time::timeout(2 * DEADLINE, test)
             .await
             .expect("the test did not end in time")
+    })
+}
+
+/// Runs `test` under tokio alone, with as many workers; without any on this thread.
+pub fn on_tokio<T>(workers: usize, test: impl Future<Output = T>) -> T {
+    let mut builder = match workers {
+        0 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let builder = builder.worker_threads(workers.max(1)).enable_all();
+    let runtime = builder.build().unwrap();
+    runtime.block_on(async {
+        let timed = tokio::time::timeout(2 * DEADLINE, test).await;
+        timed.expect("the test did not end in time")
     })
 }
 
@@ -97,9 +105,7 @@ pub fn peak_memory() -> usize {
 /// Makes every thread run that spawns, failed and cancelled ones included, ever start for good;
 /// gives the census then.
 pub async fn start_all_threads() -> census::Census {
-    let (trace, protocol) = trace::Trace::start();
-    let child = helper::helper(["pause"]).spawn(&protocol);
-    let process = child.await.unwrap();
+    let (trace, process) = trace::spawned(helper::helper(["pause"])).await;
     // The janitor minds the time.
     assert!(process.terminate(Duration::from_millis(1)));
     trace.ended(&process).await;

@@ -3,7 +3,7 @@
 use actix_process::Command;
 
 use super::isolated::skipped;
-use super::trace::Trace;
+use super::trace::spawned;
 
 /// Whether this is root; tells that the test is skipped if not.
 pub fn may_change_ids() -> bool {
@@ -16,8 +16,7 @@ pub fn may_change_ids() -> bool {
 
 /// What a child that tells about itself says after `key`.
 pub async fn told(command: Command, key: &str) -> String {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     let text = trace.ended(&process).await.text(1);
     let line = text.lines().find_map(|line| line.strip_prefix(key));
     let line = line.unwrap_or_else(|| panic!("no {key} in {text}"));

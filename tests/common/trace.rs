@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, ExitStatus, FromProcess, Line, ProcessEvent, ProcessHandle, ProcessId,
+    ProcessProtocol, ProcessSupervisor, Spawn, process_protocol,
 };
-use actix_process::{ProcessProtocol, process_protocol};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::DEADLINE;
+use super::{DEADLINE, in_time};
 
 /// The events so far, of all children of one [`Tracer`].
 #[derive(Clone, Default)]
@@ -152,7 +152,19 @@ pub fn data_of(events: &[ProcessEvent], fd: i32) -> Vec<u8> {
 /// Spawns `command` with a protocol of its own, which lives as long as what it writes down.
 pub async fn spawned(command: impl Borrow<Command>) -> (Trace, ProcessHandle) {
     let (mut trace, protocol) = Trace::start();
-    let process = command.borrow().spawn(&protocol).await.unwrap();
+    let process = in_time(command.borrow().spawn(&protocol)).await.unwrap();
+    trace._protocol = Some(protocol);
+    (trace, process)
+}
+
+/// The same, by this supervisor.
+pub async fn spawned_by(
+    supervisor: &Addr<ProcessSupervisor>,
+    command: impl Into<Command>,
+) -> (Trace, ProcessHandle) {
+    let (mut trace, protocol) = Trace::start();
+    let spawn = Spawn::new(command, &protocol);
+    let process = in_time(supervisor.send(spawn)).await.unwrap().unwrap();
     trace._protocol = Some(protocol);
     (trace, process)
 }
@@ -168,8 +180,7 @@ pub fn lines_of(events: &[ProcessEvent], fd: i32) -> Vec<Line> {
 
 /// Spawns `command` and waits for its end.
 pub async fn history(command: &Command) -> History {
-    let (trace, protocol) = Trace::start();
-    let process = command.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(command).await;
     trace.ended(&process).await
 }
 
@@ -234,25 +245,15 @@ impl History {
             "{:?}",
             shown()
         );
-        let count = |wanted: fn(&ProcessEvent) -> bool| events.iter().filter(|e| wanted(e)).count();
-        assert_eq!(
-            count(|e| matches!(e, ProcessEvent::ConnectionMade)),
-            1,
-            "{:?}",
-            shown()
-        );
-        assert_eq!(
-            count(|e| matches!(e, ProcessEvent::ProcessExited { .. })),
-            1,
-            "{:?}",
-            shown()
-        );
-        assert_eq!(
-            count(|e| matches!(e, ProcessEvent::ProcessEnded { .. })),
-            1,
-            "{:?}",
-            shown()
-        );
+        let once: [fn(&ProcessEvent) -> bool; 3] = [
+            |event| matches!(event, ProcessEvent::ConnectionMade),
+            |event| matches!(event, ProcessEvent::ProcessExited { .. }),
+            |event| matches!(event, ProcessEvent::ProcessEnded { .. }),
+        ];
+        for wanted in once {
+            let count = events.iter().filter(|event| wanted(event)).count();
+            assert_eq!(count, 1, "{:?}", shown());
+        }
         let closed: Vec<i32> = self.closes().into_keys().collect();
         let mut piped = piped.to_vec();
         piped.sort_unstable();
@@ -338,7 +339,7 @@ impl ProcessProtocol for Tracer {
 }
 process_protocol!(Tracer);
 
-/// Makes a [`Tracer`] stop or panic.
+/// Makes an actor stop or panic.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Die {
@@ -346,14 +347,21 @@ pub enum Die {
     Panic,
 }
 
+impl Die {
+    /// Does it to the actor whose context this is.
+    pub fn of<A: Actor<Context = Context<A>>>(self, ctx: &mut Context<A>) {
+        match self {
+            Self::Stop => ctx.stop(),
+            Self::Panic => panic!("an actor that panics, on purpose"),
+        }
+    }
+}
+
 impl Handler<Die> for Tracer {
     type Result = ();
 
     fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
-        match die {
-            Die::Stop => ctx.stop(),
-            Die::Panic => panic!("a protocol that panics, on purpose"),
-        }
+        die.of(ctx);
     }
 }
 
@@ -378,9 +386,6 @@ impl Handler<Die> for Raw {
     type Result = ();
 
     fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
-        match die {
-            Die::Stop => ctx.stop(),
-            Die::Panic => panic!("a protocol that panics, on purpose"),
-        }
+        die.of(ctx);
     }
 }

@@ -5,7 +5,7 @@ use crate::common;
 
 use actix_process::{Command, ProcessHandle, PtySize, Signal};
 use common::example::{example, path, run_to_failure};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{eventually, run};
 use nix::unistd::Pid;
 
@@ -40,13 +40,12 @@ impl Window {
     }
 
     async fn with_shell(script: &str, program: &[&str]) -> Self {
-        let (trace, protocol) = Trace::start();
         let shell = Command::new("sh")
             .args(["-c", script, "sh"])
             .arg(path("terminal"))
             .args(program)
             .pty(PtySize::new(33, 77));
-        let shell = shell.spawn(&protocol).await.unwrap();
+        let (trace, shell) = spawned(shell).await;
         Self { shell, trace }
     }
 

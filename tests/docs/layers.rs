@@ -240,7 +240,7 @@ fn path_at(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn module_of(src: &Path, file: &Path) -> Vec<String> {
+pub(crate) fn module_of(src: &Path, file: &Path) -> Vec<String> {
     let relative = file.strip_prefix(src).unwrap().with_extension("");
     let mut names: Vec<String> = relative
         .iter()
@@ -255,7 +255,7 @@ fn module_of(src: &Path, file: &Path) -> Vec<String> {
     names
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+pub(crate) fn list(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod common_is_used;
 mod compile_fail;
 mod examples;
 mod examples_http;
@@ -12,3 +13,4 @@ mod layers;
 mod readme;
 mod readme_pieces;
 mod tests_readme;
+mod type_names;

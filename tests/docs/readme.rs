@@ -15,10 +15,10 @@ use actix_process::producer::{
 use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
     ExitStatus, Fd, FdMap, FdSink, FdStream, FramedProtocol, FromFrames, IgnoredSignals, Ladder,
-    NoProtocol, OnLeftovers, OnOrphaned, Output, ProcessEvent, ProcessHandle, ProcessProtocol,
-    ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal, SignalError, Spawn,
-    SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes, TerminalModesError,
-    WriteError, process_protocol,
+    NoProtocol, OnLeftovers, OnOrphaned, Opened, Output, ProcessEvent, ProcessHandle,
+    ProcessProtocol, ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal,
+    SignalError, Spawn, SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes,
+    TerminalModesError, WriteError, process_protocol,
 };
 use tokio_util::codec::LinesCodec;
 
@@ -68,7 +68,7 @@ fn every_piece_of_rust_is_compiled_and_run_here() {
         count += 1;
     }
     assert_eq!(
-        count, 8,
+        count, 10,
         "the pages have other pieces of Rust than they had"
     );
 }
@@ -242,7 +242,8 @@ types! {
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
-    WriteError codec testing
+    Why WriteError ExitFailure FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput
+    codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
     supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport
@@ -252,7 +253,7 @@ functions! {
     Capability { new(0); }
     Command { new(""); }
     Fd {
-        read(); lines(1); stream(); tail(1); write(); inherit(0); null(); pipe(); same_as(0);
+        read(); lines(1); stream(); tail(1); write(); create(""); append(""); inherit(0); null(); pipe(); same_as(0);
         from(OwnedFd::from(std::io::pipe().unwrap().0));
         share(OwnedFd::from(std::io::pipe().unwrap().0).into());
     }
@@ -277,11 +278,14 @@ methods! {
         stderr(Fd::null()); pty(PtySize::new(0, 0)); fd(0, Fd::null()); fds(FdMap::new()); fd_map();
         on_orphaned(OnOrphaned::Kill); on(&actix::Arbiter::current()); when(true, |command| command); name("");
         get_program(); get_args(); get_envs(); get_current_dir(); on_leftovers(OnLeftovers::Kill); ended_timeout(Duration::ZERO); window(0);
-        spawn(NoProtocol); spawn_in(no_context()); output(); status(); read();
+        spawn(NoProtocol); spawn_in(no_context()); output(); status(); read(); text(); lines(); probe(); open(); events(); stream();
+        timeout(Duration::ZERO, Ladder::new());
     }
     Collect as Collect<Output> {
-        input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); merge_stderr();
-        own_group(); foreground();
+        input(""); timeout(Duration::ZERO); grace(Duration::ZERO); output_limit(0); output_limit_kills(0); keep_ends(0); merge_stderr();
+        own_group(); foreground(); checked(); ok_codes([0]); each_line(1, |_| ());
+        cancelled_by(std::future::pending());
+        input_stream(futures::stream::empty::<std::io::Result<Vec<u8>>>());
     }
     ProcessHandle as ProcessHandle {
         id(); pid(); spawned_pid(); program(); name(); write(""); write_sequence([""]); write_to_child(0, "");
@@ -289,12 +293,13 @@ methods! {
         cut_connection(); abort(0); signal(Signal::TERM); signal_group(Signal::TERM); kill(); kill_on_drop();
         terminate(Duration::ZERO); terminate_group(Duration::ZERO); stop(Ladder::new()); pause_producing();
         resume_producing(); pause_child_fd(0); resume_child_fd(0); exited(); ended();
-        try_status(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); tail(2); resize(PtySize::new(0, 0));
+        try_status(); failure(); has_timed_out(); containment(); stdin(); stdout(); stderr(); sink(0); take_stream(1); tail(2); resize(PtySize::new(0, 0));
         terminal_modes(); wait_for_terminal_modes(|modes| !modes.echo, Duration::ZERO);
         register_producer(0, ProducerKind::Pull, nobody());
     }
     Fd as Fd { window(0); is_read(); is_stream(); is_tail(); is_write(); is_terminal(); }
-    FdStream as FdStream { lines(0); decode(LinesCodec::new()); }
+    FdStream as FdStream { lines(0); decode(LinesCodec::new()); find("", Duration::ZERO); present(); }
+    Opened as Opened { io(); wait(); stop(Ladder::new()); detach(); resize(PtySize::new(0, 0)); }
     FramedProtocol as FramedProtocol<Nobody> { decode(1, 0, LinesCodec::new()); }
     FdSink as FdSink { encode(LinesCodec::new()); close(); close_on_drop(); }
     Encoded as Encoded<LinesCodec> { get_ref(); get_mut(); into_inner(); encoder(); encoder_mut(); close(); }
@@ -315,7 +320,7 @@ callbacks! {
 variants! {
     CloseReason { ByChild ByParent Aborted Cut Failed Gone }
     Containment { Process Group Cgroup }
-    CollectError { Spawn TimedOut Stderr Gone }
+    CollectError { Spawn TimedOut OutputLimit Stderr Gone }
     ExitStatus { Exited Signaled StillRunning Unknown }
     IgnoredSignals { Inherit Reset }
     OnLeftovers { Leave Kill Terminate }
@@ -335,7 +340,7 @@ variants! {
 }
 
 fields! {
-    Output { status stdout stderr truncated }
+    Output { status stdout stderr truncated stdout_left_out stderr_left_out }
     Rusage { user_time system_time max_rss }
     Tail { bytes left_out }
     TerminalModes { echo canonical signals }

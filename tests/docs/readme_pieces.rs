@@ -11,8 +11,8 @@ use actix_process::{
     process_protocol,
 };
 use common::run;
-use futures::StreamExt;
 use futures::channel::oneshot;
+use futures::{SinkExt, StreamExt, TryStreamExt};
 
 mod first_program {
     use actix_process::{Command, Fd, NoProtocol};
@@ -50,13 +50,36 @@ fn output_without_an_actor() {
 #[test]
 fn text_or_why_there_is_none() {
     run(async {
-        let uname = Command::new("uname").arg("-r").output().await?;
-        if !uname.status.success() {
-            let why = String::from_utf8_lossy(&uname.stderr);
-            return Err(format!("uname: {}: {why}", uname.status).into());
-        }
-        let release = String::from_utf8(uname.stdout)?;
-        assert!(release.ends_with('\n'), "{release:?}");
+        let release = Command::new("uname").arg("-r").text().await?;
+        assert!(release.starts_with(char::is_numeric), "{release:?}");
+        Ok::<(), Box<dyn Error>>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_child_in_three_lines() {
+    run(async {
+        let mut child = Command::new("cat").open().await?;
+        child.stdin.send("hello\n".into()).await?;
+        let said = child.stdout.find("\n", Duration::from_secs(10)).await?;
+        assert_eq!(said, "hello");
+        Ok::<(), Box<dyn Error>>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_body_in_and_a_body_out() {
+    run(async {
+        let upper = Command::new("tr")
+            .args(["a-z", "A-Z"])
+            .stream()
+            .input("hello")
+            .start()
+            .await?;
+        let body: Vec<Bytes> = upper.try_collect().await?;
+        assert_eq!(body.concat(), b"HELLO");
         Ok::<(), Box<dyn Error>>(())
     })
     .unwrap();

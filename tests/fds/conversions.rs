@@ -14,7 +14,7 @@ use actix::Recipient;
 use actix_process::{Command, Fd, FdMap, FromProcess, ProcessEvent};
 use common::helper::helper;
 use common::isolated::isolated;
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::{in_time, run};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
@@ -30,9 +30,8 @@ async fn assert_is_given(ours: impl AsFd + Into<Fd> + Debug) {
     let flags = OFlag::from_bits_retain(fcntl(&ours, FcntlArg::F_GETFL).unwrap());
     fcntl(&ours, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).unwrap();
     let (number, what) = (ours.as_fd().as_raw_fd(), what_is(&ours));
-    let (trace, protocol) = Trace::start();
     let child = helper(["fds", "say", "ready", "drain", "0"]).fd(7, ours);
-    let process = in_time(child.spawn(&protocol)).await.unwrap();
+    let (trace, process) = spawned(&child).await;
     let said = trace.output(&process, 1, "ready").await;
     let said = String::from_utf8(said).unwrap();
     let line = format!("7 {what} blocking");

@@ -10,7 +10,7 @@ use actix_process::{
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::taking::next;
-use common::trace::{Trace, data_of, spawned};
+use common::trace::{data_of, spawned};
 use common::{run, start_all_threads};
 use futures::{FutureExt, StreamExt};
 
@@ -226,9 +226,8 @@ fn a_paused_output_does_not_notice_its_end_before_the_resume() {
 #[test]
 fn after_the_end_every_command_to_a_descriptor_is_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["exit", "0"]).fd(5, Fd::read()).fd(6, Fd::write());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let events = trace.ended(&process).await.events;
         for fd in [1, 5, 6] {
             process.pause_child_fd(fd);
@@ -311,7 +310,6 @@ fn extra_descriptors_leave_nothing_however_they_are_closed() {
             ];
             for close in ways {
                 for fd in 3..=6 {
-                    let (trace, protocol) = Trace::start();
                     let child = helper(["copy", "3", "4", "flood", "6", "1000000"]);
                     let map = [
                         (3, Fd::write()),
@@ -319,7 +317,7 @@ fn extra_descriptors_leave_nothing_however_they_are_closed() {
                         (5, Fd::write()),
                         (6, Fd::read()),
                     ];
-                    let process = child.fds(map.into()).spawn(&protocol).await.unwrap();
+                    let (trace, process) = spawned(child.fds(map.into())).await;
                     process.write_to_child(3, pattern(300_000)).unwrap();
                     process.write_to_child(5, pattern(300_000)).unwrap();
                     process.pause_child_fd(6);

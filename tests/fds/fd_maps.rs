@@ -79,11 +79,10 @@ fn a_close_on_exec_descriptor_is_inherited_under_its_own_number() {
 #[test]
 fn extra_pipes_work_in_both_directions() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let command = helper(["drain", "3", "tell", "4", "got it"])
             .fd(3, Fd::write())
             .fd(4, Fd::read());
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         process.write_to_child(3, "some").unwrap();
         process.close_child_fd(3);
         let history = trace.ended(&process).await;

@@ -11,7 +11,7 @@ use actix_process::{
     CloseReason, Command, Fd, FdMap, NoProtocol, Pty, PtySize, SpawnStep, WriteError,
 };
 use common::helper::{helper, numbers};
-use common::trace::{Trace, history, spawned};
+use common::trace::{history, spawned};
 use common::tty::pair;
 use common::{in_time, run};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -30,9 +30,8 @@ fn set_nonblocking(fd: impl AsFd) {
 /// More than any buffer holds, written to a reader that only begins when the writer cannot go on.
 async fn assert_whole(ours: impl Read + Send + 'static, theirs: Fd) {
     const LENGTH: usize = 4 << 20;
-    let (trace, protocol) = Trace::start();
     let child = helper(["tell", "2", "ready", "pour", &LENGTH.to_string()]);
-    let process = child.stdout(theirs).spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child.stdout(theirs)).await;
     trace.output(&process, 2, "ready").await;
     let mut ours = ours;
     let reader = std::thread::spawn(move || {

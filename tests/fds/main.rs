@@ -7,6 +7,7 @@ mod closed_stdio;
 mod conversions;
 mod extra_fds;
 mod fd_maps;
+mod files;
 mod given_away;
 mod many_descriptors;
 mod many_descriptors_at_once;

@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix_process::{Command, Fd, FdMap, SpawnStep};
-use common::census::{Census, children};
+use common::census::{self, Census, children};
 use common::files::{Files, assert_map};
 use common::helper::{helper, numbers};
 use common::isolated::isolated;
-use common::many::{MANY, Many, with_flags};
+use common::limits::set_soft_limit;
+use common::many::{MANY, Many, nulls, with_flags};
 use common::trace::{Trace, history};
 use common::{eventually, run};
 use nix::libc;
@@ -65,6 +66,46 @@ fn the_first_spawn_may_come_when_many_are_open() {
                 assert_moved(&files, &[0, 1, 9, MANY + 5, MANY + 40]).await;
                 assert_eq!(numbers(&history(&helper(["fds"])).await.text(1)), [0, 1, 2]);
             }
+        });
+    });
+}
+
+/// What the kernel has room for in this process's table, which it never makes smaller.
+fn table_size() -> i32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+    size.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn the_first_spawn_does_not_open_what_it_leaves_to_the_host() {
+    isolated(|| {
+        run(async {
+            set_soft_limit(libc::RLIMIT_NOFILE, 4096);
+            let before = table_size();
+            // Room for the 18 that stay reserved and what a spawn needs meanwhile, and not for 64 more.
+            let null = || File::open("/dev/null").unwrap();
+            let files: Vec<File> = std::iter::repeat_with(null)
+                .take_while(|file| file.as_raw_fd() < before - 60)
+                .collect();
+            assert_eq!(table_size(), before);
+            history(&helper(["exit"])).await;
+            assert_eq!(table_size(), before);
+            drop(files);
+        });
+    });
+}
+
+#[test]
+fn no_numbers_are_reserved_where_the_host_would_have_few_left() {
+    isolated(|| {
+        run(async {
+            let open = census::open_fds().len() as u64;
+            set_soft_limit(libc::RLIMIT_NOFILE, open + 60);
+            let before = nulls();
+            history(&helper(["exit"])).await;
+            Census::quiet().await;
+            assert_eq!(nulls(), before);
         });
     });
 }

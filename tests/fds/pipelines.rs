@@ -14,7 +14,7 @@ use actix_process::{Command, Fd, FdMap, NoProtocol, ProcessHandle, Signal, Spawn
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::taking::bytes;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, run, start_all_threads};
 
 async fn spawn(command: Command) -> ProcessHandle {
@@ -309,9 +309,7 @@ fn joined_children_may_have_protocols_on_different_arbiters() {
         let arbiter = Arbiter::new();
         let (tell, told) = tokio::sync::oneshot::channel();
         arbiter.spawn(async move {
-            let (trace, protocol) = Trace::start();
-            let process = helper(["cat"]).stdout(writer).spawn(&protocol);
-            let process = process.await.unwrap();
+            let (trace, process) = spawned(helper(["cat"]).stdout(writer)).await;
             process.write(pattern(1_000_000)).unwrap();
             process.close_stdin();
             trace.ended(&process).await.assert_rules(&[0, 2]);

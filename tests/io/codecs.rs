@@ -4,6 +4,7 @@ use crate::common;
 
 use std::fmt::Debug;
 
+use crate::tools::two_parts::two_parts;
 use actix::prelude::*;
 use actix_process::{
     Command, Fd, NoProtocol, ProcessHandle, ProcessProtocol, Signal, process_protocol,
@@ -37,30 +38,15 @@ async fn assert_decoded<D>(
 ) where
     D: Decoder<Item: AsRef<[u8]> + Debug, Error: ToString + Debug>,
 {
-    let mut ways = vec![
-        vec!["put".to_owned(), "1".to_owned(), hex(text)],
-        vec!["dribble".to_owned(), "1".to_owned(), hex(text)],
-    ];
+    let mut ways: Vec<(String, Command)> = ["put", "dribble"]
+        .map(|action| (action.to_owned(), helper([action, "1", &hex(text)])))
+        .into();
     for border in (1..text.len()).step_by(1 + text.len() / 9) {
         let (begin, end) = text.split_at(border);
-        let way = [
-            "put",
-            "1",
-            &hex(begin),
-            "tell",
-            "2",
-            "half",
-            "take",
-            "0",
-            "1",
-            "put",
-            "1",
-        ];
-        let way = way.iter().map(|word| (*word).to_owned());
-        ways.push(way.chain([hex(end)]).collect());
+        ways.push((format!("two parts at {border}"), two_parts(begin, end)));
     }
-    for way in ways {
-        let command = helper(&way).stdout(Fd::stream()).stderr(Fd::stream());
+    for (way, command) in ways {
+        let command = command.stdout(Fd::stream()).stderr(Fd::stream());
         let process = command.spawn(NoProtocol).await.unwrap();
         let stream = process.take_stream(1).unwrap().decode(decoder());
         let mut told = process.take_stream(2).unwrap();
@@ -87,7 +73,7 @@ async fn assert_decoded<D>(
                 Err(error) => Err((*error).to_owned()),
             })
             .collect();
-        assert_eq!(items, wanted, "written by {:?}", way.first());
+        assert_eq!(items, wanted, "written by {way}");
         process.ended().await;
     }
 }

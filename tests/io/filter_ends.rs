@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use actix_process::{Bytes, Command, OnLeftovers, Signal, StreamFailure};
 use common::census::is_gone;
-use common::echo::on_tokio;
 use common::helper::helper;
 use common::taking::{next, rest};
-use common::{DEADLINE, eventually, in_time, run};
+use common::{DEADLINE, eventually, in_time, on_tokio, run};
 use futures::channel::oneshot;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use nix::sys::signal::kill;
@@ -260,5 +259,49 @@ fn an_input_that_never_comes_is_dropped_with_the_stream() {
         assert_eq!(dropped.try_recv(), Ok(None));
         drop(output);
         assert!(dropped.try_recv().is_err());
+    });
+}
+
+#[test]
+fn all_that_is_said_to_standard_error_is_told_before_the_end() {
+    run(async {
+        for _ in 0..20 {
+            // More pieces than a turn of a stream has, behind the end of the output.
+            let script = "exec >&-; for i in $(seq 200); do echo $i >&2; done";
+            let told = Arc::new(Mutex::new(Vec::<u8>::new()));
+            let into = Arc::clone(&told);
+            let command = Command::new("sh").args(["-c", script]);
+            let stream = command
+                .stream()
+                .on_stderr(move |said| into.lock().unwrap().extend(said));
+            let output = stream.start().await.unwrap();
+            assert!(
+                in_time(output.try_collect::<Vec<Bytes>>())
+                    .await
+                    .unwrap()
+                    .is_empty()
+            );
+            assert!(told.lock().unwrap().ends_with(b"\n200\n"));
+        }
+    });
+}
+
+#[test]
+fn the_input_is_let_go_of_when_the_output_is_over() {
+    run(async {
+        let held = Arc::new(());
+        let weak = Arc::downgrade(&held);
+        let body = stream::pending::<Result<Bytes, std::io::Error>>().map(move |item| {
+            let _ = &held;
+            item
+        });
+        // A child that lives on, within its grace.
+        let command = helper(["ignore", "15", "pause"]);
+        let limit = Duration::from_millis(50);
+        let stream = command.stream().input(body).timeout(limit).grace(DEADLINE);
+        let mut output = stream.start().await.unwrap();
+        assert!(next(&mut output).await.unwrap().is_err());
+        assert!(weak.upgrade().is_none(), "held by an output that is over");
+        output.process().kill();
     });
 }

@@ -182,11 +182,10 @@ fn memory_stays_flat_under_a_slow_protocol_on_another_arbiter() {
 #[test]
 fn a_pause_of_one_descriptor_leaves_the_other_running() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper([
             "take", "0", "1", "say", "one", "tell", "2", "two", "drain", "0",
         ]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_child_fd(1);
         process.write("x").unwrap();
         trace.output(&process, 2, "two").await;
@@ -219,9 +218,8 @@ fn pauses_do_not_add_up_and_a_resume_without_a_pause_is_nothing() {
 #[test]
 fn a_paused_descriptor_can_be_closed() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["ignore", "13", "say", "lost", "drain", "0"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_producing();
         process.lose_connection();
         let history = trace.ended(&process).await;
@@ -320,14 +318,9 @@ fn a_busy_child_that_falls_silent_is_read_to_its_last_byte() {
     const FIRST: usize = 3_000_000;
     const REST: usize = 1024 * 1024;
     run(async {
-        let (trace, protocol) = Trace::start();
         let [first, rest] = [FIRST, REST].map(|size| size.to_string());
         let child = helper(["spam", &first, "take", "0", "1", "spam", &rest, "tell", "2"]);
-        let process = child
-            .args(["done", "pause"])
-            .spawn(&protocol)
-            .await
-            .unwrap();
+        let (trace, process) = spawned(child.args(["done", "pause"])).await;
         let all =
             |size| move |events: &[_]| Some(data_of(events, 1)).filter(|data| data.len() >= size);
         trace.until(&process, "the first", all(FIRST)).await;

@@ -6,7 +6,7 @@ use std::fs::File;
 
 use actix_process::{NoProtocol, ProcessHandle};
 use common::helper::helper;
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{eventually, run};
 use nix::fcntl::{FcntlArg, fcntl};
 
@@ -23,9 +23,7 @@ fn capacity(process: &ProcessHandle) -> i32 {
 #[test]
 fn a_child_that_reads_nothing_keeps_the_pipe_that_it_has() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let child = helper(["say", "ready", "pause"]).spawn(&protocol);
-        let process = child.await.unwrap();
+        let (trace, process) = spawned(helper(["say", "ready", "pause"])).await;
         trace.output(&process, 1, "ready").await;
         process.write(vec![b'x'; 200_000]).unwrap();
         for _ in 0..100 {

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::tools::two_parts::two_parts;
 use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, Fd, FromProcess, Line, LineEnd, NoProtocol, ProcessEvent,
     ProcessProtocol, SpawnStep,
 };
 use common::helper::{helper, hex};
-use common::trace::{Trace, history};
+use common::trace::{history, spawned};
 use common::{eventually, run};
 
 const MAX: usize = 1000;
@@ -79,23 +80,8 @@ fn lines_do_not_depend_on_where_the_reads_end() {
         }
         for border in 1..text.len() {
             let (begin, end) = text.split_at(border);
-            let (trace, protocol) = Trace::start();
-            // Another descriptor tells that the first part was written.
-            let child = helper([
-                "put",
-                "1",
-                &hex(begin),
-                "tell",
-                "2",
-                "half",
-                "take",
-                "0",
-                "1",
-                "put",
-                "1",
-                &hex(end),
-            ]);
-            let process = child.stdout(Fd::lines(8)).spawn(&protocol).await.unwrap();
+            let child = two_parts(begin, end).stdout(Fd::lines(8));
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 2, "half").await;
             process.write("x").unwrap();
             let lines = trace.ended(&process).await.lines(1);
@@ -267,7 +253,6 @@ fn a_pause_and_a_close_hold_for_lines_that_were_read_and_are_not_on_their_way() 
 #[test]
 fn a_cut_tells_the_line_that_it_cut_off_and_then_the_close() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = lines(&[
             "say",
             "one",
@@ -279,7 +264,7 @@ fn a_cut_tells_the_line_that_it_cut_off_and_then_the_close() {
             "ready",
             "pause",
         ]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 2, "ready").await;
         process.cut_connection();
         assert_eq!(trace.lost(&process, 1).await, CloseReason::Cut);

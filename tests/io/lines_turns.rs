@@ -1,4 +1,4 @@
-//! One line after the other: a protocol that waits in the callback, and the turns that a flood of lines leaves.
+//! One line after the other: a protocol that waits in the callback, the turns that a flood of lines leaves, and what the reader holds.
 
 use crate::common;
 
@@ -9,7 +9,8 @@ use actix::prelude::*;
 use actix_process::{
     CloseReason, Command, Fd, Line, ProcessHandle, ProcessProtocol, process_protocol,
 };
-use common::{eventually, run};
+use common::isolated::isolated;
+use common::{eventually, in_time, run, start_all_threads};
 
 const MAX: usize = 1000;
 
@@ -116,7 +117,7 @@ async fn most_in_a_turn(arbiter: Option<&Arbiter>) -> usize {
     };
     let yes = Command::new("yes").arg("").stdout(Fd::lines(MAX));
     let process = yes.spawn(protocol).await.unwrap();
-    let most = common::in_time(most).await.unwrap();
+    let most = in_time(most).await.unwrap();
     // The lines that its pipe holds would come first.
     process.close_stdout();
     assert!(process.kill());
@@ -141,5 +142,58 @@ fn a_flood_of_short_lines_leaves_another_arbiter_its_turns() {
         // A turn is 64, and the reader may begin the next while the first is being handled.
         assert!(most <= 1_000, "{most} lines in one turn");
         arbiter.stop();
+    });
+}
+
+/// Waits for ever in the callback of its first line.
+struct Held(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl Actor for Held {
+    type Context = Context<Self>;
+}
+
+impl ProcessProtocol for Held {
+    fn line_received(&mut self, _: &ProcessHandle, _: i32, _: Line, ctx: &mut Context<Self>) {
+        self.0.send(()).unwrap();
+        ctx.wait(std::future::pending::<()>().into_actor(self));
+    }
+}
+process_protocol!(Held);
+
+/// The memory that this process has asked for, used or not, in KiB.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse().unwrap()
+}
+
+#[test]
+fn a_reader_whose_lines_wait_holds_no_buffer() {
+    const CHILDREN: usize = 200;
+    isolated(|| {
+        run(async {
+            start_all_threads().await;
+            let (held, mut holds) = tokio::sync::mpsc::unbounded_channel();
+            let mut kept = Vec::new();
+            let mut spawn = async || {
+                let child = Command::new("seq").arg("1000").stdout(Fd::lines(MAX));
+                let child = child.stdin(Fd::null()).stderr(Fd::null());
+                let protocol = Held(held.clone()).start();
+                let process = child.spawn(&protocol).await.unwrap();
+                in_time(holds.recv()).await.unwrap();
+                // The turn of the reader that sent the line ends.
+                actix_rt::task::yield_now().await;
+                kept.push((process, protocol));
+            };
+            spawn().await;
+            let before = memory();
+            for _ in 0..CHILDREN {
+                spawn().await;
+            }
+            let each = memory().saturating_sub(before) / CHILDREN;
+            // A buffer is of 68.
+            assert!(each < 56, "{each} KiB for each child");
+        });
     });
 }

@@ -29,5 +29,6 @@ mod stream_ends;
 mod stream_flow;
 mod streams;
 mod tails;
+mod tools;
 mod transports;
 mod windows;

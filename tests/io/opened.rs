@@ -6,10 +6,9 @@ use actix_process::{
     Command, Fd, FdStream, Ladder, Opened, PtySize, Signal, SpawnStep, StoppedBy, WriteError,
 };
 use common::census::{is_gone, state_and_parent};
-use common::echo::on_tokio;
 use common::helper::{helper, pattern};
 use common::taking::{bytes, next};
-use common::{DEADLINE, eventually, in_time, run};
+use common::{DEADLINE, eventually, in_time, on_tokio, run};
 use futures::{FutureExt, SinkExt};
 
 async fn gone(pid: i32) {

@@ -8,7 +8,7 @@ use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
 use common::patterns::packet;
 use common::taking::{self, bytes};
-use common::trace::{Trace, spawned};
+use common::trace::spawned;
 use common::{DEADLINE, eventually, run};
 
 fn packets(numbers: std::ops::Range<usize>) -> Vec<u8> {
@@ -120,10 +120,9 @@ fn what_a_cut_finds_in_the_pipe_comes_whole() {
 fn packets_after_much_else_come_whole() {
     run(async {
         const SIZE: usize = 3_000_000;
-        let (trace, protocol) = Trace::start();
         let size = SIZE.to_string();
         let command = helper(["spam", &size, "take", "0", "1", "packets", "1", "0", "500"]);
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         let so_far = |events: &[_]| (common::trace::data_of(events, 1).len() == SIZE).then_some(());
         trace.until(&process, "what is no packet", so_far).await;
         process.write("x").unwrap();

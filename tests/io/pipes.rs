@@ -73,9 +73,8 @@ fn a_write_to_what_is_no_pipe_of_ours_is_not_writable() {
 fn abort_drops_the_queue_and_closes() {
     run(async {
         const SIZE: usize = 1 << 20;
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let dropped = Arc::new(AtomicBool::new(false));
         let data = Watched(vec![7; SIZE], Arc::clone(&dropped));
         process.write(Bytes::from_owner(data)).unwrap();
@@ -157,7 +156,6 @@ fn ten_mebibytes_to_a_child_that_exits_at_once_raise_no_sigpipe() {
 #[test]
 fn descriptors_above_two_carry_data_in_both_directions() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let map = FdMap::from([
             (3, Fd::write()),
             (4, Fd::read()),
@@ -165,7 +163,7 @@ fn descriptors_above_two_carry_data_in_both_directions() {
             (9, Fd::write()),
         ]);
         let child = helper(["copy", "3", "4", "copy", "9", "10"]).fds(map);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let sent = pattern(300_000);
         process.write_to_child(9, "for ten").unwrap();
         process.write_to_child(3, sent.clone()).unwrap();
@@ -209,11 +207,10 @@ fn a_sequence_longer_than_one_system_call_takes_keeps_its_order() {
 #[test]
 fn a_closed_stdout_gives_the_child_a_sigpipe_and_leaves_its_stderr() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper([
             "tell", "2", "ready", "take", "0", "1", "tell", "2", "go", "drip",
         ]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 2, "ready").await;
         process.close_stdout();
         assert_eq!(trace.lost(&process, 1).await, CloseReason::ByParent);
@@ -229,9 +226,8 @@ fn a_closed_stdout_gives_the_child_a_sigpipe_and_leaves_its_stderr() {
 #[test]
 fn the_childs_close_of_one_pipe_leaves_the_others() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["close", "1", "copy", "0", "2"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         assert_eq!(trace.lost(&process, 1).await, CloseReason::ByChild);
         process.write("still here\n").unwrap();
         trace.output(&process, 2, "still here").await;

@@ -3,6 +3,8 @@
 
 use crate::common;
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::{Note, PIPE, Producer, fill, flushed};
 use actix::prelude::*;
 use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
 use actix_process::producer::ProducerError;
@@ -11,8 +13,6 @@ use actix_process::{CloseReason, Command, Fd, ProcessHandle, WriteError};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::isolated;
-use common::ledger::Ledger;
-use common::producing::{Note, PIPE, Producer, fill, flushed};
 use common::trace::{Die, spawned};
 use common::{run, start_all_threads};
 use futures::{FutureExt, SinkExt};

@@ -5,6 +5,7 @@ use crate::common;
 
 use std::time::Duration;
 
+use crate::tools::producing::{Note, Notes, PIPE, Producer, Teller, fill};
 use actix::prelude::*;
 use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
 use actix_process::producer::ProducerKind::{self, Pull, Push};
@@ -12,7 +13,6 @@ use actix_process::producer::{ProducerCommand, ProducerGuard, ToProducer};
 use actix_process::{CloseReason, Command, Fd, NoProtocol, OnOrphaned, ProcessHandle};
 use actix_process::{PtySize, Spawn, WriteError};
 use common::helper::helper;
-use common::producing::{Note, Notes, PIPE, Producer, Teller, fill};
 use common::run;
 use common::trace::{Die, Trace, spawned};
 use tokio::sync::oneshot;

@@ -2,6 +2,8 @@
 
 use crate::common;
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::PIPE;
 use actix::prelude::*;
 use actix_process::producer::ProducerCommand::{self, Pause, Resume, Stop};
 use actix_process::producer::ProducerKind::{self, Pull, Push};
@@ -10,9 +12,7 @@ use actix_process::{Command, Fd, ProcessHandle};
 use common::census::Census;
 use common::helper::{counted, digest, helper};
 use common::isolated::isolated;
-use common::ledger::Ledger;
-use common::producing::PIPE;
-use common::trace::{Trace, data_of, spawned};
+use common::trace::{data_of, spawned};
 use common::{run, start_all_threads};
 use tokio::sync::oneshot;
 
@@ -254,10 +254,9 @@ fn a_hundred_mebibytes_of_a_pull_producer_on_another_arbiter_reach_a_slow_child(
 fn two_producers_of_one_child_flow_by_themselves() {
     run(async {
         const HALF: usize = TOTAL / 2;
-        let (trace, protocol) = Trace::start();
         let child = helper(["digest", "0", "0", "take", "3", "1", "digest", "5", "0"]);
         let child = child.fd(3, Fd::write()).fd(5, Fd::write());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let (five, mut told_five) = pour(&process, 5, Push, (CHUNK, HALF), None).await;
         let (zero, told_zero) = pour(&process, 0, Push, (CHUNK, HALF), None).await;
         let digest = digest_of(HALF);

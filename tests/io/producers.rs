@@ -2,13 +2,13 @@
 
 use crate::common;
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::{PIPE, Producer, fill, flushed};
 use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
 use actix_process::producer::ProducerError;
 use actix_process::producer::ProducerKind::{self, Pull, Push};
 use actix_process::{Fd, ProcessHandle, WriteError};
 use common::helper::helper;
-use common::ledger::Ledger;
-use common::producing::{PIPE, Producer, fill, flushed};
 use common::run;
 use futures::SinkExt;
 

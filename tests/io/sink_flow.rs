@@ -2,11 +2,11 @@
 
 use crate::common;
 
+use crate::tools::ledger::Ledger;
 use actix_process::{Command, Fd, NoProtocol};
 use common::census::Census;
 use common::helper::{counted, digest, helper};
 use common::isolated::isolated;
-use common::ledger::Ledger;
 use common::taking::bytes;
 use common::{peak_memory, run, soon, start_all_threads};
 use futures::{SinkExt, StreamExt};

@@ -5,11 +5,11 @@ use crate::common;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::{PIPE, fill};
 use actix_process::{Bytes, CloseReason, Command, Fd, FdSink, NoProtocol, ProcessHandle};
 use actix_process::{PtySize, WriteError};
 use common::helper::{helper, pattern};
-use common::ledger::Ledger;
-use common::producing::{PIPE, fill};
 use common::trace::{Trace, spawned};
 use common::{run, soon};
 use futures::{FutureExt, SinkExt};
@@ -215,9 +215,8 @@ fn a_sink_that_waits_for_room_learns_of_a_close_at_once() {
 #[test]
 fn a_close_without_anything_lost_is_none_of_the_sinks_errors() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "0", "1", "close", "0", "pause"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let mut sink = process.stdin().unwrap();
         sink.send("x".into()).await.unwrap();
         assert_eq!(trace.lost(&process, 0).await, CloseReason::ByChild);
@@ -263,9 +262,8 @@ fn an_empty_item_is_nothing() {
 #[test]
 fn a_sink_of_a_descriptor_above_two_is_its_own() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["copy", "70", "1", "copy", "0", "1"]).fd(70, Fd::write());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let (mut zero, mut seventy) = (process.stdin().unwrap(), process.sink(70).unwrap());
         zero.send("zero".into()).await.unwrap();
         seventy.send("seventy, ".into()).await.unwrap();
@@ -328,9 +326,8 @@ fn a_dropped_sink_waits_no_more_and_one_keeps_one_waker() {
 #[test]
 fn a_sink_of_a_terminal_closes_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["cat"]).pty(PtySize::new(24, 80));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let mut sink = process.stdin().unwrap();
         sink.send("one\n".into()).await.unwrap();
         trace.output(&process, 1, "one\r\none\r\n").await;

@@ -3,15 +3,15 @@
 
 use crate::common;
 
+use crate::tools::producing::fill;
 use actix_process::codec::{AnyDelimiterCodec, Encoder, LengthDelimitedCodec, LinesCodec};
 use actix_process::testing::TestProcess;
 use actix_process::{
     Bytes, CloseReason, Fd, NoProtocol, ProcessEvent, Pty, PtySize, StreamError, WriteError,
 };
 use common::helper::{helper, pattern};
-use common::producing::fill;
 use common::taking::{bytes, next};
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{in_time, run, soon};
 use futures::{FutureExt, SinkExt};
 
@@ -63,8 +63,7 @@ fn stdout_and_stderr_are_the_streams_of_one_and_two() {
 fn what_has_ended_is_given_and_says_so_when_it_is_used() {
     run(async {
         let child = helper(["say", "last words"]).stdout(Fd::stream());
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.ended(&process).await;
         assert_eq!(bytes(process.stdout().unwrap()).await, b"last words\n");
         let mut stdin = process.stdin().unwrap();
@@ -78,9 +77,8 @@ fn what_has_ended_is_given_and_says_so_when_it_is_used() {
 #[test]
 fn close_flushes_and_closes_for_everybody_without_a_trait_in_scope() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let process = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
-        let process = process.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(process).await;
         process.write(pattern(200_000)).unwrap();
         let mut stdin = process.stdin().unwrap();
         // Asked for by the first poll; the child does not read yet.
@@ -115,8 +113,7 @@ fn close_says_that_the_child_closed_before_all_was_written() {
 #[test]
 fn a_dropped_sink_closes_nothing_unless_it_was_told_to() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         drop(process.stdin().unwrap());
         process.write("one ").unwrap();
         let mut stdin = process.stdin().unwrap().close_on_drop();
@@ -133,9 +130,8 @@ fn a_dropped_sink_closes_nothing_unless_it_was_told_to() {
 #[test]
 fn a_dropped_sink_that_closes_waits_for_its_queue() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let process = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
-        let process = process.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(process).await;
         let mut lines = process
             .stdin()
             .unwrap()
@@ -153,10 +149,9 @@ fn a_dropped_sink_that_closes_waits_for_its_queue() {
 #[test]
 fn a_dropped_sink_of_a_terminal_closes_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "take", "0", "2", "say", "done"]);
         let child = child.pty(Pty::new(PtySize::new(24, 80)).raw(true));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         let mut keys = process.stdin().unwrap().close_on_drop();
         keys.send("a".into()).await.unwrap();
@@ -180,8 +175,7 @@ fn a_dropped_sink_that_closes_is_one_close_in_a_test_process() {
 #[test]
 fn an_encoded_sink_shows_its_parts_and_gives_them_back() {
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut frames = process.stdin().unwrap().encode(LengthDelimitedCodec::new());
         frames.encoder_mut().set_max_frame_length(3);
         assert_eq!(frames.encoder().max_frame_length(), 3);
@@ -234,8 +228,7 @@ fn a_codec_of_ones_own_needs_no_other_crate_in_the_manifest() {
         }
     }
     run(async {
-        let (trace, protocol) = Trace::start();
-        let process = helper(["cat"]).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         let mut shouting = process.stdin().unwrap().encode(Shout);
         shouting.send("hey").await.unwrap();
         shouting.close().await.unwrap();

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
+use crate::tools::ledger::Ledger;
+use crate::tools::producing::fill;
 use actix::System;
 use actix_process::{Bytes, Fd, FdSink, NoProtocol, WriteError};
 use common::census::Census;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::ledger::Ledger;
-use common::producing::fill;
 use common::trace::{Trace, spawned};
 use common::{block_on_thread, run, soon, start_all_threads};
 use futures::{FutureExt, Sink, SinkExt};
@@ -52,9 +52,8 @@ async fn put(sink: &mut FdSink, item: impl FnOnce() -> Bytes) -> Result<(), Writ
 /// Lets eight threads write a hundred items each by sinks of their own.
 async fn write_by_eight(size: usize) -> (Ledger, Vec<u8>) {
     let ledger = Ledger::default();
-    let (trace, protocol) = Trace::start();
     let child = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
-    let process = child.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child).await;
     fill(&process, 0).await;
     let threads: Vec<_> = (0..8_u8)
         .map(|writer| {

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use actix_process::{Bytes, Fd, NoProtocol, ProcessHandle};
 use common::helper::{counted, helper, pattern};
 use common::taking::{at_hand, bytes, next};
-use common::trace::{Trace, data_of};
+use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};
 
 /// How much the child says on its 2 that it could write.
@@ -39,10 +39,9 @@ fn a_hundred_mebibytes_wait_in_the_child_until_they_are_taken() {
     run(async {
         const TOTAL: usize = 100 * 1024 * 1024;
         const WINDOW: usize = 128 * 1024;
-        let (trace, protocol) = Trace::start();
         let command = helper(["count", &TOTAL.to_string()]);
         let command = command.stdout(Fd::stream().window(WINDOW));
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         // All the window is used, and no more; the rest of it is in the pipe.
         let held = settled(&trace, &process, WINDOW).await;
         assert!(held <= WINDOW + PIPE, "{held} bytes were taken out");
@@ -97,13 +96,12 @@ fn what_is_at_hand_is_the_window_whatever_the_pipe_holds() {
 #[test]
 fn no_more_than_64_pieces_wait() {
     run(async {
-        let (trace, protocol) = Trace::start();
         // Each byte is asked for when the one before was told of, so that most come alone.
         let one = ["take", "0", "1", "put", "1", "2e", "tell", "2", "done"];
         let mut actions: Vec<&str> = std::iter::repeat_n(one, 100).flatten().collect();
         actions.push("cat");
         let command = helper(actions).stdout(Fd::stream());
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         for round in 1..=100 {
             process.write("x").unwrap();
             let told = |events: &[_]| (data_of(events, 2).len() == 5 * round).then_some(());
@@ -123,12 +121,11 @@ fn no_more_than_64_pieces_wait() {
 fn a_stream_that_is_not_taken_holds_up_no_other_descriptor() {
     run(async {
         const SIZE: usize = 3_000_000;
-        let (trace, protocol) = Trace::start();
         let size = SIZE.to_string();
         // A descendant floods the stream.
         let command = helper(["leave", "1", "drip", "flood", "2", &size, "copy", "0", "5"]);
         let command = command.stdout(Fd::stream()).fd(5, Fd::stream());
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         let mut five = process.take_stream(5).unwrap();
         for round in 0..50 {
             let line = format!("round {round}\n");

@@ -17,7 +17,7 @@ use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::isolated;
 use common::many::Many;
-use common::trace::{Die, Trace, data_of};
+use common::trace::{Die, Trace, data_of, spawned};
 use common::{eventually, in_time, run};
 
 /// For children that die of SIGKILL only.
@@ -196,11 +196,10 @@ fn what_is_left_of_a_spawned_child_is_within_reach_and_its_cgroup_goes_with_the_
                 false => &[Signal::KILL, Signal::TERM],
             };
             for signal in signals.iter().copied() {
-                let (trace, protocol) = Trace::start();
                 let child = helper([
                     "leave", "4", "setsid", "say", "left", "pause", "take", "0", "1",
                 ]);
-                let process = child.contained().spawn(&protocol).await.unwrap();
+                let (trace, process) = spawned(child.contained()).await;
                 let daemon = spawn_with_daemon(&trace, &process).await;
                 process.write("x").unwrap();
                 in_time(process.exited()).await;

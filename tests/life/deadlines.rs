@@ -15,7 +15,7 @@ use common::census::{Census, children};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
-use common::trace::Trace;
+use common::trace::{spawned, spawned_by};
 use common::{DEADLINE, eventually, in_time, run, start_all_threads};
 use futures::future::{Either, select};
 use nix::libc;
@@ -88,10 +88,8 @@ fn a_shutdown_is_answered_of_a_child_that_may_not_be_killed() {
         }
         run(async {
             let supervisor = ProcessSupervisor::new().start();
-            let (trace, protocol) = Trace::start();
             let actions = ["leave", "2", "drain", "0", "say", "ready", "drain", "0"];
-            let spawn = Spawn::new(helper(actions).process_group(0), &protocol);
-            let process = supervisor.send(spawn).await.unwrap().unwrap();
+            let (trace, process) = spawned_by(&supervisor, helper(actions).process_group(0)).await;
             trace.output(&process, 1, "ready").await;
             lose_the_right_to_signal();
             let begun = Instant::now();
@@ -113,9 +111,8 @@ fn a_shutdown_does_not_wait_for_the_grace_of_another() {
         }
         run(async {
             let supervisor = ProcessSupervisor::new().start();
-            let (trace, protocol) = Trace::start();
-            let spawn = Spawn::new(helper(["say", "ready", "drain", "0"]), &protocol);
-            let process = supervisor.send(spawn).await.unwrap().unwrap();
+            let (trace, process) =
+                spawned_by(&supervisor, helper(["say", "ready", "drain", "0"])).await;
             trace.output(&process, 1, "ready").await;
             lose_the_right_to_signal();
             let patient = actix_rt::spawn(supervisor.send(Shutdown { grace: DAY }));
@@ -214,9 +211,8 @@ fn deadlines_that_a_child_did_not_need_cost_nothing_when_it_has_ended() {
 fn what_is_asked_for_at_the_limits_is_done() {
     isolated(|| {
         run(async {
-            let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "15", "say", "ready", "pause"]);
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             // Neither a thread nor a descriptor can be had.
             common::refuse::refuse(common::refuse::Call::Any(libc::SYS_clone3), libc::EAGAIN);

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_process::supervisor::List;
-use actix_process::{NoProtocol, ProcessSupervisor};
+use actix_process::{Fd, NoProtocol, ProcessHandle, ProcessSupervisor};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::{DEADLINE, in_time, run};
+use futures::StreamExt;
 use futures::executor::block_on;
 
 /// Whether the supervisor, on its own thread, can look at all its children's records while this thread
@@ -61,6 +62,48 @@ fn a_waker_may_ask_for_the_child_whose_end_wakes_it() {
     });
 }
 
+/// Asks for the stream where its last waker is dropped.
+struct StreamAsker {
+    process: ProcessHandle,
+    answers: Mutex<Sender<bool>>,
+}
+
+impl Wake for StreamAsker {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for StreamAsker {
+    fn drop(&mut self) {
+        let process = self.process.clone();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || tell.send(process.take_stream(1).is_err()));
+        let answer = told.recv_timeout(Duration::from_secs(20)).unwrap_or(false);
+        self.answers.lock().unwrap().send(answer).unwrap();
+    }
+}
+
+#[test]
+fn a_waker_that_gives_way_to_another_may_ask_for_its_stream() {
+    run(async {
+        let child = helper(["drain", "0"]).stdout(Fd::stream());
+        let process = child.spawn(NoProtocol).await.unwrap();
+        let mut stream = process.take_stream(1).unwrap();
+        let (answers, answered) = mpsc::channel();
+        for _ in 0..2 {
+            let waker = Arc::new(StreamAsker {
+                process: process.clone(),
+                answers: Mutex::new(answers.clone()),
+            });
+            // The stream keeps it, and nobody else does.
+            let pending = stream.poll_next_unpin(&mut Context::from_waker(&waker.into()));
+            assert!(pending.is_pending());
+        }
+        assert_eq!(answered.recv_timeout(DEADLINE), Ok(true));
+        process.close_stdin();
+        in_time(process.exited()).await;
+    });
+}
+
 /// Asks for the children when it is told of an exit.
 struct AskingLogger;
 
@@ -92,8 +135,7 @@ fn a_logger_may_ask_for_the_child_that_it_is_told_of() {
         log::set_logger(&AskingLogger).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
         run(async {
-            let (_trace, protocol) = common::trace::Trace::start();
-            let process = helper(["exit"]).spawn(&protocol).await.unwrap();
+            let (_trace, process) = common::trace::spawned(helper(["exit"])).await;
             in_time(process.ended()).await;
         });
         // Three closes, the exit, the end: a line may come after its event was seen.

@@ -9,16 +9,15 @@ use actix_process::{Command, KillOnDrop, NoProtocol, ProcessHandle, Signal};
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{block_on_thread, eventually, in_time, run};
 use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 /// A child that leads a group, and the member that it has left there.
 async fn with_a_member(last: &str) -> (Trace, ProcessHandle, i32) {
-    let (trace, protocol) = Trace::start();
     let child = helper(["leave", "1", "pause", "say", "ready", last]).process_group(0);
-    let process = child.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child).await;
     let text = trace.output(&process, 1, "ready").await;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find_map(|line| line.strip_prefix("held "));

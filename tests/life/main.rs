@@ -24,6 +24,8 @@ mod sigchld;
 mod signals;
 mod stopping;
 mod systems;
+mod time_limits;
+mod tools;
 mod traced;
 mod trees;
 mod where_actors_live;

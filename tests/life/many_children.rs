@@ -13,7 +13,7 @@ use common::census::{Census, has_watch, is_gone};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::set_soft_limit;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run};
 use futures::future::join_all;
 use nix::libc;
@@ -22,8 +22,7 @@ use tokio::sync::mpsc;
 /// Starts what stays with the process, then counts. Spawner threads come as they are needed.
 async fn census_after_a_first_child() -> Census {
     let first = helper(["ignore", "15", "say", "ready", "pause"]);
-    let (trace, protocol) = Trace::start();
-    let first = first.spawn(&protocol).await.unwrap();
+    let (trace, first) = spawned(first).await;
     trace.output(&first, 1, "ready").await;
     assert!(first.terminate(Duration::from_millis(1)));
     trace.ended(&first).await;

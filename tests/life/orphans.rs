@@ -6,6 +6,7 @@ use crate::common;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::tools::host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::supervisor::{List, ProcessState};
 use actix_process::{
@@ -14,8 +15,7 @@ use actix_process::{
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
-use common::host::in_a_host_of_its_own;
-use common::trace::{Die, Raw, Trace};
+use common::trace::{Die, Raw, Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run};
 
 /// Short, for children that die of SIGKILL only.
@@ -216,10 +216,9 @@ fn the_protocol_of_one_child_does_not_take_anothers_with_it() {
     in_a_host_of_its_own(|| {
         run(async {
             let (trace, protocol) = Trace::start();
-            let (others, other) = Trace::start();
             let mine = helper(["say", "ready", "pause"]).spawn(&protocol);
             let mine = mine.await.unwrap();
-            let others_child = helper(["say", "ready", "cat"]).spawn(&other).await.unwrap();
+            let (others, others_child) = spawned(helper(["say", "ready", "cat"])).await;
             trace.output(&mine, 1, "ready").await;
             others.output(&others_child, 1, "ready").await;
             protocol.do_send(Die::Stop);

@@ -13,7 +13,7 @@ use actix_process::{Command, NoProtocol, OnOrphaned, ProcessHandle, ProcessSuper
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::this_test;
-use common::trace::Trace;
+use common::trace::{Trace, spawned, spawned_by};
 use common::{DEADLINE, block_on_thread, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -230,10 +230,8 @@ fn a_main_that_returns_waits_for_a_policy_that_another_thread_applies() {
             let supervisor = ProcessSupervisor::start_in_arbiter(&arbiter.handle(), |_| {
                 ProcessSupervisor::new()
             });
-            let (trace, protocol) = Trace::start();
             let child = helper(["say", "ready", "pause"]).on_orphaned(OnOrphaned::Kill);
-            let spawn = Spawn::new(child, &protocol);
-            let process = supervisor.send(spawn).await.unwrap().unwrap();
+            let (trace, process) = spawned_by(&supervisor, child).await;
             trace.output(&process, 1, "ready").await;
             println!("\nchild killed {}", process.pid().unwrap());
             arbiter.stop();
@@ -257,10 +255,9 @@ fn a_stopped_system_in_a_host_that_lives_on_escalates_and_reaps() {
     if role().is_some() {
         let system = System::new();
         let (trace, process) = system.block_on(async {
-            let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "15", "say", "ready", "pause"]);
             let child = child.on_orphaned(OnOrphaned::Terminate(Duration::from_millis(50)));
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             (trace, process)
         });

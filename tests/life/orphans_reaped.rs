@@ -3,11 +3,11 @@
 
 use crate::common;
 
+use crate::tools::host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::{NoProtocol, OnOrphaned, ProcessHandle, Signal};
 use common::census::children;
 use common::helper::helper;
-use common::host::in_a_host_of_its_own;
 use common::isolated::isolated;
 use common::{block_on_thread, in_time, run};
 use futures::future::join_all;

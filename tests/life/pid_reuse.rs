@@ -13,7 +13,7 @@ use actix_process::{NoProtocol, ProcessHandle, ProcessSupervisor, Signal, Signal
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{DEADLINE, run};
 use nix::libc;
 use nix::unistd::{Pid, getpgid};
@@ -98,9 +98,8 @@ fn a_reused_pid_is_never_signalled() {
             return;
         }
         run(async {
-            let (trace, protocol) = Trace::start();
             let child = helper(["say", "ready", "pause"]).process_group(0);
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             let pid = process.pid().unwrap();
             assert!(process.kill());

@@ -41,11 +41,10 @@ fn a_death_by_any_signal_is_told_with_its_number() {
             // Those whose default does not end a process.
             let harmless = [17, 18, 19, 20, 21, 22, 23, 28];
             for number in (1..=64).filter(|number| !harmless.contains(number)) {
-                let (trace, protocol) = Trace::start();
                 let child = helper(["say", "ready", "pause"]);
                 // Whoever started this test may ignore some.
                 let child = child.ignored_signals(IgnoredSignals::Reset);
-                let process = child.spawn(&protocol).await.unwrap();
+                let (trace, process) = spawned(child).await;
                 trace.output(&process, 1, "ready").await;
                 let signal = Signal::new(number).unwrap();
                 process.signal(signal).unwrap();
@@ -140,9 +139,8 @@ fn a_child_that_somebody_else_reaped_ends_with_its_true_status() {
         run(async {
             let mut not_ours = 0;
             for round in 0..50 {
-                let (trace, protocol) = Trace::start();
                 let child = helper(["take", "0", "1", "say", "bye", "exit", "7"]);
-                let process = child.spawn(&protocol).await.unwrap();
+                let (trace, process) = spawned(child).await;
                 let by_signal = round % 2 == 0;
                 if by_signal {
                     process.signal(Signal::USR1).unwrap();

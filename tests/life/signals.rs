@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_process::{
     CloseReason, ExitStatus, Fd, ProcessHandle, ProcessProtocol, ProcessSupervisor, Signal,
-    SignalError, Spawn, process_protocol,
+    SignalError, process_protocol,
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::{is_root, set_soft_limit};
-use common::trace::Trace;
+use common::trace::{Trace, spawned, spawned_by};
 use common::{DEADLINE, eventually, run};
 use nix::libc;
 use tokio::sync::mpsc;
@@ -23,12 +23,11 @@ const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(50);
 
 async fn ready(actions: &[&str], group: Option<i32>) -> (Trace, ProcessHandle) {
-    let (trace, protocol) = Trace::start();
     let mut child = helper(actions);
     if let Some(group) = group {
         child = child.process_group(group);
     }
-    let process = child.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child).await;
     trace.output(&process, 1, "ready").await;
     (trace, process)
 }
@@ -216,9 +215,7 @@ fn a_signal_to_a_dead_child_that_nobody_has_reaped_yet_changes_nothing() {
         let (end, let_go) = std::io::pipe().unwrap();
         let child = helper(["say", "ready", "drain", "5", "exit", "7"]);
         let child = child.fd(5, Fd::from(end));
-        let (trace, protocol) = Trace::start();
-        let spawn = Spawn::new(child, &protocol);
-        let process = supervisor.send(spawn).await.unwrap().unwrap();
+        let (trace, process) = spawned_by(&supervisor, child).await;
         trace.output(&process, 1, "ready").await;
         let pid = process.pid().unwrap();
         drop(let_go);
@@ -278,9 +275,8 @@ fn a_group_that_dies_of_sigterm_is_not_killed() {
 #[test]
 fn the_group_is_within_reach_until_its_last_member_is_gone_though_its_leader_was_reaped() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["hold", "exit"]).process_group(0);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let descendant = descendant(&trace, &process).await;
         trace.exited(&process).await;
         assert_eq!(process.pid(), None);

@@ -5,6 +5,7 @@ use crate::common;
 use std::future::IntoFuture;
 use std::time::Duration;
 
+use crate::tools::host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::supervisor::Shutdown;
 use actix_process::{
@@ -13,7 +14,6 @@ use actix_process::{
 };
 use common::census::{children, is_gone, open_fds, state_and_parent};
 use common::helper::helper;
-use common::host::in_a_host_of_its_own;
 use common::trace::{Trace, spawned};
 use common::{DEADLINE, eventually, in_time, run};
 
@@ -69,9 +69,8 @@ fn a_child_that_has_left_its_group_is_killed_with_it() {
         let actions = [
             "ignore", "15", "leave", "1", "pause", "rejoin", "say", "ready", "pause",
         ];
-        let (trace, protocol) = Trace::start();
         let child = helper(actions).process_group(0);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(&child).await;
         let text = trace.output(&process, 1, "ready").await;
         assert!(process.terminate_group(SHORT));
         assert_eq!(trace.exited(&process).await.signal(), Some(Signal::KILL));
@@ -286,9 +285,8 @@ fn groups_that_end_leave_no_descriptor() {
 #[test]
 fn a_child_without_a_group_is_signalled_alone() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["hold", "say", "ready", "pause"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let text = trace.output(&process, 1, "ready").await;
         let stopped = in_time(process.stop(Ladder::new().term(LONG))).await;
         assert_eq!(stopped.unwrap().status.signal(), Some(Signal::TERM));

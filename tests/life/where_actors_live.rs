@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::Duration;
 
+use crate::tools::echo::{Echo, echo, ended, of_no_system, on_a_thread, pausing};
 use actix::prelude::*;
 use actix_process::supervisor::List;
 use actix_process::{
@@ -16,11 +17,10 @@ use actix_process::{
     SpawnStep,
 };
 use common::census::children;
-use common::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
 use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::{isolated, skipped};
-use common::{DEADLINE, block_on_thread, in_time, run};
+use common::{DEADLINE, block_on_thread, in_time, on_tokio, run};
 use futures::FutureExt;
 use futures::future::poll_immediate;
 use nix::libc;

@@ -8,18 +8,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::tools::echo::{Echo, echo, ended, of_no_system, on_a_thread, pausing};
 use actix::System;
 use actix_process::supervisor::{List, Shutdown};
 use actix_process::{
     CollectError, Command, ExitStatus, Ladder, NoProtocol, ProcessSupervisor, Signal, SpawnStep,
     StoppedBy,
 };
-use common::echo::{Echo, echo, ended, of_no_system, on_a_thread, on_tokio, pausing};
 use common::example;
 use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::isolated;
-use common::{DEADLINE, block_on_thread, in_time, run};
+use common::{DEADLINE, block_on_thread, in_time, on_tokio, run};
 use futures::SinkExt;
 use nix::libc;
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::tools::events::{count, is_end, is_lost};
 use actix_process::{Bytes, CloseReason, Command, ExitStatus, Fd, FdMap, OnOrphaned, ProcessEvent};
 use actix_process::{ProcessHandle, Signal, WriteError};
 use common::census::Census;
-use common::events::{count, is_end, is_lost};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Die, Trace, data_of, spawned};
@@ -62,7 +62,6 @@ fn rule_09_close_stdin_writes_the_whole_queue_first() {
 #[test]
 fn rule_09_lose_connection_flushes_what_is_written_and_drops_what_is_read() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let (go, mut let_go) = std::io::pipe().unwrap();
         let map = FdMap::from([
             (0, Fd::write()),
@@ -76,7 +75,7 @@ fn rule_09_lose_connection_flushes_what_is_written_and_drops_what_is_read() {
             "take", "5", "1", "take", "3", "1000000", "take", "0", "1000000", "drain", "0",
             "drain", "3", "exit", "9",
         ]);
-        let process = child.fds(map).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child.fds(map)).await;
         process.write(vec![0; 1_000_000]).unwrap();
         process.write_to_child(3, vec![3; 1_000_000]).unwrap();
         process.lose_connection();
@@ -102,9 +101,8 @@ fn rule_09_lose_connection_flushes_what_is_written_and_drops_what_is_read() {
 #[test]
 fn rule_10_the_childs_close_of_its_stdin_is_reported_at_once() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["close", "0", "say", "ready", "pause"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         assert_eq!(trace.lost(&process, 0).await, CloseReason::ByChild);
         assert!(process.kill());
@@ -115,9 +113,8 @@ fn rule_10_the_childs_close_of_its_stdin_is_reported_at_once() {
 #[test]
 fn rule_10_a_broken_pipe_drops_the_queue_and_is_told_as_the_close() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "0", "10", "close", "0", "say", "ready", "pause"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let dropped = Arc::new(AtomicBool::new(false));
         let data = Watched(vec![7; 1 << 20], Arc::clone(&dropped));
         process.write(Bytes::from_owner(data)).unwrap();
@@ -134,9 +131,8 @@ fn rule_10_a_broken_pipe_drops_the_queue_and_is_told_as_the_close() {
 #[test]
 fn rule_11_dropping_the_handle_does_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "0", "5", "say", "alive", "drain", "0", "exit", "6"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(&child).await;
         let observer = trace.clone();
         let id = process.id();
         process.write("hello").unwrap();

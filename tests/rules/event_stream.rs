@@ -4,11 +4,10 @@ use crate::common;
 
 use actix_process::{Command, Fd, ProcessEvent, ProcessEvents, Signal, SpawnStep};
 use common::census::{is_gone, state_and_parent};
-use common::echo::on_tokio;
 use common::helper::{helper, pattern};
 use common::taking::{next, rest};
 use common::trace::{data_of, lines_of};
-use common::{eventually, in_time, run};
+use common::{eventually, in_time, on_tokio, run};
 use futures::{FutureExt, StreamExt};
 
 async fn events(command: Command) -> ProcessEvents {

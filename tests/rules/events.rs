@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
+use crate::tools::events::{count, is_end, is_lost};
 use actix::prelude::*;
 use actix_process::{CloseReason, Command, Fd, FdMap, FromProcess, ProcessEvent, Spawn};
-use common::events::{count, is_end, is_lost};
 use common::helper::{helper, pattern};
 use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};
@@ -61,9 +61,8 @@ fn rule_01_a_cancelled_spawn_sends_no_event() {
 #[test]
 fn rule_02_the_exit_is_told_at_the_reap_while_a_descendant_holds_every_pipe() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["hold-until", "0", "exit", "3"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let status = trace.exited(&process).await;
         assert_eq!(status.code(), Some(3));
         let so_far = trace.of(&process);
@@ -102,9 +101,8 @@ fn rule_03_each_of_many_descriptors_is_lost_once_and_before_the_end() {
 #[test]
 fn rule_04_what_a_descendant_writes_after_the_death_is_delivered_before_the_close() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "first", "hold-until", "0"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.exited(&process).await;
         process.close_stdin();
         let history = trace.ended(&process).await;

@@ -10,7 +10,7 @@ use actix_process::{
     PtySize,
 };
 use common::helper::{helper, pattern};
-use common::trace::{Die, Raw, Trace, data_of};
+use common::trace::{Die, Raw, Trace, data_of, spawned};
 use common::{eventually, in_time, run, soon, taking};
 
 /// A relay that does something about the first event, and drops it when it is done.
@@ -100,8 +100,7 @@ async fn assert_held(trace: &Trace, process: &ProcessHandle) {
     let paused = || PAUSED.lock().unwrap().contains(&process.id()).then_some(());
     eventually("the pause", paused, || format!("{:?}", trace.of(process))).await;
     // The arbiter has had its turns, and the readers theirs.
-    let (other, protocol) = Trace::start();
-    let turns = Command::new("true").spawn(&protocol).await.unwrap();
+    let (other, turns) = spawned(Command::new("true")).await;
     other.ended(&turns).await;
     let so_far = trace.of(process);
     assert!(

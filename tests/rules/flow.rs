@@ -10,7 +10,7 @@ use actix::prelude::*;
 use actix_process::{CloseReason, FromProcess, ProcessEvent, ProcessHandle};
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{eventually, run};
 
 /// Runs a child against a hoarder that lets go every few milliseconds, until its end.
@@ -67,8 +67,7 @@ fn rule_07_the_arbiter_serves_others_while_a_child_waits_for_its_protocol() {
         let (_, protocol) = Hoarder::start_new();
         let flood = helper(["drip"]).window(8192);
         let blocked = flood.spawn(&protocol).await.unwrap();
-        let (trace, other) = Trace::start();
-        let process = helper(["cat"]).spawn(&other).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"])).await;
         for round in 0..50 {
             let line = format!("round {round}\n");
             process.write(line.clone()).unwrap();
@@ -279,9 +278,8 @@ fn rule_08_after_a_close_at_most_the_window_comes() {
 #[test]
 fn rule_08_of_a_paused_dead_child_only_the_exit_comes_before_the_resume() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "0", "1", "spam", "1000", "exit", "4"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_producing();
         process.write("x").unwrap();
         let status = trace.exited(&process).await;

@@ -11,3 +11,4 @@ mod first_event;
 mod flow;
 mod secrecy;
 mod timeout;
+mod tools;

@@ -7,24 +7,23 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::tools::events::is_lost;
 use actix_process::{CloseReason, Fd};
-use common::events::is_lost;
 use common::helper::{helper, pattern};
 use common::hoarder::{Hoard, Hoarder};
-use common::trace::{Trace, data_of, spawned};
+use common::trace::{data_of, spawned};
 use common::{eventually, run};
 
 #[test]
 fn rule_13_the_cut_names_the_descriptors_that_were_held_and_drops_queued_writes() {
     run(async {
-        let (trace, protocol) = Trace::start();
         // The descendant holds 0 and 2, but not 1.
         let child = helper([
             "leave", "6", "close", "1", "tell", "2", "ready", "pause", "take", "0", "1", "exit",
             "3",
         ])
         .ended_timeout(Duration::from_millis(200));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let held = trace.output(&process, 1, "\n").await;
         trace.output(&process, 2, "ready").await;
         process.write("x").unwrap();
@@ -73,7 +72,6 @@ fn rule_13_what_the_pipe_holds_at_the_deadline_is_delivered_before_the_cut() {
     run(async {
         const TIMEOUT: Duration = Duration::from_secs(2);
         const SIZE: usize = 60_000;
-        let (trace, protocol) = Trace::start();
         let (go, let_go) = std::io::pipe().unwrap();
         let (mut written, tell) = std::io::pipe().unwrap();
         let child = helper([
@@ -82,7 +80,7 @@ fn rule_13_what_the_pipe_holds_at_the_deadline_is_delivered_before_the_cut() {
         .fd(5, Fd::from(OwnedFd::from(go)))
         .fd(6, Fd::from(OwnedFd::from(tell)))
         .ended_timeout(TIMEOUT);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.exited(&process).await;
         let held = trace.output(&process, 1, "\n").await;
 
@@ -104,9 +102,8 @@ fn rule_13_what_the_pipe_holds_at_the_deadline_is_delivered_before_the_cut() {
 fn rule_13_paused_time_does_not_count() {
     run(async {
         const TIMEOUT: Duration = Duration::from_millis(50);
-        let (trace, protocol) = Trace::start();
         let child = helper(["hold", "take", "0", "1"]).ended_timeout(TIMEOUT);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let held = trace.output(&process, 1, "\n").await;
         process.pause_child_fd(2);
         process.write("x").unwrap();
@@ -154,9 +151,8 @@ fn rule_13_what_waits_for_the_protocol_is_delivered_whatever_the_clock_says() {
 #[test]
 fn rule_13_a_descendant_that_chatters_cannot_hold_the_end_for_ever() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["leave", "1", "chatter"]).ended_timeout(Duration::from_millis(300));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1, 2]);
         assert_eq!(history.closes()[&1], CloseReason::Cut);

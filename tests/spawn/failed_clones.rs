@@ -6,11 +6,11 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use crate::tools::asker::{CAP_SYS_ADMIN, change_capabilities};
+use crate::tools::full_cgroup::FullCgroup;
+use crate::tools::held_calls::HeldCall;
 use actix_process::{NoProtocol, SpawnStep};
-use common::asker::{CAP_SYS_ADMIN, change_capabilities};
 use common::census::threads;
-use common::full_cgroup::FullCgroup;
-use common::held_calls::HeldCall;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::told::may_change_ids;

@@ -15,11 +15,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
+use crate::tools::attack::{Attack, SECRET_VALUE};
+use crate::tools::fuse::HangingDir;
 use actix::prelude::*;
 use actix_process::{Command, NoProtocol};
-use common::attack::{Attack, SECRET_VALUE};
 use common::copy_of_this_program;
-use common::fuse::HangingDir;
 use common::hung::Hung;
 use common::isolated::{isolated_with, skipped};
 use common::refuse::{Call, refuse};

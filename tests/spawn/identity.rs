@@ -12,7 +12,7 @@ use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::isolated;
 use common::told::{may_change_ids, status, told};
-use common::trace::{Trace, data_of, spawned};
+use common::trace::{data_of, spawned};
 use common::{eventually, run, start_all_threads};
 
 const NOBODY: u32 = 65534;
@@ -291,8 +291,7 @@ fn a_child_dies_with_its_parent_when_asked_to() {
                 "--nocapture",
             ])
             .env("ACTIX_PROCESS_HOST", "1");
-        let (trace, protocol) = Trace::start();
-        let host = host.spawn(&protocol).await.unwrap();
+        let (trace, host) = spawned(host).await;
         let child: i32 = trace
             .until(&host, "the child's pid", |events| {
                 let text = String::from_utf8(data_of(events, 1)).unwrap();
@@ -318,9 +317,8 @@ fn the_host_of_a_child_that_dies_with_it() {
         return;
     }
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "pause"]).parent_death_signal(Signal::TERM);
-        let child = child.spawn(&protocol).await.unwrap();
+        let (trace, child) = spawned(child).await;
         trace.output(&child, 1, "ready").await;
         println!("child is {}", child.pid().unwrap());
         trace.ended(&child).await;

@@ -36,4 +36,5 @@ mod thread_state;
 mod thread_state_filters;
 mod thread_state_namespaces;
 mod threads_of_their_own;
+mod tools;
 mod users;

@@ -12,7 +12,7 @@ use actix_process::{
 };
 use common::helper::helper;
 use common::isolated::isolated;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{in_time, run};
 
 async fn refusal(command: Command) -> SpawnError {
@@ -22,9 +22,8 @@ async fn refusal(command: Command) -> SpawnError {
 #[test]
 fn a_child_is_called_as_its_command_says() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let web = helper(["pause"]).name("web");
-        let process = in_time(web.spawn(&protocol)).await.unwrap();
+        let (trace, process) = spawned(&web).await;
         assert_eq!(process.name(), "web");
         assert_ne!(process.program(), "web");
         assert!(format!("{process:?}").contains("\"web\""), "{process:?}");
@@ -230,9 +229,7 @@ fn lines_of_the_log_have_the_name() {
         log::set_logger(&Lines).unwrap();
         log::set_max_level(log::LevelFilter::Trace);
         System::new().block_on(async {
-            let (trace, protocol) = Trace::start();
-            let process = Command::new("true").name("web").spawn(&protocol);
-            let process = in_time(process).await.unwrap();
+            let (trace, process) = spawned(Command::new("true").name("web")).await;
             trace.ended(&process).await;
             let spawning = Command::new("/no/such").name("db").spawn(NoProtocol);
             in_time(spawning).await.unwrap_err();

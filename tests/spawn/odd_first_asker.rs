@@ -8,14 +8,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::tools::asker::{assert_spawns, on_a_thread};
 use actix::prelude::*;
-use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal, Spawn};
-use common::asker::{assert_spawns, on_a_thread};
+use actix_process::{ExitStatus, OnOrphaned, ProcessHandle, ProcessSupervisor, Signal};
 use common::census::Census;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
 use common::limits::is_root;
-use common::trace::Trace;
+use common::trace::{Trace, spawned_by};
 use common::{eventually, in_time, run};
 use nix::libc;
 
@@ -199,10 +199,8 @@ fn an_orphan_is_killed_by_a_thread_that_is_like_its_asker() {
         on_a_thread(move || {
             become_user(65533);
             run(async move {
-                let (trace, protocol) = Trace::start();
                 let child = helper(["say", "ready", "pause"]).on_orphaned(OnOrphaned::Kill);
-                let process = supervisor.send(Spawn::new(child, &protocol)).await;
-                let process = process.unwrap().unwrap();
+                let (trace, process) = spawned_by(&supervisor, child).await;
                 trace.output(&process, 1, "ready\n").await;
                 drop(supervisor);
                 go.send(()).unwrap();

@@ -6,7 +6,7 @@ use actix::Addr;
 use actix_process::supervisor::List;
 use actix_process::{Command, Fd, ProcessSupervisor};
 use common::helper::helper;
-use common::trace::{Trace, Tracer};
+use common::trace::{Trace, Tracer, spawned};
 use common::{in_time, run};
 
 /// A child that tells its own pid and ends, and what is told of it.
@@ -39,9 +39,8 @@ fn the_pid_of_a_quick_child_can_be_told_after_its_end() {
 #[test]
 fn the_list_tells_the_pid_of_a_child_that_was_reaped_and_whose_pipe_is_held() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let command = helper(["hold-until", "3", "exit"]).fd(3, Fd::write());
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         trace.exited(&process).await;
         let supervisor = ProcessSupervisor::current().unwrap();
         let infos = in_time(supervisor.send(List)).await.unwrap();

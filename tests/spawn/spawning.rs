@@ -14,7 +14,7 @@ use actix_process::{Command, Signal};
 use common::census::open_fds;
 use common::helper::helper;
 use common::isolated::{isolated, isolated_with};
-use common::trace::{History, Trace, history};
+use common::trace::{History, Trace, history, spawned};
 use common::{run, write_executable};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -300,9 +300,8 @@ fn the_childs_ends_are_blocking_fifos() {
 fn a_child_can_reopen_its_ends_by_name() {
     run(async {
         let reopen = "echo out > /dev/stdout; echo err > /dev/stderr; cat /dev/stdin";
-        let (trace, protocol) = Trace::start();
         let command = Command::new("sh").args(["-c", reopen]);
-        let process = command.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(command).await;
         process.write("in\n").unwrap();
         process.close_stdin();
         let history = trace.ended(&process).await;

@@ -7,7 +7,7 @@ use common::census::{Census, threads};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::refuse::{Call, refuse};
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::{eventually, in_time, run, start_all_threads};
 use futures::FutureExt;
 use nix::libc;
@@ -68,11 +68,7 @@ fn without_pidfds_a_thread_waits_for_each_child() {
     isolated(|| {
         works_without(Call::Flag(libc::SYS_clone, libc::CLONE_PIDFD), libc::EINVAL);
         run(async {
-            let (trace, protocol) = Trace::start();
-            let process = helper(["say", "ready", "pause"])
-                .spawn(&protocol)
-                .await
-                .unwrap();
+            let (trace, process) = spawned(helper(["say", "ready", "pause"])).await;
             trace.output(&process, 1, "ready").await;
             until_waiters(1).await;
             assert!(process.kill());

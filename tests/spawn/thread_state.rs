@@ -5,10 +5,10 @@ use crate::{common, follows_the_asker};
 
 use std::thread;
 
-use actix_process::Command;
-use common::asker::{
+use crate::tools::asker::{
     CAP_NET_RAW, CAP_SYS_ADMIN, call, change_capabilities, done, has, output_of, prctl, status_line,
 };
+use actix_process::Command;
 use common::helper::helper;
 use nix::libc;
 

@@ -2,10 +2,10 @@
 
 use crate::{common, follows_the_asker};
 
-use actix_process::Command;
-use common::asker::{
+use crate::tools::asker::{
     CAP_SYS_ADMIN, call, change_capabilities, done, on_a_thread, output_of, prctl,
 };
+use actix_process::Command;
 use common::isolated::{isolated, skipped};
 use nix::libc;
 

@@ -3,8 +3,8 @@
 
 use crate::{common, follows_the_asker};
 
+use crate::tools::asker::{output_of, status_line, unshare};
 use actix_process::Command;
-use common::asker::{output_of, status_line, unshare};
 use common::helper::helper;
 use nix::libc;
 

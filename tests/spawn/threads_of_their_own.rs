@@ -4,13 +4,13 @@ use crate::common;
 
 use std::panic::catch_unwind;
 
+use crate::tools::asker::{assert_spawns, on_a_thread};
 use actix::Arbiter;
 use actix_process::{NoProtocol, SpawnError, SpawnStep, set_max_spawner_threads};
-use common::asker::{assert_spawns, on_a_thread};
 use common::census::{Census, spawner_threads};
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::{eventually, in_time, run};
 use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -120,10 +120,9 @@ fn a_thread_for_one_spawn_outlives_its_child_where_the_child_would_die_with_it()
         on_a_thread(|| {
             set_no_new_privs();
             run(async {
-                let (trace, protocol) = Trace::start();
                 let signal = actix_process::Signal::KILL;
                 let cat = helper(["cat", "say", "at last"]).parent_death_signal(signal);
-                let process = cat.spawn(&protocol).await.unwrap();
+                let (trace, process) = spawned(cat).await;
                 assert_eq!(spawner_threads(), 1);
                 // Spawns that do not hold their threads end them meanwhile.
                 for _ in 0..3 {

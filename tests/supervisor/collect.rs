@@ -223,6 +223,7 @@ fn output_limit_keeps_the_first_bytes_and_lets_the_child_run_on() {
         let output = child.output().output_limit(1000).await.unwrap();
         assert!(output.truncated);
         assert!(output.stdout == pattern(1000));
+        assert_eq!(output.stdout_left_out, 999_000);
         // The other stream has a limit of its own.
         assert_eq!(output.stderr, b"done\n");
         assert_eq!(output.status.code(), Some(2));

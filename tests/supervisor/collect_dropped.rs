@@ -3,10 +3,12 @@
 use crate::common;
 
 use std::future::{Future, IntoFuture};
+use std::io::Read;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use actix::ArbiterHandle;
 use actix::prelude::*;
 use actix_process::supervisor::{List, ProcessState};
 use actix_process::{CollectError, Command, Output};
@@ -14,7 +16,7 @@ use actix_process::{OnOrphaned, ProcessSupervisor};
 use common::census::{Census, children, state_and_parent};
 use common::helper::helper;
 use common::isolated::isolated;
-use common::{DEADLINE, eventually, in_time, run, start_all_threads};
+use common::{DEADLINE, block_on_thread, eventually, in_time, run, start_all_threads};
 use futures::FutureExt;
 use futures::future::{Either, select};
 use nix::sys::signal::{SIGKILL, kill};
@@ -206,20 +208,32 @@ fn a_stopped_arbiter_is_told() {
     });
 }
 
+/// No runtime polls this thread's future for another reason.
 #[test]
-fn a_stopped_arbiter_is_told_also_if_the_child_would_live_on() {
-    run(async {
-        let arbiter = Arbiter::new();
-        let child = helper(["pause"]).on(&arbiter.handle());
-        let child = child.on_orphaned(OnOrphaned::Leave);
-        let stopping = async {
-            until_running(std::future::pending()).await;
-            arbiter.stop();
-        };
-        let output = child.output().into_future();
-        let (result, ()) = futures::future::join(in_time(output), stopping).await;
-        assert!(matches!(result, Err(CollectError::Gone)), "{result:?}");
+fn a_stopped_arbiter_wakes_who_collects_also_if_the_child_would_live_on() {
+    let (arbiter, stopping) = std::sync::mpsc::channel();
+    let system = std::thread::spawn(move || {
+        run(async move {
+            let other = Arbiter::new();
+            arbiter.send(other.handle()).unwrap();
+            other.join().unwrap();
+        });
     });
+    let arbiter: ArbiterHandle = stopping.recv().unwrap();
+    let (mut told, tell) = std::io::pipe().unwrap();
+    // It is ready when it has got its input: when it has its actors.
+    let child = helper(["take", "0", "1", "tell", "5", "ready", "pause"]).on(&arbiter);
+    let child = child.fd(5, tell).on_orphaned(OnOrphaned::Leave);
+    let stopper = std::thread::spawn(move || {
+        told.read_exact(&mut [0]).unwrap();
+        arbiter.stop();
+    });
+    let begun = Instant::now();
+    let result = block_on_thread(child.output().input("x").into_future());
+    assert!(begun.elapsed() < DEADLINE, "it was not woken: {result:?}");
+    assert!(matches!(result, Err(CollectError::Gone)), "{result:?}");
+    stopper.join().unwrap();
+    system.join().unwrap();
 }
 
 #[test]

@@ -203,8 +203,7 @@ fn a_timeout_covers_an_exec_that_hangs() {
         std::fs::copy("/bin/true", &program).unwrap();
         // An exec waits for the lease, which its holder keeps.
         let leased = helper(["lease", program.to_str().unwrap(), "say", "ready", "pause"]);
-        let (trace, tracer) = common::trace::Trace::start();
-        let holder = leased.spawn(&tracer).await.unwrap();
+        let (trace, holder) = common::trace::spawned(leased).await;
         trace.output(&holder, 1, "ready").await;
 
         let result = Command::new(&program).output().timeout(SOON).await;

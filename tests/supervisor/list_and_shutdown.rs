@@ -14,7 +14,7 @@ use actix_process::{
 use common::census::{Census, children, has_watch, is_gone};
 use common::helper::helper;
 use common::isolated::isolated;
-use common::trace::Trace;
+use common::trace::{Trace, spawned_by};
 use common::{DEADLINE, copy_of_this_program, eventually, in_time, run, start_all_threads};
 
 /// Nothing here waits for the end of it.
@@ -27,9 +27,7 @@ async fn list(supervisor: &Addr<ProcessSupervisor>) -> Vec<ProcessInfo> {
 
 /// A child that has said that it is ready.
 async fn ready(supervisor: &Addr<ProcessSupervisor>, actions: &[&str]) -> (Trace, ProcessHandle) {
-    let (trace, protocol) = Trace::start();
-    let spawn = Spawn::new(helper(actions), &protocol);
-    let process = in_time(supervisor.send(spawn)).await.unwrap().unwrap();
+    let (trace, process) = spawned_by(supervisor, helper(actions)).await;
     trace.output(&process, 1, "ready").await;
     (trace, process)
 }

@@ -4,10 +4,12 @@
 mod common;
 
 mod collect;
+mod collect_beside;
 mod collect_dropped;
 mod collect_inputs;
 mod collect_kept;
 mod collect_timeout;
+mod collect_verbs;
 mod helper_groups;
 mod list_and_shutdown;
 mod test_process_streams;

@@ -2,7 +2,12 @@
 
 use crate::common;
 
+use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake};
 
 use actix_process::testing::{Recorded, TestProcess};
 use actix_process::{Bytes, Fd, FdMap, StreamError, WriteError};
@@ -62,10 +67,10 @@ fn feeding_waits_while_the_window_is_full() {
 #[test]
 fn a_feeding_that_waits_is_woken_by_the_taker() {
     run(async {
-        let test = std::sync::Arc::new(with_window(4096));
+        let test = Arc::new(with_window(4096));
         let mut stream = test.handle().take_stream(1).unwrap();
         let feeding = {
-            let test = std::sync::Arc::clone(&test);
+            let test = Arc::clone(&test);
             actix_rt::spawn(async move {
                 for _ in 0..100 {
                     test.feed(1, vec![b'x'; 1000]).await.unwrap();
@@ -96,14 +101,30 @@ fn a_dropped_stream_is_a_close_and_breaks_the_feeding() {
     });
 }
 
+/// Whether it was woken. A task of the runtime's may be polled again for another reason, and hide that nobody woke it.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_close_breaks_a_feeding_that_waits() {
     run(async {
         let test = with_window(4096);
         let _stream = test.handle().stdout().unwrap();
-        let feeding = test.feed(1, vec![0; 100_000]);
-        let closing = async { test.close_fd(1) };
-        let (fed, ()) = in_time(futures::future::join(feeding, closing)).await;
+        let mut feeding = pin!(test.feed(1, vec![0; 100_000]));
+        let woken = Arc::new(Woken::default());
+        let waker = Arc::clone(&woken).into();
+        let pending = feeding.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(pending.is_pending());
+        assert!(!woken.0.load(Ordering::SeqCst), "it does not wait");
+        test.close_fd(1);
+        assert!(woken.0.load(Ordering::SeqCst), "nobody wakes it");
+        let fed = in_time(feeding).await;
         assert_eq!(fed.unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
 }

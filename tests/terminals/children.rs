@@ -72,9 +72,8 @@ fn signals_are_default_whatever_the_parent_made_of_them() {
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         run(async {
-            let (trace, protocol) = Trace::start();
             let child = helper(["status", "say", "ready", "pause"]).pty(SIZE);
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             process.write("\x03").unwrap();
             let history = trace.ended(&process).await;
@@ -119,10 +118,9 @@ fn what_a_child_writes_right_before_its_exit_arrives_whole() {
 #[test]
 fn stderr_may_have_a_pipe_of_its_own() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let actions = ["say", "out", "tell", "2", "err", "fds", "close", "2", "cat"];
         let child = helper(actions).pty(SIZE).stderr(Fd::read());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         assert_eq!(trace.lost(&process, 2).await, CloseReason::ByChild);
         // The terminal is open all the same.
         process.write("typed\n\x04").unwrap();
@@ -140,9 +138,8 @@ fn stderr_may_have_a_pipe_of_its_own() {
 #[test]
 fn closing_the_pipe_of_stderr_leaves_the_terminal() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "cat"]).pty(SIZE).stderr(Fd::read());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.close_stderr();
         assert_eq!(trace.lost(&process, 2).await, CloseReason::ByParent);
@@ -207,9 +204,8 @@ fn a_map_that_names_none_of_the_three_gets_the_terminal_there() {
 #[test]
 fn only_0_is_written() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "cat"]).pty(SIZE);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         for fd in [1, 2, 3] {
             let refused = WriteError::NotWritable { fd };
             assert_eq!(process.write_to_child(fd, "x"), Err(refused));
@@ -225,10 +221,9 @@ fn only_0_is_written() {
 fn thousands_of_lines_typed_arrive_whole() {
     run(async {
         let lines: String = (0..5000).map(|n| format!("this is line {n}\n")).collect();
-        let (trace, protocol) = Trace::start();
         let pty = Pty::new(SIZE).echo(false);
         let child = helper(["copy", "0", "3"]).pty(pty).fd(3, Fd::read());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write(lines.clone()).unwrap();
         process.write("\x04").unwrap();
         let history = trace.ended(&process).await;
@@ -321,12 +316,11 @@ fn a_child_of_another_user_has_its_terminal() {
     }
     run(async {
         let script = "id -u; echo one > /dev/tty; read line; echo \"<$line>\"";
-        let (trace, protocol) = Trace::start();
         let child = Command::new("sh")
             .args(["-c", script])
             .uid(65534)
             .pty(Pty::new(SIZE).echo(false));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write("typed\n").unwrap();
         let history = trace.ended(&process).await;
         let said = history.text(1);

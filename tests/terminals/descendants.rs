@@ -66,9 +66,8 @@ fn leaves(actions: &[&str]) -> Command {
 #[test]
 fn ordinary_grandchildren_are_hung_up_when_the_child_exits() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["leave", "1", "pause"]).pty(SIZE);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let held = descendant_of(&trace, &process).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);
@@ -81,9 +80,8 @@ fn ordinary_grandchildren_are_hung_up_when_the_child_exits() {
 #[test]
 fn a_descendant_that_ignores_the_hang_up_is_waited_for() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = leaves(&["take", "0", "1", "say", "heard", "pause"]);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let held = descendant_of(&trace, &process).await;
         trace.exited(&process).await;
         // Both directions work: it is the descendant's now.
@@ -100,12 +98,11 @@ fn a_descendant_that_ignores_the_hang_up_is_waited_for() {
 #[test]
 fn a_descendant_in_a_session_of_its_own_is_waited_for() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let actions = [
             "leave", "4", "setsid", "say", "away", "pause", "take", "0", "1",
         ];
         let child = helper(actions).pty(SIZE);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let held = descendant_of(&trace, &process).await;
         trace.output(&process, 1, "away").await;
         process.write("\n").unwrap();
@@ -122,9 +119,8 @@ fn a_descendant_in_a_session_of_its_own_is_waited_for() {
 #[test]
 fn a_silent_descendant_is_cut_at_the_ended_timeout() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = leaves(&["pause"]).ended_timeout(SOON);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);
         assert_eq!(history.closes()[&0], CloseReason::Cut);
@@ -137,9 +133,8 @@ fn a_silent_descendant_is_cut_at_the_ended_timeout() {
 #[test]
 fn a_descendant_that_chatters_is_cut_too() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = leaves(&["chatter"]).ended_timeout(SOON);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);
         assert_eq!(history.closes()[&1], CloseReason::Cut);
@@ -189,9 +184,8 @@ fn a_silent_descendant_does_not_hold_up_a_helper_that_has_timed_out() {
 fn signals_reach_the_child_or_its_whole_group() {
     run(async {
         let start = async || {
-            let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "1", "leave", "1", "pause", "pause"]).pty(SIZE);
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             let held = descendant_of(&trace, &process).await;
             (trace, process, held)
         };

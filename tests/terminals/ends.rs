@@ -7,7 +7,7 @@ use actix_process::{
 };
 use common::helper::{helper, pattern};
 use common::run;
-use common::trace::{Trace, history};
+use common::trace::{history, spawned};
 
 const SIZE: PtySize = PtySize::new(24, 80);
 
@@ -19,13 +19,12 @@ const ON_ITS_WAY: usize = 700_000;
 fn a_child_that_closes_its_terminal_and_lives_on_is_not_hung_up() {
     run(async {
         for _ in 0..200 {
-            let (trace, protocol) = Trace::start();
             let child = helper([
                 "say", "ready", "close", "0", "close", "1", "close", "2", "drain", "3",
             ])
             .pty(SIZE)
             .fd(3, Fd::write());
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             assert_eq!(trace.lost(&process, 1).await, CloseReason::ByChild);
             assert_eq!(trace.lost(&process, 0).await, CloseReason::ByChild);
             assert_eq!(process.write("x"), Err(WriteError::Closed { fd: 0 }));
@@ -45,9 +44,8 @@ fn one_that_opens_it_again_is_not_hung_up_either() {
         for _ in 0..20 {
             let script = "exec 0<&- 1>&- 2>&-; read line <&3; echo lost >/dev/tty; exit 7";
             let child = Command::new("sh").args(["-c", script]);
-            let (trace, protocol) = Trace::start();
             let process = child.pty(SIZE).fd(3, Fd::write());
-            let process = process.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(process).await;
             trace.lost(&process, 1).await;
             process.write_to_child(3, "go on\n").unwrap();
             let history = trace.ended(&process).await;
@@ -61,9 +59,8 @@ fn one_that_opens_it_again_is_not_hung_up_either() {
 #[test]
 fn lose_connection_hangs_the_child_up() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "pause"]).pty(SIZE);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.lose_connection();
         assert_eq!(process.write("x"), Err(WriteError::Closed { fd: 0 }));
@@ -84,7 +81,6 @@ fn lose_connection_hangs_the_child_up() {
 fn lose_connection_flushes_first() {
     run(async {
         const SIZE_READ: usize = 1_000_000;
-        let (trace, protocol) = Trace::start();
         let size = SIZE_READ.to_string();
         // Lives to its end only if it got all of that; what came after it is lost.
         let actions = [
@@ -92,7 +88,7 @@ fn lose_connection_flushes_first() {
         ];
         let child = helper(actions);
         let child = child.pty(Pty::new(SIZE).raw(true));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.write(pattern(SIZE_READ + ON_ITS_WAY)).unwrap();
         process.lose_connection();
@@ -106,7 +102,6 @@ fn lose_connection_flushes_first() {
 fn lose_connection_flushes_to_a_child_that_must_get_rid_of_its_output_first() {
     run(async {
         for paused in [false, true] {
-            let (trace, protocol) = Trace::start();
             let actions = ["ignore", "1", "say", "ready", "take", "0", "1"];
             let actions = [
                 &actions[..],
@@ -114,7 +109,7 @@ fn lose_connection_flushes_to_a_child_that_must_get_rid_of_its_output_first() {
             ]
             .concat();
             let child = helper(actions).pty(Pty::new(SIZE).raw(true));
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             if paused {
                 process.pause_producing();
@@ -139,9 +134,8 @@ fn lose_connection_flushes_to_a_child_that_must_get_rid_of_its_output_first() {
 #[test]
 fn lose_connection_of_a_child_that_ignores_it_leaves_it_running() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["ignore", "1", "say", "ready", "drain", "0"]).pty(SIZE);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.lose_connection();
         // Its input ends, and it lives to see it.
@@ -155,13 +149,12 @@ fn lose_connection_of_a_child_that_ignores_it_leaves_it_running() {
 #[test]
 fn lose_connection_closes_the_pipes_beside_it_too() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "pause"])
             .pty(SIZE)
             .stderr(Fd::read())
             .fd(3, Fd::write())
             .fd(4, Fd::read());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.lose_connection();
         let history = trace.ended(&process).await;
@@ -174,9 +167,8 @@ fn lose_connection_closes_the_pipes_beside_it_too() {
 #[test]
 fn closing_one_half_does_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "cat"]).pty(Pty::new(SIZE).echo(false));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.close_stdin();
         process.close_stdout();
@@ -199,9 +191,8 @@ fn closing_one_half_does_nothing() {
 fn abort_drops_the_queue_and_hangs_up_by_either_half() {
     run(async {
         for half in [0, 1] {
-            let (trace, protocol) = Trace::start();
             let child = helper(["say", "ready", "pause"]).pty(Pty::new(SIZE).raw(true));
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             // Nobody will ever read it.
             process.write(pattern(10 * ON_ITS_WAY)).unwrap();
@@ -219,9 +210,8 @@ fn abort_drops_the_queue_and_hangs_up_by_either_half() {
 #[test]
 fn abort_overtakes_lose_connection() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "pause"]).pty(Pty::new(SIZE).raw(true));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.write(pattern(10 * ON_ITS_WAY)).unwrap();
         process.lose_connection();
@@ -235,10 +225,9 @@ fn abort_overtakes_lose_connection() {
 #[test]
 fn cut_connection_delivers_what_is_there_and_hangs_up() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let actions = ["spam", "1000", "tell", "3", "written", "pause"];
         let child = helper(actions).pty(Pty::new(SIZE).raw(true));
-        let process = child.fd(3, Fd::read()).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child.fd(3, Fd::read())).await;
         process.pause_child_fd(1);
         trace.output(&process, 3, "written").await;
         process.cut_connection();

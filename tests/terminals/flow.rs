@@ -35,11 +35,10 @@ fn head(n: usize) -> Command {
 #[test]
 fn a_pause_blocks_the_child_and_loses_nothing() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let size = LARGE.to_string();
         let child = helper(["take", "3", "1", "spam", &size, "tell", "4", "written"]);
         let child = child.pty(raw()).fd(3, Fd::write()).fd(4, Fd::read());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         // By all of them, and by the one.
         process.pause_child_fd(1);
         process.write_to_child(3, "x").unwrap();
@@ -69,10 +68,9 @@ fn pausing_what_is_written_does_nothing() {
 #[test]
 fn a_paused_terminal_tells_no_end_but_the_exit() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "3", "1", "spam", "3000", "exit", "4"]);
         let child = child.pty(raw()).fd(3, Fd::write());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.pause_producing();
         process.write_to_child(3, "x").unwrap();
         assert_eq!(trace.exited(&process).await.code(), Some(4));
@@ -136,10 +134,9 @@ fn input_and_output_flow_at_the_same_time() {
 #[test]
 fn a_sink_types_with_back_pressure() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["take", "3", "1", "copy", "0", "1"]);
         let child = child.pty(raw()).fd(3, Fd::write());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let mut sink = process.stdin().unwrap();
         // Nobody reads yet: there is an end to what it takes.
         let pieces: Vec<Vec<u8>> = pattern(LARGE).chunks(50_000).map(<[u8]>::to_vec).collect();
@@ -223,10 +220,9 @@ impl Handler<ToProducer> for Typist {
 fn a_pull_producer_types_as_fast_as_the_child_reads() {
     run(async {
         const LINES: u32 = 2000;
-        let (trace, protocol) = Trace::start();
         let pty = Pty::new(PtySize::new(24, 80)).echo(false);
         let child = helper(["copy", "0", "3"]).pty(pty).fd(3, Fd::read());
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let (told, mut tells) = mpsc::unbounded();
         Typist {
             process: process.clone(),
@@ -308,9 +304,8 @@ async fn with_producer(
     Addr<Patient>,
     mpsc::UnboundedReceiver<ProducerCommand>,
 ) {
-    let (trace, protocol) = Trace::start();
     let child = helper(actions).pty(raw());
-    let process = child.spawn(&protocol).await.unwrap();
+    let (trace, process) = spawned(child).await;
     trace.output(&process, 1, "ready").await;
     let (told, tells) = mpsc::unbounded();
     let patient = Patient::create(|ctx| {

@@ -12,7 +12,7 @@ use common::census::open_fds;
 use common::helper::helper;
 use common::isolated::isolated;
 use common::limits::set_soft_limit;
-use common::trace::Trace;
+use common::trace::{Trace, spawned};
 use common::tty::{another, pair, slave_of};
 use common::{run, start_all_threads};
 use nix::libc;
@@ -36,10 +36,9 @@ async fn refused(command: &Command) -> SpawnError {
 #[test]
 fn a_given_terminal_is_the_childs_like_a_new_one() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let (master, slave) = pair();
         let child = helper(["session", "0", "cat"]).pty(Pty::from_ends(master, slave));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         let pid = process.pid().unwrap();
         trace.output(&process, 1, "controlled true").await;
         process.write("typed\n\x04").unwrap();
@@ -60,11 +59,10 @@ fn the_spawn_closes_the_slave_and_owns_the_master() {
     isolated(|| {
         run(async {
             let before = start_all_threads().await;
-            let (trace, protocol) = Trace::start();
             let (master, slave) = pair();
             let child = helper(["say", "ready", "cat"]).pty(Pty::from_ends(master, slave));
             assert_eq!(ends(), (1, 1));
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(&child).await;
             assert_eq!(ends(), (1, 0));
             trace.output(&process, 1, "ready").await;
             process.write("\x04").unwrap();
@@ -86,10 +84,9 @@ fn the_master_is_open_until_the_child_is_reaped() {
             };
             for pty in [&given as &dyn Fn() -> Pty, &|| Pty::new(SIZE)] {
                 let pty = pty();
-                let (trace, protocol) = Trace::start();
                 let actions = ["close", "0", "close", "1", "close", "2", "drain", "3"];
                 let child = helper(actions).pty(pty).fd(3, Fd::write());
-                let process = child.spawn(&protocol).await.unwrap();
+                let (trace, process) = spawned(&child).await;
                 trace.lost(&process, 0).await;
                 trace.lost(&process, 1).await;
                 assert_eq!(ends(), (1, 0));
@@ -105,11 +102,10 @@ fn the_master_is_open_until_the_child_is_reaped() {
 #[test]
 fn a_slave_that_the_caller_keeps_holds_up_the_end_as_a_descendant_does() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let (master, slave) = pair();
         let kept = another(&slave);
         let child = helper(["say", "x"]).pty(Pty::from_ends(master, slave));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "x").await;
         let status = trace.exited(&process).await;
         assert_eq!(process.try_status(), Some(status));
@@ -197,11 +193,10 @@ fn what_is_no_terminal_is_told_from_one() {
 #[test]
 fn a_terminal_of_another_session_is_refused() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let (master, slave) = pair();
         let pty = Pty::from_ends(another(&master), slave);
         let first = helper(["say", "ready", "cat"]).pty(pty);
-        let first = first.spawn(&protocol).await.unwrap();
+        let (trace, first) = spawned(first).await;
         trace.output(&first, 1, "ready").await;
 
         let second = Pty::from_ends(another(&master), slave_of(&master));

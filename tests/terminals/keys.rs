@@ -14,9 +14,8 @@ const SIZE: PtySize = PtySize::new(24, 80);
 fn ctrl_c_and_ctrl_backslash_make_signals() {
     run(async {
         for (key, signal) in [("\x03", Signal::INT), ("\x1c", Signal::QUIT)] {
-            let (trace, protocol) = Trace::start();
             let child = helper(["say", "ready", "pause"]).pty(SIZE);
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.output(&process, 1, "ready").await;
             process.write(key).unwrap();
             let history = trace.ended(&process).await;
@@ -50,9 +49,8 @@ fn ctrl_c_reaches_the_whole_foreground_and_no_other_terminal() {
 #[test]
 fn ctrl_z_makes_a_signal_too() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["block", "20", "say", "ready", "await", "20"]).pty(SIZE);
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "ready").await;
         process.write("\x1a").unwrap();
         let history = trace.ended(&process).await;
@@ -84,9 +82,8 @@ fn ctrl_d_ends_the_input_once_the_line_is_out() {
 #[test]
 fn a_line_is_edited_before_the_child_sees_it() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let pty = Pty::new(SIZE).echo(false);
-        let process = helper(["cat"]).pty(pty).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(helper(["cat"]).pty(pty)).await;
         process.write("wrong\x15rigt\x7fht\n\x04").unwrap();
         assert_eq!(trace.ended(&process).await.text(1), "right\r\n");
     });
@@ -96,10 +93,9 @@ fn a_line_is_edited_before_the_child_sees_it() {
 fn on_a_raw_terminal_keys_are_bytes() {
     run(async {
         let typed: Vec<u8> = (0..=255).collect();
-        let (trace, protocol) = Trace::start();
         let child = Command::new("head").args(["-c", "256"]);
         let child = child.pty(Pty::new(SIZE).raw(true));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write(typed.clone()).unwrap();
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1]);
@@ -113,9 +109,8 @@ fn on_a_raw_terminal_keys_are_bytes() {
 fn cat_exits_0_at_ctrl_d_200_times() {
     run(async {
         for _ in 0..200 {
-            let (trace, protocol) = Trace::start();
             let cat = Command::new("cat").pty(SIZE);
-            let process = cat.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(cat).await;
             process.write("line\n\x04").unwrap();
             let history = trace.ended(&process).await;
             history.assert_rules(&[0, 1]);

@@ -13,7 +13,7 @@ use common::census::open_fds;
 use common::helper::helper;
 use common::hung::Hung;
 use common::isolated::isolated;
-use common::trace::{Die, Trace};
+use common::trace::{Die, Trace, spawned};
 use common::tty::pair;
 use common::{DEADLINE, eventually, run, start_all_threads};
 use futures::FutureExt;
@@ -59,12 +59,11 @@ fn nothing_is_left_of_children_however_they_end() {
             let mut kept = Vec::new();
             for end in ends {
                 for way in WAYS {
-                    let (trace, protocol) = Trace::start();
                     let child = helper(["say", "ready", "cat"])
                         .pty(way())
                         .stderr(Fd::read())
                         .fd(4, Fd::read());
-                    let process = child.spawn(&protocol).await.unwrap();
+                    let (trace, process) = spawned(&child).await;
                     trace.output(&process, 1, "ready").await;
                     assert_eq!(masters(), 1);
                     end(&process);
@@ -251,9 +250,8 @@ fn a_descendant_holds_no_more_than_the_master_and_the_hold_on_its_group() {
     isolated(|| {
         run(async {
             let before = start_all_threads().await;
-            let (trace, protocol) = Trace::start();
             let child = helper(["ignore", "1", "leave", "2", "drain", "0"]).pty(new());
-            let process = child.spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child).await;
             trace.exited(&process).await;
             // The pidfd holds the group, in which the descendant is.
             let pidfds = usize::from(!cfg!(actix_process_force_no_pidfd));

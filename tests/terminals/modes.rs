@@ -7,7 +7,7 @@ use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::refuse::{Call, refuse};
 use common::run;
-use common::trace::{Trace, history};
+use common::trace::{Trace, history, spawned};
 use common::tty::{
     another, change, echo_off, kernels_modes, make_raw, modes, new_modes, pair, slave_of,
 };
@@ -69,9 +69,8 @@ fn echo_off_is_that_and_nothing_else() {
         let told = said("modes", Pty::new(SIZE).echo(false)).await;
         assert_eq!(told, format!("{}\r\n", new_modes(echo_off)));
 
-        let (trace, protocol) = Trace::start();
         let child = helper(["cat"]).pty(Pty::new(SIZE).echo(false));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write("secret\n\x04").unwrap();
         assert_eq!(trace.ended(&process).await.text(1), "secret\r\n");
     });
@@ -131,9 +130,8 @@ fn a_given_terminal_keeps_what_is_not_asked_for() {
 #[test]
 fn a_resize_is_told_by_sigwinch_and_can_be_read_then() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["block", WINCH, "say", "ready", "await", WINCH, "size", "0"]);
-        let process = child.pty(SIZE).spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child.pty(SIZE)).await;
         trace.output(&process, 1, "ready").await;
         let mut size = PtySize::new(50, 132);
         size.x_pixels = 9;
@@ -146,11 +144,10 @@ fn a_resize_is_told_by_sigwinch_and_can_be_read_then() {
 #[test]
 fn the_whole_foreground_group_is_told_of_a_resize() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let descendant = ["leave", "4", "await", WINCH, "say", "descendant"];
         let actions = [&["block", WINCH][..], &descendant, &["await", WINCH, "cat"]].concat();
         let child = helper(actions).pty(Pty::new(SIZE).echo(false));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         trace.output(&process, 1, "held").await;
         process.resize(PtySize::new(50, 132)).unwrap();
         trace.output(&process, 1, "descendant").await;
@@ -170,9 +167,8 @@ fn the_whole_foreground_group_is_told_of_a_resize() {
 fn only_another_size_is_told() {
     run(async {
         for (to, pending) in [(SIZE, false), (PtySize::new(24, 81), true)] {
-            let (trace, protocol) = Trace::start();
             let child = helper(["block", WINCH, "say", "ready", "take", "0", "1", "status"]);
-            let process = child.pty(SIZE).spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child.pty(SIZE)).await;
             trace.output(&process, 1, "ready").await;
             process.resize(to).unwrap();
             process.write("\n").unwrap();
@@ -188,9 +184,8 @@ fn only_another_size_is_told() {
 fn a_size_is_set_when_the_call_returns() {
     run(async {
         let (master, slave) = pair();
-        let (trace, protocol) = Trace::start();
         let child = helper(["cat"]).pty(Pty::from_ends(another(&master), slave));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         // More than the kernel takes is queued, and the arbiter has no turn.
         process.write(pattern(3_000_000)).unwrap();
         for rows in 1..=100 {
@@ -234,10 +229,9 @@ fn a_resize_that_the_kernel_refuses_says_so() {
 #[test]
 fn the_last_resize_stays() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["say", "ready", "take", "0", "1", "size", "0"]);
         let process = child.pty(Pty::new(SIZE).echo(false));
-        let process = process.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(process).await;
         trace.output(&process, 1, "ready").await;
         for rows in 1..=40 {
             process.resize(PtySize::new(rows, 2 * rows)).unwrap();
@@ -251,10 +245,9 @@ fn the_last_resize_stays() {
 #[test]
 fn a_resize_does_not_wait_for_what_is_queued() {
     run(async {
-        let (trace, protocol) = Trace::start();
         let child = helper(["block", WINCH, "say", "ready", "await", WINCH, "size", "0"]);
         let process = child.pty(Pty::new(SIZE).raw(true));
-        let process = process.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(process).await;
         trace.output(&process, 1, "ready").await;
         // More than the kernel takes, and nobody reads it.
         process.write(pattern(3_000_000)).unwrap();

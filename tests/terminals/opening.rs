@@ -10,7 +10,7 @@ use actix_process::{Command, NoProtocol, Pty, PtySize, SpawnStep};
 use common::isolated::isolated;
 use common::mounts::isolated_with_mounts;
 use common::refuse::{Call, refuse};
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{run, start_all_threads};
 use nix::fcntl::{OFlag, open};
 use nix::libc;
@@ -28,9 +28,8 @@ fn a_new_terminal_erases_whole_characters_of_utf8() {
     run(async {
         let modes = sh("stty -a | grep -o -e '-*iutf8'").pty(SIZE);
         assert_eq!(modes.output().await.unwrap().stdout, b"iutf8\r\n");
-        let (trace, protocol) = Trace::start();
         let child = sh("read line; echo \"<$line>\"").pty(Pty::new(SIZE).echo(false));
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         process.write("a\u{e9}\x7fb\u{6f22}\x7f\n").unwrap();
         assert_eq!(trace.ended(&process).await.text(1), "<ab>\r\n");
     });
@@ -38,9 +37,7 @@ fn a_new_terminal_erases_whole_characters_of_utf8() {
 
 /// What `wc -c` counts of a line of so many bytes, its newline included, that is typed.
 async fn counted(length: usize, pty: Pty) -> usize {
-    let (trace, protocol) = Trace::start();
-    let process = sh("head -n 1 | wc -c").pty(pty).spawn(&protocol).await;
-    let process = process.unwrap();
+    let (trace, process) = spawned(sh("head -n 1 | wc -c").pty(pty)).await;
     let line = format!("{}\n", "x".repeat(length - 1));
     process.write(line).unwrap();
     trace.ended(&process).await.text(1).trim().parse().unwrap()

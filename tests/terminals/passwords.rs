@@ -12,7 +12,7 @@ use actix_process::{
 };
 use common::helper::helper;
 use common::taking::bytes;
-use common::trace::Trace;
+use common::trace::spawned;
 use common::{DEADLINE, block_on_thread, run, soon};
 use futures::FutureExt;
 use nix::sys::signal::{SIGKILL, kill};
@@ -66,8 +66,7 @@ fn the_modes_are_what_the_command_asked_for_and_what_the_child_made_of_them() {
             (new(), "stty -isig", [true, true, false]),
             (new().raw(true), "stty sane", [true, true, true]),
         ] {
-            let (trace, protocol) = Trace::start();
-            let process = child(pty, change).spawn(&protocol).await.unwrap();
+            let (trace, process) = spawned(child(pty, change)).await;
             trace.output(&process, 3, "ready").await;
             assert_eq!(three(process.terminal_modes().unwrap()), modes, "{change}");
             process.close_child_fd(4);
@@ -183,13 +182,7 @@ fn the_wait_ends_when_the_child_exits_or_closes_its_terminal() {
 
         // The child lives on without it.
         let child = helper(["close", "0", "close", "1", "close", "2", "drain", "3"]);
-        let (trace, protocol) = Trace::start();
-        let process = child
-            .pty(SIZE)
-            .fd(3, Fd::write())
-            .spawn(&protocol)
-            .await
-            .unwrap();
+        let (trace, process) = spawned(child.pty(SIZE).fd(3, Fd::write())).await;
         assert_eq!(waited(&process).await, closed);
         assert_eq!(process.try_status(), None);
         assert_eq!(trace.lost(&process, 1).await, CloseReason::ByChild);
@@ -208,8 +201,7 @@ fn the_wait_ends_when_the_child_exits_or_closes_its_terminal() {
 fn a_descendant_that_keeps_the_terminal_does_not_keep_the_wait() {
     run(async {
         let child = helper(["ignore", "1", "leave", "1", "pause"]).pty(SIZE);
-        let (trace, protocol) = Trace::start();
-        let process = child.spawn(&protocol).await.unwrap();
+        let (trace, process) = spawned(child).await;
         assert_eq!(waited(&process).await, Err(TerminalModesError::Closed));
         let said = trace.output(&process, 1, "\n").await;
         let said = String::from_utf8(said).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::Escalation;
-use crate::ladder::Input;
+use crate::ladder::ClimbInput;
 use crate::sync::lock;
 use crate::sys;
 use crate::threads::janitor::{self, LAST_RESORT, Reapable, Watch};
@@ -97,7 +97,7 @@ fn follow(escalation: &Arc<Escalation>, living: Option<&[Leftover]>) -> bool {
 }
 
 fn over(escalation: &Arc<Escalation>) {
-    let _ = escalation.feed(Input::Gone);
+    let _ = escalation.feed(ClimbInput::Gone);
 }
 
 fn await_all(escalation: &Arc<Escalation>, pidfds: Vec<Arc<OwnedFd>>) -> Vec<Watch> {

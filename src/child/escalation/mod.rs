@@ -12,7 +12,7 @@ use super::Child;
 use crate::child::live_process::{ProcessCommand, of_another};
 use crate::error::SignalError;
 use crate::event::CloseReason;
-use crate::ladder::{Act, Climb, Input, Ladder, Output, StoppedBy};
+use crate::ladder::{Act, Climb, ClimbInput, ClimbOutput, Ladder, StoppedBy};
 use crate::port::FdCommand;
 use crate::signal::Signal;
 use crate::sync::lock;
@@ -40,10 +40,10 @@ pub(crate) struct Escalation {
     /// The caller gets the result of its first signal.
     is_answered: bool,
     begun: Instant,
-    state: Mutex<State>,
+    state: Mutex<EscalationState>,
 }
 
-struct State {
+struct EscalationState {
     climb: Climb,
     timer: Option<Timer>,
     /// Members whose deaths are awaited.
@@ -91,7 +91,7 @@ impl Child {
         let (escalation, sent) = self.begin(extent, true, Ladder::terminate(grace), |_| {});
         if sent.is_err() {
             lock(&escalation.state).on_done = None;
-            let _ = escalation.feed(Input::GivenUp);
+            let _ = escalation.feed(ClimbInput::GivenUp);
         }
         sent
     }
@@ -108,7 +108,7 @@ impl Child {
             extent,
             is_answered,
             begun: Instant::now(),
-            state: Mutex::new(State {
+            state: Mutex::new(EscalationState {
                 climb: Climb::new(ladder),
                 timer: None,
                 watches: Vec::new(),
@@ -119,10 +119,10 @@ impl Child {
         // Before anything is done, lest the death that it brings about is missed.
         lock(&self.escalations).push(Arc::clone(&escalation));
         let sent = if escalation.is_gone() {
-            let _ = escalation.feed(Input::Gone);
+            let _ = escalation.feed(ClimbInput::Gone);
             Err(SignalError::Exited)
         } else {
-            escalation.feed(Input::Begin)
+            escalation.feed(ClimbInput::Begin)
         };
         // The child may have been dead before, and have left others.
         if self.live.pid().is_none() {
@@ -148,22 +148,22 @@ impl Escalation {
     }
 
     /// Takes in what happened, and does what follows. Gives what came of a signal, if one was sent.
-    pub(super) fn feed(self: &Arc<Self>, mut input: Input) -> Result<(), SignalError> {
+    pub(super) fn feed(self: &Arc<Self>, mut input: ClimbInput) -> Result<(), SignalError> {
         loop {
             let output = lock(&self.state).climb.step(input);
             match output {
-                Output::Nothing => return Ok(()),
-                Output::Finish { gone, by } => {
+                ClimbOutput::Nothing => return Ok(()),
+                ClimbOutput::Finish { gone, by } => {
                     self.finish(gone, by);
                     return Ok(());
                 }
-                Output::Take(step) => {
+                ClimbOutput::Take(step) => {
                     let (taken, result) = self.take(step);
                     if taken {
                         self.give_time(step);
                         return result;
                     }
-                    input = Input::LeftOut(step);
+                    input = ClimbInput::LeftOut(step);
                 }
             }
         }
@@ -231,9 +231,9 @@ impl Escalation {
             // It may be dead, and its arbiter too busy to reap it.
             this.child.try_reap();
             if this.is_gone() {
-                let _ = this.feed(Input::Gone);
+                let _ = this.feed(ClimbInput::Gone);
             } else {
-                let _ = this.feed(Input::Elapsed(step));
+                let _ = this.feed(ClimbInput::Elapsed(step));
             }
         }));
         drop(state);
@@ -242,7 +242,7 @@ impl Escalation {
 
     fn leader_died(self: &Arc<Self>) {
         if self.is_gone() {
-            let _ = self.feed(Input::Gone);
+            let _ = self.feed(ClimbInput::Gone);
         } else {
             hunt::look_around(Arc::clone(self));
         }

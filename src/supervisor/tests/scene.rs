@@ -11,14 +11,14 @@ use tokio::runtime::Handle;
 
 use crate::actors::process::Process;
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
-use crate::child::lifecycle::Input;
+use crate::child::lifecycle::LifecycleInput;
 use crate::child::live_process::LiveProcess;
 use crate::child::{Child, Origin};
 use crate::command::containment::Containment;
 use crate::id::ProcessId;
-use crate::port::Port;
 use crate::port::role::Role;
 use crate::port::window::Window;
+use crate::port::{Port, Route};
 use crate::protocol::into::IntoProtocol;
 use crate::tree::Leader;
 use crate::{
@@ -136,6 +136,7 @@ impl Scene {
             on_orphaned: policy,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout,
+            time_limit: None,
             readers: 2,
             live: LiveProcess::default(),
             containment: Containment::Process,
@@ -158,15 +159,20 @@ impl Scene {
             let destination = Destination::Protocol(window, child.event_sink().unwrap());
             PipeReader::new(Arc::clone(&child), fd, end, destination).start()
         });
+        let routes: [Arc<dyn Route>; 3] = [
+            Arc::new(writer.clone()),
+            Arc::new(reader.clone()),
+            Arc::new(other),
+        ];
         child.set_ports(vec![
-            Port::new(0, Role::Input, Box::new(writer.clone())),
-            Port::new(1, OUTPUT, Box::new(reader.clone())),
-            Port::new(2, OUTPUT, Box::new(other)),
+            Port::new(0, Role::Input, &routes[0]),
+            Port::new(1, OUTPUT, &routes[1]),
+            Port::new(2, OUTPUT, &routes[2]),
         ]);
-        let (process, _) = Process::start_with(&child, Vec::new());
+        let process = Process::owning(&child, routes.into()).start();
         let weak = process.downgrade();
         child.on_ended(move || drop(process));
-        child.apply(Input::Made);
+        child.apply(LifecycleInput::Made);
         janitor::watch(child.clone());
         Self {
             log,

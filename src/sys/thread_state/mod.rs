@@ -1,6 +1,6 @@
 //! What Linux keeps for each thread and a child takes over, read for the calling thread.
 //!
-//! A child gets the state of the thread that clones it. Two threads of equal [`State`] may clone for
+//! A child gets the state of the thread that clones it. Two threads of equal [`ThreadState`] may clone for
 //! each other. What can change only by a privilege that the thread has given up for good is read
 //! once for it: capabilities never come back without an exec.
 
@@ -20,7 +20,7 @@ use security_modules::{look_at_parent, may_not_mount, read_labels};
 #[derive(Debug)]
 pub(crate) enum Asker {
     /// Like every thread with an equal state.
-    Like(State),
+    Like(ThreadState),
     /// The thread may be confined in ways that cannot be read: only a thread that it makes is surely like it.
     Confined,
     /// The thread has left the descriptor table of the process: no number of ours means anything there.
@@ -29,7 +29,7 @@ pub(crate) enum Asker {
 
 /// The state of a thread. Descriptors, directory, root and umask are in none: see [`shares_fs`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct State {
+pub(crate) struct ThreadState {
     credentials: Credentials,
     others: Vec<u64>,
 }
@@ -51,7 +51,7 @@ struct Groups {
     numbers: Vec<u32>,
 }
 
-impl State {
+impl ThreadState {
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
@@ -117,7 +117,7 @@ pub(crate) fn of_this_thread(ours: Option<libc::pid_t>) -> Asker {
         // The thread is ending.
         return Asker::Confined;
     }
-    Asker::Like(State {
+    Asker::Like(ThreadState {
         credentials,
         others,
     })

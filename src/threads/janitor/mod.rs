@@ -40,7 +40,7 @@ pub(crate) trait Reapable: Send + Sync {
     fn reap(self: Arc<Self>) -> bool;
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type JanitorJob = Box<dyn FnOnce() + Send>;
 
 /// Runs `job` after `delay`, on the janitor's thread: it must be short. Dropping the `Timer` withdraws the job,
 /// and nothing is kept of it then.
@@ -139,7 +139,7 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<(
 }
 
 enum Request {
-    Run(Job),
+    Run(JanitorJob),
     Watch(u64, Arc<dyn Reapable>),
     Forget(u64),
     /// To a thread that goes on in place of this one.
@@ -149,7 +149,7 @@ enum Request {
 /// The way to the thread: what it has not taken yet, and the wakeup once it runs.
 struct Queue {
     requests: Vec<Request>,
-    deadlines: BTreeMap<(Instant, u64), Job>,
+    deadlines: BTreeMap<(Instant, u64), JanitorJob>,
     wakeup: Option<Arc<EventFd>>,
     /// The thread is unlike the main thread, or may be.
     odd: bool,

@@ -19,14 +19,14 @@ use std::thread::{self, ThreadId};
 use crate::sync::lock;
 use crate::sys;
 use crate::sys::clone::{CHANGED, Stack};
-use crate::sys::thread_state::{self, Asker, State};
+use crate::sys::thread_state::{self, Asker, ThreadState};
 
-use own::Own;
+use own::OwnSpawner;
 use pool::{Pool, Seat};
 pub(crate) use ties::{Tie, Ties};
 
 /// A spawn, given what its clone needs, or the reason why there is no thread for it.
-pub(crate) type Job = Box<dyn FnOnce(io::Result<Desk<'_>>) + Send>;
+pub(crate) type PoolJob = Box<dyn FnOnce(io::Result<Desk<'_>>) + Send>;
 
 /// What a spawner thread has for the spawn that it does.
 pub(crate) struct Desk<'a> {
@@ -86,7 +86,7 @@ pub fn set_max_spawner_threads(count: usize) {
 #[derive(Debug)]
 pub(crate) enum Place {
     Pool(Seat),
-    Own(Own),
+    Own(OwnSpawner),
     Nowhere(io::Error),
     /// There is no pool yet: it is made when the spawn is submitted.
     Later(Later),
@@ -100,7 +100,7 @@ pub(crate) struct Later {
     /// Whether it shared its directory, root and umask with the main thread: it may have ended when
     /// the spawn is submitted.
     shared_fs: bool,
-    state: State,
+    state: ThreadState,
 }
 
 impl Place {
@@ -126,7 +126,7 @@ impl Place {
 
     /// The place that `pool` gives, if the calling thread's state can be read. It is read once, since that takes
     /// long.
-    fn found(pool: impl FnOnce(State) -> io::Result<Self>) -> Self {
+    fn found(pool: impl FnOnce(ThreadState) -> io::Result<Self>) -> Self {
         if sys::copy::is_copy() {
             // No lock: its holder may be a thread of the parent's.
             return Self::Nowhere(io::Error::other(COPY));
@@ -134,7 +134,7 @@ impl Place {
         sys::copy::settle();
         let found = match thread_state::of_this_thread(witness()) {
             Asker::Like(state) => pool(state),
-            Asker::Confined => Own::start().map(Self::Own),
+            Asker::Confined => OwnSpawner::start().map(Self::Own),
             Asker::TableOfItsOwn => Err(io::Error::other(TABLE_OF_ITS_OWN)),
         };
         found.unwrap_or_else(Self::Nowhere)
@@ -149,7 +149,7 @@ impl Place {
     }
 
     /// Queues `job`; where there is no thread it runs here, with the error.
-    pub(crate) fn submit(self, job: Job) {
+    pub(crate) fn submit(self, job: PoolJob) {
         match self {
             Self::Pool(seat) => seat.submit(job),
             Self::Own(own) => own.submit(job),
@@ -200,7 +200,7 @@ pub(super) const TABLE_OF_ITS_OWN: &str =
 pub(crate) const COPY: &str = "this process is a copy, by fork, of the one that spawned before";
 
 /// A place in the pool whose threads are like the calling one, which makes it if there is none.
-fn pool_of(state: State) -> io::Result<Place> {
+fn pool_of(state: ThreadState) -> io::Result<Place> {
     let mut pools = lock(&POOLS);
     if let Some(seat) = seat_of(&mut pools, &state) {
         return Ok(Place::Pool(seat));
@@ -208,7 +208,7 @@ fn pool_of(state: State) -> io::Result<Place> {
     if pools.len() >= MOST_POOLS {
         let Some(unused) = pools.iter().position(|pool| pool.is_unused()) else {
             drop(pools);
-            return Own::start().map(Place::Own);
+            return OwnSpawner::start().map(Place::Own);
         };
         pools.remove(unused).retire();
     }
@@ -219,7 +219,7 @@ fn pool_of(state: State) -> io::Result<Place> {
 }
 
 /// A place in the pool whose threads are like the calling one, whose state this is; it is the last used.
-fn seat_of(pools: &mut Vec<Arc<Pool>>, state: &State) -> Option<Seat> {
+fn seat_of(pools: &mut Vec<Arc<Pool>>, state: &ThreadState) -> Option<Seat> {
     let index = pools.iter().position(|pool| pool.is_like_us(state))?;
     let pool = pools.remove(index);
     let seat = pool.seat();

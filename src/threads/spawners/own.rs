@@ -5,17 +5,17 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 
-use super::{Desk, Job, Kin, Ties, start_thread};
+use super::{Desk, Kin, PoolJob, Ties, start_thread};
 use crate::sys::clone::Stack;
 use crate::sys::thread_state::Credentials;
 
 /// The way to the thread. Without a job it ends when this drops.
-pub(crate) struct Own(mpsc::Sender<Job>);
+pub(crate) struct OwnSpawner(mpsc::Sender<PoolJob>);
 
-impl Own {
+impl OwnSpawner {
     pub(super) fn start() -> io::Result<Self> {
         let mut stack = Stack::new(Credentials::ours())?;
-        let (to, jobs) = mpsc::channel::<Job>();
+        let (to, jobs) = mpsc::channel::<PoolJob>();
         start_thread(move |_permit| {
             let Ok(job) = jobs.recv() else {
                 return;
@@ -35,15 +35,15 @@ impl Own {
         Ok(Self(to))
     }
 
-    pub(super) fn submit(self, job: Job) {
+    pub(super) fn submit(self, job: PoolJob) {
         if let Err(mpsc::SendError(job)) = self.0.send(job) {
             job(Err(io::Error::other("it has ended")));
         }
     }
 }
 
-impl fmt::Debug for Own {
+impl fmt::Debug for OwnSpawner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Own").finish_non_exhaustive()
+        f.debug_struct("OwnSpawner").finish_non_exhaustive()
     }
 }

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use super::{Desk, Job, Kin, Permit, Ties, forget, start_thread};
+use super::{Desk, Kin, Permit, PoolJob, Ties, forget, start_thread};
 use crate::sync::lock;
 use crate::sys::clone::{CHANGED, Stack};
-use crate::sys::thread_state::{self, State};
+use crate::sys::thread_state::{self, ThreadState};
 
 /// So many threads work whenever there is work for them.
 const USUAL_WORKERS: usize = 2;
@@ -25,12 +25,12 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Pool {
     /// The state of the thread that made the pool, and so of all its threads.
-    state: State,
+    state: ThreadState,
     /// The thread of the pool that ends last.
     witness: AtomicI32,
     /// Spawns that were asked for and not submitted.
     seats: AtomicUsize,
-    line: Mutex<Line>,
+    line: Mutex<PoolLine>,
     work: Condvar,
     help: Condvar,
 }
@@ -38,8 +38,8 @@ pub(crate) struct Pool {
 /// The jobs that wait, and the threads that work. The queue has no bound of its own: it holds what callers have
 /// asked for, and they mostly wait for their answers.
 #[derive(Default)]
-struct Line {
-    queue: VecDeque<Job>,
+struct PoolLine {
+    queue: VecDeque<PoolJob>,
     /// Since when each worker has been at its present job; `None` for an idle one.
     workers: Vec<(u64, Option<Instant>)>,
     last_worker: u64,
@@ -47,7 +47,7 @@ struct Line {
     retired: bool,
 }
 
-impl Line {
+impl PoolLine {
     fn idle(&self) -> usize {
         let idle = self.workers.iter().filter(|(_, since)| since.is_none());
         idle.count()
@@ -66,7 +66,7 @@ impl Line {
 pub(crate) struct Seat(Arc<Pool>);
 
 impl Seat {
-    pub(super) fn submit(self, job: Job) {
+    pub(super) fn submit(self, job: PoolJob) {
         let mut line = lock(&self.0.line);
         // Retired, nobody starts workers, and those that are left may hang.
         if line.retired || line.workers.is_empty() {
@@ -92,7 +92,7 @@ impl Drop for Seat {
 
 impl Pool {
     /// A pool of threads that are like the calling one, whose state this is.
-    pub(super) fn start(state: State) -> io::Result<Arc<Self>> {
+    pub(super) fn start(state: ThreadState) -> io::Result<Arc<Self>> {
         let pool = Arc::new(Self {
             state,
             witness: AtomicI32::new(0),
@@ -117,7 +117,7 @@ impl Pool {
     }
 
     /// Whether its threads are like the calling one, whose state this is.
-    pub(super) fn is_like_us(&self, state: &State) -> bool {
+    pub(super) fn is_like_us(&self, state: &ThreadState) -> bool {
         self.state == *state && thread_state::shares_fs(self.witness())
     }
 
@@ -147,13 +147,13 @@ impl Pool {
     }
 
     /// Sees to it that somebody minds the time: all workers are busy, and a job waits.
-    fn call_minder(&self, line: &Line) {
+    fn call_minder(&self, line: &PoolLine) {
         if line.minder_sleeps {
             self.help.notify_one();
         }
     }
 
-    fn start_worker(self: &Arc<Self>, line: &mut Line) -> io::Result<()> {
+    fn start_worker(self: &Arc<Self>, line: &mut PoolLine) -> io::Result<()> {
         let stack = Stack::new(self.state.credentials().clone())?;
         line.last_worker += 1;
         let number = line.last_worker;
@@ -265,9 +265,9 @@ impl Pool {
     /// Answers all that waits: no thread is free, and none can be started.
     fn refuse<'a>(
         &'a self,
-        mut line: MutexGuard<'a, Line>,
+        mut line: MutexGuard<'a, PoolLine>,
         why: &io::Error,
-    ) -> MutexGuard<'a, Line> {
+    ) -> MutexGuard<'a, PoolLine> {
         let jobs = std::mem::take(&mut line.queue);
         let held_up = line.workers.len();
         drop(line);

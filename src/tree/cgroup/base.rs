@@ -74,9 +74,9 @@ impl From<Refusal> for SpawnError {
 }
 
 /// What a look found, and in which cgroup this host was then.
-type Found = (String, Result<Arc<Base>, Refusal>);
+type LookUp = (String, Result<Arc<Base>, Refusal>);
 
-static FOUND: Mutex<Option<Found>> = Mutex::new(None);
+static FOUND: Mutex<Option<LookUp>> = Mutex::new(None);
 
 /// The base of this host. One that was found is taken as it is, until [`forget`]; none is looked for
 /// again once the host is in another cgroup.

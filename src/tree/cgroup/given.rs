@@ -10,7 +10,7 @@ use nix::libc;
 
 use super::base::own_cgroup;
 use super::files::{MOST_GROUPS, Version, all_groups, is_gone, is_shortage, members_of, read};
-use super::{Cgroup, Place};
+use super::{Cgroup, CgroupDir};
 use crate::error::{SpawnError, SpawnStep};
 
 impl Cgroup {
@@ -24,13 +24,13 @@ impl Cgroup {
         let dir = Arc::clone(dir);
         if version == Version::Two {
             match holds_strangers_only(&dir) {
-                Ok(true) => return Ok(Self(Place::Given(dir))),
+                Ok(true) => return Ok(Self(CgroupDir::Given(dir))),
                 Ok(false) => {}
                 Err(error) if is_shortage(error.raw_os_error()) => return Err(failed(error)),
                 Err(error) => log::debug!("a cgroup does not tell who is in it: {error}"),
             }
         }
-        Ok(Self(Place::Joined(dir)))
+        Ok(Self(CgroupDir::Joined(dir)))
     }
 }
 

@@ -28,10 +28,10 @@ use crate::error::SpawnError;
 
 /// A cgroup in which a child is, or is to be.
 #[derive(Debug)]
-pub(crate) struct Cgroup(Place);
+pub(crate) struct Cgroup(CgroupDir);
 
 #[derive(Debug)]
-enum Place {
+enum CgroupDir {
     /// The caller's, which is never removed. This process was not in it.
     Given(Arc<OwnedFd>),
     /// The caller's, to join only: it cannot list its members, or this process is in it. No process is signalled there.
@@ -90,19 +90,19 @@ impl Cgroup {
             let _ = base.remove(&name);
         });
         let made = made.map_err(Refusal::io("a cgroup's files cannot be opened"))?;
-        Ok(Self(Place::Made(made)))
+        Ok(Self(CgroupDir::Made(made)))
     }
 
     /// Whether the cgroup holds the child and what the child starts: if not, it is of no use once the child has
     /// joined.
     pub(crate) fn holds_the_child(&self) -> bool {
-        !matches!(self.0, Place::Joined(_))
+        !matches!(self.0, CgroupDir::Joined(_))
     }
 
     /// A child could not join it: the next look for a base begins anew.
     pub(crate) fn distrust(&self) {
         log::debug!("a child cannot join its cgroup");
-        if let Place::Made(made) = &self.0 {
+        if let CgroupDir::Made(made) = &self.0 {
             forget(&made.base);
         }
     }
@@ -116,16 +116,18 @@ impl Cgroup {
     /// Its directory: an open one, and the path from there; empty for the same.
     fn place(&self) -> (BorrowedFd<'_>, &Path) {
         match &self.0 {
-            Place::Given(dir) | Place::Joined(dir) => (dir.as_fd(), Path::new("")),
-            Place::Made(made) => (made.base.dir.as_fd(), &made.name),
+            CgroupDir::Given(dir) | CgroupDir::Joined(dir) => (dir.as_fd(), Path::new("")),
+            CgroupDir::Made(made) => (made.base.dir.as_fd(), &made.name),
         }
     }
 
     /// Whether a process is in it, or below it; a zombie is none. Of what cannot be told, yes.
     pub(crate) fn is_populated(&self) -> bool {
         says_populated(&match &self.0 {
-            Place::Given(dir) | Place::Joined(dir) => read(dir, Path::new(""), "cgroup.events"),
-            Place::Made(made) => read_events(&made.events),
+            CgroupDir::Given(dir) | CgroupDir::Joined(dir) => {
+                read(dir, Path::new(""), "cgroup.events")
+            }
+            CgroupDir::Made(made) => read_events(&made.events),
         })
     }
 }

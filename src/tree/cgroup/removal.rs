@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use super::base::Base;
 use super::files::{MOST_GROUPS, read_events, says_populated};
 use super::sweep::{Outcome, remove_all};
-use super::{Cgroup, Place};
+use super::{Cgroup, CgroupDir};
 use crate::threads::janitor::{self, Reapable};
 
 impl Cgroup {
@@ -17,7 +17,7 @@ impl Cgroup {
     /// whether no process is left in it.
     pub(crate) fn retire(&self) -> bool {
         let made = match &self.0 {
-            Place::Made(made) if made.host == std::process::id() => made,
+            CgroupDir::Made(made) if made.host == std::process::id() => made,
             _ => return !self.is_populated(),
         };
         if made.retired.swap(true, Ordering::SeqCst) {
@@ -40,8 +40,8 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let retired = match &self.0 {
-            Place::Made(made) => made.retired.load(Ordering::SeqCst),
-            Place::Given(_) | Place::Joined(_) => true,
+            CgroupDir::Made(made) => made.retired.load(Ordering::SeqCst),
+            CgroupDir::Given(_) | CgroupDir::Joined(_) => true,
         };
         if !retired {
             self.retire();

@@ -8,7 +8,7 @@ use nix::libc;
 
 use super::files::{MOST_GROUPS, all_groups, exists, is_gone, members_of, write};
 use super::given::has_host;
-use super::{Cgroup, Made, Place};
+use super::{Cgroup, CgroupDir, Made};
 use crate::signal::Signal;
 use crate::sys;
 
@@ -53,17 +53,17 @@ impl Cgroup {
         match (has_host(dir, name), &self.0) {
             (Ok(true), _) => return self.kill_one_by_one(),
             // Whether a cgroup holds us that is not of our making must be known.
-            (Err(error), Place::Given(_) | Place::Joined(_)) => return Err(error),
+            (Err(error), CgroupDir::Given(_) | CgroupDir::Joined(_)) => return Err(error),
             _ => {}
         }
         let killed = match &self.0 {
-            Place::Made(Made { kill: None, .. }) => return self.kill_one_by_one(),
-            Place::Made(Made {
+            CgroupDir::Made(Made { kill: None, .. }) => return self.kill_one_by_one(),
+            CgroupDir::Made(Made {
                 kill: Some(kill), ..
             }) => nix::unistd::write(kill, b"1")
                 .map(drop)
                 .map_err(io::Error::from),
-            Place::Given(_) | Place::Joined(_) => write(dir, name, "cgroup.kill", "1"),
+            CgroupDir::Given(_) | CgroupDir::Joined(_) => write(dir, name, "cgroup.kill", "1"),
         };
         match killed {
             // Linux before 5.14.
@@ -168,7 +168,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::super::Place;
+    use super::super::CgroupDir;
     use super::*;
 
     /// A new one; none where this process may not make any, or has no pidfds.
@@ -185,8 +185,8 @@ mod tests {
 
     fn path(cgroup: &Cgroup) -> PathBuf {
         match &cgroup.0 {
-            Place::Made(made) => made.base.path.join(&made.name),
-            Place::Given(_) | Place::Joined(_) => unreachable!("it was made"),
+            CgroupDir::Made(made) => made.base.path.join(&made.name),
+            CgroupDir::Given(_) | CgroupDir::Joined(_) => unreachable!("it was made"),
         }
     }
 

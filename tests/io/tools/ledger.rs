@@ -50,7 +50,7 @@ impl Ledger {
 
     /// Waits until no more than `most` bytes are held.
     pub async fn shrinks_to(&self, most: usize) {
-        super::eventually(
+        crate::common::eventually(
             &format!("the queue to shrink to {most}"),
             || (self.held() <= most).then_some(()),
             || format!("{} bytes", self.held()),

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
 
-use super::mounts::own_mounts;
+use crate::common::mounts::own_mounts;
 
 /// Whoever enters the directory hangs until this is dropped; then it gets an error.
 pub struct HangingDir {

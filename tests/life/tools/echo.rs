@@ -4,26 +4,12 @@ use actix_process::{Command, Decoded, ExitStatus, Fd, NoProtocol, ProcessHandle}
 use futures::StreamExt;
 use tokio_util::codec::LinesCodec;
 
-use super::helper::helper;
-use super::{DEADLINE, block_on_thread};
+use crate::common::block_on_thread;
+use crate::common::helper::helper;
 
 /// Runs `act` on a thread of its own, which has no arbiter.
 pub fn on_a_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::spawn(act).join().unwrap()
-}
-
-/// Runs `test` under tokio alone, with as many workers; without any on this thread.
-pub fn on_tokio<T>(workers: usize, test: impl Future<Output = T>) -> T {
-    let mut builder = match workers {
-        0 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let builder = builder.worker_threads(workers.max(1)).enable_all();
-    let runtime = builder.build().unwrap();
-    runtime.block_on(async {
-        let timed = tokio::time::timeout(2 * DEADLINE, test).await;
-        timed.expect("the test did not end in time")
-    })
 }
 
 pub async fn ended(process: &ProcessHandle) -> ExitStatus {

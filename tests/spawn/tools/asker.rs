@@ -5,9 +5,9 @@ use std::thread;
 use actix_process::Command;
 use nix::libc;
 
-use super::helper::helper;
-use super::isolated::{isolated, skipped};
-use super::run;
+use crate::common::helper::helper;
+use crate::common::isolated::{isolated, skipped};
+use crate::common::run;
 
 /// What `command` writes, spawned by this thread.
 pub fn output_of(command: Command) -> String {
@@ -92,7 +92,7 @@ macro_rules! follows_the_asker {
             $(#[$doc])*
             mod $name {
                 use super::*;
-                use $crate::common::asker::{assert_a_later_one, assert_the_first};
+                use $crate::tools::asker::{assert_a_later_one, assert_the_first};
 
                 #[test]
                 fn of_the_first_asker() {

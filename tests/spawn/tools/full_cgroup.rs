@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::cgroups::own_directory;
+use crate::common::cgroups::own_directory;
 
 /// Removed with the last process in it, which must have left or died.
 pub struct FullCgroup(PathBuf);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use super::helper::hex;
+use crate::common::helper::hex;
 
 /// What a variable in the environment of the process has.
 pub const SECRET_VALUE: &str = "in the environment";

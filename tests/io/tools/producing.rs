@@ -11,8 +11,8 @@ use actix_process::{ProcessProtocol, process_protocol};
 use futures::SinkExt;
 use tokio::sync::{Notify, oneshot};
 
-use super::trace::Die;
-use super::{DEADLINE, soon};
+use crate::common::trace::Die;
+use crate::common::{DEADLINE, soon};
 
 /// What a pipe holds whose child does not read.
 pub const PIPE: usize = 64 * 1024;
@@ -281,10 +281,7 @@ impl Handler<Die> for Teller {
     type Result = ();
 
     fn handle(&mut self, die: Die, ctx: &mut Self::Context) {
-        match die {
-            Die::Stop => ctx.stop(),
-            Die::Panic => panic!("a producer that panics, on purpose"),
-        }
+        die.of(ctx);
     }
 }
 

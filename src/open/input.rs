@@ -1,4 +1,4 @@
-//! What is written to a child while its output is streamed.
+//! What is written to a child while its output is taken: bytes, or a stream that is asked as the child takes.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -30,7 +30,7 @@ pub trait IntoInput<Kind> {
 pub struct OfBytes(Option<Bytes>);
 
 impl OfBytes {
-    pub(super) const NOTHING: Self = Self(None);
+    pub(crate) const NOTHING: Self = Self(None);
 }
 
 impl Stream for OfBytes {
@@ -87,33 +87,42 @@ const WRITES_PER_TURN: u32 = 64;
 
 /// Moves the pieces of an input into a sink, no faster than the child takes them.
 #[derive(Debug)]
-pub(super) struct Pump<P> {
-    /// Until the input is complete, or the child takes no more of it.
-    open: Option<(P, FdSink)>,
+pub(crate) struct Pump<P> {
+    /// Until the input is complete, has failed, or is let go of.
+    pieces: Option<P>,
     /// What is left of a piece.
     rest: Bytes,
-    /// The input has ended, and the sink is closing.
+    /// Until it is closed.
+    sink: Option<FdSink>,
+    /// The input is complete, and the sink is closing.
     complete: bool,
 }
 
 impl<P> Pump<P> {
-    pub(super) const fn new(pieces: P, sink: FdSink) -> Self {
+    pub(crate) const fn new(pieces: P, sink: FdSink) -> Self {
         Self {
-            open: Some((pieces, sink)),
+            pieces: Some(pieces),
             rest: Bytes::new(),
+            sink: Some(sink),
             complete: false,
         }
     }
 
-    /// Drops the input, and closes the sink.
-    pub(super) fn stop(&mut self) {
-        self.open = None;
+    /// Takes no more of the input. The sink stays as it is, lest the child takes its close for the end of the input.
+    pub(crate) fn let_go(&mut self) {
+        self.pieces = None;
         self.rest = Bytes::new();
     }
 
+    /// The child takes no more, or has all.
+    fn close(&mut self) {
+        self.let_go();
+        self.sink = None;
+    }
+
     /// How many bytes the child has not taken of what was moved.
-    pub(super) fn queued(&self) -> usize {
-        self.open.as_ref().map_or(0, |(_, sink)| sink.queued())
+    pub(crate) fn queued(&self) -> usize {
+        self.sink.as_ref().map_or(0, FdSink::queued)
     }
 }
 
@@ -121,36 +130,45 @@ impl<P> Pump<P>
 where
     P: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once; the sink is still open then:
-    /// the caller kills the child before it [stops](Self::stop) the pump, lest the child takes the close for the end of its input. A child
-    /// that has closed its end stops the pump: that is for the child to judge.
-    pub(super) fn poll_moved(
+    /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once; the sink is open then: the
+    /// caller kills the child before it drops the pump. A child that has closed its end ends the pump: that is for the child to judge.
+    pub(crate) fn poll_moved(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         let mut moved = false;
         for _ in 0..WRITES_PER_TURN {
-            let Some((pieces, sink)) = &mut self.open else {
+            let Some(sink) = &mut self.sink else {
                 return Ok(moved);
             };
             if self.complete {
                 if Pin::new(sink).poll_close(cx).is_ready() {
-                    self.stop();
+                    self.close();
                 }
                 return Ok(moved);
             }
+            let Some(pieces) = &mut self.pieces else {
+                return Ok(moved);
+            };
             match Pin::new(&mut *sink).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
-                    self.stop();
+                    self.close();
                     return Ok(moved);
                 }
                 Poll::Pending => return Ok(moved),
             }
             if self.rest.is_empty() {
                 match Pin::new(pieces).poll_next(cx) {
-                    Poll::Ready(Some(piece)) => self.rest = piece?,
-                    Poll::Ready(None) => self.complete = true,
+                    Poll::Ready(Some(Ok(piece))) => self.rest = piece,
+                    Poll::Ready(Some(Err(error))) => {
+                        self.let_go();
+                        return Err(error);
+                    }
+                    Poll::Ready(None) => {
+                        self.pieces = None;
+                        self.complete = true;
+                    }
                     Poll::Pending => return Ok(moved),
                 }
             }
@@ -158,7 +176,7 @@ where
                 moved = true;
                 let write = self.rest.split_to(self.rest.len().min(WRITE));
                 if Pin::new(sink).start_send(write).is_err() {
-                    self.stop();
+                    self.close();
                 }
             }
         }

@@ -1,0 +1,7 @@
+//! What several files of this program share, and no other program.
+
+#![expect(unreachable_pub, reason = "as in `common`")]
+
+pub mod ledger;
+pub mod producing;
+pub mod two_parts;
