@@ -280,7 +280,7 @@ pub use ladder::{Ladder, StoppedBy};
 pub use limits::{Resource, UNLIMITED};
 pub use line::{Line, LineEnd};
 pub use open::events::ProcessEvents;
-pub use open::input::IntoInput;
+pub use open::input::{BytesInput, IntoInput, StreamInput};
 pub use open::io::Io;
 pub use open::{Open, Opened, Opening};
 pub use protocol::ProcessProtocol;

@@ -18,7 +18,7 @@ use crate::handle::kill_on_drop::KillOnDrop;
 use crate::handle::stream::FdStream;
 use crate::ladder::Ladder;
 use crate::open::Opened;
-use crate::open::input::{OfBytes, Pump};
+use crate::open::input::{BytesInput, Pump};
 use crate::status::ExitStatus;
 use crate::threads::deadline::Deadline;
 
@@ -33,7 +33,7 @@ use crate::threads::deadline::Deadline;
 /// Polling it also moves the input. Nothing moves while it is not polled: the child waits. Between the last bytes and a failure the stream
 /// is pending once, so that a server that sends when it has to wait has sent them.
 #[must_use = "dropping it kills the child"]
-pub struct OutputStream<P = OfBytes> {
+pub struct OutputStream<P = BytesInput> {
     process: ProcessHandle,
     stdout: FdStream,
     stderr: FdStream,

@@ -242,7 +242,7 @@ types! {
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
-    Why WriteError ExitFailure FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput
+    Why WriteError ExitFailure FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput BytesInput StreamInput
     codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
