@@ -44,7 +44,8 @@ impl Programs {
     fn find(&self, name: &str) -> Result<StreamCommand> {
         let program = self.0.get(name);
         let program = program.ok_or_else(|| error::ErrorNotFound("no such program\n"))?;
-        // A client that hangs keeps no child for ever, nor does one whose sending stalls.
+        // For clients that hang, stop sending, or leave while bytes of them wait for a child that takes none: no server
+        // notices those.
         Ok(program.stream().timeout(60 * MINUTE).idle_timeout(MINUTE))
     }
 }
@@ -86,8 +87,7 @@ async fn main() -> std::io::Result<()> {
             .service(convert)
     };
     let server = HttpServer::new(app)
-        // Else a client that has left is noticed only when its child has something to say: it might have ended its
-        // half alone, and still read.
+        // Otherwise a client that has left is taken for one that sends no more, until its child has something to say.
         .h1_allow_half_closed(false)
         .shutdown_timeout(5)
         .bind(("127.0.0.1", port))?;
