@@ -9,6 +9,7 @@ mod examples;
 mod examples_http;
 mod examples_terminal;
 mod examples_tools;
+mod http_server;
 mod layers;
 mod readme;
 mod readme_pieces;
