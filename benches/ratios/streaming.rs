@@ -6,7 +6,7 @@ use actix::prelude::*;
 use actix_process::{
     Bytes, Command, ExitStatus, Fd, FdMap, ProcessHandle, ProcessProtocol, process_protocol,
 };
-use futures::{SinkExt, stream};
+use futures::{SinkExt, StreamExt, stream};
 use nix::fcntl::{FcntlArg, fcntl};
 use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,6 +87,14 @@ pub(crate) fn benches() -> Vec<Bench> {
             metrics: vec![Metric::at_least("", "GB/s", 0.95, 1.0)],
             rounds: USUAL,
             ours: |scale| apart(1).map(|()| duplex_ours(scale, &CAT_APART)),
+            peer: |scale| apart(1).map(|()| duplex_tokio(scale, &CAT_APART, Some(GROWN))),
+        },
+        // The same by `Command::stream`: a stream of pieces in, a stream of pieces out.
+        Bench {
+            name: "stream_body",
+            metrics: vec![Metric::at_least("", "GB/s", 0.9, 1.0)],
+            rounds: USUAL,
+            ours: |scale| apart(1).map(|()| stream_ours(scale, &CAT_APART)),
             peer: |scale| apart(1).map(|()| duplex_tokio(scale, &CAT_APART, Some(GROWN))),
         },
     ]
@@ -230,6 +238,16 @@ fn duplex_ours(scale: Scale, cat: &'static [&str]) -> Side {
     })
 }
 
+fn stream_ours(scale: Scale, cat: &'static [&str]) -> Side {
+    let (sample, pieces) = (sample(), pieces(scale));
+    let ours = Ours::new();
+    Box::new(move || {
+        gigabytes_per_second(pieces * PIECE, || {
+            ours.run(ours_stream(cat, &sample, pieces))
+        })
+    })
+}
+
 fn duplex_tokio(scale: Scale, cat: &'static [&str], pipes: Option<i32>) -> Side {
     let (sample, pieces) = (sample(), pieces(scale));
     let tokio = Tokio::new();
@@ -296,6 +314,22 @@ async fn ours_duplex(cat: &[&str], sample: &Bytes, pieces: usize) {
     stdin.send_all(&mut all).await.expect("cat reads all");
     stdin.close().await.expect("cat reads all");
     assert_eq!(seen.await, Ok(pieces * PIECE));
+}
+
+async fn ours_stream(cat: &[&str], sample: &Bytes, pieces: usize) {
+    let of = sample.clone();
+    let body = (0..pieces).map(move |number| Ok::<_, std::io::Error>(piece(&of, number)));
+    let cat = Command::new(cat[0]).args(&cat[1..]);
+    let output = cat.stream().input(stream::iter(body)).start().await;
+    let mut output = output.expect("cat can be spawned");
+    let mut comparison = Comparison {
+        sample: sample.clone(),
+        seen: 0,
+    };
+    while let Some(data) = output.next().await {
+        comparison.compare(&data.expect("cat succeeds"));
+    }
+    assert_eq!(comparison.seen, pieces * PIECE);
 }
 
 async fn tokio_duplex(cat: &[&str], sample: &Bytes, pieces: usize, pipes: Option<i32>) {

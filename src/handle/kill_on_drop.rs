@@ -67,6 +67,14 @@ impl KillOnDrop {
         self.process.clone()
     }
 
+    /// Kills now, if the drop would. What is dropped before this guard can close pipes of the child: it must not take that for the
+    /// end of its input.
+    pub(crate) fn kill_early(&self) {
+        if self.armed.load(Ordering::Relaxed) && !sys::copy::is_copy() {
+            self.process.child().kill_by_policy();
+        }
+    }
+
     /// The drop does nothing any more.
     pub(crate) fn let_live(&self) {
         self.armed.store(false, Ordering::Relaxed);
@@ -83,11 +91,9 @@ impl Deref for KillOnDrop {
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        if self.armed.load(Ordering::Relaxed) && !sys::copy::is_copy() {
-            self.process.child().kill_by_policy();
-            if self.cuts {
-                self.process.cut_connection();
-            }
+        self.kill_early();
+        if self.cuts && self.armed.load(Ordering::Relaxed) && !sys::copy::is_copy() {
+            self.process.cut_connection();
         }
     }
 }

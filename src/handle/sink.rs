@@ -181,6 +181,11 @@ impl FdSink {
         self
     }
 
+    /// How many bytes wait to be written, those of others included.
+    pub(crate) fn queued(&self) -> usize {
+        self.port().map_or(0, Port::queued)
+    }
+
     fn port(&self) -> Result<&Port, WriteError> {
         let fd = self.fd;
         let port = self.child.port(fd).filter(|port| !port.is_output());
@@ -221,6 +226,12 @@ impl Drop for FdSink {
     fn drop(&mut self) {
         if sys::copy::is_copy() {
             return;
+        }
+        // The child must not take the close for the end of its input.
+        if let Some(hold) = &self.hold
+            && Arc::strong_count(hold) == 1
+        {
+            hold.kill_early();
         }
         if let Ok(port) = self.port() {
             port.forget(self.id);

@@ -80,68 +80,107 @@ where
     }
 }
 
+/// The most that is written at a time: a sink has room again when the child has taken half of it.
+const WRITE: usize = 64 * 1024;
+/// After so many writes, or pieces that have no bytes, others on this thread come first.
+const WRITES_PER_TURN: u32 = 64;
+
 /// Moves the pieces of an input into a sink, no faster than the child takes them.
 #[derive(Debug)]
 pub(crate) struct Pump<P> {
-    /// Until the input is complete, or the child takes no more of it.
-    open: Option<(P, FdSink)>,
-    /// The input has ended, and the sink is closing.
+    /// Until the input is complete, has failed, or is let go of.
+    pieces: Option<P>,
+    /// What is left of a piece.
+    rest: Bytes,
+    /// Until it is closed.
+    sink: Option<FdSink>,
+    /// The input is complete, and the sink is closing.
     complete: bool,
+}
+
+impl<P> Pump<P> {
+    pub(crate) const fn new(pieces: P, sink: FdSink) -> Self {
+        Self {
+            pieces: Some(pieces),
+            rest: Bytes::new(),
+            sink: Some(sink),
+            complete: false,
+        }
+    }
+
+    /// Takes no more of the input. The sink stays as it is, lest the child takes its close for the end of the input.
+    pub(crate) fn let_go(&mut self) {
+        self.pieces = None;
+        self.rest = Bytes::new();
+    }
+
+    /// The child takes no more, or has all.
+    fn close(&mut self) {
+        self.let_go();
+        self.sink = None;
+    }
+
+    /// How many bytes the child has not taken of what was moved.
+    pub(crate) fn queued(&self) -> usize {
+        self.sink.as_ref().map_or(0, FdSink::queued)
+    }
 }
 
 impl<P> Pump<P>
 where
     P: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    pub(crate) const fn new(pieces: P, sink: FdSink) -> Self {
-        Self {
-            open: Some((pieces, sink)),
-            complete: false,
-        }
-    }
-
-    /// Takes no more of the input.
-    pub(crate) fn close(&mut self) {
-        self.open = None;
-    }
-
-    /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once. A child that
-    /// has closed its end ends the pump: that is for the child to judge.
+    /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once; the sink is open then: the
+    /// caller kills the child before it drops the pump. A child that has closed its end ends the pump: that is for the child to judge.
     pub(crate) fn poll_moved(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         let mut moved = false;
-        while let Some((pieces, sink)) = &mut self.open {
+        for _ in 0..WRITES_PER_TURN {
+            let Some(sink) = &mut self.sink else {
+                return Ok(moved);
+            };
             if self.complete {
                 if Pin::new(sink).poll_close(cx).is_ready() {
-                    self.open = None;
+                    self.close();
                 }
-                break;
+                return Ok(moved);
             }
+            let Some(pieces) = &mut self.pieces else {
+                return Ok(moved);
+            };
             match Pin::new(&mut *sink).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
-                    self.open = None;
-                    break;
+                    self.close();
+                    return Ok(moved);
                 }
-                Poll::Pending => break,
+                Poll::Pending => return Ok(moved),
             }
-            match Pin::new(pieces).poll_next(cx) {
-                Poll::Ready(Some(Ok(piece))) => {
-                    moved = true;
-                    if Pin::new(sink).start_send(piece).is_err() {
-                        self.open = None;
+            if self.rest.is_empty() {
+                match Pin::new(pieces).poll_next(cx) {
+                    Poll::Ready(Some(Ok(piece))) => self.rest = piece,
+                    Poll::Ready(Some(Err(error))) => {
+                        self.let_go();
+                        return Err(error);
                     }
+                    Poll::Ready(None) => {
+                        self.pieces = None;
+                        self.complete = true;
+                    }
+                    Poll::Pending => return Ok(moved),
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.open = None;
-                    return Err(error);
+            }
+            if !self.rest.is_empty() {
+                moved = true;
+                let write = self.rest.split_to(self.rest.len().min(WRITE));
+                if Pin::new(sink).start_send(write).is_err() {
+                    self.close();
                 }
-                Poll::Ready(None) => self.complete = true,
-                Poll::Pending => break,
             }
         }
+        cx.waker().wake_by_ref();
         Ok(moved)
     }
 }

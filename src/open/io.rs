@@ -21,9 +21,10 @@ use crate::handle::stream::FdStream;
 #[must_use = "dropping it kills the child"]
 pub struct Io {
     process: ProcessHandle,
-    stdin: FdSink,
     stdout: FdStream,
     stderr: FdStream,
+    // Last, as that of `Opened`.
+    stdin: FdSink,
 }
 
 impl Io {
@@ -35,9 +36,9 @@ impl Io {
     ) -> Self {
         Self {
             process,
-            stdin,
             stdout,
             stderr,
+            stdin,
         }
     }
 

@@ -156,13 +156,14 @@ impl fmt::Debug for Opening {
 pub struct Opened {
     /// The child, to signal it and to wait for its end. Dropping the handle does nothing.
     pub process: ProcessHandle,
-    /// Its standard input.
-    pub stdin: FdSink,
     /// Its standard output.
     pub stdout: FdStream,
     /// Its standard error.
     pub stderr: FdStream,
     hold: Arc<KillOnDrop>,
+    /// Its standard input.
+    // Last, so that its drop is the last one, and kills the child before it closes the input.
+    pub stdin: FdSink,
 }
 
 impl Opened {

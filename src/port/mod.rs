@@ -199,6 +199,11 @@ impl Port {
         waiters.into_iter().for_each(Waker::wake);
     }
 
+    /// How many bytes are not written yet.
+    pub(crate) fn queued(&self) -> usize {
+        lock(&self.state).write_queue.bytes()
+    }
+
     /// Ready when a sink may write.
     pub(crate) fn poll_room(&self, sink: SinkId, cx: &Context<'_>) -> Poll<Result<(), WriteError>> {
         self.poll_state(cx, |state, waker| {

@@ -69,6 +69,10 @@ impl WriteQueue {
         self.bytes == 0
     }
 
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn producer(&self) -> Option<&Producer> {
         self.observers.as_ref()?.producer.as_ref()
     }

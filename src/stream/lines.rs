@@ -27,7 +27,7 @@ pub struct OutputLines<P = BytesInput> {
 }
 
 impl<P> OutputStream<P> {
-    /// The output line by line, for server-sent events and the like. A line of more than `max` bytes comes in pieces.
+    /// The output line by line, for server-sent events and the like: see [`OutputLines`]. A line of more than `max` bytes comes in pieces.
     pub fn lines(self, max: usize) -> OutputLines<P> {
         OutputLines {
             output: self,

@@ -1,6 +1,7 @@
 //! A body in, a child, a body out: `Command::stream`.
 
 pub(crate) mod failure;
+mod idle;
 pub(crate) mod lines;
 pub(crate) mod output;
 
@@ -42,7 +43,13 @@ impl Command {
     /// [sink](crate::ProcessHandle::sink). A client that is slow holds up the child, and the child its input.
     ///
     /// The child leads a process group of its own, unless the command says otherwise, and all of it is killed when the
-    /// stream drops. In actix-web that is when the client is gone.
+    /// stream drops, before anything that the child could take for the end of its input. In actix-web that is when the client is
+    /// gone. While the child is silent actix-web notices that only with `HttpServer::h1_allow_half_closed(false)`: otherwise the
+    /// client may have ended its sending alone. A client that is gone while bytes of it wait for a child that takes none is not
+    /// noticed; there is [`idle_timeout`](StreamCommand::idle_timeout).
+    ///
+    /// When the child exits, what is left of its group is killed ([`on_leftovers`](Self::on_leftovers) says otherwise). A descendant
+    /// that has left the group and holds the child's output keeps the stream open; one that holds other pipes of the child does not.
     pub fn stream(&self) -> StreamCommand {
         StreamCommand {
             command: self.clone(),
@@ -102,7 +109,8 @@ impl<P> StreamCommand<P> {
     }
 
     /// Ends the stream in [`StreamFailure::TimedOut`](crate::StreamFailure::TimedOut) when it takes longer than this from its start, a slow
-    /// reader's time included, and terminates the child and its group: SIGTERM, [`grace`](Self::grace), SIGKILL.
+    /// reader's time included, and terminates the child and its group: SIGTERM, [`grace`](Self::grace), SIGKILL. The child is terminated
+    /// in time also when nobody polls the stream.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self

@@ -4,18 +4,19 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_core::Stream;
 
 use super::failure::StreamFailure;
+use super::idle::Idle;
 use super::{Options, Stderr};
 use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
 use crate::handle::stream::FdStream;
+use crate::ladder::Ladder;
 use crate::open::Opened;
 use crate::open::input::{BytesInput, Pump};
 use crate::status::ExitStatus;
@@ -29,58 +30,36 @@ use crate::threads::deadline::Deadline;
 /// **Dropping it kills the child** and all that belongs to it, and the crate reaps the child. After a timeout the drop does not: the child
 /// has its grace then.
 ///
-/// Polling it also moves the input. Nothing moves while it is not polled: the child waits.
+/// Polling it also moves the input. Nothing moves while it is not polled: the child waits. Between the last bytes and a failure the stream
+/// is pending once, so that a server that sends when it has to wait has sent them.
 #[must_use = "dropping it kills the child"]
 pub struct OutputStream<P = BytesInput> {
     process: ProcessHandle,
     stdout: FdStream,
     stderr: FdStream,
-    /// Nobody is to be told of more.
-    stderr_is_over: bool,
     pump: Pump<P>,
     options: Options,
     stage: Stage,
     timeout: Option<Deadline>,
     idle: Option<Idle>,
+    /// Bytes were given since the reader last had to wait.
+    gave: bool,
     hold: Arc<KillOnDrop>,
 }
+
+type Ending = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
 
 enum Stage {
     Output,
     /// The output has ended; the child's status decides.
-    End(Pin<Box<dyn Future<Output = ExitStatus> + Send>>),
+    Exit(Ending),
+    /// The child has exited, and what its pipes hold is read.
+    End(Ending),
+    /// The last of what it complained of is told.
+    Told(ExitStatus),
+    /// The reader has a turn to pass on what came just before.
+    Broken(StreamFailure),
     Done,
-}
-
-/// The clock of a child that does nothing. It runs while the output is waited for.
-struct Idle {
-    limit: Duration,
-    timer: Deadline,
-    /// Since when nothing has come.
-    since: Option<Instant>,
-}
-
-impl Idle {
-    fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: Deadline::after(limit),
-            since: None,
-        }
-    }
-
-    /// Whether nothing has come for too long. One timer serves for many pieces.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        loop {
-            ready!(Pin::new(&mut self.timer).poll(cx));
-            let left = self.limit.saturating_sub(since.elapsed());
-            if left.is_zero() {
-                return Poll::Ready(());
-            }
-            self.timer = Deadline::after(left);
-        }
-    }
 }
 
 impl<P> OutputStream<P>
@@ -89,6 +68,12 @@ where
 {
     pub(super) fn new(opened: Opened, input: P, options: Options) -> Self {
         let (process, stdin, [stdout, stderr], hold) = opened.into_parts();
+        let timeout = options.timeout.map(|timeout| {
+            let (process, ladder) = (process.clone(), options.ladder());
+            let hold = Arc::downgrade(&hold);
+            // Also when nobody polls: a reader that hangs keeps no child.
+            Deadline::with(timeout, move || terminate(&process, &hold, ladder))
+        });
         Self {
             process,
             stdout,
@@ -96,76 +81,99 @@ where
             hold,
             pump: Pump::new(input, stdin),
             stage: Stage::Output,
-            stderr_is_over: !matches!(options.stderr, Stderr::Told(_)),
-            timeout: options.timeout.map(Deadline::after),
+            timeout,
             idle: options.idle_timeout.map(Idle::new),
+            gave: false,
             options,
         }
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamFailure>>> {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Done => return Poll::Ready(None),
+            Stage::Broken(failure) => return Poll::Ready(Some(Err(failure))),
+            stage => self.stage = stage,
+        }
+        // Before the output, which a child may always have.
+        if self.poll_timeout(cx).is_ready() {
+            return self.end_in(self.timed_out(), cx);
+        }
+        match self.pump.poll_moved(cx) {
+            Ok(false) => {}
+            Ok(true) => self.note_activity(),
+            Err(error) => return self.kill(StreamFailure::Input(error), cx),
+        }
+        let _ = self.poll_told(cx);
         loop {
-            match self.pump.poll_moved(cx) {
-                Ok(false) => {}
-                Ok(true) => self.note_activity(),
-                Err(error) => return self.end_in(StreamFailure::Input(error)),
-            }
-            if let Stderr::Told(told) = &mut self.options.stderr {
-                while !self.stderr_is_over {
-                    match Pin::new(&mut self.stderr).poll_next(cx) {
-                        Poll::Ready(Some(said)) => told(&said),
-                        Poll::Ready(None) => self.stderr_is_over = true,
-                        Poll::Pending => break,
-                    }
-                }
-            }
             let next = match &mut self.stage {
-                Stage::Done => return Poll::Ready(None),
                 Stage::Output => match Pin::new(&mut self.stdout).poll_next(cx) {
                     Poll::Ready(Some(data)) => {
                         self.note_activity();
+                        self.gave = true;
                         return Poll::Ready(Some(Ok(data)));
                     }
                     Poll::Ready(None) if self.stdout.is_lost() => {
                         let program = self.program();
-                        return self.end_in(StreamFailure::Gone { program });
+                        return self.kill(StreamFailure::Gone { program }, cx);
                     }
-                    Poll::Ready(None) => {
-                        let ended = self.process.ended();
-                        self.stage = Stage::End(Box::pin(ended));
-                        continue;
-                    }
+                    Poll::Ready(None) => Poll::Ready(Stage::Exit(Box::pin(self.process.exited()))),
                     Poll::Pending => Poll::Pending,
                 },
-                // What was said last is told before the end.
-                Stage::End(_) if !self.stderr_is_over => Poll::Pending,
-                Stage::End(ended) => ended.as_mut().poll(cx),
+                Stage::Exit(exited) => exited.as_mut().poll(cx).map(|_| {
+                    // A descendant that has left the group may hold them.
+                    self.process.cut_connection();
+                    Stage::End(Box::pin(self.process.ended()))
+                }),
+                Stage::End(ended) => ended.as_mut().poll(cx).map(Stage::Told),
+                Stage::Told(status) => {
+                    let status = *status;
+                    if self.poll_told(cx).is_ready() {
+                        return self.end(status, cx);
+                    }
+                    Poll::Pending
+                }
+                // Looked at above.
+                Stage::Broken(_) | Stage::Done => return Poll::Ready(None),
             };
-            if let Poll::Ready(status) = next {
-                return self.end(status);
+            match next {
+                Poll::Ready(stage) => self.stage = stage,
+                Poll::Pending => break,
             }
-            return self.poll_timeouts(cx).map(|failure| {
-                self.terminate();
-                Some(Err(failure))
-            });
+        }
+        self.gave = false;
+        let idle = ready!(self.poll_idle(cx));
+        terminate(
+            &self.process,
+            &Arc::downgrade(&self.hold),
+            self.options.ladder(),
+        );
+        self.end_in(idle, cx)
+    }
+
+    /// Ready: the timeout is over, and the child is being terminated.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.timeout {
+            Some(timeout) => Pin::new(timeout).poll(cx),
+            None => Poll::Pending,
         }
     }
 
-    fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
-        if let Some(deadline) = &mut self.timeout
-            && Pin::new(deadline).poll(cx).is_ready()
-        {
-            return Poll::Ready(StreamFailure::TimedOut {
-                program: self.program(),
-                after: self.options.timeout.unwrap_or_default(),
-                stderr: self.tail(),
-            });
+    fn timed_out(&self) -> StreamFailure {
+        // Its timer tells first, and a reader may drop the stream at once.
+        self.hold.let_live();
+        StreamFailure::TimedOut {
+            program: self.program(),
+            after: self.options.timeout.unwrap_or_default(),
+            stderr: self.tail(),
         }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
         let Some(idle) = &mut self.idle else {
             return Poll::Pending;
         };
-        ready!(idle.poll_over(cx));
-        let after = idle.limit;
+        ready!(idle.poll_over(cx, || self.pump.queued()));
+        let after = idle.limit();
         Poll::Ready(StreamFailure::Idle {
             program: self.program(),
             after,
@@ -175,42 +183,73 @@ where
 
     fn note_activity(&mut self) {
         if let Some(idle) = &mut self.idle {
-            idle.since = None;
+            idle.reset();
         }
+    }
+
+    /// Ready when all was told that the child complained of, or nobody wants to hear it.
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stderr::Told(told) = &mut self.options.stderr {
+            while let Some(said) = ready!(Pin::new(&mut self.stderr).poll_next(cx)) {
+                told(&said);
+            }
+        }
+        Poll::Ready(())
     }
 
     /// The child has ended.
-    fn end(&mut self, status: ExitStatus) -> Poll<Option<Result<Bytes, StreamFailure>>> {
-        self.finish();
+    fn end(
+        &mut self,
+        status: ExitStatus,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, StreamFailure>>> {
+        // It may have ended because of that, whatever its status.
+        if self.poll_timeout(cx).is_ready() {
+            return self.end_in(self.timed_out(), cx);
+        }
         let ok = &self.options.ok_codes;
         if status.code().is_some_and(|code| ok.contains(&code)) {
+            self.finish(Stage::Done);
             return Poll::Ready(None);
         }
-        Poll::Ready(Some(Err(StreamFailure::Failed {
+        let failure = StreamFailure::Failed {
             program: self.program(),
             status,
             stderr: self.tail(),
-        })))
+        };
+        self.end_in(failure, cx)
     }
 
-    /// The output can no longer be whole: the child is killed.
-    fn end_in(&mut self, failure: StreamFailure) -> Poll<Option<Result<Bytes, StreamFailure>>> {
-        self.finish();
+    /// The output can no longer be whole: the child is killed, while its input is still open.
+    fn kill(
+        &mut self,
+        failure: StreamFailure,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Bytes, StreamFailure>>> {
         self.process.child().kill_by_policy();
+        self.end_in(failure, cx)
+    }
+
+    /// A server that is given bytes and an error in one turn throws the bytes away: the error waits for the next.
+    fn end_in(
+        &mut self,
+        failure: StreamFailure,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Bytes, StreamFailure>>> {
+        if std::mem::take(&mut self.gave) {
+            self.finish(Stage::Broken(failure));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.finish(Stage::Done);
         Poll::Ready(Some(Err(failure)))
     }
 
-    /// The steps are taken whether or not anybody waits.
-    fn terminate(&mut self) {
-        self.finish();
-        drop(self.process.stop(self.options.ladder()));
-        self.hold.let_live();
-    }
-
-    /// Nothing follows. The input is let go of.
-    fn finish(&mut self) {
-        self.stage = Stage::Done;
-        self.pump.close();
+    /// Nothing more is moved: the input is let go of, and no time is minded.
+    fn finish(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.timeout = None;
+        self.pump.let_go();
     }
 
     fn program(&self) -> String {
@@ -249,6 +288,13 @@ where
     }
 }
 
+impl<P> Drop for OutputStream<P> {
+    /// Before its parts drop, and close the child's input: the child must not take that for the end.
+    fn drop(&mut self) {
+        self.hold.kill_early();
+    }
+}
+
 // The input is boxed, or is nothing that is ever pinned.
 impl<P> Unpin for OutputStream<P> {}
 
@@ -258,4 +304,13 @@ impl<P> fmt::Debug for OutputStream<P> {
             .field("process", &self.process)
             .finish_non_exhaustive()
     }
+}
+
+/// The child gets its grace, whatever becomes of the stream; then nothing holds its pipes open.
+fn terminate(process: &ProcessHandle, hold: &Weak<KillOnDrop>, ladder: Ladder) {
+    if let Some(hold) = hold.upgrade() {
+        hold.let_live();
+    }
+    let child = Arc::clone(process.child());
+    process.child().escalate(ladder, move |_| child.cut());
 }

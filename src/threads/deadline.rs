@@ -18,9 +18,15 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(time: Duration) -> Self {
+        Self::with(time, || {})
+    }
+
+    /// The same, and runs `act` then on the janitor's thread, whether or not anybody polls. A poll after that finds it ready.
+    pub(crate) fn with(time: Duration, act: impl FnOnce() + Send + 'static) -> Self {
         let (tell, up) = oneshot::channel();
         let timer = janitor::after(time, move || {
             let _ = tell.send(());
+            act();
         });
         Self { up, _timer: timer }
     }

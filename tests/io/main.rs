@@ -8,6 +8,7 @@ mod codecs;
 mod content_length;
 mod filter;
 mod filter_ends;
+mod filter_flow;
 mod find;
 mod flow;
 mod frames;

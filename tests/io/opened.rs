@@ -68,6 +68,25 @@ fn dropping_all_of_it_kills_the_child_and_its_group() {
     });
 }
 
+/// The child's actors live on another thread, which would close its input at once.
+#[test]
+fn the_drop_that_kills_is_never_the_end_of_its_input_for_the_child() {
+    on_tokio(1, async {
+        for round in 0..60 {
+            let mut child = helper(["say", "ready", "drain", "0"]).open().await.unwrap();
+            let process = child.process.clone();
+            assert_eq!(next(&mut child.stdout).await.unwrap(), "ready\n");
+            if round % 2 == 0 {
+                drop(child);
+            } else {
+                drop(child.io());
+            }
+            let status = in_time(process.exited()).await;
+            assert_eq!(status.signal(), Some(Signal::KILL), "in round {round}");
+        }
+    });
+}
+
 #[test]
 fn each_part_that_was_taken_out_keeps_the_child_until_it_drops() {
     run(async {
