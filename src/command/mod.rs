@@ -63,7 +63,8 @@ impl Command {
     /// A name without a slash is looked up in the PATH of the environment that the child will
     /// get (`/bin:/usr/bin` if it has none). A relative path is relative to the
     /// [`current_dir`](Self::current_dir). An empty element of PATH (`:/usr/bin`) means that directory too: do not use one
-    /// where other users may write to the directory. No shell takes part, not even for a script without
+    /// where other users may write to the directory. An element that cannot hold the program (it is too long, no directory, or
+    /// on a file system that does not answer) does not end the search. No shell takes part, not even for a script without
     /// a `#!` line.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {

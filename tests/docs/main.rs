@@ -9,6 +9,7 @@ mod examples;
 mod examples_terminal;
 mod examples_tools;
 mod layers;
+mod pages;
 mod readme;
 mod readme_pieces;
 mod tests_readme;
