@@ -197,9 +197,9 @@ impl Command {
     /// Puts the child into process group `group`; 0 makes a new one that the child leads. A negative number
     /// fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     ///
-    /// Without this option a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
-    /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
-    /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
+    /// Without this option a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it. The child of
+    /// [`open`](Self::open) and [`stream`](Self::stream) leads a group of its own; for [`output`](Self::output) and the other
+    /// helpers see [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
     /// group: [`stop`](crate::ProcessHandle::stop), [`terminate_group`](crate::ProcessHandle::terminate_group),
     /// [`OnOrphaned`](crate::OnOrphaned), [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]
