@@ -6,6 +6,7 @@
 pub(crate) mod drain_clock;
 mod draining;
 mod escalation;
+pub(crate) mod event_sink;
 pub(crate) mod framer;
 pub(crate) mod lifecycle;
 pub(crate) mod live_process;
@@ -22,7 +23,6 @@ use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::child::drain_clock::DrainClock;
-use crate::child::framer::Framer;
 use crate::child::lifecycle::{Lifecycle, LifecycleInput, LifecycleOutput};
 use crate::child::live_process::LiveProcess;
 use crate::child::progress::{Phase, Progress};
@@ -46,25 +46,7 @@ use crate::threads::spawners::{Kin, Tie};
 
 use escalation::Escalation;
 pub(crate) use escalation::Report;
-
-/// What is to be dropped when the record is unlocked: a message that could not be sent may go on in its
-/// drop.
-pub(crate) type Receipt = Arc<dyn Send + Sync>;
-
-/// The way to a protocol.
-pub(crate) trait EventSink: fmt::Debug + Send + Sync {
-    /// Queues the first or the last event, which keeps the protocol's mailbox connected until it is
-    /// handled. Called with the record's lock held: must not call back.
-    fn emit_with_receipt(self: Arc<Self>, child: &Arc<Child>, event: ProcessEvent) -> Receipt;
-    /// Queues an event between them. May be called with the record's lock held: must not call back.
-    fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>);
-    /// Whether the protocol's mailbox is open.
-    fn is_connected(&self) -> bool;
-    /// What makes frames of the data of `fd`, if the protocol wants that. Once.
-    fn take_framer(&self, _: i32) -> Option<Box<dyn Framer>> {
-        None
-    }
-}
+pub(crate) use event_sink::{EventSink, Receipt};
 
 /// One child, from before its clone to after its end.
 pub(crate) struct Child {
@@ -239,6 +221,7 @@ impl Child {
         let mut receipts = [None, None];
         let mut told = log::log_enabled!(log::Level::Debug).then(Vec::new);
         let mut advanced = false;
+        let mut waker = None;
         // Before the end is told: it is closed then.
         if let LifecycleInput::Reaped = input {
             self.release_terminal();
@@ -266,6 +249,7 @@ impl Child {
                 if let Some(event_sink) = event_sink {
                     protocol_is_gone |= !event_sink.is_connected();
                     let receipt = self.emit(event_sink, output);
+                    waker = waker.take().or_else(|| event_sink.take_waker());
                     match output {
                         LifecycleOutput::Made => receipts[0] = receipt,
                         _ => receipts[1] = receipts[1].take().or(receipt),
@@ -292,6 +276,9 @@ impl Child {
         }
         for output in told.into_iter().flatten() {
             self.note(output);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
         }
         // The waiters come after the event.
         if advanced {
@@ -356,6 +343,9 @@ impl Child {
             return false;
         }
         event_sink.emit(self, event, Some(credit));
+        if let Some(waker) = event_sink.take_waker() {
+            waker.wake();
+        }
         true
     }
 

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use super::{Collect, Input};
 use crate::command::group::GroupChoice;
 use crate::line::Line;
-use crate::open::input::{IntoInput, OfStream};
+use crate::open::input::{IntoInput, StreamInput};
 use crate::port::kept::Keep;
 
 impl<T> Collect<T> {
@@ -43,7 +43,7 @@ impl<T> Collect<T> {
         S: Stream<Item = Result<B, E>> + Send + 'static,
         B: Into<Bytes>,
         E: Into<Box<dyn Error + Send + Sync>>,
-        OfStream<S>: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>>,
+        StreamInput<S>: Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>>,
     {
         self.recipe.input =
             Input::Stream(Arc::new(Mutex::new(Some(Box::pin(input.into_pieces())))));

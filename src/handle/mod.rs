@@ -1,5 +1,6 @@
 //! What a program holds of a child.
 
+pub(crate) mod failure;
 pub(crate) mod find;
 mod identity;
 pub(crate) mod kill_on_drop;

@@ -12,7 +12,7 @@ use crate::command::Command;
 use crate::error::SpawnError;
 use crate::event::ProcessEvent;
 use crate::handle::ProcessHandle;
-use crate::protocol::event_queue::EventQueue;
+use crate::protocol::event_queue::EventTaker;
 use crate::protocol::message::FromProcess;
 use crate::sys;
 
@@ -45,13 +45,13 @@ impl Command {
     ///
     /// As [`spawn`](Self::spawn).
     pub fn events(&self) -> impl Future<Output = Result<ProcessEvents, SpawnError>> + Send + use<> {
-        let queue = Arc::<EventQueue>::default();
+        let taker = EventTaker::default();
         let command = self.clone().killed_if_untaken();
-        let spawning = command.spawn(Arc::clone(&queue));
+        let spawning = command.spawn(Arc::clone(taker.queue()));
         async move {
             Ok(ProcessEvents {
                 process: spawning.await?,
-                queue,
+                taker,
                 last: None,
             })
         }
@@ -70,7 +70,7 @@ impl Command {
 #[must_use = "dropping it kills the child"]
 pub struct ProcessEvents {
     process: ProcessHandle,
-    queue: Arc<EventQueue>,
+    taker: EventTaker,
     /// Its share of the window returns when it drops.
     last: Option<FromProcess>,
 }
@@ -90,7 +90,7 @@ impl Stream for ProcessEvents {
             return Poll::Ready(None);
         }
         self.last = None;
-        self.queue.poll_next(cx).map(|next| {
+        self.taker.poll_next(cx).map(|next| {
             let message = next?;
             let event = message.event.clone();
             self.last = Some(message);
@@ -104,7 +104,7 @@ impl Drop for ProcessEvents {
         if sys::copy::is_copy() {
             return;
         }
-        self.queue.close();
+        self.taker.close();
         self.process
             .child()
             .orphan("its events are not taken any more");

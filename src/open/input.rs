@@ -41,13 +41,13 @@ pub trait IntoInput<Kind> {
 
 /// Bytes as an input, in one piece; also no input at all.
 #[derive(Debug)]
-pub struct OfBytes(Option<Bytes>);
+pub struct BytesInput(Option<Bytes>);
 
-impl OfBytes {
+impl BytesInput {
     pub(crate) const NOTHING: Self = Self(None);
 }
 
-impl Stream for OfBytes {
+impl Stream for BytesInput {
     type Item = Result<Bytes, Box<dyn Error + Send + Sync>>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -55,19 +55,19 @@ impl Stream for OfBytes {
     }
 }
 
-impl<B: Into<Bytes>> IntoInput<OfBytes> for B {
-    type Pieces = OfBytes;
+impl<B: Into<Bytes>> IntoInput<BytesInput> for B {
+    type Pieces = BytesInput;
 
-    fn into_pieces(self) -> OfBytes {
-        OfBytes(Some(self.into()))
+    fn into_pieces(self) -> BytesInput {
+        BytesInput(Some(self.into()))
     }
 }
 
 /// A stream as an input.
 #[derive(Debug)]
-pub struct OfStream<S>(Pin<Box<S>>);
+pub struct StreamInput<S>(Pin<Box<S>>);
 
-impl<S, B, E> Stream for OfStream<S>
+impl<S, B, E> Stream for StreamInput<S>
 where
     S: Stream<Item = Result<B, E>>,
     B: Into<Bytes>,
@@ -81,16 +81,16 @@ where
     }
 }
 
-impl<S, B, E> IntoInput<OfStream<Infallible>> for S
+impl<S, B, E> IntoInput<StreamInput<Infallible>> for S
 where
     S: Stream<Item = Result<B, E>>,
     B: Into<Bytes>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    type Pieces = OfStream<S>;
+    type Pieces = StreamInput<S>;
 
-    fn into_pieces(self) -> OfStream<S> {
-        OfStream(Box::pin(self))
+    fn into_pieces(self) -> StreamInput<S> {
+        StreamInput(Box::pin(self))
     }
 }
 
@@ -112,6 +112,11 @@ where
             open: Some((pieces, sink)),
             complete: false,
         }
+    }
+
+    /// Takes no more of the input.
+    pub(crate) fn close(&mut self) {
+        self.open = None;
     }
 
     /// Moves what can be moved, and tells whether that was anything. An error is that of the input, once. A child that

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::message::FromProcess;
@@ -10,6 +10,7 @@ use crate::child::{self, Child, EventSink};
 use crate::event::ProcessEvent;
 use crate::port::window::Credit;
 use crate::sync::lock;
+use crate::sys;
 
 /// Bounded by the credits that its messages hold.
 #[derive(Default)]
@@ -29,7 +30,7 @@ struct EventQueueState {
 
 impl EventQueue {
     /// The next message; `None` after that of the last event.
-    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<FromProcess>> {
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<FromProcess>> {
         let mut waker = Some(cx.waker().clone());
         let mut state = lock(&self.state);
         if let Some(message) = state.messages.pop_front() {
@@ -46,7 +47,7 @@ impl EventQueue {
     }
 
     /// Nobody takes any more.
-    pub(crate) fn close(&self) {
+    fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         let messages = std::mem::take(&mut state.messages);
@@ -63,15 +64,37 @@ impl EventQueue {
         }
         state.complete = matches!(message.event, ProcessEvent::ProcessEnded { .. });
         state.messages.push_back(message);
-        wake(state);
     }
 }
 
-fn wake(mut state: MutexGuard<'_, EventQueueState>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
+/// Who takes the messages of a queue. Its drop closes the queue.
+#[derive(Debug, Default)]
+pub(crate) struct EventTaker {
+    queue: Arc<EventQueue>,
+}
+
+impl EventTaker {
+    pub(crate) const fn queue(&self) -> &Arc<EventQueue> {
+        &self.queue
+    }
+
+    /// The next message; `None` after that of the last event.
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<FromProcess>> {
+        self.queue.poll_next(cx)
+    }
+
+    /// Takes no more.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+    }
+}
+
+impl Drop for EventTaker {
+    fn drop(&mut self) {
+        // In a copy of the process its lock may be held.
+        if !sys::copy::is_copy() {
+            self.close();
+        }
     }
 }
 
@@ -89,6 +112,10 @@ impl EventSink for EventQueue {
 
     fn emit(&self, child: &Arc<Child>, event: ProcessEvent, credit: Option<Credit>) {
         self.push(FromProcess::with_credit(child, event, credit));
+    }
+
+    fn take_waker(&self) -> Option<Waker> {
+        lock(&self.state).waker.take()
     }
 
     fn is_connected(&self) -> bool {

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use super::failure::StreamFailure;
 use super::output::OutputStream;
 use crate::line::Line;
-use crate::open::input::OfBytes;
+use crate::open::input::BytesInput;
 use crate::port::line_splitter::LineSplitter;
 
 /// The output of a child line by line; made by [`OutputStream::lines`].
@@ -19,7 +19,7 @@ use crate::port::line_splitter::LineSplitter;
 /// Each item is a [`Line`]: a line that is too long comes in pieces, and one without its newline when the output ends. A failure is the last
 /// item, after the lines. Dropping it kills the child.
 #[must_use = "dropping it kills the child"]
-pub struct OutputLines<P = OfBytes> {
+pub struct OutputLines<P = BytesInput> {
     output: OutputStream<P>,
     splitter: LineSplitter,
     /// What comes after the last line.

@@ -13,7 +13,7 @@ use crate::command::Command;
 use crate::command::fd_map::Fd;
 use crate::error::SpawnError;
 use crate::ladder::Ladder;
-use crate::open::input::{IntoInput, OfBytes};
+use crate::open::input::{BytesInput, IntoInput};
 
 use self::output::OutputStream;
 
@@ -47,7 +47,7 @@ impl Command {
     pub fn stream(&self) -> StreamCommand {
         StreamCommand {
             command: self.clone(),
-            input: OfBytes::NOTHING,
+            input: BytesInput::NOTHING,
             has_input: false,
             options: Options {
                 timeout: None,
@@ -62,7 +62,7 @@ impl Command {
 
 /// A child whose output is to be streamed; made by [`Command::stream`]. [`start`](Self::start) spawns it.
 #[must_use = "a child is not spawned unless it is started"]
-pub struct StreamCommand<P = OfBytes> {
+pub struct StreamCommand<P = BytesInput> {
     command: Command,
     input: P,
     has_input: bool,

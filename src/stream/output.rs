@@ -17,7 +17,7 @@ use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
 use crate::handle::stream::FdStream;
 use crate::open::Opened;
-use crate::open::input::{OfBytes, Pump};
+use crate::open::input::{BytesInput, Pump};
 use crate::status::ExitStatus;
 use crate::threads::deadline::Deadline;
 
@@ -31,10 +31,12 @@ use crate::threads::deadline::Deadline;
 ///
 /// Polling it also moves the input. Nothing moves while it is not polled: the child waits.
 #[must_use = "dropping it kills the child"]
-pub struct OutputStream<P = OfBytes> {
+pub struct OutputStream<P = BytesInput> {
     process: ProcessHandle,
     stdout: FdStream,
     stderr: FdStream,
+    /// Nobody is to be told of more.
+    stderr_is_over: bool,
     pump: Pump<P>,
     options: Options,
     stage: Stage,
@@ -94,6 +96,7 @@ where
             hold,
             pump: Pump::new(input, stdin),
             stage: Stage::Output,
+            stderr_is_over: !matches!(options.stderr, Stderr::Told(_)),
             timeout: options.timeout.map(Deadline::after),
             idle: options.idle_timeout.map(Idle::new),
             options,
@@ -108,8 +111,12 @@ where
                 Err(error) => return self.end_in(StreamFailure::Input(error)),
             }
             if let Stderr::Told(told) = &mut self.options.stderr {
-                while let Poll::Ready(Some(said)) = Pin::new(&mut self.stderr).poll_next(cx) {
-                    told(&said);
+                while !self.stderr_is_over {
+                    match Pin::new(&mut self.stderr).poll_next(cx) {
+                        Poll::Ready(Some(said)) => told(&said),
+                        Poll::Ready(None) => self.stderr_is_over = true,
+                        Poll::Pending => break,
+                    }
                 }
             }
             let next = match &mut self.stage {
@@ -130,6 +137,8 @@ where
                     }
                     Poll::Pending => Poll::Pending,
                 },
+                // What was said last is told before the end.
+                Stage::End(_) if !self.stderr_is_over => Poll::Pending,
                 Stage::End(ended) => ended.as_mut().poll(cx),
             };
             if let Poll::Ready(status) = next {
@@ -172,7 +181,7 @@ where
 
     /// The child has ended.
     fn end(&mut self, status: ExitStatus) -> Poll<Option<Result<Bytes, StreamFailure>>> {
-        self.stage = Stage::Done;
+        self.finish();
         let ok = &self.options.ok_codes;
         if status.code().is_some_and(|code| ok.contains(&code)) {
             return Poll::Ready(None);
@@ -186,16 +195,22 @@ where
 
     /// The output can no longer be whole: the child is killed.
     fn end_in(&mut self, failure: StreamFailure) -> Poll<Option<Result<Bytes, StreamFailure>>> {
-        self.stage = Stage::Done;
+        self.finish();
         self.process.child().kill_by_policy();
         Poll::Ready(Some(Err(failure)))
     }
 
     /// The steps are taken whether or not anybody waits.
     fn terminate(&mut self) {
-        self.stage = Stage::Done;
+        self.finish();
         drop(self.process.stop(self.options.ladder()));
         self.hold.let_live();
+    }
+
+    /// Nothing follows. The input is let go of.
+    fn finish(&mut self) {
+        self.stage = Stage::Done;
+        self.pump.close();
     }
 
     fn program(&self) -> String {

@@ -6,6 +6,7 @@ mod common;
 mod busy_children;
 mod codecs;
 mod filter;
+mod filter_ends;
 mod find;
 mod flow;
 mod frames;

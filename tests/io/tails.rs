@@ -29,6 +29,37 @@ async fn tail_after(process: &ProcessHandle, fd: i32, total: u64) -> Tail {
 }
 
 #[test]
+fn the_failure_of_a_child_shows_its_status_and_its_tail() {
+    run(async {
+        let fails = |actions: &[&str]| helper(actions).stderr(Fd::tail(100)).spawn(NoProtocol);
+        let process = fails(&["tell", "2", "oops", "exit", "3"]).await.unwrap();
+        in_time(process.ended()).await;
+        let failure = process.failure().unwrap();
+        assert!(
+            failure.to_string().ends_with("exited with code 3: oops"),
+            "{failure}"
+        );
+        assert_eq!(
+            (failure.status.code(), &failure.stderr[..]),
+            (Some(3), &b"oops\n"[..])
+        );
+
+        let process = fails(&["tell", "2", "fine"]).await.unwrap();
+        in_time(process.ended()).await;
+        assert_eq!(process.failure(), None, "a success");
+        let process = fails(&["pause"]).await.unwrap();
+        assert_eq!(process.failure(), None, "alive");
+        process.kill();
+        in_time(process.ended()).await;
+        let failure = process.failure().unwrap();
+        assert!(
+            failure.to_string().ends_with("was killed by SIGKILL"),
+            "{failure}"
+        );
+    });
+}
+
+#[test]
 fn a_tail_has_the_last_bytes_and_counts_those_before() {
     run(async {
         for (size, total) in [(1, 1), (1000, 1_000_000), (200_000, 1_000_000), (50, 49)] {

@@ -2,12 +2,18 @@
 
 use crate::common;
 
-use actix_process::{Command, Fd, ProcessEvent, ProcessEvents, Signal, SpawnStep};
+use std::time::Duration;
+
+use actix_process::supervisor::List;
+use actix_process::{
+    Command, Fd, ProcessEvent, ProcessEvents, ProcessSupervisor, Signal, SpawnStep,
+};
 use common::census::{is_gone, state_and_parent};
 use common::helper::{helper, pattern};
+use common::isolated::isolated;
 use common::taking::{next, rest};
 use common::trace::{data_of, lines_of};
-use common::{eventually, in_time, on_tokio, run};
+use common::{DEADLINE, eventually, in_time, on_tokio, run, start_all_threads};
 use futures::{FutureExt, StreamExt};
 
 async fn events(command: Command) -> ProcessEvents {
@@ -114,6 +120,33 @@ fn a_stream_that_drops_orphans_its_child() {
         assert_eq!(in_time(process.ended()).await.signal(), Some(Signal::KILL));
         let seen = || format!("{member} {:?}", state_and_parent(member));
         eventually("a death", || is_gone(member).then_some(()), seen).await;
+    });
+}
+
+#[test]
+fn a_future_that_drops_at_any_moment_leaves_nothing() {
+    isolated(|| {
+        run(async {
+            let before = start_all_threads().await;
+            for round in 0..100 {
+                // It floods: what nobody takes would hold it up for ever.
+                let mut starting = Box::pin(helper(["drip"]).events());
+                assert!((&mut starting).now_or_never().is_none());
+                actix_rt::time::sleep(Duration::from_micros(20 * round)).await;
+                drop(starting);
+            }
+            let supervisor = ProcessSupervisor::current().unwrap();
+            let begun = std::time::Instant::now();
+            loop {
+                let listed = supervisor.send(List).await.unwrap();
+                if listed.is_empty() {
+                    break;
+                }
+                assert!(begun.elapsed() < DEADLINE, "{listed:?}");
+                actix_rt::time::sleep(Duration::from_millis(5)).await;
+            }
+            before.assert_restored_but_spawners().await;
+        });
     });
 }
 
