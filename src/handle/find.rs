@@ -18,22 +18,21 @@ const MOST_KEPT: usize = 1024 * 1024;
 /// The closure is called again with more bytes until it gives something; a range beyond the bytes counts as their end.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use actix_process::Command;
 ///
 /// # actix::System::new().block_on(async {
-/// let mut child = Command::new("sh").args(["-c", "echo loading; echo 'ERROR: no port'"]).open().await?;
-/// // One or the other.
-/// let mut failed = false;
+/// let mut child = Command::new("sh").args(["-c", "echo loading; echo ERROR: no port"]).open().await?;
+/// // One or the other. The range is empty, so it stays in the stream.
 /// let ready_or_error = |seen: &[u8]| {
-///     let text = String::from_utf8_lossy(seen);
-///     failed = text.contains("ERROR");
-///     let at = if failed { text.find("ERROR")? } else { text.find("ready\n")? };
+///     let is_either = |rest: &[u8]| rest.starts_with(b"ready\n") || rest.starts_with(b"ERROR: ");
+///     let at = (0..seen.len()).find(|at| is_either(&seen[*at..]))?;
 ///     Some(at..at)
 /// };
-/// child.stdout.find(ready_or_error, std::time::Duration::from_secs(10)).await?;
-/// assert!(failed);
-/// // The range is empty, so nothing was taken out.
-/// assert_eq!(child.stdout.lines(1024).into_inner().find("\n", std::time::Duration::from_secs(10)).await?, "ERROR: no port");
+/// let time = Duration::from_secs(10);
+/// assert_eq!(child.stdout.find(ready_or_error, time).await?, "loading\n");
+/// assert_eq!(child.stdout.find("\n", time).await?, "ERROR: no port");
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub trait Needle {
