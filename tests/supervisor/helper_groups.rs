@@ -164,7 +164,7 @@ fn a_ctrl_c_that_ends_the_host_leaves_an_opened_child_unless_its_command_says_ot
     if is_isolated() {
         return run(async {
             let child = |name| {
-                let script = format!("echo \"$$ is {name}.\" > /dev/tty; exec sleep 600");
+                let script = format!("echo \"$$ is {name}.\" > /dev/tty; exec sleep 120");
                 Command::new("sh").args(["-c", &script])
             };
             let tied = child("tied").parent_death_signal(Signal::KILL);
