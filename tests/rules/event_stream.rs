@@ -81,7 +81,7 @@ fn a_taker_that_does_not_take_holds_up_its_child() {
         // What the child has written, until it writes no more: pipe and window are full.
         let mut written = 0;
         while let Ok(Some(line)) =
-            actix_rt::time::timeout(std::time::Duration::from_millis(500), told.next()).await
+            actix_rt::time::timeout(Duration::from_millis(500), told.next()).await
         {
             written = line.unwrap().parse().unwrap();
         }
