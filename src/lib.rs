@@ -43,7 +43,8 @@
 //!   [`FdStream::find`] waits for a prompt. [`Fd::stream`] and [`ProcessHandle::sink`] are the same for single descriptors.
 //! - **A body in, a body out**, for a response: [`Command::stream`]. The last item is the failure, if there is one.
 //! - **A helper**, for a program that is run to its end: [`Command::text`], [`Command::lines`] and [`Command::probe`] judge
-//!   the status and say why; [`Command::output`], [`Command::status`] and [`Command::read`] give it.
+//!   the status and say why; [`Command::output`], [`Command::status`] and [`Command::read`] give it. [`Slots`] bounds how many
+//!   run at a time.
 //! - **Events**, for what an actor would be told, in code that is none: [`Command::events`].
 //!
 //! Each of them works on a terminal too, by [`Command::pty`]. [`Fd::tail`] keeps the end of an output that matters only in an
@@ -252,6 +253,7 @@ mod port;
 mod protocol;
 pub mod recipes;
 mod signal;
+mod slots;
 mod spawn;
 mod spawn_error;
 mod status;
@@ -306,6 +308,8 @@ pub use protocol::frames::{FramedProtocol, FromFrames};
 pub use protocol::into::{IntoProtocol, NoProtocol, Protocol};
 pub use protocol::message::FromProcess;
 pub use signal::{IgnoredSignals, ParseSignalError, Signal};
+pub use slots::job::SlotJob;
+pub use slots::{SlotPermit, Slots, SlotsError};
 pub use status::{ExitStatus, Rusage};
 pub use stream::StreamCommand;
 pub use stream::failure::StreamFailure;

@@ -1,4 +1,9 @@
-//! For unit tests of your own protocols: a handle without a child.
+//! For your own tests: a handle without a child, and programs that stand in for others.
+//!
+//! - A protocol is tested with the handle of a [`TestProcess`], and no process runs.
+//! - Code that spawns a program is given a [`StandIn`]: a real program that does what a [`Script`] says. It tells what it was asked, and
+//!   its spawn can fail.
+//! - A [`Recording`] makes such a script of what a program did once.
 //!
 //! ```
 //! use actix_process::testing::{Recorded, TestProcess};
@@ -17,6 +22,11 @@
 //! ```
 
 mod recorder;
+mod recording;
+mod recording_text;
+mod script;
+mod shell;
+mod stand_in;
 mod stream;
 
 use std::io;
@@ -44,6 +54,9 @@ use crate::status::ExitStatus;
 
 pub use recorder::Recorded;
 use recorder::{RecordedFd, Recorder};
+pub use recording::{Recording, RecordingError, RecordingOf};
+pub use script::Script;
+pub use stand_in::{Run, StandIn, StandInError};
 use stream::TestStream;
 
 /// The role of a descriptor that a test's protocol reads.

@@ -90,6 +90,9 @@ pub(super) async fn collect(
         Err(why) => return Err(CollectError::TimedOut(Box::new(Output::empty(why)))),
     };
     let process = spawned?.kill_and_cut_on_drop();
+    if let Some(on_child) = &recipe.on_child {
+        on_child(&process);
+    }
     if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
         let _ = process.write(byte);
     }

@@ -20,6 +20,7 @@ use futures_core::Stream;
 
 use crate::command::Command;
 use crate::command::group::GroupChoice;
+use crate::handle::ProcessHandle;
 use crate::line::Line;
 use crate::port::kept::Keep;
 
@@ -91,6 +92,7 @@ struct Recipe {
     most: Option<usize>,
     merge: bool,
     group: GroupChoice,
+    on_child: Option<OnChild>,
     /// The codes that are a success, if the status is judged.
     ok_codes: Option<Vec<i32>>,
     /// The child is terminated when it is ready.
@@ -114,6 +116,9 @@ enum Input {
     Bytes(Bytes),
     Stream(Given<Pieces>),
 }
+
+/// Is told of the child, once it is there.
+type OnChild = Arc<dyn Fn(&ProcessHandle) + Send + Sync>;
 
 impl Recipe {
     /// Whether each line of this descriptor is told of.
@@ -155,9 +160,16 @@ impl<T> Collect<T> {
                 ok_codes: None,
                 cancel: None,
                 told: Vec::new(),
+                on_child: None,
             },
             finish,
         }
+    }
+
+    /// Tells of the child when it is there.
+    pub(crate) fn on_child(mut self, on_child: OnChild) -> Self {
+        self.recipe.on_child = Some(on_child);
+        self
     }
 }
 

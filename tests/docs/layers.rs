@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A file that lies in `src` itself is vocabulary, below all of them.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "sys",
     "port",
     "threads",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 14] = [
     "open",
     "collect",
     "stream",
+    "slots",
 ];
 
 /// They see what a user of the crate sees, and what is below them here.

@@ -12,12 +12,13 @@ use actix::{Actor, Context, Handler, Recipient};
 use actix_process::producer::{
     ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
 };
+use actix_process::testing::{Recording, Script};
 use actix_process::{
     Capability, CloseReason, Collect, CollectError, Command, Containment, Decoded, Encoded,
     ExitStatus, Fd, FdMap, FdSink, FdStream, FramedProtocol, FromFrames, IgnoredSignals, Ladder,
     NoProtocol, OnLeftovers, OnOrphaned, Opened, Output, ProcessEvent, ProcessHandle,
     ProcessProtocol, ProcessSupervisor, Pty, PtySize, ResizeError, Resource, Rusage, Signal,
-    SignalError, Spawn, SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes,
+    SignalError, Slots, Spawn, SpawnError, SpawnStep, Spawning, StreamError, Tail, TerminalModes,
     TerminalModesError, WriteError, process_protocol,
 };
 use tokio_util::codec::LinesCodec;
@@ -241,12 +242,13 @@ types! {
     Bytes Capability CloseReason Collect CollectError Collecting Command Containment Decoded Encoded ExitStatus Fd FdMap FdSink
     FdStream FramedProtocol FromFrames FromProcess KillOnDrop Line Pty PtySize ResizeError StreamError TerminalModes TerminalModesError
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
-    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
+    ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Slots SlotsError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
     Why WriteError ExitFailure FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput BytesInput StreamInput
     codec testing
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
-    supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport
+    supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport;
+    testing: Recording Script StandIn TestProcess
 }
 
 functions! {
@@ -308,6 +310,9 @@ methods! {
     Pty as Pty { size(PtySize::new(0, 0)); echo(true); raw(true); stream(); window(0); }
     ExitStatus as ExitStatus { success(); code(); signal(); core_dumped(); rusage(); }
     SpawnError as SpawnError { step(); errno(); subject(); detail(); name(); id(); }
+    Recording as Recording { replay(); }
+    Script as Script { stand_in(""); }
+    Slots as Slots { run(std::future::ready(Ok::<(), ()>(()))); acquire(); }
     Spawning as Spawning { id(); }
 }
 

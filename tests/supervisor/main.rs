@@ -12,5 +12,8 @@ mod collect_timeout;
 mod collect_verbs;
 mod helper_groups;
 mod list_and_shutdown;
+mod recordings;
+mod slots;
+mod stand_ins;
 mod test_process_streams;
 mod testing_module;
