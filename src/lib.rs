@@ -150,8 +150,8 @@
 //!   `main` returns.
 //! - When an arbiter stops, the children whose actors live there lose an owner. Each HTTP worker of a server under
 //!   `#[actix_web::main]` is such an arbiter. The server stops its workers before `main` goes on, so a child that a handler has
-//!   spawned, opened or streamed gets SIGKILL then, without a SIGTERM. A child that is to outlive its request names another
-//!   arbiter: [`Command::on`].
+//!   spawned, opened or streamed gets SIGKILL then, without a SIGTERM, unless its [`OnOrphaned`] says otherwise. A child that is to
+//!   outlive its request names another arbiter: [`Command::on`].
 //! - The arbiter where a child's actors live reaps the child, so while that arbiter is blocked the child is not reaped. To
 //!   block the arbiter's thread on the spawn, the exit or the end of such a child is a deadlock.
 //! - A supervisor that has got a [`Shutdown`](supervisor::Shutdown) spawns nothing any more, also if it is the System's own.
