@@ -38,12 +38,18 @@
 //!
 //! - **An actor**, for a child that lives long and tells of events. An actor that owns its child spawns it by one line,
 //!   [`Command::spawn_in`]. It gets bytes, lines ([`Fd::lines`]), or frames ([`FramedProtocol`]).
-//! - **Streams and sinks**, for a request and its answer, or one body in and one out: [`Fd::stream`] and
-//!   [`ProcessHandle::sink`], in any async function. [`Fd::tail`] keeps the end of an output that matters only in an error.
-//! - **A helper**, for a program that is run to its end: [`Command::output`], [`Command::status`] and [`Command::read`].
+//! - **Streams and sinks**, for a talk with a child, in any async function: [`Command::open`] gives its input as a sink and
+//!   its outputs as streams, and the drop of them kills the child with its group. [`Opened::io`] is both as one transport, and
+//!   [`FdStream::find`] waits for a prompt. [`Fd::stream`] and [`ProcessHandle::sink`] are the same for single descriptors.
+//! - **A body in, a body out**, for a response: [`Command::stream`]. The last item is the failure, if there is one.
+//! - **A helper**, for a program that is run to its end: [`Command::text`], [`Command::lines`] and [`Command::probe`] judge
+//!   the status and say why; [`Command::output`], [`Command::status`] and [`Command::read`] give it. [`Slots`] bounds how many
+//!   run at a time.
+//! - **Events**, for what an actor would be told, in code that is none: [`Command::events`].
 //!
-//! Each of them works on a terminal too, by [`Command::pty`]. Names that you know from Twisted or from `tokio::process`
-//! are in [`coming_from`].
+//! Each of them works on a terminal too, by [`Command::pty`]. [`Fd::tail`] keeps the end of an output that matters only in an
+//! error. Ten jobs, each in a few lines, are in [`recipes`]; what goes wrong with children elsewhere, and what happens here, is in
+//! [`gotchas`]. Names that you know from Twisted or from `tokio::process` are in [`coming_from`].
 //!
 //! # The actors
 //!
@@ -142,8 +148,10 @@
 //!   host: see [`parent_death_signal`](Command::parent_death_signal).
 //! - A child that a thread in no System has spawned has no owner but its protocol, if it has one. It lives on when
 //!   `main` returns.
-//! - When an arbiter stops, the children whose actors live there lose an owner. The workers of a server under
-//!   `#[actix_web::main]` are such arbiters: [`Command::on`] names another.
+//! - When an arbiter stops, the children whose actors live there lose an owner. Each HTTP worker of a server under
+//!   `#[actix_web::main]` is such an arbiter. The server stops its workers before `main` goes on, so a child that a handler has
+//!   spawned, opened or streamed gets SIGKILL then, without a SIGTERM, unless its [`OnOrphaned`] says otherwise. A child that is to
+//!   outlive its request names another arbiter: [`Command::on`].
 //! - The arbiter where a child's actors live reaps the child, so while that arbiter is blocked the child is not reaped. To
 //!   block the arbiter's thread on the spawn, the exit or the end of such a child is a deadlock.
 //! - A supervisor that has got a [`Shutdown`](supervisor::Shutdown) spawns nothing any more, also if it is the System's own.
@@ -174,12 +182,21 @@
 //!   asked for it. A thread under `no_new_privs` makes a thread for each spawn, and one with a
 //!   descriptor table of its own spawns nothing.
 //! - A change of the uid takes all capabilities but those of [`Command::ambient`].
+//! - **This is no sandbox.** Limits, other ids, a time and a cgroup bound what a child uses, and end it. The child reads what its
+//!   user may read, and uses the network: a [program that isolates](recipes#10-code-that-nobody-trusts) goes in front of it.
 //! - A signal to a child's process group does not reach a process that has left the group (by `setsid`, as daemons do). If
 //!   the child has a cgroup ([`contained`](Command::contained)), the signal reaches that process as well.
 //! - There is no `pre_exec`: a [wrapper program](coming_from::tokio) does what no option does.
 //!
 //! The host:
 //!
+//! - Ctrl-C at a terminal goes to the whole foreground group: to this program, and to the children that are in its group. That
+//!   are those of [`Command::spawn`] and [`Command::events`], and those of a [helper](Collect) of a program in the foreground. A child
+//!   that leads a group does not get it: one of [`Command::open`] and [`Command::stream`], one that is
+//!   [`contained`](Command::contained), and one with [`process_group`](Command::process_group) or `setsid`. **A program without
+//!   a handler for SIGINT dies of the Ctrl-C and drops nothing, and such a child lives on** if it does not care for the end of its
+//!   input. So a program at a terminal handles SIGINT (`tokio::signal::ctrl_c`) and returns from `main`, or its commands have a
+//!   [`parent_death_signal`](Command::parent_death_signal), or the child stays in its group ([`Open::foreground`]).
 //! - After a `fork()` the copy spawns nothing, if its parent had spawned before; it reaches none of
 //!   the parent's children. A daemon forks first.
 //! - As PID 1 of a container the host gets the orphans of other processes to reap. The crate does not reap them, and
@@ -226,6 +243,7 @@ mod command;
 mod error;
 mod event;
 mod failed_run;
+pub mod gotchas;
 mod handle;
 mod id;
 mod ladder;
@@ -234,6 +252,7 @@ mod line;
 mod open;
 mod port;
 mod protocol;
+pub mod recipes;
 mod signal;
 mod slots;
 mod spawn;

@@ -33,8 +33,8 @@ pub enum ExitStatus {
         /// What the child used.
         rusage: Rusage,
     },
-    /// The child is alive after a deadline, because this program may not kill it or it cannot die: only in
-    /// [`CollectError::TimedOut`](crate::CollectError::TimedOut). The crate reaps it when it dies.
+    /// The child is alive after a deadline, because this program may not kill it or it cannot die: only in the errors of a helper
+    /// that has ended it, such as [`CollectError::TimedOut`](crate::CollectError::TimedOut). The crate reaps it when it dies.
     StillRunning,
     /// The child is gone, but its status is not known, for one of these reasons:
     ///

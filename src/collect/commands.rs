@@ -8,6 +8,16 @@ use crate::status::ExitStatus;
 impl Command {
     /// Runs the child to its end and gives all that it wrote, and its status.
     ///
+    /// ```
+    /// # use actix_process::Command;
+    /// # actix::System::new().block_on(async {
+    /// let script = Command::new("sh").args(["-c", "echo half; echo oops >&2; exit 3"]);
+    /// let output = script.output().await?;
+    /// assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"half\n"[..], &b"oops\n"[..]));
+    /// assert_eq!(output.status.code(), Some(3));
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// The future gives [`CollectError::Spawn`] if there is no child, [`CollectError::TimedOut`] after a

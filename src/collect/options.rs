@@ -154,6 +154,15 @@ impl<T> Collect<T> {
     }
 
     /// The same, and these exit codes are the success; 0 is one only if it is among them. A signal never is.
+    ///
+    /// ```
+    /// # use actix_process::Command;
+    /// # actix::System::new().block_on(async {
+    /// // `diff` exits with code 1 for a difference, and 2 for trouble.
+    /// let diff = Command::new("diff").args(["/dev/null", "-"]).output().input("new\n");
+    /// assert!(diff.ok_codes([0, 1]).await?.stdout.ends_with(b"> new\n"));
+    /// # Ok::<(), actix_process::CollectError>(()) }).unwrap();
+    /// ```
     pub fn ok_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
         self.recipe.ok_codes = Some(codes.into_iter().collect());
         self

@@ -46,6 +46,19 @@ impl Output {
 
 /// What ended a child that was run to its end. The status alone cannot tell: a child that was terminated may exit with any code, and another
 /// program may have sent the SIGKILL.
+///
+/// ```
+/// # use actix_process::{CollectError, Command, Why};
+/// # use std::time::Duration;
+/// # actix::System::new().block_on(async {
+/// let tidy = Command::new("sh").args(["-c", "trap 'exit 0' TERM; sleep 60 & wait"]);
+/// let result = tidy.output().timeout(Duration::from_millis(500)).await;
+/// let Err(CollectError::TimedOut(output)) = result else {
+///     panic!("it sleeps longer");
+/// };
+/// assert_eq!(output.why, Why::TimedOut);
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Why {

@@ -41,6 +41,20 @@ impl Fd {
     /// The same, but what is in the file stays, and each write goes behind its end, whoever else writes: `>>` of a shell. For a log that
     /// several children share.
     ///
+    /// ```
+    /// use actix_process::{Command, Fd};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("actix-process-append-{}", std::process::id()));
+    /// let log = Fd::append(&path)?;
+    /// for word in ["one", "two"] {
+    ///     Command::new("echo").arg(word).stdout(log.clone()).status().await?;
+    /// }
+    /// assert_eq!(std::fs::read(&path)?, b"one\ntwo\n");
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`create`](Self::create).

@@ -14,8 +14,8 @@ impl Command {
     }
 
     /// What happens to the other members of the process group that the child leads when the child has exited.
-    /// [`OnLeftovers::Leave`] unless set; [`output`](Self::output), [`status`](Self::status) and
-    /// [`read`](Self::read) kill them.
+    /// [`OnLeftovers::Leave`] unless set; [helpers](crate::Collect) such as [`output`](Self::output), [`open`](Self::open) and
+    /// [`stream`](Self::stream) kill them.
     ///
     /// If a timeout or a [`stop`](crate::ProcessHandle::stop) is under way, which reaches those members itself, this
     /// policy waits until that is over. It does nothing for a child without a group

@@ -64,7 +64,8 @@ impl Command {
     /// A name without a slash is looked up in the PATH of the environment that the child will
     /// get (`/bin:/usr/bin` if it has none). A relative path is relative to the
     /// [`current_dir`](Self::current_dir). An empty element of PATH (`:/usr/bin`) means that directory too: do not use one
-    /// where other users may write to the directory. No shell takes part, not even for a script without
+    /// where other users may write to the directory. An element that cannot hold the program (it is too long, no directory, or
+    /// on a file system that does not answer) does not end the search. No shell takes part, not even for a script without
     /// a `#!` line.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
@@ -197,9 +198,9 @@ impl Command {
     /// Puts the child into process group `group`; 0 makes a new one that the child leads. A negative number
     /// fails the spawn at [`SpawnStep::Invalid`](crate::SpawnStep::Invalid).
     ///
-    /// Without this option a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it;
-    /// for [`output`](Self::output), [`status`](Self::status) and [`read`](Self::read) see
-    /// [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
+    /// Without this option a spawned child stays in the parent's group, so that a terminal's Ctrl-C reaches it. The child of
+    /// [`open`](Self::open) and [`stream`](Self::stream) leads a group of its own; for [`output`](Self::output) and the other
+    /// helpers see [`Collect::own_group`](crate::Collect::own_group). What ends a child that leads a group ends the whole
     /// group: [`stop`](crate::ProcessHandle::stop), [`terminate_group`](crate::ProcessHandle::terminate_group),
     /// [`OnOrphaned`](crate::OnOrphaned), [`Shutdown`](crate::supervisor::Shutdown), and [`on_leftovers`](Self::on_leftovers).
     #[must_use = "a command is changed by value: `command = command.process_group(..)`"]

@@ -54,8 +54,8 @@ pub enum OnLeftovers {
     /// Nothing. The default of [`Command::spawn`](crate::Command::spawn).
     #[default]
     Leave,
-    /// SIGKILL at once. The default of [`Command::output`](crate::Command::output),
-    /// [`status`](crate::Command::status) and [`read`](crate::Command::read).
+    /// SIGKILL at once. The default of [helpers](crate::Collect) such as [`Command::output`](crate::Command::output), of
+    /// [`open`](crate::Command::open) and of [`stream`](crate::Command::stream).
     Kill,
     /// SIGTERM at once, and SIGKILL to those that are left after this time.
     Terminate(Duration),

@@ -16,6 +16,25 @@ const MOST_KEPT: usize = 1024 * 1024;
 
 /// What [`FdStream::find`] looks for: bytes as they are, or a closure that gives where in the bytes that have come so far the needle is.
 /// The closure is called again with more bytes until it gives something; a range beyond the bytes counts as their end.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_process::Command;
+///
+/// # actix::System::new().block_on(async {
+/// let mut child = Command::new("sh").args(["-c", "echo loading; echo ERROR: no port"]).open().await?;
+/// // One or the other. The range is empty, so it stays in the stream.
+/// let ready_or_error = |seen: &[u8]| {
+///     let is_either = |rest: &[u8]| rest.starts_with(b"ready\n") || rest.starts_with(b"ERROR: ");
+///     let at = (0..seen.len()).find(|at| is_either(&seen[*at..]))?;
+///     Some(at..at)
+/// };
+/// let time = Duration::from_secs(10);
+/// assert_eq!(child.stdout.find(ready_or_error, time).await?, "loading\n");
+/// assert_eq!(child.stdout.find("\n", time).await?, "ERROR: no port");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub trait Needle {
     /// Where in `hay` the needle is. Nothing before `searched` bytes was found in an earlier call: a needle of bytes starts there, less
     /// its own length.
@@ -57,6 +76,19 @@ impl<const N: usize> Needle for &[u8; N] {
 }
 
 /// Why [`FdStream::find`] has found nothing. What had come by then is still in the stream.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_process::{Command, FindError};
+///
+/// # actix::System::new().block_on(async {
+/// let mut child = Command::new("sh").args(["-c", "echo no port; exit 1"]).open().await?;
+/// let error = child.stdout.find("ready\n", Duration::from_secs(10)).await.unwrap_err();
+/// assert!(matches!(error, FindError::Ended { seen: 8 }));
+/// assert_eq!(child.wait().await.code(), Some(1));
+/// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {

@@ -13,6 +13,20 @@ use crate::handle::sink::FdSink;
 
 /// What [`StreamCommand::input`](crate::StreamCommand::input) takes: bytes (whatever is `Into<Bytes>`), or a stream of results whose
 /// items are bytes. `Kind` tells the two apart; the compiler finds it.
+///
+/// ```
+/// use actix_process::Command;
+/// use futures::{TryStreamExt, stream};
+///
+/// # actix::System::new().block_on(async {
+/// let of_bytes = Command::new("cat").stream().input("whole");
+/// assert_eq!(of_bytes.start().await?.try_collect::<Vec<_>>().await?.concat(), b"whole");
+///
+/// let pieces = stream::iter([Ok::<_, std::io::Error>("in "), Ok("pieces")]);
+/// let of_a_stream = Command::new("cat").stream().input(pieces);
+/// assert_eq!(of_a_stream.start().await?.try_collect::<Vec<_>>().await?.concat(), b"in pieces");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no input of a child",
     note = "an input is bytes (`Into<Bytes>`), or a `Stream<Item = Result<B, E>>` with `B: Into<Bytes>` and `E: Into<Box<dyn Error + Send + Sync>>`"

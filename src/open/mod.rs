@@ -49,8 +49,9 @@ impl Command {
     /// typed, and the stream of standard output what is shown. [`Fd::lines`](crate::Fd::lines) becomes a stream of bytes.
     ///
     /// The child leads a process group of its own, unless the command says otherwise, so that the drop of [`Opened`] reaches
-    /// all that it starts; see [`Open::foreground`]. When the child exits, the others of its group are killed
-    /// ([`on_leftovers`](Self::on_leftovers) says otherwise).
+    /// all that it starts. When the child exits, the others of its group are killed ([`on_leftovers`](Self::on_leftovers) says
+    /// otherwise). A Ctrl-C at this program's terminal does not reach that group: see [`Open::foreground`], and the
+    /// [caveats](crate#caveats).
     ///
     /// The spawn is as that of [`spawn`](Self::spawn): where the child belongs is settled by this call, no arbiter is
     /// needed, and dropping the future cancels it.
@@ -75,9 +76,17 @@ pub struct Open {
 }
 
 impl Open {
-    /// Runs the child in this program's process group: for a program that asks for a password on the terminal at which
-    /// this program's user sits, and that is to get its Ctrl-C. The kill by a drop reaches the child alone then, and what it
-    /// leaves is left.
+    /// Runs the child in this program's process group: for a program that is to get the Ctrl-C of this program's terminal, or
+    /// asks for a password there. The kill by a drop reaches the child alone then, and what the child leaves runs on.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let child = Command::new("cat").open().foreground().await?;
+    /// assert!(child.wait().await.success());
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
     pub const fn foreground(mut self) -> Self {
         self.group = GroupChoice::Ours;
         self
@@ -180,6 +189,18 @@ impl Opened {
 
     /// Lets the child live on when all of this is dropped. The drops of the sink and the streams close their descriptors as
     /// before, and the child's [`on_orphaned`](Command::on_orphaned) holds as ever.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let child = Command::new("cat").open().await?.detach();
+    /// let process = child.process.clone();
+    /// drop(child);
+    /// // It was not killed: it has read the end of its input.
+    /// assert!(process.ended().await.success());
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
     pub fn detach(self) -> Self {
         self.hold.let_live();
         self
@@ -221,6 +242,17 @@ impl Opened {
 
     /// Closes the child's standard input, reads its output to the end and throws it away, and waits until the child has
     /// [ended](ProcessHandle::ended). Dropping the future kills the child.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let mut child = Command::new("seq").arg("100000").open().await?;
+    /// let first = child.stdout.find("\n", std::time::Duration::from_secs(10)).await?;
+    /// assert_eq!(first, "1");
+    /// assert!(child.wait().await.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub async fn wait(self) -> ExitStatus {
         let Self {
             process,
@@ -244,6 +276,19 @@ impl Opened {
 
     /// Stops the child by `ladder`, as [`ProcessHandle::stop`] does; what it writes meanwhile is thrown away, so that it is
     /// not held up. Dropping the future kills the child.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use actix_process::{Command, Ladder, StoppedBy};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let child = Command::new("cat").open().await?;
+    /// let time = Duration::from_secs(10);
+    /// let stopped = child.stop(Ladder::eof(time).term(time).kill()).await?;
+    /// assert_eq!(stopped.by, StoppedBy::Eof);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///

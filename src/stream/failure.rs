@@ -11,7 +11,24 @@ use crate::status::ExitStatus;
 /// The last item of an [`OutputStream`](crate::OutputStream) whose child did not do its work: what came before is not the whole
 /// output.
 ///
-/// As the error of a response's body it makes actix-web break the response off, so that no client takes it for a whole one.
+/// As the error of a response's body it makes actix-web break the response off, so that no client takes the response for a whole one.
+///
+/// ```
+/// use actix_process::{Command, StreamFailure};
+/// use futures::TryStreamExt;
+///
+/// # actix::System::new().block_on(async {
+/// let half = Command::new("sh").args(["-c", "echo half; echo 'disk full' >&2; exit 3"]);
+/// let mut output = half.stream().start().await?;
+/// assert_eq!(output.try_next().await?.unwrap(), "half\n");
+/// match output.try_next().await {
+///     Err(StreamFailure::Failed { status, stderr, .. }) => {
+///         assert_eq!((status.code(), &stderr[..]), (Some(3), &b"disk full\n"[..]));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamFailure {

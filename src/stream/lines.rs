@@ -27,7 +27,18 @@ pub struct OutputLines<P = BytesInput> {
 }
 
 impl<P> OutputStream<P> {
-    /// The output line by line, for server-sent events and the like: see [`OutputLines`]. A line of more than `max` bytes comes in pieces.
+    /// The output line by line, for server-sent events and the like. A line of more than `max` bytes comes in pieces.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use futures::TryStreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let lines = Command::new("seq").arg("2").stream().start().await?.lines(1024);
+    /// let events: Vec<_> = lines.map_ok(|line| format!("data: {}\n\n", line.to_string_lossy())).try_collect().await?;
+    /// assert_eq!(events, ["data: 1\n\n", "data: 2\n\n"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn lines(self, max: usize) -> OutputLines<P> {
         OutputLines {
             output: self,

@@ -50,6 +50,8 @@ impl Command {
     ///
     /// When the child exits, what is left of its group is killed ([`on_leftovers`](Self::on_leftovers) says otherwise). A descendant
     /// that has left the group and holds the child's output keeps the stream open; one that holds other pipes of the child does not.
+    ///
+    /// A Ctrl-C at this program's terminal does not reach the child's group: see the [caveats](crate#caveats).
     pub fn stream(&self) -> StreamCommand {
         StreamCommand {
             command: self.clone(),
@@ -119,6 +121,20 @@ impl<P> StreamCommand<P> {
     /// Ends the stream in [`StreamFailure::Idle`](crate::StreamFailure::Idle) when the child has taken no input and given no output for so
     /// long, and terminates it. Only the time in which the output is waited for counts: a client that is slow to take what is there
     /// makes no child idle.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use actix_process::{Command, StreamFailure};
+    /// use futures::TryStreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let silent = Command::new("sleep").arg("60").stream().idle_timeout(Duration::from_millis(50));
+    /// let failure = silent.start().await?.try_collect::<Vec<_>>().await.unwrap_err();
+    /// assert!(matches!(failure, StreamFailure::Idle { .. }));
+    /// assert_eq!(failure.to_string(), "`sleep` did nothing for 50ms");
+    /// # Ok::<(), actix_process::SpawnError>(()) }).unwrap();
+    /// ```
     pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = Some(timeout);
         self
@@ -130,20 +146,43 @@ impl<P> StreamCommand<P> {
         self
     }
 
-    /// The exit codes that are a success; 0 alone unless set. A signal is none.
+    /// The exit codes that are a success; 0 alone unless set, and only if it is among them otherwise. A signal never is a success.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use futures::TryStreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// // `grep` exits with code 1 when it has found nothing.
+    /// let found = Command::new("grep").arg("x").stream().input("a\nb\n").ok_codes([0, 1]);
+    /// assert!(found.start().await?.try_collect::<Vec<_>>().await?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn ok_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
         self.options.ok_codes = codes.into_iter().collect();
         self
     }
 
     /// Gives what the child writes to its standard error to `told`, as it comes and in the pieces in which it is read, while the
-    /// output is polled. Otherwise the last 4 KiB are kept, for the [failure](crate::StreamFailure), and the rest is thrown away.
+    /// output is polled. Without this the last 4 KiB are kept, for the [failure](crate::StreamFailure), and the rest is thrown away.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use futures::TryStreamExt;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let script = Command::new("sh").args(["-c", "echo working >&2; echo done"]);
+    /// let output = script.stream().on_stderr(|said| eprint!("{}", String::from_utf8_lossy(said)));
+    /// assert_eq!(output.start().await?.try_collect::<Vec<_>>().await?.concat(), b"done\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn on_stderr(mut self, told: impl FnMut(&[u8]) + Send + 'static) -> Self {
         self.options.stderr = Stderr::Told(Box::new(told));
         self
     }
 
-    /// Puts what the child writes to its standard error into the output, in the order in which it writes: `2>&1`.
+    /// Puts what the child writes to its standard error into the output, in the order in which the child writes: `2>&1`. A
+    /// [failure](crate::StreamFailure) has none of it then.
     pub fn merge_stderr(mut self) -> Self {
         self.options.stderr = Stderr::Merged;
         self

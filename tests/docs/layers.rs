@@ -26,10 +26,17 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// They see what a user of the crate sees, and what is below them here.
-const ABOVE_THE_SURFACE: [&str; 4] = ["monitor", "pool", "nats", "coming_from"];
+const ABOVE_THE_SURFACE: [&str; 6] = [
+    "monitor",
+    "pool",
+    "nats",
+    "coming_from",
+    "recipes",
+    "gotchas",
+];
 
-/// Imports names for its links only.
-const DOCUMENTATION: &str = "coming_from";
+/// They import names for their links only.
+const DOCUMENTATION: [&str; 3] = ["coming_from", "recipes", "gotchas"];
 
 /// Files of `src` itself that may import from everywhere.
 const ROOTS: [&str; 2] = ["lib", "testing"];
@@ -102,7 +109,7 @@ impl Sources {
                         _ => self.parent(&from, file),
                     };
                     let rest = &line[at + start.len()..];
-                    let told_apart = |name: &str| name == "tests" || name == DOCUMENTATION;
+                    let told_apart = |name: &str| name == "tests" || DOCUMENTATION.contains(&name);
                     let may_group = from.iter().any(|name| told_apart(name));
                     if rest.starts_with('{') && word == 0 && !may_group {
                         self.grouped.push(format!(

@@ -12,6 +12,7 @@ mod examples_terminal;
 mod examples_tools;
 mod http_server;
 mod layers;
+mod pages;
 mod readme;
 mod readme_pieces;
 mod tests_readme;

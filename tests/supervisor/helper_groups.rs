@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, Stdio};
 use std::time::{Duration, Instant};
 
-use actix_process::{CollectError, Command};
+use actix_process::{CollectError, Command, Signal};
 use common::census::{is_gone, state_and_parent};
 use common::isolated::{is_isolated, isolated, this_test};
 use common::{DEADLINE, eventually, in_time, run, tty};
@@ -154,6 +154,49 @@ fn in_the_foreground_of_a_terminal_ctrl_c_leaves_nothing_behind() {
         }
     });
     assert!(shell.try_wait().unwrap().is_none());
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+}
+
+/// What "Caveats" says of a program that dies of a Ctrl-C: `open()` keeps its child from it.
+#[test]
+fn a_ctrl_c_that_ends_the_host_leaves_an_opened_child_unless_its_command_says_otherwise() {
+    if is_isolated() {
+        return run(async {
+            let child = |name| {
+                let script = format!("echo \"$$ is {name}.\" > /dev/tty; exec sleep 120");
+                Command::new("sh").args(["-c", &script])
+            };
+            let tied = child("tied").parent_death_signal(Signal::KILL);
+            let children = (
+                child("ours").open().foreground().await.unwrap(),
+                tied.open().await.unwrap(),
+                child("own").open().await.unwrap(),
+            );
+            panic!("{:?}", children.0.wait().await);
+        });
+    }
+    let job = "trap : INT; \"$0\" \"$@\"; echo \"status $?.\"; exec sleep 600";
+    let (mut terminal, mut shell) = on_a_terminal(&["sh", "-m", "-c", job]);
+    let mut said = String::new();
+    let [ours, tied, own] = ["ours", "tied", "own"].map(|name| {
+        let words = format!(" is {name}.");
+        until_said(&mut terminal, &mut said, &words);
+        let before = said.split(&words).next().unwrap();
+        let pid = before.split_whitespace().last().unwrap();
+        pid.parse::<i32>().unwrap()
+    });
+    terminal.write_all(b"\x03").unwrap();
+    until_said(&mut terminal, &mut said, "status 130.");
+    run(async {
+        for pid in [ours, tied] {
+            let seen = || format!("{pid} {:?}", state_and_parent(pid));
+            eventually("a death", || is_gone(pid).then_some(()), seen).await;
+        }
+        assert!(!is_gone(own), "the Ctrl-C has reached it");
+        let own = nix::unistd::Pid::from_raw(own);
+        nix::sys::signal::kill(own, nix::sys::signal::SIGKILL).unwrap();
+    });
     shell.kill().unwrap();
     shell.wait().unwrap();
 }

@@ -1,0 +1,7 @@
+//! What programs have children for, each in a few lines: ten recipes.
+#![doc = ""]
+#![doc = include_str!("recipes.md")]
+
+// What the links of the page name.
+#[cfg(doc)]
+use crate::*;
