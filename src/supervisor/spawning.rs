@@ -51,6 +51,9 @@ impl Command {
     /// (see [`set_max_spawner_threads`](crate::set_max_spawner_threads)), and calls of libc's `setuid`, `setgid`
     /// and the like: they wait for all threads of the process, the one that waits for this exec among them.
     ///
+    /// The first spawn of a System, and the first of all threads in none, waits in its first poll until the thread of its
+    /// supervisor has started.
+    ///
     /// A program's first spawn needs 13 free descriptors: seven for three pipes and a pidfd, four for
     /// the runtime of the supervisor or of the crate's own arbiter, and two for the janitor thread. A program's first runtime needs
     /// two more if tokio has its `signal` feature.
