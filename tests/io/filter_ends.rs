@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_process::{Bytes, Command};
 use common::helper::helper;
-use common::taking::next;
+use common::streams::next;
 use common::{DEADLINE, in_time, run};
 use futures::{StreamExt, TryStreamExt, stream};
 

@@ -5,7 +5,7 @@ use crate::common;
 use actix_process::{Command, Fd, ProcessEvent, ProcessEvents, Signal, SpawnStep};
 use common::census::{is_gone, state_and_parent};
 use common::helper::{helper, pattern};
-use common::taking::{next, rest};
+use common::streams::{next, rest};
 use common::trace::{data_of, lines_of};
 use common::{eventually, in_time, on_tokio, run};
 use futures::{FutureExt, StreamExt};
