@@ -370,7 +370,7 @@ impl Port {
 }
 
 impl PortState {
-    /// Under the lock, which keeps the commands in order. The `route` is the caller's, who drops it when the lock is free.
+    /// Under the lock, which keeps the commands in order. The caller drops its `route` when the lock is free.
     fn send(&self, route: &Option<Arc<dyn Route>>, command: FdCommand) {
         if let (false, Some(route)) = (self.closed, route) {
             route.send(command);
