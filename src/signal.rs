@@ -135,7 +135,7 @@ impl FromStr for Signal {
         Self::NAMED
             .iter()
             .copied()
-            .find(|signal| signal.name().is_some_and(|name| &name[3..] == wanted))
+            .find(|signal| signal.name().and_then(|name| name.strip_prefix("SIG")) == Some(wanted))
             .or_else(|| text.parse().ok().and_then(Self::new))
             .ok_or(ParseSignalError(()))
     }

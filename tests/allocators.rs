@@ -10,8 +10,8 @@ use std::cell::Cell;
 use std::ptr;
 
 use actix_process::{Command, Resource};
+use common::report::may_change_ids;
 use common::run;
-use common::told::may_change_ids;
 
 const NOBODY: u32 = 65534;
 const CLASSES: usize = 16;

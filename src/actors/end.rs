@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::runtime::Handle;
 
 use crate::child::Child;
@@ -73,6 +74,12 @@ impl End {
             // Shared with its reader, and registered for everything.
             Self::Terminal(_) => Ok(self),
         }
+    }
+
+    /// Nobody had the terminal's other end at some time: somebody may have opened it again, but such a readiness never
+    /// goes away.
+    pub(super) fn was_hung_up(&self, ready: &AsyncFdReadyGuard<'_, OwnedFd>) -> bool {
+        self.is_terminal() && ready.ready().is_read_closed()
     }
 
     pub(super) fn is_hung_up(&self, error: &io::Error) -> bool {

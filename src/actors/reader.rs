@@ -2,13 +2,12 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
-use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::buffers::{self, Buffer};
 use super::destination::Destination;
@@ -24,8 +23,6 @@ use crate::sys;
 const FULL_READS_TO_GROW: u32 = 4;
 /// After so many messages a reader lets its arbiter do something else, as after [`BYTES_PER_TURN`].
 const READS_PER_TURN: u32 = 16;
-
-type Readiness<'a> = AsyncFdReadyGuard<'a, OwnedFd>;
 
 pub(crate) struct PipeReader {
     /// First, so that it is closed before the record hears of it.
@@ -181,10 +178,9 @@ impl PipeReader {
         let most = room.min(self.cut_after.unwrap_or(usize::MAX));
         let mut buffer = self.buffer.take().unwrap_or_else(buffers::take);
         let result = source.read(buffer.room(most));
-        // Nobody had the terminal's other end at some time: somebody may have opened it again, but
-        // such a readiness never goes away.
-        let is_closed = |ready: &Readiness<'_>| ready.ready().is_read_closed();
-        let was_hung_up = source.is_terminal() && ready.as_ref().is_some_and(is_closed);
+        let was_hung_up = ready
+            .as_ref()
+            .is_some_and(|ready| source.was_hung_up(ready));
         match result {
             Ok(0) => Poll::Ready(Err(CloseReason::ByChild)),
             Ok(count) => Poll::Ready(self.forward(buffer, count).map(|()| count)),

@@ -393,7 +393,7 @@ impl Collector {
 }
 
 impl Drop for Collector {
-    /// Who holds the child's pipes longer than this does not fill the memory.
+    /// A descendant that holds the child's pipes longer than this future lives does not fill the memory.
     fn drop(&mut self) {
         drop(self.take());
     }

@@ -97,7 +97,7 @@ struct Recipe {
     ok_codes: Option<Vec<i32>>,
     /// The child is terminated when it is ready.
     cancel: Option<Given<Cancel>>,
-    /// Who is told of each line of which descriptor.
+    /// The descriptors whose lines are told of, and the closures that are told.
     told: Vec<(i32, EachLine)>,
 }
 

@@ -1,4 +1,4 @@
-//! The last bytes of an output, for somebody who looks.
+//! A look at the last bytes of an output.
 
 use bytes::Bytes;
 
@@ -48,7 +48,7 @@ impl ProcessHandle {
     #[must_use]
     pub fn tail(&self, fd: i32) -> Option<Tail> {
         let kept = self.child().port(fd)?.kept()?;
-        // The one who held its lock at the fork is not here.
+        // The thread that held its lock at the fork is not here.
         if sys::copy::is_copy() {
             return None;
         }

@@ -206,7 +206,7 @@ impl Opened {
         self
     }
 
-    /// The child, its parts, and what kills it when all who have that drop it.
+    /// The child, and its parts, of which each holds what kills it: the last drop does.
     pub(crate) fn into_parts(self) -> (ProcessHandle, FdSink, [FdStream; 2], Arc<KillOnDrop>) {
         let outputs = [self.stdout, self.stderr];
         (self.process, self.stdin, outputs, self.hold)

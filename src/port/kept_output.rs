@@ -1,4 +1,4 @@
-//! An output that its reader keeps, and who asks for what is kept. Nobody is waited for.
+//! An output that its reader keeps, for others to look at. The reader waits for none of them.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -17,12 +17,12 @@ struct State {
     kept: KeptBytes,
     /// Why no more comes.
     ended: Option<CloseReason>,
-    /// More than so many bytes wake who watches.
+    /// More than so many bytes wake the task that watches.
     most: u64,
     waker: Option<Waker>,
 }
 
-/// What somebody who watches is told of.
+/// What a task that watches is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeptNotice {
     /// Nobody was left to read the descriptor: something is missing.
@@ -66,7 +66,7 @@ impl KeptOutput {
         }
     }
 
-    /// No more comes. Who watches is woken only if something is missing: the child's end tells of the rest.
+    /// No more comes. The task that watches is woken only if something is missing: the child's end tells of the rest.
     pub(crate) fn end(&self, reason: CloseReason) {
         let mut state = lock(&self.state);
         state.ended.get_or_insert(reason);
@@ -77,7 +77,7 @@ impl KeptOutput {
         }
     }
 
-    /// What there is to tell, where no more than `most` bytes are allowed. The last who asks is woken when there is more.
+    /// What there is to tell, where no more than `most` bytes are allowed. The last task that asked is woken when there is more.
     pub(crate) fn watch(&self, most: u64, cx: &Context<'_>) -> Option<KeptNotice> {
         let mut waker = Some(cx.waker().clone());
         let mut state = lock(&self.state);

@@ -16,14 +16,13 @@ pub(crate) mod write_queue;
 pub(crate) use command::{FdCommand, Route, Terminal};
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::error::{ProducerError, ResizeError, WriteError};
+use crate::error::{ProducerError, WriteError};
 use crate::event::CloseReason;
 use crate::port::kept_output::KeptOutput;
 use crate::port::outbox::Outbox;
@@ -32,7 +31,6 @@ use crate::port::stream_queue::StreamQueue;
 use crate::port::write_queue::{Notice, ProducerKind, SinkId, WriteQueue};
 use crate::sync::lock;
 use crate::sys;
-use crate::winsize::PtySize;
 
 /// One piped descriptor, as the handle sees it.
 pub(crate) struct Port {
@@ -357,27 +355,6 @@ impl Port {
         state.send(&route, FdCommand::Discard);
     }
 
-    /// Gives a terminal's window another size.
-    pub(crate) fn resize(&self, size: PtySize) -> Result<(), ResizeError> {
-        let Some(terminal) = &self.terminal else {
-            return Err(ResizeError::NoTerminal);
-        };
-        if sys::copy::is_copy() {
-            return Err(ResizeError::Closed);
-        }
-        // Under the lock, so that a master which is closed meanwhile is so before anybody is told.
-        let state = lock(&self.state);
-        match (state.closed, terminal.upgrade()) {
-            (false, Some(master)) => {
-                let failed = |error: io::Error| ResizeError::Failed {
-                    errno: error.raw_os_error().unwrap_or(0),
-                };
-                master.set_size(size).map_err(failed)
-            }
-            _ => Err(ResizeError::Closed),
-        }
-    }
-
     /// The descriptor is closed: whatever is sent from now on goes nowhere. Producer and sinks
     /// learn it.
     pub(crate) fn closed(&self, reason: CloseReason) {
@@ -398,7 +375,7 @@ impl Port {
 }
 
 impl PortState {
-    /// Under the lock, which keeps the commands in order. The `route` is the caller's, who drops it when the lock is free.
+    /// Under the lock, which keeps the commands in order. The caller drops its `route` when the lock is free.
     fn send(&self, route: &Option<Arc<dyn Route>>, command: FdCommand) {
         if let (false, Some(route)) = (self.closed, route) {
             route.send(command);

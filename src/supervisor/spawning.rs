@@ -54,6 +54,9 @@ impl Command {
     /// A program that was written a moment ago can be busy (ETXTBSY), while another child that is being spawned still has the
     /// writer's descriptor. Such an exec is tried again for 32 ms.
     ///
+    /// The first spawn of a System, and the first of all threads in none, waits in its first poll until the thread of its
+    /// supervisor has started.
+    ///
     /// A program's first spawn needs 13 free descriptors: seven for three pipes and a pidfd, four for
     /// the runtime of the supervisor or of the crate's own arbiter, and two for the janitor thread. A program's first runtime needs
     /// two more if tokio has its `signal` feature.

@@ -15,7 +15,7 @@ use crate::sys;
 pub(super) struct SystemGuard {
     table: Arc<Table>,
     on_gone: Option<Box<dyn FnOnce() + Send>>,
-    relieved: bool,
+    dismissed: bool,
 }
 
 impl SystemGuard {
@@ -30,21 +30,21 @@ impl SystemGuard {
         let system_guard = Self {
             table: Arc::clone(&table),
             on_gone: Some(Box::new(on_gone)),
-            relieved: false,
+            dismissed: false,
         };
-        let (relieve, relieved) = oneshot::channel::<()>();
+        let (dismiss, dismissed) = oneshot::channel::<()>();
         let posted = system.arbiter().spawn(async move {
             // The whole of it moves in here: a capture by fields would drop it outside.
             let mut system_guard = system_guard;
-            let _ = relieved.await;
-            system_guard.relieved = true;
+            let _ = dismissed.await;
+            system_guard.dismissed = true;
         });
         // What is sent while the arbiter closes may stay unseen in its queue.
         let watches = posted && system.arbiter().alive();
         if !watches {
             table.owner_lost("its System is gone");
         }
-        watches.then_some(relieve)
+        watches.then_some(dismiss)
     }
 }
 
@@ -57,7 +57,7 @@ impl Drop for SystemGuard {
         if let Some(on_gone) = self.on_gone.take() {
             on_gone();
         }
-        if !self.relieved {
+        if !self.dismissed {
             self.table.stop_arbiter();
         }
     }

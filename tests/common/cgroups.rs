@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::census::is_gone;
 use super::eventually;
 use super::isolated::skipped;
-use super::told::may_change_ids;
+use super::report::may_change_ids;
 
 /// The directory of this process's cgroup (version 2), if there is one.
 pub fn own_directory() -> Option<PathBuf> {

@@ -9,23 +9,23 @@
 
 pub mod census;
 pub mod cgroups;
+pub mod drop_probe;
 pub mod example;
 pub mod files;
 pub mod forked;
+pub mod hanging_exec;
 pub mod helper;
-pub mod hoarder;
-pub mod hung;
 pub mod isolated;
 pub mod limits;
-pub mod many;
+pub mod many_fds;
 pub mod mounts;
 pub mod patterns;
 pub mod refuse;
-pub mod taking;
-pub mod told;
+pub mod report;
+pub mod slow_protocol;
+pub mod streams;
 pub mod trace;
 pub mod tty;
-pub mod watched;
 
 use std::future::Future;
 use std::time::Duration;

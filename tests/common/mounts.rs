@@ -4,7 +4,7 @@ use nix::libc;
 use nix::mount::{MsFlags, mount};
 
 use super::isolated::{isolated, skipped};
-use super::told::may_change_ids;
+use super::report::may_change_ids;
 
 /// Gives this thread a mount namespace of its own. False where it may not. Call it before other threads
 /// start: only what starts later is in the namespace as well.

@@ -84,8 +84,10 @@ impl Sources {
         let from = module_of(src, file);
         let text = fs::read_to_string(file).unwrap();
         let name = file.strip_prefix(src).unwrap().display().to_string();
+        let mut in_tests = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.split("//").next().unwrap_or_default();
+            in_tests |= line == "mod tests {";
             if from.is_empty()
                 && let Some(module) = line.trim().strip_prefix("pub mod ")
             {
@@ -104,11 +106,17 @@ impl Sources {
                     if line[..at].ends_with(|c: char| c.is_alphanumeric() || "_$:".contains(c)) {
                         continue;
                     }
+                    let mut rest = &line[at + start.len()..];
                     let mut to = match word {
                         0 => Vec::new(),
-                        _ => self.parent(&from, file),
+                        // Of the tests in a file that is the file.
+                        _ if in_tests => from.clone(),
+                        _ => parent(&from),
                     };
-                    let rest = &line[at + start.len()..];
+                    while let Some(further) = rest.strip_prefix("super::") {
+                        to.pop();
+                        rest = further;
+                    }
                     let told_apart = |name: &str| name == "tests" || DOCUMENTATION.contains(&name);
                     let may_group = from.iter().any(|name| told_apart(name));
                     if rest.starts_with('{') && word == 0 && !may_group {
@@ -126,11 +134,6 @@ impl Sources {
                 }
             }
         }
-    }
-
-    /// What `super` is in this file.
-    fn parent(&self, module: &[String], _: &Path) -> Vec<String> {
-        module[..module.len().saturating_sub(1)].to_vec()
     }
 
     /// The module in which what is named stands.
@@ -154,9 +157,12 @@ impl Sources {
             }
             if ABOVE_THE_SURFACE.contains(&from.as_str()) {
                 let exported = to.starts_with(char::is_uppercase) || self.public.contains(to);
-                if from != to && !exported {
-                    let place = &import.place;
-                    found.push(format!("{place} uses `{to}`, which lib.rs does not export"));
+                let home = self.home(&import.to);
+                if from != to && (!exported || home.len() > 1) {
+                    let (place, home) = (&import.place, home.join("::"));
+                    found.push(format!(
+                        "{place} uses `{home}`, which lib.rs does not export"
+                    ));
                 }
             }
             let home = self.home(&import.to);
@@ -203,6 +209,11 @@ impl Sources {
     fn are_kin(&self, one: &[String], other: &[String]) -> bool {
         one.starts_with(other) || other.starts_with(one)
     }
+}
+
+/// What `super` is in this module.
+fn parent(module: &[String]) -> Vec<String> {
+    module[..module.len().saturating_sub(1)].to_vec()
 }
 
 fn reaches(
@@ -316,8 +327,18 @@ fn a_wrong_import_is_told_with_its_file_and_line() {
             "use crate::sys::io::read;\nuse crate::Command;\n",
         ),
         (
+            "spawn/job/deep.rs",
+            "use super::super::super::supervisor::List;\nuse super::super::plan::make;\n",
+        ),
+        ("supervisor/mod.rs", "pub(crate) mod system;\n"),
+        ("supervisor/system.rs", "\n"),
+        (
             "pool/mod.rs",
             "use crate::{Command};\nuse crate::supervisor::List;\nuse crate::sys::io;\n",
+        ),
+        (
+            "pool/worker.rs",
+            "use crate::supervisor::system::start;\nuse super::super::sys::io;\n",
         ),
     ] {
         let path = folder.path().join(file);
@@ -330,11 +351,41 @@ fn a_wrong_import_is_told_with_its_file_and_line() {
         [
             "pool/mod.rs:1 groups imports from the root: one line each",
             "error.rs:1 imports `sys`, which is above `error`",
-            "pool/mod.rs:3 uses `sys`, which lib.rs does not export",
+            "pool/mod.rs:3 uses `sys::io`, which lib.rs does not export",
+            "pool/worker.rs:1 uses `supervisor::system`, which lib.rs does not export",
+            "pool/worker.rs:2 uses `sys::io`, which lib.rs does not export",
+            "spawn/job/deep.rs:1 imports `supervisor`, which is above `spawn`",
             "spawn/plan.rs:2 imports `Command` by way of lib.rs",
             "sys/tty.rs:2 imports `spawn`, which is above `sys`",
             "sys/io.rs:2 imports `sys::tty`, which imports it back",
             "sys/tty.rs:1 imports `sys::io`, which imports it back",
         ]
     );
+}
+
+/// The list of ARCHITECTURE.md is this one, and its text names each file of `src` itself.
+#[test]
+fn the_architecture_page_has_the_layers_and_the_vocabulary() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = page.split_once("\n## Layers\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let (text, list) = section.split_once("```text\n").unwrap();
+    let mut listed: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .take_while(|word| *word != "(src)")
+        .collect();
+    listed.reverse();
+    assert_eq!(listed, LAYERS);
+    let words: BTreeSet<&str> = text
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    for entry in fs::read_dir(root.join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.is_file() {
+            assert!(words.contains(name), "the page does not name {name}.rs");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use actix_process::{
 };
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::taking::next;
+use common::streams::next;
 use common::trace::{data_of, spawned};
 use common::{run, start_all_threads};
 use futures::{FutureExt, StreamExt};

@@ -15,7 +15,7 @@ use common::files::{Files, assert_map};
 use common::helper::{helper, numbers};
 use common::isolated::isolated;
 use common::limits::set_soft_limit;
-use common::many::{MANY, Many, nulls, with_flags};
+use common::many_fds::{MANY, ManyFds, nulls, with_flags};
 use common::trace::{Trace, history};
 use common::{eventually, run};
 use nix::libc;
@@ -43,7 +43,7 @@ async fn assert_moved(files: &Files, targets: &[i32]) {
 fn a_child_has_its_map_and_nothing_else() {
     isolated(|| {
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let files = Files::new();
             assert_map(&files, FdMap::new(), &[]).await;
             assert_moved(&files, &[7]).await;
@@ -60,7 +60,7 @@ fn a_child_has_its_map_and_nothing_else() {
 fn the_first_spawn_may_come_when_many_are_open() {
     isolated(|| {
         run(async {
-            common::many::fill();
+            common::many_fds::fill();
             let files = Files::new();
             for _ in 0..3 {
                 assert_moved(&files, &[0, 1, 9, MANY + 5, MANY + 40]).await;
@@ -114,7 +114,7 @@ fn no_numbers_are_reserved_where_the_host_would_have_few_left() {
 fn eight_descriptors_arrive_and_so_do_nine_and_twenty() {
     isolated(|| {
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let files = Files::new();
             for count in [8, 9, 20, 8] {
                 let targets: Vec<i32> = (0..count).map(|n| n * 3).collect();
@@ -128,7 +128,7 @@ fn eight_descriptors_arrive_and_so_do_nine_and_twenty() {
 fn targets_may_be_numbers_that_are_reserved() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let files = Files::new();
             // Where none are reserved, these are numbers like others.
             let reserved = match &*many.reserved {
@@ -152,7 +152,7 @@ fn targets_may_be_numbers_that_are_reserved() {
 fn swaps_cycles_and_kept_numbers_of_the_parents_come_out_as_mapped() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let files = Files::new();
             // Below the slots' end in part, and above.
             for (fd, name) in [(150, "a"), (400, "b"), (900, "c")] {
@@ -199,7 +199,7 @@ fn swaps_cycles_and_kept_numbers_of_the_parents_come_out_as_mapped() {
 fn one_descriptor_that_becomes_several_serves_many_spawns() {
     isolated(|| {
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let files = Files::new();
             let shared = Arc::new(files.owned("shared"));
             for _ in 0..3 {
@@ -215,7 +215,7 @@ fn one_descriptor_that_becomes_several_serves_many_spawns() {
 fn pipes_end_when_either_side_closes() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let (trace, protocol) = Trace::start();
             // The parent closes: the child's reads end, and then the parent's.
             let cat = helper(["cat"]).spawn(&protocol).await.unwrap();
@@ -242,7 +242,7 @@ fn pipes_end_when_either_side_closes() {
 fn the_parents_descriptors_stay_as_they_are_whatever_comes_of_a_spawn() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let files = Files::new();
             files.open_at(700, "a", true);
             files.open_at(701, "b", false);
@@ -304,7 +304,7 @@ fn has_lock(path: &Path) -> bool {
 fn record_locks_of_the_parent_outlive_spawns() {
     isolated(|| {
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let files = Files::new();
             let path = files.path("locked");
             let file: Arc<OwnedFd> = Arc::new(File::create(&path).unwrap().into());
@@ -339,7 +339,7 @@ fn a_parent_without_0_1_and_2_can_spawn() {
     isolated(|| {
         // A panic would not be seen meanwhile.
         let (result, saved) = run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let saved = [0, 1, 2].map(|fd| {
                 // SAFETY: integers; nothing else in this process uses them.
                 unsafe {

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_process::Fd;
 use common::census::{Census, spawner_threads, threads};
 use common::files::Files;
+use common::hanging_exec::HangingExec;
 use common::helper::{helper, numbers};
-use common::hung::Hung;
 use common::isolated::isolated;
-use common::many::{Many, SHARES, with_flags};
+use common::many_fds::{ManyFds, SHARES, with_flags};
 use common::refuse::{Call, refuse};
 use common::trace::{Trace, history, spawned};
 use common::{eventually, run};
@@ -57,7 +57,7 @@ async fn assert_each_has_its_own(files: &Files, count: usize) {
 }
 
 /// Waits until the reserved numbers hold this many descriptors of children.
-async fn until_loaded(many: &Many, count: usize) {
+async fn until_loaded(many: &ManyFds, count: usize) {
     let count = if SHARES { count } else { 0 };
     eventually(
         &format!("{count} descriptors in slots"),
@@ -71,7 +71,7 @@ async fn until_loaded(many: &Many, count: usize) {
 fn spawns_that_are_asked_at_once_each_have_their_own() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let files = Files::new();
             let before = with_flags();
             for _ in 0..5 {
@@ -89,7 +89,7 @@ fn spawns_that_are_asked_at_once_each_have_their_own() {
 fn what_other_threads_open_meanwhile_is_not_in_the_child() {
     isolated(|| {
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let stop = Arc::new(AtomicBool::new(false));
             let opener = std::thread::spawn({
                 let stop = Arc::clone(&stop);
@@ -122,9 +122,9 @@ fn what_other_threads_open_meanwhile_is_not_in_the_child() {
 fn hung_execs_keep_their_slots_and_other_spawns_are_right() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let files = Files::new();
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let child = lease.helper(["cat", "tell", "2", "at last", "fds"]);
             let mut hung = Vec::new();
@@ -159,9 +159,9 @@ fn hung_execs_keep_their_slots_and_other_spawns_are_right() {
 fn cancelled_hung_spawns_give_their_slots_back() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             let files = Files::new();
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             for _ in 0..3 {
                 let mut hung = [(); 2].map(|()| lease.helper(["exit"]).spawn(&protocol));
@@ -183,7 +183,7 @@ fn cancelled_hung_spawns_give_their_slots_back() {
 /// Holds that all works where nobody may leave a shared table by `call`.
 fn works_without(call: Call, errno: i32) {
     run(async {
-        let many = Many::open().await;
+        let many = ManyFds::open().await;
         let files = Files::new();
         assert_each_has_its_own(&files, 5).await;
         Census::quiet().await;
@@ -203,7 +203,7 @@ fn works_without(call: Call, errno: i32) {
         )
         .await;
         // They hang without any slot.
-        let lease = Hung::new();
+        let lease = HangingExec::new();
         let mut hung = lease.helper(["exit"]).spawn(&protocol);
         assert!((&mut hung).now_or_never().is_none());
         lease.until_children(1).await;

@@ -13,7 +13,7 @@ use actix::prelude::*;
 use actix_process::{Command, Fd, FdMap, NoProtocol, ProcessHandle, Signal, SpawnError, SpawnStep};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::taking::bytes;
+use common::streams::bytes;
 use common::trace::{Trace, spawned};
 use common::{DEADLINE, run, start_all_threads};
 

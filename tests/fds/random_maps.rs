@@ -15,7 +15,7 @@ use common::census::{Census, open_fds};
 use common::eventually;
 use common::helper::helper;
 use common::isolated::isolated;
-use common::taking::bytes;
+use common::streams::bytes;
 use common::trace::{history, spawned};
 use nix::libc;
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 const PARENTS: [i32; 14] = [30, 31, 32, 33, 34, 35, 36, 37, 100, 101, 250, 298, 299, 300];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Wish {
+enum Mapping {
     Inherit(i32),
     Null,
     Moved,
@@ -39,19 +39,19 @@ enum Wish {
 }
 
 /// A map, in the order in which it is given.
-type Map = Vec<(i32, Wish)>;
+type Map = Vec<(i32, Mapping)>;
 
-fn wishes() -> impl Strategy<Value = Wish> {
+fn mappings() -> impl Strategy<Value = Mapping> {
     let others = [
-        Wish::Null,
-        Wish::Moved,
-        Wish::Shared,
-        Wish::Read,
-        Wish::Stream,
-        Wish::Write,
+        Mapping::Null,
+        Mapping::Moved,
+        Mapping::Shared,
+        Mapping::Read,
+        Mapping::Stream,
+        Mapping::Write,
     ];
     prop_oneof![
-        2 => select(&PARENTS[..]).prop_map(Wish::Inherit),
+        2 => select(&PARENTS[..]).prop_map(Mapping::Inherit),
         3 => select(others.to_vec()),
     ]
 }
@@ -64,7 +64,7 @@ fn maps() -> impl Strategy<Value = Map> {
         2 => 0..13_i32,
         1 => 0..=300_i32,
     ];
-    let any = prop::collection::btree_map(number, wishes(), 0..20);
+    let any = prop::collection::btree_map(number, mappings(), 0..20);
     let cycle = prop_oneof![
         1 => Just(Vec::new()),
         4 => subsequence(&PARENTS[..], 2..=5).prop_shuffle(),
@@ -78,12 +78,12 @@ fn maps() -> impl Strategy<Value = Map> {
     );
     let all = (any, cycle, same).prop_map(|(mut map, cycle, same)| {
         for (at, target) in cycle.iter().enumerate() {
-            map.insert(*target, Wish::Inherit(cycle[(at + 1) % cycle.len()]));
+            map.insert(*target, Mapping::Inherit(cycle[(at + 1) % cycle.len()]));
         }
         for (n, index) in same {
             if !map.is_empty() && !map.contains_key(&n) {
                 let numbers: Vec<i32> = map.keys().copied().collect();
-                map.insert(n, Wish::SameAs(*index.get(&numbers)));
+                map.insert(n, Mapping::SameAs(*index.get(&numbers)));
             }
         }
         map.into_iter().collect::<Vec<_>>()
@@ -127,18 +127,18 @@ impl Files {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn fd(&self, n: i32, wish: Wish) -> Fd {
-        match wish {
-            Wish::Inherit(source) => Fd::inherit(source),
-            Wish::Null => Fd::null(),
-            Wish::Moved => File::create(self.path(&format!("moved {n}")))
+    fn fd(&self, n: i32, mapping: Mapping) -> Fd {
+        match mapping {
+            Mapping::Inherit(source) => Fd::inherit(source),
+            Mapping::Null => Fd::null(),
+            Mapping::Moved => File::create(self.path(&format!("moved {n}")))
                 .unwrap()
                 .into(),
-            Wish::Shared => Fd::share(Arc::clone(&self.shared)),
-            Wish::Read => Fd::read(),
-            Wish::Stream => Fd::stream(),
-            Wish::Write => Fd::write(),
-            Wish::SameAs(other) => Fd::same_as(other),
+            Mapping::Shared => Fd::share(Arc::clone(&self.shared)),
+            Mapping::Read => Fd::read(),
+            Mapping::Stream => Fd::stream(),
+            Mapping::Write => Fd::write(),
+            Mapping::SameAs(other) => Fd::same_as(other),
         }
     }
 
@@ -148,17 +148,17 @@ impl Files {
     }
 
     fn what(&self, n: i32, map: &Map) -> String {
-        let (_, wish) = map.iter().find(|(number, _)| *number == n).unwrap();
-        let (what, mode) = match *wish {
-            Wish::SameAs(other) => return self.what(other, map),
-            Wish::Inherit(source) => {
+        let (_, mapping) = map.iter().find(|(number, _)| *number == n).unwrap();
+        let (what, mode) = match *mapping {
+            Mapping::SameAs(other) => return self.what(other, map),
+            Mapping::Inherit(source) => {
                 let nonblocking = if is_nonblocking(source) { "non" } else { "" };
                 (self.path(&format!("parent {source}")), nonblocking)
             }
-            Wish::Null => ("/dev/null".into(), ""),
-            Wish::Moved => (self.path(&format!("moved {n}")), ""),
-            Wish::Shared => (self.path("shared"), ""),
-            Wish::Read | Wish::Stream | Wish::Write => ("pipe".into(), ""),
+            Mapping::Null => ("/dev/null".into(), ""),
+            Mapping::Moved => (self.path(&format!("moved {n}")), ""),
+            Mapping::Shared => (self.path("shared"), ""),
+            Mapping::Read | Mapping::Stream | Mapping::Write => ("pipe".into(), ""),
         };
         format!("{} {mode}blocking", what.display())
     }
@@ -179,36 +179,36 @@ fn own_fds() -> Vec<(i32, String, [i32; 2])> {
 }
 
 /// Which of the child's pipes are of this kind.
-fn of(map: &Map, wish: Wish) -> impl Iterator<Item = i32> {
+fn of(map: &Map, mapping: Mapping) -> impl Iterator<Item = i32> {
     let entries = map.iter();
-    entries.filter_map(move |(n, w)| (*w == wish).then_some(*n))
+    entries.filter_map(move |(n, w)| (*w == mapping).then_some(*n))
 }
 
 /// Spawns a child with `map`, lets it tell what it has, and uses every pipe.
 async fn check(files: &Files, map: &Map) {
     let path = |name: String| files.path(&name).to_str().unwrap().to_owned();
     let mut actions = vec!["list".to_owned(), path("list".to_owned())];
-    for n in of(map, Wish::Read).chain(of(map, Wish::Stream)) {
+    for n in of(map, Mapping::Read).chain(of(map, Mapping::Stream)) {
         actions.extend(["tell".to_owned(), n.to_string(), format!("from {n}")]);
     }
-    for n in of(map, Wish::Write) {
+    for n in of(map, Mapping::Write) {
         let stored = path(format!("stored {n}"));
         actions.extend(["store".to_owned(), n.to_string(), stored]);
     }
     let before = own_fds();
     let fds: FdMap = map
         .iter()
-        .map(|(n, wish)| (*n, files.fd(*n, *wish)))
+        .map(|(n, mapping)| (*n, files.fd(*n, *mapping)))
         .collect();
     let (trace, process) = spawned(helper(&actions).fds(fds)).await;
-    for n in of(map, Wish::Write) {
+    for n in of(map, Mapping::Write) {
         process.write_to_child(n, format!("to {n}")).unwrap();
         process.close_child_fd(n);
     }
     let history = trace.ended(&process).await;
     assert!(history.status().success(), "{}", history.status());
 
-    let pipes = [Wish::Read, Wish::Stream, Wish::Write].map(|wish| of(map, wish));
+    let pipes = [Mapping::Read, Mapping::Stream, Mapping::Write].map(|mapping| of(map, mapping));
     let piped: Vec<i32> = pipes.into_iter().flatten().collect();
     history.assert_rules(&piped);
     let mut wanted = map.clone();
@@ -219,15 +219,15 @@ async fn check(files: &Files, map: &Map) {
         listed.lines().map(without_inode).collect::<Vec<_>>(),
         wanted
     );
-    for n in of(map, Wish::Read) {
+    for n in of(map, Mapping::Read) {
         assert_eq!(history.text(n), format!("from {n}\n"));
     }
-    for n in of(map, Wish::Stream) {
+    for n in of(map, Mapping::Stream) {
         assert_eq!(history.text(n), "");
         let taken = bytes(process.take_stream(n).unwrap()).await;
         assert_eq!(String::from_utf8(taken).unwrap(), format!("from {n}\n"));
     }
-    for n in of(map, Wish::Write) {
+    for n in of(map, Mapping::Write) {
         assert_eq!(files.read(&format!("stored {n}")), format!("to {n}"));
     }
     eventually(
@@ -247,20 +247,20 @@ fn without_inode(line: &str) -> String {
 
 /// What makes maps hard, by name: to see that the maps have it.
 fn traits(map: &Map) -> BTreeSet<&'static str> {
-    let wishes: BTreeMap<i32, Wish> = map.iter().copied().collect();
+    let mappings: BTreeMap<i32, Mapping> = map.iter().copied().collect();
     let sources: Vec<i32> = map
         .iter()
-        .filter_map(|(_, wish)| match wish {
-            Wish::Inherit(source) => Some(*source),
+        .filter_map(|(_, mapping)| match mapping {
+            Mapping::Inherit(source) => Some(*source),
             _ => None,
         })
         .collect();
-    let next = |n: i32| match wishes.get(&n) {
-        Some(Wish::Inherit(source)) => Some(*source),
+    let next = |n: i32| match mappings.get(&n) {
+        Some(Mapping::Inherit(source)) => Some(*source),
         _ => None,
     };
     let mut found = BTreeSet::new();
-    for (n, wish) in map {
+    for (n, mapping) in map {
         match next(*n) {
             Some(source) if source == *n => found.insert("kept"),
             Some(source) if next(source) == Some(*n) => found.insert("swap"),
@@ -270,10 +270,10 @@ fn traits(map: &Map) -> BTreeSet<&'static str> {
         if sources.iter().filter(|source| *source == n).count() > 1 {
             found.insert("duplicate");
         }
-        if sources.contains(n) && !matches!(wish, Wish::Inherit(_)) {
+        if sources.contains(n) && !matches!(mapping, Mapping::Inherit(_)) {
             found.insert("another kind on a source");
         }
-        if matches!(wish, Wish::SameAs(_)) {
+        if matches!(mapping, Mapping::SameAs(_)) {
             found.insert("the same as another");
         }
         if *n <= 2 {

@@ -13,7 +13,7 @@ use common::helper::{helper, hex, pattern};
 use common::isolated::isolated;
 use common::limits::max_rss;
 use common::run;
-use common::taking::{next, rest};
+use common::streams::{next, rest};
 use tokio_util::codec::{
     AnyDelimiterCodec, BytesCodec, Decoder, LengthDelimitedCodec, LinesCodec, LinesCodecError,
 };

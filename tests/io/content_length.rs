@@ -9,7 +9,7 @@ use actix_process::codec::{ContentLength, ContentLengthError};
 use actix_process::{Bytes, FramedProtocol, FromFrames, ProcessProtocol, process_protocol};
 use common::helper::{helper, hex, pattern};
 use common::run;
-use common::taking::rest;
+use common::streams::rest;
 use futures::SinkExt;
 
 const MAX: usize = 256 * 1024;

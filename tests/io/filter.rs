@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_process::{Bytes, Command, Fd, Signal, StreamFailure};
 use common::census::{is_gone, state_and_parent};
 use common::helper::{helper, pattern};
-use common::taking::{next, rest};
+use common::streams::{next, rest};
 use common::{DEADLINE, eventually, in_time, on_tokio, run};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_process::{Bytes, Command, OnLeftovers, Signal, StreamFailure};
 use common::census::is_gone;
 use common::helper::helper;
-use common::taking::{next, rest};
+use common::streams::{next, rest};
 use common::{DEADLINE, eventually, in_time, on_tokio, run};
 use futures::channel::oneshot;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};

@@ -8,7 +8,7 @@ use actix_process::Command;
 use common::census::{is_spawner, threads};
 use common::helper::pattern;
 use common::isolated::isolated;
-use common::taking::next;
+use common::streams::next;
 use common::{peak_memory, run, start_all_threads};
 use futures::stream;
 

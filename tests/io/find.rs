@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_process::{Command, FindError, PtySize};
 use common::helper::{helper, pattern};
-use common::taking::{bytes, next};
+use common::streams::{bytes, next};
 use common::{DEADLINE, in_time, run};
 use futures::{FutureExt, SinkExt};
 

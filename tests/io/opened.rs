@@ -7,7 +7,7 @@ use actix_process::{
 };
 use common::census::{is_gone, state_and_parent};
 use common::helper::{helper, pattern};
-use common::taking::{bytes, next};
+use common::streams::{bytes, next};
 use common::{DEADLINE, eventually, in_time, on_tokio, run};
 use futures::{FutureExt, SinkExt};
 

@@ -5,9 +5,9 @@ use crate::common;
 
 use actix_process::{Command, Fd, NoProtocol};
 use common::helper::{helper, pattern};
-use common::hoarder::{Hoard, Hoarder};
 use common::patterns::packet;
-use common::taking::{self, bytes};
+use common::slow_protocol::{SlowProtocol, Withheld};
+use common::streams::{self, bytes};
 use common::trace::spawned;
 use common::{DEADLINE, eventually, run};
 
@@ -68,11 +68,11 @@ fn every_packet_of_a_burst_comes_to_a_stream() {
             process.write("x").unwrap();
             let mut data = Vec::new();
             while data.len() < burst.len() {
-                data.extend(taking::next(&mut stream).await.unwrap());
+                data.extend(streams::next(&mut stream).await.unwrap());
             }
             assert!(data == burst, "{} of {} bytes", data.len(), burst.len());
         }
-        assert_eq!(taking::next(&mut stream).await, None);
+        assert_eq!(streams::next(&mut stream).await, None);
     });
 }
 
@@ -82,18 +82,18 @@ const MANY: usize = 600;
 fn a_flood_of_packets_comes_whole_whatever_the_window_and_however_slow_the_protocol() {
     run(async {
         for window in [4096, 5000, 100_000] {
-            let (hoard, protocol) = Hoarder::start_new();
+            let (withheld, protocol) = SlowProtocol::start_new();
             let command = helper(["packets", "1", "0", &MANY.to_string()]).window(window);
             command.spawn(&protocol).await.unwrap();
             let received = eventually(
                 "the end",
                 || {
-                    Hoard::let_go(&hoard);
-                    let hoard = hoard.lock().unwrap();
-                    assert!(hoard.most_bytes <= window, "{}", hoard.most_bytes);
-                    hoard.ended.then(|| hoard.received.clone())
+                    Withheld::let_go(&withheld);
+                    let withheld = withheld.lock().unwrap();
+                    assert!(withheld.most_bytes <= window, "{}", withheld.most_bytes);
+                    withheld.ended.then(|| withheld.received.clone())
                 },
-                || format!("{} bytes", hoard.lock().unwrap().received.len()),
+                || format!("{} bytes", withheld.lock().unwrap().received.len()),
             );
             assert!(received.await == packets(0..MANY), "window {window}");
         }

@@ -10,10 +10,10 @@ use actix::prelude::*;
 use actix_process::{Bytes, CloseReason, Fd, FdMap, NoProtocol, Signal, WriteError};
 use actix_process::{ProcessHandle, ProcessProtocol, process_protocol};
 use common::census::{Census, is_gone, open_fds};
+use common::drop_probe::DropProbe;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Trace, spawned};
-use common::watched::Watched;
 use common::{eventually, run};
 
 #[test]
@@ -76,7 +76,7 @@ fn abort_drops_the_queue_and_closes() {
         let child = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
         let (trace, process) = spawned(child).await;
         let dropped = Arc::new(AtomicBool::new(false));
-        let data = Watched(vec![7; SIZE], Arc::clone(&dropped));
+        let data = DropProbe(vec![7; SIZE], Arc::clone(&dropped));
         process.write(Bytes::from_owner(data)).unwrap();
         process.abort(0);
         assert_eq!(trace.lost(&process, 0).await, CloseReason::Aborted);

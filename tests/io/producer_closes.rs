@@ -3,7 +3,7 @@
 
 use crate::common;
 
-use crate::tools::ledger::Ledger;
+use crate::tools::held_bytes::HeldBytes;
 use crate::tools::producing::{Note, PIPE, Producer, fill, flushed};
 use actix::prelude::*;
 use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
@@ -124,22 +124,22 @@ fn a_close_waits_for_a_pull_producer() {
 fn what_the_guard_wrote_last_is_written_before_the_close() {
     run(async {
         const SIZE: usize = 10 * PIPE;
-        let ledger = Ledger::default();
+        let held_bytes = HeldBytes::default();
         let producer = Producer::start();
         let process = producer.spawn(reading(SIZE)).await;
         let guard = producer.register(&process, 0, Push).unwrap();
         process.close_stdin();
-        guard.write(ledger.zeros(SIZE)).unwrap();
+        guard.write(held_bytes.zeros(SIZE)).unwrap();
         guard.write("last").unwrap();
         drop(guard);
         // More than the pipe holds waits for the child.
         assert!(!producer.notes.is_lost(0));
-        assert_eq!(ledger.held(), SIZE);
+        assert_eq!(held_bytes.held(), SIZE);
         process.write_to_child(3, "!").unwrap();
         assert_eq!(producer.notes.lost(0).await, CloseReason::ByParent);
         process.close_child_fd(3);
         assert_eq!(producer.notes.ended().await.code(), Some(9));
-        assert_eq!(ledger.held(), 0);
+        assert_eq!(held_bytes.held(), 0);
     });
 }
 

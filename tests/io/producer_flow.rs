@@ -2,7 +2,7 @@
 
 use crate::common;
 
-use crate::tools::ledger::Ledger;
+use crate::tools::held_bytes::HeldBytes;
 use crate::tools::producing::PIPE;
 use actix::prelude::*;
 use actix_process::producer::ProducerCommand::{self, Pause, Resume, Stop};
@@ -35,7 +35,7 @@ struct Pour {
     /// A `Next` is in the mailbox.
     going: bool,
     told: Vec<ProducerCommand>,
-    ledger: Ledger,
+    held_bytes: HeldBytes,
     done: Option<oneshot::Sender<Vec<ProducerCommand>>>,
 }
 
@@ -46,8 +46,8 @@ async fn pour(
     kind: ProducerKind,
     (chunk, total): (usize, usize),
     arbiter: Option<&Arbiter>,
-) -> (Ledger, oneshot::Receiver<Vec<ProducerCommand>>) {
-    let (ledger, (done, told)) = (Ledger::default(), oneshot::channel());
+) -> (HeldBytes, oneshot::Receiver<Vec<ProducerCommand>>) {
+    let (held_bytes, (done, told)) = (HeldBytes::default(), oneshot::channel());
     let pour = Pour {
         kind,
         guard: None,
@@ -57,7 +57,7 @@ async fn pour(
         running: true,
         going: false,
         told: Vec::new(),
-        ledger: ledger.clone(),
+        held_bytes: held_bytes.clone(),
         done: Some(done),
     };
     let actor = match arbiter {
@@ -66,7 +66,7 @@ async fn pour(
     };
     let process = process.clone();
     actor.send(Begin(process, fd)).await.unwrap();
-    (ledger, told)
+    (held_bytes, told)
 }
 
 #[derive(Message)]
@@ -81,7 +81,7 @@ impl Pour {
     fn write(&mut self) {
         let Some(guard) = &self.guard else { return };
         let end = self.total.min(self.written + self.chunk);
-        let data = self.ledger.chunk(counted(self.written, end));
+        let data = self.held_bytes.chunk(counted(self.written, end));
         guard.write(data).unwrap();
         self.written = end;
         if end == self.total {
@@ -135,7 +135,7 @@ impl Handler<ToProducer> for Pour {
             Pause => self.running = false,
             Resume => {
                 // Nobody else writes: all must be gone.
-                assert_eq!(self.ledger.held(), 0, "{:?}", self.told.len());
+                assert_eq!(self.held_bytes.held(), 0, "{:?}", self.told.len());
                 self.running = true;
                 match self.kind {
                     Pull => self.write(),
@@ -168,19 +168,19 @@ async fn pour_all(
     kind: ProducerKind,
     sizes: (usize, usize),
     elsewhere: bool,
-) -> (Ledger, Vec<ProducerCommand>, String) {
+) -> (HeldBytes, Vec<ProducerCommand>, String) {
     let arbiter = elsewhere.then(Arbiter::new);
     let (trace, process) = spawned(command).await;
-    let (ledger, told) = pour(&process, 0, kind, sizes, arbiter.as_ref()).await;
+    let (held_bytes, told) = pour(&process, 0, kind, sizes, arbiter.as_ref()).await;
     let history = trace.ended(&process).await;
     history.assert_rules(&[0, 1, 2]);
     assert!(history.status().success());
-    assert_eq!(ledger.held(), 0);
+    assert_eq!(held_bytes.held(), 0);
     if let Some(arbiter) = arbiter {
         arbiter.stop();
         arbiter.join().unwrap();
     }
-    (ledger, told.await.unwrap(), history.text(1))
+    (held_bytes, told.await.unwrap(), history.text(1))
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn pouring_leaves_nothing() {
             for (kind, elsewhere) in [(Push, false), (Pull, false), (Push, true), (Pull, true)] {
                 let child = helper(["digest", "0", "0"]);
                 let sizes = (MARK, 100 * MARK);
-                let (ledger, _, said) = pour_all(&child, kind, sizes, elsewhere).await;
+                let (held_bytes, _, said) = pour_all(&child, kind, sizes, elsewhere).await;
                 assert_eq!(said, digest_of(100 * MARK));
-                assert_eq!(ledger.held(), 0);
+                assert_eq!(held_bytes.held(), 0);
             }
             before.assert_restored_but_spawners().await;
         });
@@ -205,13 +205,13 @@ fn pouring_leaves_nothing() {
 fn a_hundred_mebibytes_of_a_push_producer_reach_a_slow_child() {
     run(async {
         let child = helper(["digest", "0", "300"]);
-        let (ledger, told, said) = pour_all(&child, Push, (CHUNK, TOTAL), false).await;
+        let (held_bytes, told, said) = pour_all(&child, Push, (CHUNK, TOTAL), false).await;
         assert_eq!(said, digest_of(TOTAL));
         assert_in_turn(&told);
         // It fills the queue before the writer has its turn.
         let least = TOTAL / (MARK + CHUNK);
         assert!(told.len() > least, "{} commands", told.len());
-        assert_eq!(ledger.most(), MARK + CHUNK);
+        assert_eq!(held_bytes.most(), MARK + CHUNK);
     });
 }
 
@@ -219,20 +219,20 @@ fn a_hundred_mebibytes_of_a_push_producer_reach_a_slow_child() {
 fn a_hundred_mebibytes_of_a_push_producer_on_another_arbiter_reach_sha256sum() {
     run(async {
         let child = Command::new("sha256sum");
-        let (ledger, told, said) = pour_all(&child, Push, (CHUNK, TOTAL), true).await;
+        let (held_bytes, told, said) = pour_all(&child, Push, (CHUNK, TOTAL), true).await;
         assert_eq!(said, SHA256);
         assert_in_turn(&told);
-        assert!(ledger.most() <= MARK + CHUNK, "{}", ledger.most());
+        assert!(held_bytes.most() <= MARK + CHUNK, "{}", held_bytes.most());
     });
 }
 
 /// That a pull producer was asked once for each of its chunks, and has one in the queue at most.
 async fn assert_pulled(child: &Command, elsewhere: bool, wanted: &str) {
-    let (ledger, told, said) = pour_all(child, Pull, (MARK, TOTAL), elsewhere).await;
+    let (held_bytes, told, said) = pour_all(child, Pull, (MARK, TOTAL), elsewhere).await;
     assert_eq!(said, wanted);
     assert_eq!(told.len(), TOTAL / MARK);
     assert!(told.iter().all(|command| *command == Resume), "{told:?}");
-    assert_eq!(ledger.most(), MARK);
+    assert_eq!(held_bytes.most(), MARK);
 }
 
 #[test]

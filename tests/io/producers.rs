@@ -2,7 +2,7 @@
 
 use crate::common;
 
-use crate::tools::ledger::Ledger;
+use crate::tools::held_bytes::HeldBytes;
 use crate::tools::producing::{PIPE, Producer, fill, flushed};
 use actix_process::producer::ProducerCommand::{Pause, Resume, Stop};
 use actix_process::producer::ProducerError;
@@ -30,34 +30,34 @@ fn go(process: &ProcessHandle) {
 #[test]
 fn a_push_producer_is_paused_above_64_kib_and_resumed_when_all_is_written() {
     run(async {
-        let ledger = Ledger::default();
+        let held_bytes = HeldBytes::default();
         let producer = Producer::start();
         let process = producer.spawn(in_two_steps()).await;
         let guard = producer.register(&process, 0, Push).unwrap();
         // It fills the pipe, and is not told of it.
         fill(&process, 0).await;
         for _ in 0..4 {
-            guard.write(ledger.zeros(MARK / 4)).unwrap();
+            guard.write(held_bytes.zeros(MARK / 4)).unwrap();
         }
         assert_eq!(producer.told_so_far(0).await, []);
-        guard.write(ledger.zeros(1)).unwrap();
+        guard.write(held_bytes.zeros(1)).unwrap();
         assert_eq!(producer.told_so_far(0).await, [Pause]);
         // It is paused: nobody tells it again, whoever writes.
-        guard.write(ledger.zeros(2 * MARK)).unwrap();
-        process.write(ledger.zeros(1)).unwrap();
+        guard.write(held_bytes.zeros(2 * MARK)).unwrap();
+        process.write(held_bytes.zeros(1)).unwrap();
         assert_eq!(producer.told_so_far(0).await, [Pause]);
 
         // A pipe full less is not all.
         go(&process);
         producer.notes.output("first").await;
-        ledger.shrinks_to(2 * MARK + 2).await;
+        held_bytes.shrinks_to(2 * MARK + 2).await;
         assert_eq!(producer.told_so_far(0).await, [Pause]);
         go(&process);
         producer.notes.told(0, &[Pause, Resume]).await;
-        assert_eq!(ledger.held(), 0);
+        assert_eq!(held_bytes.held(), 0);
 
         // Less than the mark is neither.
-        guard.write(ledger.zeros(MARK)).unwrap();
+        guard.write(held_bytes.zeros(MARK)).unwrap();
         flushed(&process, 0).await;
         assert_eq!(producer.told_so_far(0).await, [Pause, Resume]);
         drop(guard);
@@ -110,7 +110,7 @@ fn a_push_producer_that_comes_to_a_full_queue_is_paused_at_once() {
 #[test]
 fn a_pull_producer_is_asked_once_when_it_is_registered_and_once_a_drain() {
     run(async {
-        let ledger = Ledger::default();
+        let held_bytes = HeldBytes::default();
         let producer = Producer::start();
         let process = producer.spawn(in_two_steps()).await;
         fill(&process, 0).await;
@@ -118,12 +118,12 @@ fn a_pull_producer_is_asked_once_when_it_is_registered_and_once_a_drain() {
         assert_eq!(producer.told_so_far(0).await, [Resume]);
         // However much it writes, it is not paused.
         for _ in 0..8 {
-            guard.write(ledger.zeros(MARK)).unwrap();
+            guard.write(held_bytes.zeros(MARK)).unwrap();
         }
         assert_eq!(producer.told_so_far(0).await, [Resume]);
         go(&process);
         producer.notes.output("first").await;
-        ledger.shrinks_to(7 * MARK).await;
+        held_bytes.shrinks_to(7 * MARK).await;
         assert_eq!(producer.told_so_far(0).await, [Resume]);
         go(&process);
         flushed(&process, 0).await;

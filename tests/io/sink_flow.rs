@@ -2,12 +2,12 @@
 
 use crate::common;
 
-use crate::tools::ledger::Ledger;
+use crate::tools::held_bytes::HeldBytes;
 use actix_process::{Command, Fd, NoProtocol};
 use common::census::Census;
 use common::helper::{counted, digest, helper};
 use common::isolated::isolated;
-use common::taking::bytes;
+use common::streams::bytes;
 use common::{peak_memory, run, soon, start_all_threads};
 use futures::{SinkExt, StreamExt};
 
@@ -27,42 +27,46 @@ fn wanted() -> String {
 }
 
 /// Feeds everything to the 0 of `command`; gives what it said.
-async fn feed_all(command: Command) -> (Ledger, String) {
+async fn feed_all(command: Command) -> (HeldBytes, String) {
     let process = command
         .stdout(Fd::stream())
         .spawn(NoProtocol)
         .await
         .unwrap();
-    let ledger = Ledger::default();
+    let held_bytes = HeldBytes::default();
     let mut sink = process.stdin().unwrap();
     for begin in (0..TOTAL).step_by(CHUNK) {
-        let chunk = ledger.chunk(counted(begin, begin + CHUNK));
+        let chunk = held_bytes.chunk(counted(begin, begin + CHUNK));
         sink.feed(chunk).await.unwrap();
     }
     sink.close().await.unwrap();
-    assert_eq!(ledger.held(), 0);
+    assert_eq!(held_bytes.held(), 0);
     let said = bytes(process.take_stream(1).unwrap()).await;
     assert!(process.ended().await.success());
-    (ledger, String::from_utf8(said).unwrap())
+    (held_bytes, String::from_utf8(said).unwrap())
 }
 
 #[test]
 fn a_hundred_mebibytes_through_a_sink_reach_sha256sum() {
     run(async {
-        let (ledger, said) = feed_all(Command::new("sha256sum")).await;
+        let (held_bytes, said) = feed_all(Command::new("sha256sum")).await;
         assert_eq!(said, SHA256);
         // The queue, and the item that waits for room.
-        assert!(ledger.most() <= MARK + CHUNK, "{} bytes", ledger.most());
+        assert!(
+            held_bytes.most() <= MARK + CHUNK,
+            "{} bytes",
+            held_bytes.most()
+        );
     });
 }
 
 #[test]
 fn a_hundred_mebibytes_through_a_sink_reach_a_slow_child() {
     run(async {
-        let (ledger, said) = feed_all(helper(["digest", "0", "300"])).await;
+        let (held_bytes, said) = feed_all(helper(["digest", "0", "300"])).await;
         assert_eq!(said, wanted());
         // All room was used.
-        assert_eq!(ledger.most(), MARK + CHUNK);
+        assert_eq!(held_bytes.most(), MARK + CHUNK);
     });
 }
 

@@ -5,7 +5,7 @@ use crate::common;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::tools::ledger::Ledger;
+use crate::tools::held_bytes::HeldBytes;
 use crate::tools::producing::{PIPE, fill};
 use actix_process::{Bytes, CloseReason, Command, Fd, FdSink, NoProtocol, ProcessHandle};
 use actix_process::{PtySize, WriteError};
@@ -42,13 +42,13 @@ fn a_sink_takes_64_kib_and_an_item_beyond_what_the_pipe_holds() {
         let child = held_up(&["drain", "0"]);
         let process = child.spawn(&protocol).await.unwrap();
         fill(&process, 0).await;
-        let ledger = Ledger::default();
+        let held_bytes = HeldBytes::default();
         let mut sink = process.stdin().unwrap();
         for _ in 0..4 {
-            assert!(takes(&mut sink, ledger.zeros(MARK / 4)));
+            assert!(takes(&mut sink, held_bytes.zeros(MARK / 4)));
         }
-        assert!(!takes(&mut sink, ledger.zeros(1)), "there is no room");
-        assert_eq!(ledger.held(), MARK);
+        assert!(!takes(&mut sink, held_bytes.zeros(1)), "there is no room");
+        assert_eq!(held_bytes.held(), MARK);
         go(&process);
         soon("the flush", sink.flush()).await.unwrap();
         process.close_stdin();
@@ -57,13 +57,13 @@ fn a_sink_takes_64_kib_and_an_item_beyond_what_the_pipe_holds() {
         let process = child.spawn(&protocol).await.unwrap();
         fill(&process, 0).await;
         let mut sink = process.stdin().unwrap();
-        assert!(takes(&mut sink, ledger.zeros(MARK - 1)));
-        assert!(takes(&mut sink, ledger.zeros(100_000)));
-        assert!(!takes(&mut sink, ledger.zeros(1)), "there is no room");
-        assert_eq!(ledger.held(), MARK - 1 + 100_000);
+        assert!(takes(&mut sink, held_bytes.zeros(MARK - 1)));
+        assert!(takes(&mut sink, held_bytes.zeros(100_000)));
+        assert!(!takes(&mut sink, held_bytes.zeros(1)), "there is no room");
+        assert_eq!(held_bytes.held(), MARK - 1 + 100_000);
         assert!(process.kill());
         trace.ended(&process).await.assert_rules(&[0, 1, 2, 3]);
-        assert_eq!(ledger.held(), 0);
+        assert_eq!(held_bytes.held(), 0);
     });
 }
 
@@ -95,24 +95,24 @@ fn a_flush_waits_for_the_last_byte_of_what_everybody_has_queued() {
             "take", "0", &first, "take", "3", "1", "take", "0", &second, "pause",
         ]);
         let process = child.spawn(NoProtocol).await.unwrap();
-        let (mut sink, ledger) = (process.stdin().unwrap(), Ledger::default());
+        let (mut sink, held_bytes) = (process.stdin().unwrap(), HeldBytes::default());
         soon("a flush of nothing", sink.flush()).await.unwrap();
         fill(&process, 0).await;
-        process.write(ledger.zeros(most)).unwrap();
+        process.write(held_bytes.zeros(most)).unwrap();
         process
             .stdin()
             .unwrap()
-            .feed(ledger.zeros(rest))
+            .feed(held_bytes.zeros(rest))
             .await
             .unwrap();
         let mut flush = Box::pin(sink.flush());
         assert_eq!(flush.as_mut().now_or_never(), None);
         go(&process);
-        ledger.shrinks_to(rest).await;
+        held_bytes.shrinks_to(rest).await;
         assert_eq!(flush.as_mut().now_or_never(), None);
         go(&process);
         soon("the flush", flush).await.unwrap();
-        assert_eq!(ledger.held(), 0);
+        assert_eq!(held_bytes.held(), 0);
         assert!(process.kill());
         process.ended().await;
     });

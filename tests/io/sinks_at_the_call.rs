@@ -10,7 +10,7 @@ use actix_process::{
     Bytes, CloseReason, Fd, NoProtocol, ProcessEvent, Pty, PtySize, StreamError, WriteError,
 };
 use common::helper::{helper, pattern};
-use common::taking::{bytes, next};
+use common::streams::{bytes, next};
 use common::trace::spawned;
 use common::{in_time, run, soon};
 use futures::{FutureExt, SinkExt};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use crate::tools::ledger::Ledger;
+use crate::tools::held_bytes::HeldBytes;
 use crate::tools::producing::fill;
 use actix::System;
 use actix_process::{Bytes, Fd, FdSink, NoProtocol, WriteError};
@@ -50,20 +50,20 @@ async fn put(sink: &mut FdSink, item: impl FnOnce() -> Bytes) -> Result<(), Writ
 }
 
 /// Lets eight threads write a hundred items each by sinks of their own.
-async fn write_by_eight(size: usize) -> (Ledger, Vec<u8>) {
-    let ledger = Ledger::default();
+async fn write_by_eight(size: usize) -> (HeldBytes, Vec<u8>) {
+    let held_bytes = HeldBytes::default();
     let child = helper(["take", "3", "1", "cat"]).fd(3, Fd::write());
     let (trace, process) = spawned(child).await;
     fill(&process, 0).await;
     let threads: Vec<_> = (0..8_u8)
         .map(|writer| {
-            let (mut sink, ledger) = (process.stdin().unwrap(), ledger.clone());
+            let (mut sink, held_bytes) = (process.stdin().unwrap(), held_bytes.clone());
             thread::spawn(move || {
                 block_on_thread(async {
                     for round in 0..100 {
                         let mut item = vec![writer; size];
                         item[0] = round;
-                        put(&mut sink, || ledger.chunk(item)).await.unwrap();
+                        put(&mut sink, || held_bytes.chunk(item)).await.unwrap();
                     }
                     sink.flush().await.unwrap();
                 });
@@ -74,21 +74,21 @@ async fn write_by_eight(size: usize) -> (Ledger, Vec<u8>) {
     common::eventually(
         "the writers",
         || threads.iter().all(|t| t.is_finished()).then_some(()),
-        || format!("{} bytes", ledger.held()),
+        || format!("{} bytes", held_bytes.held()),
     )
     .await;
     threads.into_iter().for_each(|t| t.join().unwrap());
-    assert_eq!(ledger.held(), 0);
+    assert_eq!(held_bytes.held(), 0);
     process.close_stdin();
-    (ledger, trace.ended(&process).await.data(1))
+    (held_bytes, trace.ended(&process).await.data(1))
 }
 
 #[test]
 fn items_of_many_sinks_come_whole_and_each_ones_in_order() {
     run(async {
         const SIZE: usize = 4096;
-        let (ledger, came) = write_by_eight(SIZE).await;
-        let most = ledger.most();
+        let (held_bytes, came) = write_by_eight(SIZE).await;
+        let most = held_bytes.most();
         // Each that found room adds its item. Pipes are written by pages, so no part of one counts.
         assert!(most <= MARK + 8 * SIZE, "{most} bytes");
         let mut next = [0; 8];
@@ -106,23 +106,23 @@ fn items_of_many_sinks_come_whole_and_each_ones_in_order() {
 fn waiting_sinks_that_are_woken_together_do_not_all_find_room() {
     run(async {
         const SIZE: usize = 4096;
-        let ledger = Ledger::default();
+        let held_bytes = HeldBytes::default();
         let child = helper(["take", "3", "1", "drain", "0"]).fd(3, Fd::write());
         let process = child.spawn(NoProtocol).await.unwrap();
         fill(&process, 0).await;
         // All of one thread.
         let writers = (0..20).map(|_| {
-            let (mut sink, ledger) = (process.stdin().unwrap(), ledger.clone());
+            let (mut sink, held_bytes) = (process.stdin().unwrap(), held_bytes.clone());
             async move {
                 for _ in 0..50 {
-                    put(&mut sink, || ledger.zeros(SIZE)).await.unwrap();
+                    put(&mut sink, || held_bytes.zeros(SIZE)).await.unwrap();
                 }
             }
         });
         process.write_to_child(3, "!").unwrap();
         soon("all of them", futures::future::join_all(writers)).await;
         // One that finds a byte less than the mark adds an item; there are whole items only.
-        assert_eq!(ledger.most(), MARK);
+        assert_eq!(held_bytes.most(), MARK);
         process.close_stdin();
         assert!(process.ended().await.success());
     });

@@ -10,7 +10,7 @@ use actix_process::{
 };
 use common::helper::{counted, helper, pattern};
 use common::isolated::isolated;
-use common::taking::{bytes, next, spawn, streaming};
+use common::streams::{bytes, next, spawn, streaming};
 use common::trace::{Die, Trace, data_of};
 use common::{eventually, run, start_all_threads};
 

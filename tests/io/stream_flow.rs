@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::{Bytes, Fd, NoProtocol, ProcessHandle};
 use common::helper::{counted, helper, pattern};
-use common::taking::{at_hand, bytes, next};
+use common::streams::{at_hand, bytes, next};
 use common::trace::{Trace, data_of, spawned};
 use common::{eventually, run};
 

@@ -10,7 +10,7 @@ use actix_process::{
     Signal, StreamError, process_protocol,
 };
 use common::helper::{helper, pattern};
-use common::taking::{bytes, next, spawn, streaming};
+use common::streams::{bytes, next, spawn, streaming};
 use common::trace::{Trace, data_of};
 use common::{block_on_thread, run};
 use futures::{FutureExt, StreamExt};

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use actix_process::{Command, Fd, FdMap, NoProtocol, ProcessEvent, PtySize, SpawnStep};
 use common::helper::{helper, pattern};
-use common::hoarder::{Hoard, Hoarder};
-use common::taking::bytes;
+use common::slow_protocol::{SlowProtocol, Withheld};
+use common::streams::bytes;
 use common::{eventually, run};
 
 /// Lets go of everything; gives how much that was, by descriptor.
-fn let_go(hoard: &Mutex<Hoard>) -> BTreeMap<i32, usize> {
-    let kept = std::mem::take(&mut hoard.lock().unwrap().kept);
+fn let_go(withheld: &Mutex<Withheld>) -> BTreeMap<i32, usize> {
+    let kept = std::mem::take(&mut withheld.lock().unwrap().kept);
     let mut sums = BTreeMap::new();
     for message in &kept {
         if let ProcessEvent::ChildDataReceived { fd, data } = &message.event {
@@ -31,7 +31,7 @@ const SIZE: usize = 500_000;
 /// The most of each descriptor that a protocol gets which lets go every few milliseconds only, of a
 /// child that floods 1 and a descendant of it that floods 2.
 async fn most_of_each(command: Command) -> BTreeMap<i32, usize> {
-    let (hoard, protocol) = Hoarder::start_new();
+    let (withheld, protocol) = SlowProtocol::start_new();
     let process = command.spawn(&protocol).await.unwrap();
     let most: Arc<Mutex<BTreeMap<i32, usize>>> = Arc::default();
     let mut total = 0;
@@ -39,9 +39,9 @@ async fn most_of_each(command: Command) -> BTreeMap<i32, usize> {
         "the end",
         || {
             // Before the rest is let go.
-            let ended = hoard.lock().unwrap().ended;
+            let ended = withheld.lock().unwrap().ended;
             let mut most = most.lock().unwrap();
-            for (fd, sum) in let_go(&hoard) {
+            for (fd, sum) in let_go(&withheld) {
                 total += sum;
                 let most = most.entry(fd).or_default();
                 *most = sum.max(*most);
@@ -104,24 +104,24 @@ fn windows_of_streams_and_of_descriptors_above_two_are_their_own() {
             .window(1)
             .stdout(Fd::read())
             .fd(7, Fd::stream().window(usize::MAX));
-        let (hoard, protocol) = Hoarder::start_new();
+        let (withheld, protocol) = SlowProtocol::start_new();
         let process = command.spawn(&protocol).await.unwrap();
         let taken = bytes(process.take_stream(7).unwrap());
         let (taken, ()) = futures::join!(taken, async {
             eventually(
                 "the end",
                 || {
-                    let ended = hoard.lock().unwrap().ended;
-                    let sums = let_go(&hoard);
+                    let ended = withheld.lock().unwrap().ended;
+                    let sums = let_go(&withheld);
                     assert!(sums.values().all(|sum| *sum <= 4096), "{sums:?}");
                     ended.then_some(())
                 },
-                || format!("{} bytes", hoard.lock().unwrap().received.len()),
+                || format!("{} bytes", withheld.lock().unwrap().received.len()),
             )
             .await;
         });
         assert!(taken == pattern(300_000));
-        assert!(hoard.lock().unwrap().received == pattern(300_000));
+        assert!(withheld.lock().unwrap().received == pattern(300_000));
     });
 }
 

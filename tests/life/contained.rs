@@ -13,10 +13,10 @@ use actix_process::{
 };
 use common::census::{children, is_gone};
 use common::cgroups::{gone, has_cgroups, members, none_left, ours, own_directory};
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
-use common::many::Many;
+use common::many_fds::ManyFds;
 use common::trace::{Die, Trace, data_of, spawned};
 use common::{eventually, in_time, run};
 
@@ -231,7 +231,7 @@ fn a_spawn_that_fails_or_is_cancelled_leaves_no_cgroup() {
             assert_eq!(error.step(), SpawnStep::Exec);
             assert_eq!(ours(), [] as [&Path; 0]);
 
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let child = lease.helper(["exit"]).contained();
             let mut spawning = child.spawn(NoProtocol);
             let hangs = || (members().len() == 1).then_some(());
@@ -254,7 +254,7 @@ fn many_contained_children_of_a_host_with_many_descriptors_leave_nothing() {
             return;
         }
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let child = Command::new("true").contained_by_cgroup();
             let spawned = futures::future::join_all((0..50).map(|_| child.spawn(NoProtocol)));
             for process in spawned.await {

@@ -14,7 +14,7 @@ use common::census::children;
 use common::cgroups::{has_cgroups, none_left, own_directory};
 use common::helper::helper;
 use common::isolated::{is_isolated, isolated, isolated_with};
-use common::told::may_change_ids;
+use common::report::may_change_ids;
 use common::trace::{data_of, spawned};
 use common::{eventually, in_time, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};

@@ -12,7 +12,7 @@ use actix_process::{
     CloseReason, Command, Fd, FromProcess, IntoProtocol, NoProtocol, ProcessEvent,
 };
 use common::helper::{helper, pattern};
-use common::hoarder::{Hoard, Hoarder};
+use common::slow_protocol::{SlowProtocol, Withheld};
 use common::{eventually, run, soon};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -165,15 +165,15 @@ impl Descendants {
 }
 
 /// Lets go of all that comes until the end; gives it, and kills the descendant, who is named there.
-async fn all_of(hoard: &Mutex<Hoard>) -> Vec<u8> {
+async fn all_of(withheld: &Mutex<Withheld>) -> Vec<u8> {
     let received = eventually(
         "the end",
         || {
-            Hoard::let_go(hoard);
-            let hoard = hoard.lock().unwrap();
-            hoard.ended.then(|| hoard.received.clone())
+            Withheld::let_go(withheld);
+            let withheld = withheld.lock().unwrap();
+            withheld.ended.then(|| withheld.received.clone())
         },
-        || format!("{} bytes", hoard.lock().unwrap().received.len()),
+        || format!("{} bytes", withheld.lock().unwrap().received.len()),
     )
     .await;
     let end = received.iter().position(|byte| *byte == b'\n').unwrap();
@@ -189,7 +189,7 @@ async fn all_of(hoard: &Mutex<Hoard>) -> Vec<u8> {
 #[test]
 fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
     run(async {
-        let (hoard, protocol) = Hoarder::start_new();
+        let (withheld, protocol) = SlowProtocol::start_new();
         let mut descendants = descendants(&[&["say", "late"]], &["spam", "40000"]);
         let command = descendants.command.clone().window(4096);
         let process = command
@@ -201,7 +201,7 @@ fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
         // The window is full, or will be. Long enough for a clock that counts this.
         actix_rt::time::sleep(50 * A_WHILE).await;
         descendants.act();
-        let received = all_of(&hoard).await;
+        let received = all_of(&withheld).await;
         assert!(received.ends_with(b"late\n"), "{} bytes", received.len());
         assert!(received[..40_000] == pattern(40_000));
     });
@@ -210,7 +210,7 @@ fn time_does_not_count_before_the_protocol_has_the_childs_own_words() {
 #[test]
 fn time_counts_while_the_protocol_is_behind_with_what_descendants_write() {
     run(async {
-        let (hoard, protocol) = Hoarder::start_new();
+        let (withheld, protocol) = SlowProtocol::start_new();
         let mut descendants = descendants(&[&["spam", "40000"], &["say", "late"]], &[]);
         let command = descendants.command.clone().window(4096);
         let process = command
@@ -224,7 +224,7 @@ fn time_counts_while_the_protocol_is_behind_with_what_descendants_write() {
         descendants.act();
         actix_rt::time::sleep(4 * TIMEOUT).await;
         descendants.act();
-        let received = all_of(&hoard).await;
+        let received = all_of(&withheld).await;
         // What the pipe held at the deadline, and nothing that came later.
         assert!(received == pattern(40_000), "{} bytes", received.len());
     });

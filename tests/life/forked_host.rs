@@ -188,7 +188,7 @@ fn a_copy_that_drops_a_spawn_does_not_cancel_the_parents() {
     isolated(|| {
         common::run(async {
             let parent = Parent::start().await;
-            let mut lease = common::hung::Hung::new();
+            let mut lease = common::hanging_exec::HangingExec::new();
             let others = lease.children().len();
             let mut spawning = lease.helper(["say", "at last"]).spawn(NoProtocol);
             assert!(futures::FutureExt::now_or_never(&mut spawning).is_none());

@@ -4,10 +4,10 @@
 use crate::common;
 
 use actix_process::{Command, NoProtocol};
-use common::hung::Hung;
+use common::hanging_exec::HangingExec;
 use common::isolated::isolated;
+use common::report::may_change_ids;
 use common::run;
-use common::told::may_change_ids;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -53,7 +53,7 @@ fn a_fork_of_the_host_has_no_trampoline_that_is_under_way() {
     }
     isolated(|| {
         run(async {
-            let mut hung = Hung::new();
+            let mut hung = HangingExec::new();
             let child = hung.helper(["exit", "0"]).uid(65534).gid(65534);
             let spawning = child.current_dir("/").env_clear().spawn(NoProtocol);
             let spawning = actix_rt::spawn(spawning);

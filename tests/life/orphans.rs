@@ -6,7 +6,7 @@ use crate::common;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::tools::host::in_a_host_of_its_own;
+use crate::tools::isolated_host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::supervisor::{List, ProcessState};
 use actix_process::{

@@ -3,7 +3,7 @@
 
 use crate::common;
 
-use crate::tools::host::in_a_host_of_its_own;
+use crate::tools::isolated_host::in_a_host_of_its_own;
 use actix::prelude::*;
 use actix_process::{NoProtocol, OnOrphaned, ProcessHandle, Signal};
 use common::census::children;

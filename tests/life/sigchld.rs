@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use actix_process::Command;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::{isolated, isolated_with};
-use common::told::{status, told};
+use common::report::{status, told};
 use common::trace::{Trace, history};
 use common::{DEADLINE, eventually, run};
 use futures::FutureExt;
@@ -182,7 +182,7 @@ fn deaths_interrupt_no_call_of_a_host_that_has_no_handler() {
         for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
             run(async {
                 // It waits for a child of its own.
-                let lease = Hung::new();
+                let lease = HangingExec::new();
                 set_disposition(disposition);
                 let (trace, protocol) = Trace::start();
                 let mut processes = Vec::new();

@@ -17,8 +17,8 @@ use actix_process::{
     SpawnStep,
 };
 use common::census::children;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::{isolated, skipped};
 use common::{DEADLINE, block_on_thread, in_time, on_tokio, run};
 use futures::FutureExt;
@@ -248,7 +248,7 @@ fn a_first_spawn_may_be_asked_for_by_one_worker_and_polled_by_another() {
 #[test]
 fn dropping_a_spawn_cancels_it_without_an_arbiter() {
     isolated(|| {
-        let hung = Hung::new();
+        let hung = HangingExec::new();
         on_tokio(2, async {
             for _ in 0..3 {
                 let mut spawning = Box::pin(hung.helper(["say", "hi"]).spawn(NoProtocol));

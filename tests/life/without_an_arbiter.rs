@@ -16,8 +16,8 @@ use actix_process::{
     StoppedBy,
 };
 use common::example;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
 use common::{DEADLINE, block_on_thread, in_time, on_tokio, run};
 use futures::SinkExt;
@@ -117,7 +117,7 @@ fn everything_works_with_no_runtime_at_all() {
 #[test]
 fn a_timeout_holds_with_no_runtime_where_the_spawn_itself_hangs() {
     isolated(|| {
-        let hung = Hung::new();
+        let hung = HangingExec::new();
         let output = hung.helper(["say", "hi"]).output();
         let result = block_on_thread(output.timeout(Duration::from_millis(50)).into_future());
         match result {

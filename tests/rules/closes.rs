@@ -12,10 +12,10 @@ use crate::tools::events::{count, is_end, is_lost};
 use actix_process::{Bytes, CloseReason, Command, ExitStatus, Fd, FdMap, OnOrphaned, ProcessEvent};
 use actix_process::{ProcessHandle, Signal, WriteError};
 use common::census::Census;
+use common::drop_probe::DropProbe;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Die, Trace, data_of, spawned};
-use common::watched::Watched;
 use common::{eventually, run};
 
 const BY_CHILD: CloseReason = CloseReason::ByChild;
@@ -116,7 +116,7 @@ fn rule_10_a_broken_pipe_drops_the_queue_and_is_told_as_the_close() {
         let child = helper(["take", "0", "10", "close", "0", "say", "ready", "pause"]);
         let (trace, process) = spawned(child).await;
         let dropped = Arc::new(AtomicBool::new(false));
-        let data = Watched(vec![7; 1 << 20], Arc::clone(&dropped));
+        let data = DropProbe(vec![7; 1 << 20], Arc::clone(&dropped));
         process.write(Bytes::from_owner(data)).unwrap();
         process.write("behind it").unwrap();
         assert_eq!(trace.lost(&process, 0).await, BY_CHILD);

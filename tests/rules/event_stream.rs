@@ -11,7 +11,7 @@ use actix_process::{
 use common::census::{is_gone, state_and_parent};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::taking::{next, rest};
+use common::streams::{next, rest};
 use common::trace::{data_of, lines_of};
 use common::{DEADLINE, eventually, in_time, on_tokio, run, start_all_threads};
 use futures::{FutureExt, StreamExt};

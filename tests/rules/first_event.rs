@@ -11,7 +11,7 @@ use actix_process::{
 };
 use common::helper::{helper, pattern};
 use common::trace::{Die, Raw, Trace, data_of, spawned};
-use common::{eventually, in_time, run, soon, taking};
+use common::{eventually, in_time, run, soon, streams};
 
 /// A relay that does something about the first event, and drops it when it is done.
 struct First {
@@ -193,7 +193,7 @@ fn as_long_as_it_is_kept_nothing_is_read_but_streams() {
         let (trace, protocol) = First::start_new(keep);
         let child = helper(["spam", "1000", "flood", "5", "1000"]).fd(5, Fd::stream());
         let process = child.spawn(&protocol).await.unwrap();
-        let streamed = taking::bytes(process.take_stream(5).unwrap()).await;
+        let streamed = streams::bytes(process.take_stream(5).unwrap()).await;
         assert_eq!(streamed, pattern(1000));
         trace.exited(&process).await;
         assert!(data_of(&trace.of(&process), 1).is_empty());

@@ -9,18 +9,18 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_process::{CloseReason, FromProcess, ProcessEvent, ProcessHandle};
 use common::helper::{helper, pattern};
-use common::hoarder::{Hoard, Hoarder};
+use common::slow_protocol::{SlowProtocol, Withheld};
 use common::trace::spawned;
 use common::{eventually, run};
 
-/// Runs a child against a hoarder that lets go every few milliseconds, until its end.
-async fn hoard(actions: &[&str], window: usize) -> Hoard {
-    let (hoard, protocol) = Hoarder::start_new();
+/// Runs a child against a slow that lets go every few milliseconds, until its end.
+async fn withheld(actions: &[&str], window: usize) -> Withheld {
+    let (withheld, protocol) = SlowProtocol::start_new();
     let child = helper(actions).window(window);
     let process = child.spawn(&protocol).await.unwrap();
     eventually(
-        "something to hoard",
-        || (!hoard.lock().unwrap().kept.is_empty()).then_some(()),
+        "something to withheld",
+        || (!withheld.lock().unwrap().kept.is_empty()).then_some(()),
         || "nothing".to_owned(),
     )
     .await;
@@ -30,13 +30,13 @@ async fn hoard(actions: &[&str], window: usize) -> Hoard {
     eventually(
         "the end",
         || {
-            Hoard::let_go(&hoard);
-            hoard.lock().unwrap().ended.then_some(())
+            Withheld::let_go(&withheld);
+            withheld.lock().unwrap().ended.then_some(())
         },
-        || format!("{} bytes", hoard.lock().unwrap().received.len()),
+        || format!("{} bytes", withheld.lock().unwrap().received.len()),
     )
     .await;
-    std::mem::take(&mut *hoard.lock().unwrap())
+    std::mem::take(&mut *withheld.lock().unwrap())
 }
 
 #[test]
@@ -44,10 +44,14 @@ fn rule_07_what_is_on_its_way_is_bounded_by_bytes_and_blocks_the_child() {
     run(async {
         const SIZE: usize = 3_000_000;
         const WINDOW: usize = 64 * 1024;
-        let hoard = hoard(&["spam", &SIZE.to_string()], WINDOW).await;
-        assert!(hoard.received == pattern(SIZE), "other bytes came");
-        assert!(hoard.most_bytes <= WINDOW, "{} bytes", hoard.most_bytes);
-        assert!(hoard.most_messages > 1, "the window is hardly used");
+        let withheld = withheld(&["spam", &SIZE.to_string()], WINDOW).await;
+        assert!(withheld.received == pattern(SIZE), "other bytes came");
+        assert!(
+            withheld.most_bytes <= WINDOW,
+            "{} bytes",
+            withheld.most_bytes
+        );
+        assert!(withheld.most_messages > 1, "the window is hardly used");
     });
 }
 
@@ -55,16 +59,16 @@ fn rule_07_what_is_on_its_way_is_bounded_by_bytes_and_blocks_the_child() {
 fn rule_07_what_is_on_its_way_is_bounded_by_the_number_of_messages() {
     run(async {
         const SIZE: usize = 300_000;
-        let hoard = hoard(&["tiny", &SIZE.to_string()], 1 << 20).await;
-        assert!(hoard.received == pattern(SIZE), "other bytes came");
-        assert!(hoard.most_messages <= 64, "{}", hoard.most_messages);
+        let withheld = withheld(&["tiny", &SIZE.to_string()], 1 << 20).await;
+        assert!(withheld.received == pattern(SIZE), "other bytes came");
+        assert!(withheld.most_messages <= 64, "{}", withheld.most_messages);
     });
 }
 
 #[test]
 fn rule_07_the_arbiter_serves_others_while_a_child_waits_for_its_protocol() {
     run(async {
-        let (_, protocol) = Hoarder::start_new();
+        let (_, protocol) = SlowProtocol::start_new();
         let flood = helper(["drip"]).window(8192);
         let blocked = flood.spawn(&protocol).await.unwrap();
         let (trace, process) = spawned(helper(["cat"])).await;

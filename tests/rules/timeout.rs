@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::tools::events::is_lost;
 use actix_process::{CloseReason, Fd};
 use common::helper::{helper, pattern};
-use common::hoarder::{Hoard, Hoarder};
+use common::slow_protocol::{SlowProtocol, Withheld};
 use common::trace::{data_of, spawned};
 use common::{eventually, run};
 
@@ -124,7 +124,7 @@ fn rule_13_paused_time_does_not_count() {
 fn rule_13_what_waits_for_the_protocol_is_delivered_whatever_the_clock_says() {
     run(async {
         const TIMEOUT: Duration = Duration::from_millis(50);
-        let (hoard, protocol) = Hoarder::start_new();
+        let (withheld, protocol) = SlowProtocol::start_new();
         let child = helper(["leave", "3", "spam", "40000", "pause"])
             .window(4096)
             .ended_timeout(TIMEOUT);
@@ -132,15 +132,15 @@ fn rule_13_what_waits_for_the_protocol_is_delivered_whatever_the_clock_says() {
         process.exited().await;
         // The window is full, or will be: the pipe is not empty.
         actix_rt::time::sleep(10 * TIMEOUT).await;
-        assert!(!hoard.lock().unwrap().ended, "cut while data wait");
+        assert!(!withheld.lock().unwrap().ended, "cut while data wait");
         let received = eventually(
             "the end",
             || {
-                Hoard::let_go(&hoard);
-                let hoard = hoard.lock().unwrap();
-                hoard.ended.then(|| hoard.received.clone())
+                Withheld::let_go(&withheld);
+                let withheld = withheld.lock().unwrap();
+                withheld.ended.then(|| withheld.received.clone())
             },
-            || format!("{} bytes", hoard.lock().unwrap().received.len()),
+            || format!("{} bytes", withheld.lock().unwrap().received.len()),
         )
         .await;
         // And the line that names the descendant.

@@ -14,8 +14,8 @@ use actix_process::{
     SpawnStep,
 };
 use common::census::{Census, children};
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
 use common::trace::{Die, Trace, history};
 use common::{DEADLINE, eventually, run, start_all_threads};
@@ -154,7 +154,7 @@ fn cancelled_spawns_leave_nothing() {
 }
 
 /// Waits until no child is left. The kernel breaks the lease after 45 seconds, which would end one as well.
-async fn until_none_is_left(lease: &Hung, begun: Instant) {
+async fn until_none_is_left(lease: &HangingExec, begun: Instant) {
     lease.until_children(0).await;
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(30), "{took:?}");
@@ -164,7 +164,7 @@ async fn until_none_is_left(lease: &Hung, begun: Instant) {
 fn cancelling_kills_a_hung_exec_at_once() {
     isolated(|| {
         run(async {
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let mut spawning = lease.helper(["say", "alive"]).spawn(&protocol);
             assert!((&mut spawning).now_or_never().is_none());
@@ -181,7 +181,7 @@ fn cancelling_kills_a_hung_exec_at_once() {
 fn an_arbiter_that_stops_in_mid_clone_cancels_its_spawn() {
     isolated(|| {
         run(async {
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let arbiter = Arbiter::new();
             let command = lease.helper(["say", "alive"]);
@@ -201,7 +201,7 @@ fn an_arbiter_that_stops_in_mid_clone_cancels_its_spawn() {
 fn a_child_whose_arbiter_stopped_in_mid_clone_is_killed_when_its_exec_goes_on() {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let supervisor = ProcessSupervisor::current().unwrap();
             let arbiter = Arbiter::new();
@@ -223,7 +223,7 @@ fn a_child_whose_arbiter_stopped_in_mid_clone_is_killed_when_its_exec_goes_on() 
 fn a_system_that_ends_in_mid_clone_leaves_no_child() {
     isolated(|| {
         for by_message in [false, true] {
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let system = System::new();
             system.block_on(async {
                 let (_, protocol) = Trace::start();
@@ -254,7 +254,7 @@ fn a_system_that_ends_in_mid_clone_leaves_no_child() {
 fn a_shutdown_kills_a_hung_exec() {
     isolated(|| {
         run(async {
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let mut spawning = lease.helper(["pause"]).spawn(&protocol);
             assert!((&mut spawning).now_or_never().is_none());

@@ -4,8 +4,8 @@ use crate::common;
 
 use actix_process::{Capability, Command, NoProtocol, SpawnStep};
 use common::isolated::isolated;
+use common::report::{may_change_ids, status, told};
 use common::run;
-use common::told::{may_change_ids, status, told};
 use nix::libc;
 
 const NOBODY: u32 = 65534;

@@ -11,8 +11,8 @@ use actix_process::{Command, Containment, NoProtocol, OnOrphaned, Signal, SpawnS
 use common::census::is_gone;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
-use common::many::{MANY, Many};
-use common::told::may_change_ids;
+use common::many_fds::{MANY, ManyFds};
+use common::report::may_change_ids;
 use common::trace::{data_of, history, spawned};
 use common::{eventually, in_time, run};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -106,7 +106,7 @@ fn a_child_of_a_parent_with_many_descriptors_is_in_its_cgroup() {
             return;
         };
         run(async {
-            Many::open().await;
+            ManyFds::open().await;
             let line = format!("0::/{}", group.name);
             for _ in 0..3 {
                 let directory = group.open();

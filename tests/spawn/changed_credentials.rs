@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use actix_process::SpawnStep;
 use common::isolated::isolated;
+use common::report::{may_change_ids, status};
 use common::run;
-use common::told::{may_change_ids, status};
 use common::trace::Trace;
 use nix::unistd::{Gid, Uid, seteuid, setgroups};
 

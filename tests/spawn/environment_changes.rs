@@ -5,11 +5,11 @@ use crate::common;
 use std::ffi::OsStr;
 
 use actix_process::Command;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
+use common::report::told;
 use common::run;
-use common::told::told;
 use common::trace::Trace;
 use futures::FutureExt;
 use futures::future::join_all;
@@ -69,7 +69,7 @@ fn spawns_asked_at_once_after_a_change_all_see_it() {
 fn what_a_hung_spawn_has_read_serves_none_that_is_asked_later() {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             set(NAME, "old");
             let mut hung = lease.helper(["env"]).spawn(&protocol);

@@ -13,7 +13,7 @@ use actix_process::{NoProtocol, SpawnStep};
 use common::census::threads;
 use common::helper::helper;
 use common::isolated::{isolated, skipped};
-use common::told::may_change_ids;
+use common::report::may_change_ids;
 use common::{eventually, run, start_all_threads};
 use nix::libc;
 

@@ -20,10 +20,10 @@ use crate::tools::fuse::HangingDir;
 use actix::prelude::*;
 use actix_process::{Command, NoProtocol};
 use common::copy_of_this_program;
-use common::hung::Hung;
+use common::hanging_exec::HangingExec;
 use common::isolated::{isolated_with, skipped};
 use common::refuse::{Call, refuse};
-use common::told::may_change_ids;
+use common::report::may_change_ids;
 use nix::libc;
 
 const NOBODY: u32 = 65534;
@@ -97,7 +97,7 @@ fn attack(spawns: usize, hanging_dir: Option<HangingDir>) {
     let begun = Instant::now();
     // Longer than a test is given: as many spawns as were asked for.
     System::new().block_on(async {
-        let hung = Hung::new();
+        let hung = HangingExec::new();
         let hanging = hung
             .helper(["exit", "0"])
             .uid(NOBODY)

@@ -6,7 +6,7 @@ use actix_process::{Command, Fd, NoProtocol, PtySize, Resource, Signal, SpawnSte
 use common::helper::helper;
 use common::isolated::isolated;
 use common::refuse::{Call, assert_fails, refuse};
-use common::told::{has_trampoline, may_change_ids, status, told};
+use common::report::{has_trampoline, may_change_ids, status, told};
 use common::{run, start_all_threads};
 use nix::libc;
 

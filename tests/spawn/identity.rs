@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use actix_process::{Command, Fd, FdMap, IgnoredSignals, NoProtocol, Resource, Signal, SpawnStep};
 use common::census::is_gone;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
-use common::told::{may_change_ids, status, told};
+use common::report::{may_change_ids, status, told};
 use common::trace::{data_of, spawned};
 use common::{eventually, run, start_all_threads};
 
@@ -178,7 +178,7 @@ fn the_hosts_dumpable_flag_is_its_own_while_a_child_changes_its_ids() {
     }
     isolated(|| {
         run(async {
-            let mut hung = Hung::new();
+            let mut hung = HangingExec::new();
             let child = || {
                 hung.helper(["exit", "0"])
                     .uid(NOBODY)
@@ -220,7 +220,7 @@ fn a_child_that_hangs_with_other_ids_leaves_no_core() {
         run(async {
             let dir = tempfile::tempdir().unwrap();
             std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
-            let hung = Hung::new();
+            let hung = HangingExec::new();
             for signal in [Signal::QUIT, Signal::XCPU, Signal::SEGV, Signal::ABRT] {
                 // A shell may have started the tests in the background, which ignores SIGQUIT.
                 let child = hung

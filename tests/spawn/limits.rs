@@ -4,8 +4,8 @@ use crate::common;
 
 use actix_process::{Command, Fd, FdMap, NoProtocol, Resource, SpawnStep, UNLIMITED};
 use common::isolated::isolated;
+use common::report::{may_change_ids, status, told};
 use common::run;
-use common::told::{may_change_ids, status, told};
 
 const NOBODY: u32 = 65534;
 

@@ -8,9 +8,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
 use common::forked::{assert_held, in_a_copy};
-use common::hung::Hung;
+use common::hanging_exec::HangingExec;
 use common::isolated::{isolated, skipped};
-use common::told::{has_trampoline, may_change_ids};
+use common::report::{has_trampoline, may_change_ids};
 use common::trace::Trace;
 use common::{eventually, in_time, run};
 use nix::libc;
@@ -70,7 +70,7 @@ fn a_copy_of_a_trampolines_descriptor_can_change_nothing() {
             return skipped("a child is forked here");
         }
         run(async {
-            let mut hung = Hung::new();
+            let mut hung = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let child = hung.helper(["exit", "7"]).uid(NOBODY).gid(NOBODY);
             let spawn = actix_rt::spawn(child.spawn(&protocol));

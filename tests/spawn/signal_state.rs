@@ -7,8 +7,8 @@ use std::fs;
 use actix_process::{Command, IgnoredSignals};
 use common::helper::helper;
 use common::isolated::isolated;
+use common::report::{may_change_ids, status, told};
 use common::run;
-use common::told::{may_change_ids, status, told};
 use common::trace::history;
 use nix::libc;
 

@@ -13,8 +13,8 @@ use actix_process::{
     ProcessSupervisor, SpawnError, SpawnStep, process_protocol,
 };
 use common::census::children;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
 use common::{DEADLINE, eventually, in_time, run};
 use futures::StreamExt;
@@ -225,7 +225,7 @@ fn a_supervisor_that_refuses_is_told_as_a_failed_spawn() {
 fn an_actor_that_stops_before_the_commit_cancels_its_spawn() {
     isolated(|| {
         run(async {
-            let hung = Hung::new();
+            let hung = HangingExec::new();
             let (owner, mut told) = Owner::start_with();
             owner.do_send(Ask(hung.helper(["pause"])));
             asked(&mut told).await;

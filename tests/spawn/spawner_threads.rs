@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use actix_process::{Command, ProcessHandle, SpawnError, SpawnStep, set_max_spawner_threads};
 use common::census::{spawner_threads, threads};
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::{is_isolated, isolated, skipped};
 use common::trace::{Trace, history};
 use common::{eventually, run};
@@ -34,7 +34,7 @@ fn start(
 fn one_hung_exec_holds_up_no_other_spawn() {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let hung = start(lease.helper(["say", "at last"]).spawn(&protocol));
             lease.until_children(1).await;
@@ -54,7 +54,7 @@ fn a_spawn_queued_with_hung_ones_is_served() {
     isolated(|| {
         run(async {
             history(&helper(["say", "the spawner thread is idle now"])).await;
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             // All at once, so that they wait in the queue together.
             let mut hung: Vec<_> = (0..3)
@@ -102,7 +102,7 @@ fn a_second_thread_serves_what_waits_at_once_and_others_help_when_both_are_held_
         log::set_logger(&HELPERS).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let mut hung = Vec::new();
             let begun = Instant::now();
@@ -133,7 +133,7 @@ fn a_second_thread_serves_what_waits_at_once_and_others_help_when_both_are_held_
 fn the_asking_arbiter_goes_on_meanwhile() {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let hung = pin!(lease.helper(["exit"]).spawn(&protocol));
             let ticks = async {
@@ -157,7 +157,7 @@ fn the_asking_arbiter_goes_on_meanwhile() {
 fn a_hung_exec_does_not_hold_the_pipes_of_other_children() {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let cat = helper(["cat"]).spawn(&protocol).await.unwrap();
             let hung = start(lease.helper(["exit"]).spawn(&protocol));
@@ -176,7 +176,7 @@ fn a_hung_exec_does_not_hold_the_pipes_of_other_children() {
 fn with_hung_execs(count: usize) {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             // All are queued before the one that follows.
             let spawn = || {
@@ -235,7 +235,7 @@ fn with_no_thread_left_a_spawn_that_would_wait_for_a_hung_one_is_a_typed_error()
         // Four that work, and one that minds the time.
         set_max_spawner_threads(5);
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             let spawn = || start(lease.helper(["say", "at last"]).spawn(&protocol));
             let hung: Vec<_> = (0..4).map(|_| spawn()).collect();
@@ -266,7 +266,7 @@ fn with_no_thread_left_a_spawn_that_would_wait_for_a_hung_one_is_a_typed_error()
 fn cancelled_hung_spawns_give_their_threads_back() {
     isolated(|| {
         run(async {
-            let lease = Hung::new();
+            let lease = HangingExec::new();
             let (trace, protocol) = Trace::start();
             for _ in 0..3 {
                 let mut hung: Vec<_> = (0..4)

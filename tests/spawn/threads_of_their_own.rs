@@ -3,6 +3,9 @@
 use crate::common;
 
 use std::panic::catch_unwind;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::tools::asker::{assert_spawns, on_a_thread};
 use actix::Arbiter;
@@ -167,6 +170,31 @@ fn more_threads_of_their_own_than_may_be_are_a_typed_error() {
                 assert!(ask().await.unwrap().ended().await.success());
             });
         });
+    });
+}
+
+/// The thread that asks holds the list of pools meanwhile.
+#[test]
+fn a_pool_whose_first_worker_may_not_start_is_a_typed_error_and_holds_up_nobody() {
+    isolated(|| {
+        assert_spawns();
+        // Room for the thread that minds the time, and for none that works.
+        set_max_spawner_threads(spawner_threads() + 1);
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            // SAFETY: integers; 0 is this thread.
+            let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) };
+            assert_eq!(set, 0);
+            run(async {
+                let error = helper(["say", "hi"]).spawn(NoProtocol).await.unwrap_err();
+                tell.send(error).unwrap();
+            });
+        });
+        let error = told.recv_timeout(Duration::from_secs(60));
+        let error = error.expect("the asker waits for itself");
+        assert_eq!(error.step(), SpawnStep::Clone, "{error}");
+        assert_eq!(error.subject(), "the spawner thread");
+        assert_spawns();
     });
 }
 

@@ -7,8 +7,8 @@ use std::fs;
 
 use actix_process::Command;
 use common::mounts::isolated_with_mounts;
+use common::report::{status, told};
 use common::run;
-use common::told::{status, told};
 use nix::mount::{MsFlags, mount};
 
 /// The user has a group by passwd, and two that only the group file knows; root has one more, too.

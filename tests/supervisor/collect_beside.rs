@@ -10,8 +10,8 @@ use actix_process::{
     Bytes, Collect, CollectError, Command, Fd, Line, Output, PtySize, Signal, Why,
 };
 use common::census::{is_gone, state_and_parent};
+use common::hanging_exec::HangingExec;
 use common::helper::{helper, pattern};
-use common::hung::Hung;
 use common::isolated::isolated;
 use common::{eventually, in_time, run};
 use futures::{FutureExt, stream};
@@ -235,7 +235,7 @@ fn a_cancel_terminates_the_group_and_gives_what_came() {
 fn a_cancel_of_an_exec_that_hangs_gives_up_the_spawn() {
     isolated(|| {
         run(async {
-            let mut lease = Hung::new();
+            let mut lease = HangingExec::new();
             let (tell, told) = futures::channel::oneshot::channel::<()>();
             let cancel = told.map(|_| ());
             let run = lease.helper(["exit"]).output().cancelled_by(cancel);

@@ -160,7 +160,7 @@ fn stderr_may_be_something_else_than_a_pipe() {
 
         let (trace, process) = spawned(child.stderr(Fd::stream())).await;
         let stream = process.take_stream(2).unwrap();
-        assert_eq!(common::taking::bytes(stream).await, b"err\n");
+        assert_eq!(common::streams::bytes(stream).await, b"err\n");
         let history = trace.ended(&process).await;
         history.assert_rules(&[0, 1, 2]);
         assert_eq!(history.text(1), "out\r\n");

@@ -12,7 +12,7 @@ use actix_process::{
     CloseReason, Command, Fd, ProcessEvent, ProcessHandle, Pty, PtySize, Signal, WriteError,
 };
 use common::helper::{helper, pattern};
-use common::hoarder::{Hoard, Hoarder};
+use common::slow_protocol::{SlowProtocol, Withheld};
 use common::trace::{Trace, data_of, spawned};
 use common::{DEADLINE, eventually, run};
 use futures::SinkExt;
@@ -97,25 +97,29 @@ fn a_slow_protocol_holds_its_child_up() {
     run(async {
         const WINDOW: usize = 10_000;
         const MESSAGES: usize = 64;
-        let (hoard, protocol) = Hoarder::start_new();
+        let (withheld, protocol) = SlowProtocol::start_new();
         let size = LARGE.to_string();
         let child = helper(["spam", &size]).pty(raw()).window(WINDOW);
         let process = child.spawn(&protocol).await.unwrap();
-        let seen = || format!("{} bytes", hoard.lock().unwrap().received.len());
+        let seen = || format!("{} bytes", withheld.lock().unwrap().received.len());
         // The reader may also stop before the window is full: after 2 ms of data.
-        let begun = || (hoard.lock().unwrap().bytes > 0).then_some(());
+        let begun = || (withheld.lock().unwrap().bytes > 0).then_some(());
         eventually("data", begun, seen).await;
         actix_rt::time::sleep(A_WHILE).await;
         assert_eq!(process.try_status(), None, "it was not held up");
         let ended = || {
-            Hoard::let_go(&hoard);
-            hoard.lock().unwrap().ended.then_some(())
+            Withheld::let_go(&withheld);
+            withheld.lock().unwrap().ended.then_some(())
         };
         eventually("the end", ended, seen).await;
-        let hoard = hoard.lock().unwrap();
-        assert!(hoard.received == pattern(LARGE));
-        assert!(hoard.most_bytes <= WINDOW, "{}", hoard.most_bytes);
-        assert!(hoard.most_messages <= MESSAGES, "{}", hoard.most_messages);
+        let withheld = withheld.lock().unwrap();
+        assert!(withheld.received == pattern(LARGE));
+        assert!(withheld.most_bytes <= WINDOW, "{}", withheld.most_bytes);
+        assert!(
+            withheld.most_messages <= MESSAGES,
+            "{}",
+            withheld.most_messages
+        );
     });
 }
 
@@ -366,5 +370,5 @@ fn abort_waits_for_no_producer() {
 }
 
 async fn next(tells: &mut mpsc::UnboundedReceiver<ProducerCommand>) -> ProducerCommand {
-    common::taking::next(tells).await.unwrap()
+    common::streams::next(tells).await.unwrap()
 }

@@ -10,8 +10,8 @@ use actix_process::{
     Spawn, SpawnStep,
 };
 use common::census::open_fds;
+use common::hanging_exec::HangingExec;
 use common::helper::helper;
-use common::hung::Hung;
 use common::isolated::isolated;
 use common::trace::{Die, Trace, spawned};
 use common::tty::pair;
@@ -173,7 +173,7 @@ fn nothing_is_left_of_an_exec_that_hangs() {
         run(async {
             let before = start_all_threads().await;
             for way in WAYS {
-                let mut hung = Hung::new();
+                let mut hung = HangingExec::new();
                 let (trace, protocol) = Trace::start();
                 let mut spawning = hung.helper(["pause"]).pty(way()).spawn(&protocol);
                 assert!((&mut spawning).now_or_never().is_none());

@@ -11,7 +11,7 @@ use actix_process::{
     TerminalModesError,
 };
 use common::helper::helper;
-use common::taking::bytes;
+use common::streams::bytes;
 use common::trace::spawned;
 use common::{DEADLINE, block_on_thread, run, soon};
 use futures::FutureExt;

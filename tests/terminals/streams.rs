@@ -13,7 +13,7 @@ use actix_process::{
 use common::census::Census;
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
-use common::taking::{at_hand, bytes, next, until};
+use common::streams::{at_hand, bytes, next, until};
 use common::trace::{Die, Trace, Tracer};
 use common::tty::pair;
 use common::{run, soon, start_all_threads};

@@ -107,7 +107,9 @@ impl Pool {
             let _ = tell.send(thread_state::this_thread());
             minder.mind(&permit);
         })?;
-        if let Err(error) = pool.start_worker(&mut lock(&pool.line)) {
+        // Apart from the `if`, which would hold the lock in its body.
+        let started = pool.start_worker(&mut lock(&pool.line));
+        if let Err(error) = started {
             pool.retire();
             return Err(error);
         }

@@ -2,6 +2,6 @@
 
 #![expect(unreachable_pub, reason = "as in `common`")]
 
-pub mod ledger;
+pub mod held_bytes;
 pub mod producing;
 pub mod two_parts;

@@ -3,4 +3,4 @@
 #![expect(unreachable_pub, reason = "as in `common`")]
 
 pub mod echo;
-pub mod host;
+pub mod isolated_host;

@@ -8,7 +8,7 @@ use actix_process::Bytes;
 /// Counts the bytes of the chunks that are not dropped yet. A chunk is dropped when its last byte is
 /// written, or lost; until then it counts as a whole.
 #[derive(Clone, Default)]
-pub struct Ledger {
+pub struct HeldBytes {
     counts: Arc<Counts>,
 }
 
@@ -23,7 +23,7 @@ struct Entry {
     counts: Arc<Counts>,
 }
 
-impl Ledger {
+impl HeldBytes {
     /// Bytes that count until they are dropped.
     pub fn chunk(&self, data: impl Into<Vec<u8>>) -> Bytes {
         let data = data.into();

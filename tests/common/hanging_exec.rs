@@ -13,13 +13,13 @@ use super::{copy_of_this_program, eventually};
 
 /// An exec of [`program`](Self::program) hangs until this is dropped, or the kernel breaks the
 /// lease (/proc/sys/fs/lease-break-time, 45 seconds).
-pub struct Hung {
+pub struct HangingExec {
     holder: Child,
     program: PathBuf,
     _dir: TempDir,
 }
 
-impl Hung {
+impl HangingExec {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Any user may try.
@@ -82,7 +82,7 @@ impl Hung {
     }
 }
 
-impl Drop for Hung {
+impl Drop for HangingExec {
     fn drop(&mut self) {
         let _ = self.holder.kill();
         let _ = self.holder.wait();

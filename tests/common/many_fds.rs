@@ -12,7 +12,7 @@ use super::helper::helper;
 use super::limits::set_soft_limit;
 use super::trace::history;
 
-/// Below this number everything is open in a process that has [`Many`].
+/// Below this number everything is open in a process that has [`ManyFds`].
 pub const MANY: i32 = 600;
 
 /// Whether clones share the descriptor table where there is much in it.
@@ -21,12 +21,12 @@ pub const SHARES: bool =
 
 /// All numbers below [`MANY`] are open, and so whatever is opened for a spawn is above.
 #[derive(Debug)]
-pub struct Many {
+pub struct ManyFds {
     /// The low numbers that the first spawn has reserved, ascending.
     pub reserved: Vec<i32>,
 }
 
-impl Many {
+impl ManyFds {
     /// Opens them for good, after a first spawn.
     pub async fn open() -> Self {
         let before = nulls();
