@@ -5,6 +5,7 @@
 
 pub mod asker;
 pub mod attack;
+pub mod browser;
 pub mod census;
 pub mod cgroups;
 pub mod echo;
@@ -18,6 +19,7 @@ pub mod held_calls;
 pub mod helper;
 pub mod hoarder;
 pub mod host;
+pub mod http;
 pub mod hung;
 pub mod isolated;
 pub mod ledger;
@@ -32,6 +34,7 @@ pub mod told;
 pub mod trace;
 pub mod tty;
 pub mod watched;
+pub mod websocket;
 
 use std::future::Future;
 use std::time::Duration;
