@@ -39,7 +39,8 @@ impl WebSocket {
         self.send(0x82, bytes);
     }
 
-    fn send(&mut self, kind: u8, content: &[u8]) {
+    /// `kind` is the first byte of a frame.
+    pub fn send(&mut self, kind: u8, content: &[u8]) {
         let length = u16::try_from(content.len()).unwrap();
         let mut frame = vec![kind, 0x80 | 126];
         frame.extend(length.to_be_bytes());

@@ -7,6 +7,7 @@ mod compile_fail;
 mod examples;
 mod examples_terminal;
 mod examples_tools;
+mod examples_web_terminal;
 mod layers;
 mod readme;
 mod readme_pieces;
