@@ -13,7 +13,7 @@ use std::sync::Arc;
 use actix_process::{Command, Fd, FdMap, NoProtocol, PtySize, SpawnStep};
 use common::helper::{helper, numbers};
 use common::isolated::{isolated, isolated_with, skipped};
-use common::many_fds::Many;
+use common::many_fds::ManyFds;
 use common::refuse::{Call, refuse};
 use common::report::may_change_ids;
 use common::trace::{history, spawned};
@@ -54,7 +54,7 @@ fn they_are_from_3_on_with_the_childs_own_pid() {
 fn so_they_are_where_the_clone_shares_the_parents_table() {
     isolated(|| {
         run(async {
-            let many = Many::open().await;
+            let many = ManyFds::open().await;
             assert_found(teller()).await;
             drop(many);
         });
