@@ -78,7 +78,7 @@ impl Server {
 
     /// Why the server answers no more. One that only has closed its output is killed.
     async fn gone(&self) -> Error {
-        let ladder = Ladder::eof(Duration::from_secs(1)).kill();
+        let ladder = Ladder::eof(Duration::from_secs(5)).kill();
         if let Err(unkillable) = self.process.stop(ladder).await {
             return unkillable.into();
         }

@@ -16,10 +16,10 @@ type Error = Box<dyn std::error::Error>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A client's error, with what became of the server if that is why. A server that is alive has a second to end.
+/// A client's error, with what became of the server if that is why. A server that is alive has five seconds to end.
 async fn explained(process: &ProcessHandle, error: impl Into<Error>) -> Error {
     let error = error.into();
-    if let Err(unkillable) = process.stop(Ladder::eof(SECOND).kill()).await {
+    if let Err(unkillable) = process.stop(Ladder::eof(5 * SECOND).kill()).await {
         return format!("{error}: {unkillable}").into();
     }
     process.ended().await;
@@ -64,7 +64,7 @@ async fn run(program: &str, kill: bool) -> Result<(), Error> {
         Err(error) => return Err(explained(&process, error).await),
     }
     // The order that MCP wants. It reaches the server behind a wrapper (`npx`, `uvx`), too.
-    let ladder = Ladder::eof(2 * SECOND).term(2 * SECOND).kill();
+    let ladder = Ladder::eof(10 * SECOND).term(2 * SECOND).kill();
     let stopped = process.stop(ladder).await?;
     println!("the end: {}, by {:?}", stopped.status, stopped.by);
     Ok(())
