@@ -2,23 +2,17 @@
 
 use crate::common;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::tools::browser::{Browser, CTRL};
-use crate::tools::websocket::{Frame, WebSocket};
-use common::DEADLINE;
-use common::census::{is_gone, state_and_parent};
+use crate::tools::browser::CTRL;
+use crate::tools::websocket::WebSocket;
 use common::example::{example, run_to_failure};
-use common::isolated::skipped;
 use common::mounts::isolated_with_mounts;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::tools::web_terminal::{Page, SCREEN, Server, Viewer, XTERM, gone, wait};
+use crate::tools::web_terminal::{Page, SCREEN, Server, Viewer, XTERM, gone};
 
 #[test]
 fn typed_keys_reach_bash_and_what_it_shows_is_seen() {

@@ -4,10 +4,8 @@ use super::browser::Browser;
 use super::websocket::{Frame, WebSocket};
 use crate::common::DEADLINE;
 use crate::common::census::{is_gone, state_and_parent};
-use crate::common::example::{example, run_to_failure};
+use crate::common::example::example;
 use crate::common::isolated::skipped;
-use crate::common::mounts::isolated_with_mounts;
-use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
@@ -97,7 +95,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    const fn of(socket: WebSocket) -> Self {
+    pub const fn of(socket: WebSocket) -> Self {
         let seen = String::new();
         Self { socket, seen }
     }
