@@ -32,8 +32,11 @@ use session::{Act, session};
 const MOST_SESSIONS: usize = 16;
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/web_terminal");
 
+/// Where what viewers do goes, and the task that does it.
+type Running = (Sender<(usize, Act)>, JoinHandle<()>);
+
 struct Sessions {
-    all: Mutex<HashMap<String, (Sender<(usize, Act)>, JoinHandle<()>)>>,
+    all: Mutex<HashMap<String, Running>>,
     /// That of `main`, where the sessions run: those of the server's workers end before bash does.
     runtime: Handle,
 }
