@@ -43,22 +43,22 @@ pub(super) fn start(bytes: &[u8], max: usize, in_noise: bool) -> Start {
         if is_long && let Some(noise) = broken {
             return noise;
         }
-        match Line::of(line, is_long || (in_noise && at == 0)) {
-            Line::Length(said) => length = Some(said),
-            Line::Other => {}
-            Line::Empty => {
+        match HeaderLine::of(line, is_long || (in_noise && at == 0)) {
+            HeaderLine::Length(said) => length = Some(said),
+            HeaderLine::Other => {}
+            HeaderLine::Empty => {
                 let bytes = at + line.len();
                 let head = length.map(|length| Start::Head { bytes, length });
                 return head.unwrap_or(Start::Noise { bytes });
             }
-            Line::Noise(bytes) => return broken.unwrap_or(Start::Noise { bytes }),
+            HeaderLine::Noise(bytes) => return broken.unwrap_or(Start::Noise { bytes }),
         }
         at += line.len();
     }
 }
 
 /// What a whole line is.
-enum Line {
+enum HeaderLine {
     /// The header, with its number.
     Length(u64),
     /// Another header.
@@ -68,7 +68,7 @@ enum Line {
     Noise(usize),
 }
 
-impl Line {
+impl HeaderLine {
     /// `line` ends with LF. `after_noise`: it does not begin with the name of a header.
     fn of(line: &[u8], after_noise: bool) -> Self {
         let Some(text) = line.strip_suffix(b"\r\n") else {
