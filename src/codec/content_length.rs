@@ -44,13 +44,13 @@ use crate::text::Escaped;
 pub struct ContentLength {
     max_body: usize,
     max_header: usize,
-    state: State,
+    state: MessageState,
     /// What was taken of an unfinished line of noise.
     noise: Option<Noise>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum MessageState {
     Header,
     Body(usize),
     /// So many bytes of a body that is too long.
@@ -137,7 +137,7 @@ impl ContentLength {
         Self {
             max_body,
             max_header: Self::MAX_HEADER,
-            state: State::Header,
+            state: MessageState::Header,
             noise: None,
         }
     }
@@ -156,9 +156,11 @@ impl ContentLength {
             Start::Head { bytes, length } => {
                 src.advance(bytes);
                 match usize::try_from(length).ok() {
-                    Some(length) if length <= self.max_body => self.state = State::Body(length),
+                    Some(length) if length <= self.max_body => {
+                        self.state = MessageState::Body(length)
+                    }
                     _ => {
-                        self.state = State::Skip(length);
+                        self.state = MessageState::Skip(length);
                         let max = self.max_body;
                         return Err(ContentLengthError::TooLong { length, max });
                     }
@@ -203,22 +205,22 @@ impl Decoder for ContentLength {
         // Each round takes bytes, or is the last but one.
         loop {
             match self.state {
-                State::Header => {
+                MessageState::Header => {
                     if !self.read_header(src)? {
                         return Ok(None);
                     }
                 }
-                State::Body(length) if src.len() < length => return Ok(None),
-                State::Body(length) => {
-                    self.state = State::Header;
+                MessageState::Body(length) if src.len() < length => return Ok(None),
+                MessageState::Body(length) => {
+                    self.state = MessageState::Header;
                     return Ok(Some(src.split_to(length).freeze()));
                 }
-                State::Skip(0) => self.state = State::Header,
-                State::Skip(_) if src.is_empty() => return Ok(None),
-                State::Skip(length) => {
+                MessageState::Skip(0) => self.state = MessageState::Header,
+                MessageState::Skip(_) if src.is_empty() => return Ok(None),
+                MessageState::Skip(length) => {
                     let there = src.len().min(usize::try_from(length).unwrap_or(usize::MAX));
                     src.advance(there);
-                    self.state = State::Skip(length.saturating_sub(there as u64));
+                    self.state = MessageState::Skip(length.saturating_sub(there as u64));
                 }
             }
         }
@@ -229,16 +231,16 @@ impl Decoder for ContentLength {
             return Ok(Some(body));
         }
         match self.state {
-            State::Body(length) => {
-                self.state = State::Header;
+            MessageState::Body(length) => {
+                self.state = MessageState::Header;
                 let received = src.len();
                 src.clear();
                 Err(ContentLengthError::Cut { received, length })
             }
-            State::Header if !src.is_empty() || self.noise.is_some() => {
+            MessageState::Header if !src.is_empty() || self.noise.is_some() => {
                 Err(self.noise_to(src.len(), src))
             }
-            State::Header | State::Skip(_) => Ok(None),
+            MessageState::Header | MessageState::Skip(_) => Ok(None),
         }
     }
 }

@@ -10,10 +10,10 @@ use crate::sync::lock;
 
 /// Bounded by what it is to keep.
 pub(crate) struct KeptOutput {
-    state: Mutex<State>,
+    state: Mutex<KeptState>,
 }
 
-struct State {
+struct KeptState {
     kept: KeptBytes,
     /// Why no more comes.
     ended: Option<CloseReason>,
@@ -43,7 +43,7 @@ pub(crate) struct Kept {
 impl KeptOutput {
     pub(crate) const fn new(keep: Keep) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(KeptState {
                 kept: KeptBytes::new(keep),
                 ended: None,
                 most: u64::MAX,
@@ -129,7 +129,7 @@ impl From<KeptBytes> for Kept {
     }
 }
 
-impl State {
+impl KeptState {
     /// Nobody was left to read the descriptor.
     fn is_lost(&self) -> bool {
         self.ended == Some(CloseReason::Gone)

@@ -15,18 +15,17 @@ use futures::channel::oneshot;
 use futures::{SinkExt, StreamExt, TryStreamExt};
 
 mod first_program {
-    use actix_process::{Command, Fd, NoProtocol};
+    use actix_process::Command;
     use futures::StreamExt;
 
     #[actix::main]
     async fn main() -> Result<(), Box<dyn std::error::Error>> {
-        let seq = Command::new("seq").arg("3").stdout(Fd::stream());
-        let process = seq.spawn(NoProtocol).await?;
-        let mut lines = process.stdout()?.lines(1024);
+        let seq = Command::new("seq").arg("3").open().await?;
+        let mut lines = seq.stdout.lines(1024);
         while let Some(line) = lines.next().await {
             println!("seq says {}", line?);
         }
-        println!("{}", process.ended().await);
+        println!("{}", seq.process.ended().await);
         Ok(())
     }
 
