@@ -52,12 +52,14 @@ pub(crate) fn complaint(stderr: &[u8]) -> String {
         begin += 1;
     }
     let last = said.get(begin..).unwrap_or_default();
-    let mut lines: Vec<&str> = last.lines().rev().take(LINES).collect();
+    let mut all_lines = last.lines().rev();
+    let mut lines: Vec<&str> = all_lines.by_ref().take(LINES).collect();
+    let is_all = begin == 0 && all_lines.next().is_none();
     lines.reverse();
     let shown = lines.join("\n");
     match shown.as_str() {
         "" => String::new(),
-        all if all.len() == said.len() => format!(": {}", Escaped(all)),
+        all if is_all => format!(": {}", Escaped(all)),
         end => format!(": .. {}", Escaped(end)),
     }
 }
@@ -88,6 +90,8 @@ mod tests {
         let many: String = (1..=9).map(|n| format!("{n}\n")).collect();
         assert_eq!(complaint(many.as_bytes()), ": .. 5\\n6\\n7\\n8\\n9");
         assert_eq!(complaint(b"1\n2\n3\n4\n5\n"), ": 1\\n2\\n3\\n4\\n5");
+        assert_eq!(complaint(b"one\r\ntwo\r\n"), ": one\\ntwo");
+        assert_eq!(complaint(b"one\r\ntwo\r\n"), ": one\\ntwo");
         let long = "\u{e9}".repeat(2000);
         let shown = complaint(long.as_bytes());
         assert!(

@@ -194,6 +194,19 @@ impl PipeWriter {
     }
 }
 
+impl Drop for PipeWriter {
+    /// Dropped with its arbiter, maybe before the `Process` actor: the child must not take the close for the end of its input. A
+    /// panic of the writer alone closes its descriptor only.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if let (Some(_), Some(closing)) = (&self.sink, &self.closing) {
+            closing.child.orphan("the actor of its input is gone");
+        }
+    }
+}
+
 /// Takes `count` written bytes off the front.
 fn advance(queue: &mut VecDeque<Bytes>, mut count: usize) {
     while let Some(front) = queue.front_mut() {

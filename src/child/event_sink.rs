@@ -31,3 +31,83 @@ pub(crate) trait EventSink: fmt::Debug + Send + Sync {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::child::Origin;
+    use crate::child::lifecycle::LifecycleInput;
+    use crate::child::live_process::LiveProcess;
+    use crate::command::containment::Containment;
+    use crate::command::spec::{OnLeftovers, OnOrphaned};
+
+    #[derive(Debug, Default)]
+    struct Counted(AtomicUsize);
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A taker that takes each event as soon as it is queued, on another thread, and waits for the last with another task.
+    #[derive(Debug)]
+    struct Moving {
+        waits: Mutex<Option<Waker>>,
+        then: Mutex<Option<Waker>>,
+    }
+    impl EventSink for Moving {
+        fn emit_with_receipt(self: Arc<Self>, _: &Arc<Child>, event: ProcessEvent) -> Receipt {
+            if let ProcessEvent::ProcessEnded { .. } = event {
+                // It waits with the other one since it has taken the exit.
+                *self.waits.lock().unwrap() = self.then.lock().unwrap().take();
+            }
+            Arc::new(())
+        }
+        fn emit(&self, _: &Arc<Child>, _: ProcessEvent, _: Option<Credit>) {}
+        fn take_waker(&self) -> Option<Waker> {
+            self.waits.lock().unwrap().take()
+        }
+        fn is_connected(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_the_last_of_several_events_is_woken() {
+        let [before, ended] = [(); 2].map(|()| Arc::<Counted>::default());
+        let [waits, then] =
+            [&before, &ended].map(|counted| Mutex::new(Some(Waker::from(Arc::clone(counted)))));
+        let sink = Arc::new(Moving {
+            waits: Mutex::default(),
+            then,
+        });
+        let origin = Origin {
+            id: crate::id::ProcessId::next(),
+            program: "x".into(),
+            name: "x".into(),
+            spawned_pid: 1,
+            event_sink: Some(sink.clone()),
+            mailbox_turns: Arc::default(),
+            on_orphaned: OnOrphaned::default(),
+            on_leftovers: OnLeftovers::default(),
+            ended_timeout: None,
+            time_limit: None,
+            readers: 0,
+            live: LiveProcess::default(),
+            containment: Containment::Process,
+        };
+        let child = Child::new(origin, []);
+        child.apply(LifecycleInput::Made);
+        *sink.waits.lock().unwrap() = waits.into_inner().unwrap();
+        child.apply(LifecycleInput::Reaped);
+        assert_eq!(
+            ended.0.load(Ordering::SeqCst),
+            1,
+            "the task that waits for the end sleeps for ever"
+        );
+    }
+}

@@ -221,7 +221,7 @@ impl Child {
         let mut receipts = [None, None];
         let mut told = log::log_enabled!(log::Level::Debug).then(Vec::new);
         let mut advanced = false;
-        let mut waker = None;
+        let waker;
         // Before the end is told: it is closed then.
         if let LifecycleInput::Reaped = input {
             self.release_terminal();
@@ -249,7 +249,6 @@ impl Child {
                 if let Some(event_sink) = event_sink {
                     protocol_is_gone |= !event_sink.is_connected();
                     let receipt = self.emit(event_sink, output);
-                    waker = waker.take().or_else(|| event_sink.take_waker());
                     match output {
                         LifecycleOutput::Made => receipts[0] = receipt,
                         _ => receipts[1] = receipts[1].take().or(receipt),
@@ -273,6 +272,11 @@ impl Child {
                     LifecycleOutput::Made | LifecycleOutput::Lost(..) => {}
                 }
             });
+            // Of the last event: a taker may have taken the ones before, and wait with another task by now.
+            waker = event_sink
+                .as_ref()
+                .or(done.as_ref())
+                .and_then(|sink| sink.take_waker());
         }
         for output in told.into_iter().flatten() {
             self.note(output);

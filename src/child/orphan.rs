@@ -61,21 +61,23 @@ impl Child {
             return;
         }
         let mut by_this_call = false;
-        // The force: a logger that panics does not make the next caller panic.
+        let mut applied = false;
         self.orphaned.call_once_force(|_| {
             by_this_call = true;
-            self.apply_policy_of_orphan(why);
+            applied = self.apply_policy_of_orphan();
         });
         if by_this_call {
             self.close_ports_of_orphan();
         }
+        if applied {
+            log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
+        }
     }
 
-    fn apply_policy_of_orphan(self: &Arc<Self>, why: &str) {
+    fn apply_policy_of_orphan(self: &Arc<Self>) -> bool {
         if self.live.pid().is_none() && self.live.group_left().is_none() {
-            return;
+            return false;
         }
-        log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
         match self.on_orphaned {
             OnOrphaned::Leave => {}
             OnOrphaned::Kill => {
@@ -83,6 +85,7 @@ impl Child {
             }
             OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
         }
+        true
     }
 
     /// As [`kill_all`](Self::kill_all). False if it goes on: another thread may be allowed what this

@@ -123,7 +123,7 @@ pub enum CollectError {
     #[error("wrote to its standard error ({}){}", .0.status, complaint(&.0.stderr))]
     Stderr(Box<Output>),
     /// The arbiter where the child's actors lived stopped before all output was collected (the one on which the
-    /// helper was awaited, or that of [`Command::on`](crate::Command::on)), or the supervisor did. The part that was
+    /// helper was awaited, or that of [`Command::on`](crate::Command::on)), or the supervisor did, or the kernel failed to read an output. The part that was
     /// collected is not given, and the child is killed. Where nothing is collected, as for
     /// [`Command::status`](crate::Command::status), the status is given as ever.
     #[error("the arbiter that collected is gone")]

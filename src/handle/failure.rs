@@ -1,5 +1,7 @@
 //! How a child failed, as an error with the last of what it complained of.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::failed_run::FailedRun;
@@ -8,7 +10,7 @@ use crate::status::ExitStatus;
 
 /// A child that ended with a status that is no success; made by [`ProcessHandle::failure`]. The text is a sentence: "`sh` exited with
 /// code 3: oops".
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", FailedRun::new(.program, *.status, .stderr))]
 #[non_exhaustive]
 pub struct ExitFailure {
@@ -18,6 +20,17 @@ pub struct ExitFailure {
     pub status: ExitStatus,
     /// What is kept of its standard error, if that is an [`Fd::tail`](crate::Fd::tail); else nothing. The text shows its last lines.
     pub stderr: Bytes,
+}
+
+/// Of its standard error only how much it is.
+impl fmt::Debug for ExitFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExitFailure")
+            .field("program", &self.program)
+            .field("status", &self.status)
+            .field("stderr", &format_args!("{} bytes", self.stderr.len()))
+            .finish()
+    }
 }
 
 impl ProcessHandle {

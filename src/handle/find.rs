@@ -92,7 +92,8 @@ impl<const N: usize> Needle for &[u8; N] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// The descriptor was closed before: the child has died, or has closed it. This comes at once.
+    /// The descriptor was closed before: the child has died, or has closed it. This comes at once, unless a descendant that has left the
+    /// child's group holds the descriptor: then it is open.
     #[error("the output ended, after {seen} bytes, before what was looked for came")]
     Ended {
         /// How many bytes had come.
@@ -119,7 +120,7 @@ impl FdStream {
     /// needle.
     ///
     /// `needle` is bytes as they are (`"Password: "`, `b"ready\n"`), or a closure that looks for more than one thing: see
-    /// [`Needle`]. The first place counts. At most 1 MiB is kept meanwhile. The future may be dropped: what it read is still
+    /// [`Needle`]. The first place counts. At most 1 MiB, and one piece more, is kept meanwhile. The future may be dropped: what it read is still
     /// in the stream. For any runtime, or none.
     ///
     /// ```

@@ -24,6 +24,7 @@ impl ProcessHandle {
         KillOnDrop {
             process: self,
             armed: AtomicBool::new(true),
+            ending: AtomicBool::new(false),
             cuts: false,
         }
     }
@@ -34,6 +35,7 @@ impl ProcessHandle {
         KillOnDrop {
             process: self,
             armed: AtomicBool::new(true),
+            ending: AtomicBool::new(false),
             cuts: true,
         }
     }
@@ -56,6 +58,7 @@ impl ProcessHandle {
 pub struct KillOnDrop {
     process: ProcessHandle,
     armed: AtomicBool,
+    ending: AtomicBool,
     cuts: bool,
 }
 
@@ -73,6 +76,16 @@ impl KillOnDrop {
         if self.armed.load(Ordering::Relaxed) && !sys::copy::is_copy() {
             self.process.child().kill_by_policy();
         }
+    }
+
+    /// The child is being terminated: the drop does nothing any more, and closes no input, which the end of the ladder cuts.
+    pub(crate) fn let_end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.let_live();
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     /// The drop does nothing any more.

@@ -235,7 +235,8 @@ impl Drop for FdSink {
         }
         if let Ok(port) = self.port() {
             port.forget(self.id);
-            if self.closes_on_drop && !self.closing && !port.is_terminal() {
+            let is_ending = self.hold.as_ref().is_some_and(|hold| hold.is_ending());
+            if self.closes_on_drop && !self.closing && !port.is_terminal() && !is_ending {
                 port.close(CloseReason::ByParent);
             }
         }

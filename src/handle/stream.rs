@@ -148,9 +148,12 @@ impl FdStream {
 
     /// Whether it has ended because nobody was left to read the descriptor: it may not be all then.
     pub(crate) fn is_lost(&self) -> bool {
-        self.stream_queue
-            .as_ref()
-            .is_some_and(|queue| queue.is_lost())
+        // In a copy of the process its lock may be held for ever, and nobody feeds it.
+        sys::copy::is_copy()
+            || self
+                .stream_queue
+                .as_ref()
+                .is_some_and(|queue| queue.is_lost())
     }
 
     /// The stream of what `decoder` makes of the bytes: see [`Decoded`].

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::handle::ProcessHandle;
+use crate::port::Port;
 use crate::sys;
 
 /// The last bytes of a descriptor that is an [`Fd::tail`](crate::Fd::tail), as they were when somebody looked. `Debug`
@@ -27,6 +28,15 @@ impl std::fmt::Debug for Tail {
 }
 
 impl ProcessHandle {
+    /// How many bytes have come of `fd`, if it is a tail.
+    pub(crate) fn said(&self, fd: i32) -> u64 {
+        let kept = self.child().port(fd).and_then(Port::kept);
+        match kept {
+            Some(kept) if !sys::copy::is_copy() => kept.total(),
+            _ => 0,
+        }
+    }
+
     /// What has been read last of `fd`, which the command made an [`Fd::tail`](crate::Fd::tail): a copy, which takes nothing
     /// away. `None` for another descriptor, and in a copy, by fork, of the process that spawned the child.
     ///

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -39,9 +40,15 @@ pub trait IntoInput<Kind> {
     fn into_pieces(self) -> Self::Pieces;
 }
 
-/// Bytes as an input, in one piece; also no input at all.
-#[derive(Debug)]
+/// Bytes as an input, in one piece; also no input at all. `Debug` shows how many they are.
 pub struct BytesInput(Option<Bytes>);
+
+impl fmt::Debug for BytesInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.as_ref().map(Bytes::len);
+        f.debug_tuple("BytesInput").field(&size).finish()
+    }
+}
 
 impl BytesInput {
     pub(crate) const NOTHING: Self = Self(None);

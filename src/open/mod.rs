@@ -22,6 +22,7 @@ use crate::handle::sink::FdSink;
 use crate::handle::stop::{Stopped, Unkillable};
 use crate::handle::stream::FdStream;
 use crate::ladder::Ladder;
+use crate::port::Port;
 use crate::protocol::into::NoProtocol;
 use crate::status::ExitStatus;
 use crate::supervisor::spawning::Spawning;
@@ -261,6 +262,10 @@ impl Opened {
             stderr,
             hold,
         } = self;
+        // A terminal does not close: the end of its input is typed.
+        if let Some(byte) = process.child().port(0).and_then(Port::end_of_input) {
+            let _ = process.write(byte);
+        }
         drop(stdin);
         let mut outputs = [stdout, stderr];
         poll_fn(|cx| {
@@ -270,7 +275,8 @@ impl Opened {
         })
         .await;
         let status = process.ended().await;
-        drop(hold);
+        // What is left is left by the command's own policy.
+        hold.let_live();
         status
     }
 

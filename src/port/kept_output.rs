@@ -94,6 +94,11 @@ impl KeptOutput {
         notice
     }
 
+    /// How many bytes have come.
+    pub(crate) fn total(&self) -> u64 {
+        lock(&self.state).kept.total()
+    }
+
     /// Whether no more comes.
     pub(crate) fn is_over(&self) -> bool {
         lock(&self.state).ended.is_some()
@@ -132,7 +137,10 @@ impl From<KeptBytes> for Kept {
 impl KeptState {
     /// Nobody was left to read the descriptor.
     fn is_lost(&self) -> bool {
-        self.ended == Some(CloseReason::Gone)
+        matches!(
+            self.ended,
+            Some(CloseReason::Gone | CloseReason::Failed { .. })
+        )
     }
 
     const fn is_over_most(&self) -> bool {

@@ -199,6 +199,10 @@ impl Port {
 
     /// How many bytes are not written yet.
     pub(crate) fn queued(&self) -> usize {
+        // In a copy of the process the lock may be held for ever.
+        if sys::copy::is_copy() {
+            return 0;
+        }
         lock(&self.state).write_queue.bytes()
     }
 

@@ -54,7 +54,10 @@ impl StreamQueue {
 
     /// Whether it has ended because nobody was left to read the descriptor.
     pub(crate) fn is_lost(&self) -> bool {
-        lock(&self.state).ended == Some(CloseReason::Gone)
+        matches!(
+            lock(&self.state).ended,
+            Some(CloseReason::Gone | CloseReason::Failed { .. })
+        )
     }
 
     /// Whether what is pushed now would go to nobody.

@@ -132,12 +132,18 @@ impl Slots {
     /// How many slots are taken. A slot that was given to a waiter which has not been polled since is.
     #[must_use]
     pub fn running(&self) -> usize {
+        if sys::copy::is_copy() {
+            return 0;
+        }
         lock(&self.turns).running()
     }
 
     /// How many wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
+        if sys::copy::is_copy() {
+            return 0;
+        }
         lock(&self.turns).waiting()
     }
 }
@@ -163,6 +169,10 @@ impl Waiting {
         let Some(slots) = &self.slots else {
             return Poll::Pending;
         };
+        // In a copy of the process, which has no children, the lock may be held for ever.
+        if sys::copy::is_copy() {
+            return Poll::Ready(Err(SlotsError::QueueFull { limit: 0 }));
+        }
         let turns = &slots.turns;
         match self.number {
             None => {

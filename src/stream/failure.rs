@@ -1,6 +1,7 @@
 //! Why the output of a child that is streamed is not whole.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use crate::status::ExitStatus;
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamFailure {
     /// The child ended with a status that is no success.
@@ -69,11 +70,42 @@ pub enum StreamFailure {
     /// The input ended in this error: it was not whole, so the output cannot be. The child is killed.
     #[error("the input failed")]
     Input(#[source] Box<dyn Error + Send + Sync>),
-    /// The arbiter where the child's actors lived is gone before the end of the output. The child is killed.
+    /// The arbiter where the child's actors lived is gone before the end of the output, or the kernel failed to read it. The child is killed.
     #[error("the arbiter that read the output of `{program}` is gone")]
     #[non_exhaustive]
     Gone {
         /// The program.
         program: String,
     },
+}
+
+/// Of what the child complained only how much it is.
+impl fmt::Debug for StreamFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, program, stderr) = match self {
+            Self::Failed {
+                program, stderr, ..
+            } => ("Failed", program, stderr),
+            Self::TimedOut {
+                program, stderr, ..
+            } => ("TimedOut", program, stderr),
+            Self::Idle {
+                program, stderr, ..
+            } => ("Idle", program, stderr),
+            Self::Input(error) => return f.debug_tuple("Input").field(error).finish(),
+            Self::Gone { program } => {
+                return f.debug_struct("Gone").field("program", program).finish();
+            }
+        };
+        let mut fields = f.debug_struct(name);
+        fields.field("program", program);
+        match self {
+            Self::Failed { status, .. } => fields.field("status", status),
+            Self::TimedOut { after, .. } | Self::Idle { after, .. } => fields.field("after", after),
+            Self::Input(_) | Self::Gone { .. } => &mut fields,
+        };
+        fields
+            .field("stderr", &format_args!("{} bytes", stderr.len()))
+            .finish()
+    }
 }

@@ -16,6 +16,8 @@ use crate::error::SpawnError;
 use crate::ladder::Ladder;
 use crate::open::input::{BytesInput, IntoInput};
 
+use crate::port::Port;
+
 use self::output::OutputStream;
 
 /// How much of a child's standard error an error shows.
@@ -118,8 +120,9 @@ impl<P> StreamCommand<P> {
         self
     }
 
-    /// Ends the stream in [`StreamFailure::Idle`](crate::StreamFailure::Idle) when the child has taken no input and given no output for so
-    /// long, and terminates it. Only the time in which the output is waited for counts: a client that is slow to take what is there
+    /// Ends the stream in [`StreamFailure::Idle`](crate::StreamFailure::Idle) when the child has taken no input and given no output, to
+    /// standard error neither, for so long, and terminates it. Input is taken when it is in the child's pipe: of a child that hangs while its input
+    /// trickles in that is so until the pipe (64 KiB) is full; [`timeout`](Self::timeout) bounds it. Only the time in which the output is waited for counts: a client that is slow to take what is there
     /// makes no child idle.
     ///
     /// ```
@@ -201,6 +204,7 @@ impl<P> StreamCommand<P> {
         match self.options.stderr {
             Stderr::Merged => command.stderr(Fd::same_as(1)),
             Stderr::Tail if is_pipe(&command, 2, Fd::is_read) => command.stderr(Fd::tail(TAIL)),
+            Stderr::Told(_) if is_pipe(&command, 2, Fd::is_read) => command.stderr(Fd::read()),
             _ => command,
         }
     }
@@ -217,6 +221,12 @@ where
     /// As [`Command::spawn`]: nothing was started, and no input was taken.
     pub async fn start(self) -> Result<OutputStream<P>, SpawnError> {
         let opened = self.prepared().open().await?;
+        // A terminal has no end of input that is closed: it is typed.
+        if !self.has_input
+            && let Some(byte) = opened.process.child().port(0).and_then(Port::end_of_input)
+        {
+            let _ = opened.process.write(byte);
+        }
         Ok(OutputStream::new(opened, self.input, self.options))
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::failure::StreamFailure;
-use super::idle::Idle;
+use super::idle::{Idle, Signs};
 use super::{Options, Stderr};
 use crate::handle::ProcessHandle;
 use crate::handle::kill_on_drop::KillOnDrop;
@@ -44,6 +44,8 @@ pub struct OutputStream<P = BytesInput> {
     idle: Option<Idle>,
     /// Bytes were given since the reader last had to wait.
     gave: bool,
+    /// How many bytes of its standard error were told of.
+    told: u64,
     hold: Arc<KillOnDrop>,
 }
 
@@ -84,6 +86,7 @@ where
             timeout,
             idle: options.idle_timeout.map(Idle::new),
             gave: false,
+            told: 0,
             options,
         }
     }
@@ -160,7 +163,7 @@ where
 
     fn timed_out(&self) -> StreamFailure {
         // Its timer tells first, and a reader may drop the stream at once.
-        self.hold.let_live();
+        self.hold.let_end();
         StreamFailure::TimedOut {
             program: self.program(),
             after: self.options.timeout.unwrap_or_default(),
@@ -172,7 +175,11 @@ where
         let Some(idle) = &mut self.idle else {
             return Poll::Pending;
         };
-        ready!(idle.poll_over(cx, || self.pump.queued()));
+        let signs = || Signs {
+            queued: self.pump.queued(),
+            said: self.told + self.process.said(2),
+        };
+        ready!(idle.poll_over(cx, signs));
         let after = idle.limit();
         Poll::Ready(StreamFailure::Idle {
             program: self.program(),
@@ -192,6 +199,7 @@ where
         if let Stderr::Told(told) = &mut self.options.stderr {
             while let Some(said) = ready!(Pin::new(&mut self.stderr).poll_next(cx)) {
                 told(&said);
+                self.told += said.len() as u64;
             }
         }
         Poll::Ready(())
@@ -209,6 +217,8 @@ where
         }
         let ok = &self.options.ok_codes;
         if status.code().is_some_and(|code| ok.contains(&code)) {
+            // What is left is left by the command's own policy.
+            self.hold.let_live();
             self.finish(Stage::Done);
             return Poll::Ready(None);
         }
@@ -309,7 +319,7 @@ impl<P> fmt::Debug for OutputStream<P> {
 /// The child gets its grace, whatever becomes of the stream; then nothing holds its pipes open.
 fn terminate(process: &ProcessHandle, hold: &Weak<KillOnDrop>, ladder: Ladder) {
     if let Some(hold) = hold.upgrade() {
-        hold.let_live();
+        hold.let_end();
     }
     let child = Arc::clone(process.child());
     process.child().escalate(ladder, move |_| child.cut());

@@ -25,8 +25,9 @@ impl Deadline {
     pub(crate) fn with(time: Duration, act: impl FnOnce() + Send + 'static) -> Self {
         let (tell, up) = oneshot::channel();
         let timer = janitor::after(time, move || {
-            let _ = tell.send(());
+            // First: who is told may undo what makes the act possible.
             act();
+            let _ = tell.send(());
         });
         Self { up, _timer: timer }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_process::supervisor::List;
-use actix_process::{Fd, NoProtocol, ProcessHandle, ProcessSupervisor};
+use actix_process::{Fd, NoProtocol, ProcessEvents, ProcessHandle, ProcessSupervisor};
 use common::helper::helper;
 use common::isolated::isolated;
 use common::{DEADLINE, in_time, run};
@@ -141,5 +141,44 @@ fn a_logger_may_ask_for_the_child_that_it_is_told_of() {
         // Three closes, the exit, the end: a line may come after its event was seen.
         let answers = [(); 5].map(|()| answered.recv_timeout(DEADLINE));
         assert_eq!(answers, [Ok(true); 5]);
+    });
+}
+
+/// Drops the events of the child that it is told of.
+struct Dropper(Arc<Mutex<Option<ProcessEvents>>>);
+
+impl log::Log for Dropper {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.args().to_string().contains("is orphaned") {
+            let events = self.0.lock().unwrap().take();
+            drop(events);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_may_drop_the_events_of_the_child_that_is_orphaned() {
+    isolated(|| {
+        let held = Arc::default();
+        log::set_boxed_logger(Box::new(Dropper(Arc::clone(&held)))).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+        run(async {
+            let arbiter = actix::Arbiter::new();
+            let events = helper(["pause"]).on(&arbiter).events().await.unwrap();
+            let process = events.process().clone();
+            *held.lock().unwrap() = Some(events);
+            // Its Process actor goes, which orphans the child on the arbiter's thread.
+            arbiter.stop();
+            let (tell, told) = mpsc::channel();
+            std::thread::spawn(move || tell.send(arbiter.join().is_ok()));
+            assert!(told.recv_timeout(DEADLINE).is_ok(), "its thread hangs");
+            in_time(process.exited()).await;
+        });
     });
 }

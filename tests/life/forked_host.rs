@@ -3,6 +3,7 @@
 
 use crate::common;
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, System};
@@ -15,7 +16,7 @@ use common::helper::helper;
 use common::isolated::isolated;
 use common::trace::{History, Trace};
 use common::{block_on_thread, in_time};
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -191,7 +192,7 @@ fn a_copy_that_drops_a_spawn_does_not_cancel_the_parents() {
             let mut lease = common::hanging_exec::HangingExec::new();
             let others = lease.children().len();
             let mut spawning = lease.helper(["say", "at last"]).spawn(NoProtocol);
-            assert!(futures::FutureExt::now_or_never(&mut spawning).is_none());
+            assert!((&mut spawning).now_or_never().is_none());
             lease.until_children(others + 1).await;
             let mut spawning = Some(spawning);
             assert_held(in_a_copy(|| drop(spawning.take())));
@@ -278,5 +279,55 @@ fn a_copy_of_a_process_that_has_not_spawned_spawns() {
             let output = System::new().block_on(helper(["say", "hi"]).output().into_future());
             assert_eq!(output.unwrap().stdout, b"hi\n");
         }));
+    });
+}
+
+/// Forks again and again while other threads use the same locks; each copy runs `act`.
+fn assert_copies_hold(forks: usize, act: impl Fn()) {
+    for _ in 0..forks {
+        assert_held(in_a_copy(&act));
+    }
+}
+
+#[test]
+fn a_copy_that_reads_an_opened_child_is_answered_at_once() {
+    isolated(|| {
+        futures::executor::block_on(async {
+            use std::pin::Pin;
+            use std::task::{Context, Waker};
+
+            use tokio::io::AsyncBufRead;
+
+            // Its arbiter fills the stream all the time.
+            let child = Command::new("yes").open().await.unwrap();
+            let stdout = std::sync::Mutex::new(child.stdout);
+            assert_copies_hold(300, || {
+                let mut stdout = stdout.lock().unwrap();
+                let cx = &mut Context::from_waker(Waker::noop());
+                let _ = Pin::new(&mut *stdout).poll_fill_buf(cx);
+            });
+        });
+    });
+}
+
+#[test]
+fn a_copy_that_asks_for_a_slot_is_answered_at_once() {
+    isolated(|| {
+        let true_status = Command::new("true").status().into_future();
+        assert!(futures::executor::block_on(true_status).unwrap().success());
+        let slots = actix_process::Slots::new(1);
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (busy, until) = (slots.clone(), std::sync::Arc::clone(&stop));
+        let other = std::thread::spawn(move || {
+            while !until.load(std::sync::atomic::Ordering::Relaxed) {
+                drop(busy.acquire().now_or_never());
+            }
+        });
+        assert_copies_hold(300, || {
+            assert_eq!((slots.running(), slots.waiting()), (0, 0));
+            assert!(slots.acquire().now_or_never().unwrap().is_err());
+        });
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        other.join().unwrap();
     });
 }

@@ -46,7 +46,7 @@ fn one_that_ignores_the_first_step_gets_the_next_and_so_does_its_group() {
 }
 
 #[test]
-fn a_child_that_ends_in_time_is_left_alone_and_the_timer_is_withdrawn() {
+fn a_child_that_ends_in_time_is_left_alone() {
     run(async {
         let command = helper(["exit", "3"]).timeout(DEADLINE, ladder());
         let process = command.spawn(NoProtocol).await.unwrap();
