@@ -3,6 +3,7 @@
 
 use crate::common;
 
+use std::path::Path;
 use std::time::Duration;
 
 use actix_process::{Bytes, Command, StreamFailure};
@@ -10,6 +11,12 @@ use common::run;
 use futures::{StreamExt, TryStreamExt, stream};
 
 type Piece = Result<Bytes, std::io::Error>;
+
+/// A child that makes the file `whole` at the end of its input.
+fn reader_to_the_end(whole: &Path) -> Command {
+    let script = "echo ready; read -r line || :; exec 3>\"$0\"";
+    Command::new("sh").args(["-c", script]).arg(whole)
+}
 
 /// A piece, and then nothing for ever: an upload that hangs.
 fn half() -> impl futures::Stream<Item = Piece> {
@@ -83,8 +90,7 @@ fn the_signal_of_a_timeout_comes_before_the_close() {
         let mut took = 0;
         for round in 0..100 {
             let whole = dir.path().join(format!("whole{round}"));
-            let script = "echo ready; read -r line || :; exec 3>\"$0\"";
-            let command = Command::new("sh").args(["-c", script]).arg(&whole);
+            let command = reader_to_the_end(&whole);
             let body = stream::pending::<Piece>();
             let stream = command
                 .stream()
@@ -116,11 +122,7 @@ fn the_end_of_an_arbiter_is_no_end_of_input() {
         for round in 0..20 {
             let whole = dir.path().join(format!("whole{round}"));
             let arbiter = actix::Arbiter::new();
-            let script = "echo ready; read -r line || :; exec 3>\"$0\"";
-            let command = Command::new("sh")
-                .args(["-c", script])
-                .arg(&whole)
-                .on(&arbiter);
+            let command = reader_to_the_end(&whole).on(&arbiter);
             let mut output = command.stream().input(half()).start().await.unwrap();
             assert_eq!(output.next().await.unwrap().unwrap(), "ready\n");
             arbiter.stop();
@@ -144,11 +146,7 @@ fn the_end_of_an_arbiter_is_no_end_of_input_for_an_opened_child() {
         for round in 0..20 {
             let whole = dir.path().join(format!("whole{round}"));
             let arbiter = actix::Arbiter::new();
-            let script = "echo ready; read -r line || :; exec 3>\"$0\"";
-            let command = Command::new("sh")
-                .args(["-c", script])
-                .arg(&whole)
-                .on(&arbiter);
+            let command = reader_to_the_end(&whole).on(&arbiter);
             let mut child = command.open().await.unwrap();
             assert_eq!(child.stdout.next().await.unwrap(), "ready\n");
             arbiter.stop();
@@ -169,8 +167,7 @@ fn the_end_of_an_arbiter_is_no_end_of_input_where_a_task_of_it_has_the_stream() 
     let mut took = 0;
     for round in 0..20 {
         let whole = dir.path().join(format!("whole{round}"));
-        let script = "echo ready; read -r line || :; exec 3>\"$0\"";
-        let command = Command::new("sh").args(["-c", script]).arg(&whole);
+        let command = reader_to_the_end(&whole);
         let process = run(async move {
             let mut output = command.stream().input(half()).start().await.unwrap();
             assert_eq!(output.next().await.unwrap().unwrap(), "ready\n");
@@ -197,8 +194,7 @@ fn stopped_workers_child_took(younger: bool) -> usize {
         let mut took = 0;
         for round in 0..20 {
             let whole = dir.path().join(format!("whole{round}"));
-            let script = "echo ready; read -r line || :; exec 3>\"$0\"";
-            let command = Command::new("sh").args(["-c", script]).arg(&whole);
+            let command = reader_to_the_end(&whole);
             let arbiter = actix::Arbiter::new();
             let (tell, told) = tokio::sync::oneshot::channel();
             arbiter.spawn(async move {
