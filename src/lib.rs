@@ -250,6 +250,8 @@ mod id;
 mod ladder;
 mod limits;
 mod line;
+#[cfg(feature = "monitor")]
+pub mod monitor;
 mod open;
 mod port;
 mod protocol;

@@ -1,0 +1,9 @@
+//! Services: children that are kept alive, leased, watched and stopped as one.
+
+mod exit;
+mod start;
+mod state;
+
+pub use exit::{Exit, ExitKind};
+pub use start::{Start, StartError};
+pub use state::ServiceState;
