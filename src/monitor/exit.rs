@@ -77,3 +77,17 @@ impl fmt::Debug for Exit {
             .finish()
     }
 }
+
+impl Exit {
+    /// ": exit status: 3: the last of its standard error".
+    pub(super) fn words(&self) -> String {
+        let status = match &self.status {
+            Some(status) => format!(": {status}"),
+            None => String::new(),
+        };
+        let text = String::from_utf8_lossy(&self.tail);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        let last = last.map(|line| format!(": {}", line.trim().escape_debug()));
+        format!("{status}{}", last.unwrap_or_default())
+    }
+}

@@ -1,16 +1,26 @@
 //! Services: children that are kept alive, leased, watched and stopped as one.
 
 mod backoff;
+mod core;
+mod error;
 mod exit;
+mod graph;
+mod name;
 mod restart;
 mod restart_history;
+mod service;
+mod shutdown_report;
 mod spec_error;
 mod start;
 mod state;
 
 pub use backoff::Backoff;
+pub use error::{MonitorError, StartFailure};
 pub use exit::{Exit, ExitKind};
+pub use name::ServiceName;
 pub use restart::Restart;
+pub use service::When;
+pub use shutdown_report::ShutdownReport;
 pub use spec_error::SpecError;
 pub use start::{Start, StartError};
 pub use state::ServiceState;

@@ -1,0 +1,191 @@
+//! What is asked of one service by hand.
+
+use super::instance::{Phase, Waiter};
+use super::timers::TimerKind;
+use super::{Core, LeaseId, Request, Slot, Ticket};
+use crate::monitor::error::MonitorError;
+use crate::monitor::name::ServiceName;
+use crate::monitor::state::ServiceState;
+
+impl Core {
+    /// Each request is answered once.
+    pub(in crate::monitor) fn request(
+        &mut self,
+        name: &ServiceName,
+        request: Request,
+        ticket: Ticket,
+    ) {
+        if matches!(request, Request::Remove) {
+            return self.remove(name, ticket);
+        }
+        let Some(slot) = self.slot(name) else {
+            let name = name.clone();
+            return self.answer(ticket, Err(MonitorError::NotFound { name }));
+        };
+        if self.is_shutting_down() && !matches!(request, Request::Stop) {
+            return self.answer(ticket, Err(MonitorError::ShuttingDown));
+        }
+        match request {
+            Request::Start => self.start(slot, ticket),
+            Request::Ready => self.await_ready(slot, ticket),
+            Request::Stop => self.stop(slot, ticket),
+            Request::Restart => self.restart(slot, ticket),
+            Request::RestartNow => self.restart_now(slot, ticket),
+            Request::Remove => {}
+        }
+    }
+
+    /// A waiter hears of the next readiness, or of the failure of a start that has not failed yet.
+    pub(super) fn push_waiter(&mut self, slot: Slot, ticket: Ticket, lease: Option<LeaseId>) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let beyond = if instance.is_stopping() || !instance.is_alive() {
+            instance.generation
+        } else {
+            instance.generation.saturating_sub(1)
+        };
+        instance.waiters.push(Waiter {
+            ticket,
+            beyond,
+            lease,
+        });
+        self.dirty.push_back(slot);
+    }
+
+    fn start(&mut self, slot: Slot, ticket: Ticket) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.held = true;
+        instance.barred = false;
+        instance.evicted = false;
+        if instance.is_stopping() && !instance.wanted {
+            instance.again = true;
+        }
+        instance.wanted = true;
+        match instance.phase {
+            Phase::Up { ready: true } if !instance.stop_asked => {
+                return self.answer(ticket, Ok(()));
+            }
+            Phase::Down(_) => {
+                instance.forgive();
+                self.set_phase(slot, Phase::Waiting);
+            }
+            _ => {}
+        }
+        self.push_waiter(slot, ticket, None);
+        self.overtake_stops(slot, "start");
+    }
+
+    fn await_ready(&mut self, slot: Slot, ticket: Ticket) {
+        let Some(instance) = self.get(slot) else {
+            return;
+        };
+        match instance.phase {
+            Phase::Up { ready: true } if !instance.stop_asked => self.answer(ticket, Ok(())),
+            Phase::Down(state) => {
+                let name = instance.name.clone();
+                let reply = match (state, instance.failure.clone()) {
+                    (ServiceState::Failed, Some(failure)) => {
+                        MonitorError::StartFailed { name, failure }
+                    }
+                    _ => MonitorError::State { name, state },
+                };
+                self.answer(ticket, Err(reply));
+            }
+            // Nobody wants it again.
+            Phase::Stopping if !instance.wanted => {
+                let name = instance.name.clone();
+                let state = ServiceState::Stopping;
+                self.answer(ticket, Err(MonitorError::State { name, state }));
+            }
+            _ => self.push_waiter(slot, ticket, None),
+        }
+    }
+
+    fn stop(&mut self, slot: Slot, ticket: Ticket) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.wanted = false;
+        instance.held = false;
+        instance.again = false;
+        instance.barred = true;
+        instance.stop_waiters.push(ticket);
+        self.overtake_starts(slot, "stop");
+        self.stop_with_companions(slot);
+    }
+
+    fn restart(&mut self, slot: Slot, ticket: Ticket) {
+        self.overtake_starts(slot, "restart");
+        self.overtake_stops(slot, "restart");
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.forgive();
+        instance.wanted = true;
+        instance.held = true;
+        instance.barred = false;
+        instance.evicted = false;
+        if instance.is_alive() {
+            instance.again = true;
+            self.stop_with_companions(slot);
+        } else {
+            self.timers.clear(slot, TimerKind::Backoff);
+            self.set_phase(slot, Phase::Waiting);
+        }
+        if let Some(instance) = self.instance(slot) {
+            // The failure of the run that is being ended is not the answer.
+            let beyond = instance.generation;
+            instance.waiters.push(Waiter {
+                ticket,
+                beyond,
+                lease: None,
+            });
+        }
+        self.dirty.push_back(slot);
+    }
+
+    fn restart_now(&mut self, slot: Slot, ticket: Ticket) {
+        let Some(instance) = self.get(slot) else {
+            return;
+        };
+        match instance.phase {
+            Phase::Backoff => {
+                self.timers.clear(slot, TimerKind::Backoff);
+                self.set_phase(slot, Phase::Waiting);
+                self.push_waiter(slot, ticket, None);
+            }
+            Phase::Down(ServiceState::Failed) => self.start(slot, ticket),
+            _ => self.await_ready(slot, ticket),
+        }
+    }
+
+    /// Those who wait for a start hear that something else came in between.
+    pub(super) fn overtake_starts(&mut self, slot: Slot, by: &'static str) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let name = instance.name.clone();
+        let waiters = std::mem::take(&mut instance.waiters);
+        for waiter in waiters {
+            self.end_lease(waiter.lease);
+            let name = name.clone();
+            self.answer(waiter.ticket, Err(MonitorError::Overtaken { name, by }));
+        }
+    }
+
+    /// Those who wait for a stop hear that something else came in between.
+    pub(super) fn overtake_stops(&mut self, slot: Slot, by: &'static str) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let name = instance.name.clone();
+        let waiters = std::mem::take(&mut instance.stop_waiters);
+        for ticket in waiters {
+            let name = name.clone();
+            self.answer(ticket, Err(MonitorError::Overtaken { name, by }));
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! What happened to a start: its child, its readiness, its end; and what follows by the service's policy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::instance::{Instance, Phase};
+use super::timers::TimerKind;
+use super::{Core, Effect, Fact, How, RunEnd, Slot};
+use crate::Signal;
+use crate::StoppedBy;
+use crate::monitor::error::{MonitorError, StartFailure};
+use crate::monitor::exit::{Exit, ExitKind};
+use crate::monitor::restart::AfterEnd;
+use crate::monitor::restart_history::NextTry;
+use crate::monitor::state::ServiceState;
+
+impl Core {
+    /// Takes note of what happened to the start of this generation. What comes for another one is dropped, and counted.
+    pub(in crate::monitor) fn fact(&mut self, slot: Slot, generation: u64, fact: Fact) {
+        let current = |instance: &&Instance| instance.generation == generation;
+        let Some(phase) = self
+            .get(slot)
+            .filter(current)
+            .map(|instance| instance.phase)
+        else {
+            self.stale += 1;
+            return;
+        };
+        match (phase, fact) {
+            (Phase::Launching, Fact::Spawned { pid }) => self.spawned(slot, pid),
+            (Phase::Launching, Fact::NotStarted { failure, permanent }) => {
+                self.not_started(slot, failure, permanent);
+            }
+            (Phase::Up { ready: false }, Fact::Ready) => self.ready(slot),
+            (Phase::Up { ready: true }, Fact::Unready) => {
+                self.set_phase(slot, Phase::Up { ready: false });
+            }
+            (Phase::Up { ready: false }, Fact::NeverReady { problem })
+                if !self.get(slot).is_some_and(|instance| instance.was_ready) =>
+            {
+                self.never_ready(slot, problem);
+            }
+            (_, Fact::Extended(time)) => self.extend(slot, time),
+            (Phase::Up { .. }, Fact::Unhealthy) => {
+                self.stop_run(slot, ExitKind::Unhealthy, How::Ladder);
+            }
+            (Phase::Up { .. }, Fact::Missed) => {
+                self.stop_run(slot, ExitKind::Watchdog, How::Watchdog);
+            }
+            (Phase::Up { .. }, Fact::Exited) => {
+                self.timers.clear(slot, TimerKind::Ready);
+                self.timers.clear(slot, TimerKind::Idle);
+                self.set_phase(slot, Phase::Stopping);
+            }
+            (Phase::Stopping, Fact::Exited) => {}
+            (Phase::Up { .. } | Phase::Stopping, Fact::Unkillable) => self.cannot_be_killed(slot),
+            (Phase::Up { .. } | Phase::Stopping, Fact::Over(end)) => self.over(slot, end),
+            _ => self.stale += 1,
+        }
+    }
+
+    /// The time has come for what was to be done by now.
+    pub(in crate::monitor) fn tick(&mut self) {
+        while let Some((slot, kind)) = self.timers.take_due(self.now) {
+            match kind {
+                TimerKind::Ready => self.late(slot),
+                TimerKind::Backoff => self.set_phase(slot, Phase::Waiting),
+                TimerKind::Idle => self.dirty.push_back(slot),
+                TimerKind::Shutdown => self.shutdown_is_due(),
+            }
+        }
+    }
+
+    fn spawned(&mut self, slot: Slot, pid: i32) {
+        let now = self.now;
+        if let Some(instance) = self.instance(slot) {
+            instance.pid = Some(pid);
+            instance.since = Some(now);
+        }
+        self.set_phase(slot, Phase::Up { ready: false });
+    }
+
+    fn ready(&mut self, slot: Slot) {
+        self.timers.clear(slot, TimerKind::Ready);
+        let now = self.now;
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let first = !std::mem::replace(&mut instance.was_ready, true);
+        instance.ready_since.get_or_insert(now);
+        instance.failure = None;
+        let generation = instance.generation;
+        let waiters = if instance.stop_asked {
+            Vec::new()
+        } else {
+            std::mem::take(&mut instance.waiters)
+        };
+        self.set_phase(slot, Phase::Up { ready: true });
+        for waiter in waiters {
+            self.answer(waiter.ticket, Ok(()));
+        }
+        if first {
+            self.effects.push(Effect::Watch { slot, generation });
+        }
+        self.dirty.push_back(slot);
+    }
+
+    /// More time until it must be ready. The time that it has is never made shorter.
+    fn extend(&mut self, slot: Slot, time: Duration) {
+        if let Some(at) = self.timers.get(slot, TimerKind::Ready) {
+            let extended = self.now.saturating_add(time);
+            self.timers.set(slot, TimerKind::Ready, at.max(extended));
+        }
+    }
+
+    fn never_ready(&mut self, slot: Slot, problem: Arc<str>) {
+        if let Some(instance) = self.instance(slot) {
+            instance.problem = Some(problem);
+        }
+        self.stop_run(slot, ExitKind::Unready, How::Ladder);
+    }
+
+    /// It was not ready in time.
+    fn late(&mut self, slot: Slot) {
+        let within = self.entry_of(slot).map(|entry| entry.policy.ready_within);
+        let problem: Arc<str> = format!("not ready within {:?}", within.unwrap_or_default()).into();
+        match self
+            .get(slot)
+            .map(|instance| (instance.phase, instance.generation))
+        {
+            Some((Phase::Launching, generation)) => {
+                self.effects.push(Effect::Abandon { slot, generation });
+                let failure = StartFailure::Unready {
+                    problem,
+                    exit: None,
+                };
+                self.not_started(slot, failure, false);
+            }
+            Some((Phase::Up { ready: false }, _)) => self.never_ready(slot, problem),
+            _ => {}
+        }
+    }
+
+    fn not_started(&mut self, slot: Slot, failure: StartFailure, permanent: bool) {
+        let Some(entry) = self.entry_of(slot) else {
+            return;
+        };
+        let next = entry.policy.restart.judge_failed_start(permanent);
+        self.is_down(slot, Some((failure, next)));
+    }
+
+    fn over(&mut self, slot: Slot, end: RunEnd) {
+        let now = self.now;
+        let Some(entry) = self.entry_of(slot) else {
+            return;
+        };
+        let restart = entry.policy.restart.clone();
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let escalated = end.by == StoppedBy::Signal(Signal::KILL);
+        let known = match instance.cause {
+            Some(ExitKind::Stopped) if escalated => Some(ExitKind::Escalated),
+            None if end.out_of_memory => Some(ExitKind::OutOfMemory),
+            None if !instance.was_ready => Some(ExitKind::Unready),
+            cause => cause,
+        };
+        let verdict = restart.judge(Some(end.status), known);
+        let exit = Exit {
+            status: Some(end.status),
+            kind: verdict.kind,
+            ran: now.saturating_sub(instance.since.unwrap_or(now)),
+            tail: end.tail,
+        };
+        let readiness = now.saturating_sub(instance.ready_since.unwrap_or(now));
+        instance.history.was_ready_for(&restart, readiness);
+        let failure = if instance.was_ready {
+            StartFailure::Ended(exit.clone())
+        } else {
+            let problem = instance.problem.take();
+            StartFailure::Unready {
+                problem: problem.unwrap_or_else(|| "it ended before it was ready".into()),
+                exit: Some(exit.clone()),
+            }
+        };
+        instance.last_exit = Some(exit);
+        if end.leftovers > 0 {
+            let count = end.leftovers;
+            self.effects.push(Effect::Leftovers { slot, count });
+        }
+        self.count_in_the_ending(slot, escalated, end.leftovers);
+        self.is_down(slot, Some((failure, verdict.next)));
+    }
+
+    /// No process of it is there any more. What comes next is what was asked for meanwhile; else what its policy says of the failure.
+    pub(super) fn is_down(&mut self, slot: Slot, end: Option<(StartFailure, AfterEnd)>) {
+        for kind in [TimerKind::Ready, TimerKind::Idle] {
+            self.timers.clear(slot, kind);
+        }
+        let ending = self.is_shutting_down();
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.pid = None;
+        instance.since = None;
+        instance.ready_since = None;
+        instance.stop_asked = false;
+        let stopped = instance.cause.take() == Some(ExitKind::Stopped) || end.is_none();
+        let again = std::mem::take(&mut instance.again);
+        let failure = end.as_ref().map(|(failure, _)| failure.clone());
+        if let (Some(failure), false) = (&failure, stopped) {
+            instance.failure = Some(failure.clone());
+        }
+        let wanted = instance.wanted && !ending;
+        let next = match end {
+            _ if !wanted => Phase::Down(ServiceState::Stopped),
+            _ if again || stopped => Phase::Waiting,
+            Some((failure, next)) => self.by_policy(slot, failure, next),
+            None => Phase::Waiting,
+        };
+        if let (Some(failure), true) = (failure, wanted && !again && !stopped) {
+            self.fail_waiters(slot, &failure);
+        }
+        let by_itself = wanted && !again && !stopped;
+        self.set_phase(slot, next);
+        self.answer_stops(slot);
+        self.stop_what_it_held_up(slot);
+        // Those who end with success leave their companions alone, as in OTP.
+        if by_itself && next != Phase::Down(ServiceState::Exited) {
+            self.stop_companions(slot);
+        }
+        if by_itself && matches!(next, Phase::Down(_)) {
+            self.look_at_the_essential(slot);
+        }
+        self.dirty.push_back(slot);
+        self.look_at_the_ending();
+    }
+
+    /// What the service's own policy makes of an end.
+    fn by_policy(&mut self, slot: Slot, failure: StartFailure, next: AfterEnd) -> Phase {
+        let (now, random) = (self.now, self.random);
+        let idle = self.is_idle(slot);
+        let Some(entry) = self.entry_of(slot) else {
+            return Phase::Down(ServiceState::Stopped);
+        };
+        let restart = entry.policy.restart.clone();
+        let Some(instance) = self.instance(slot) else {
+            return Phase::Down(ServiceState::Stopped);
+        };
+        match next {
+            AfterEnd::Stopped => Phase::Down(ServiceState::Stopped),
+            AfterEnd::Exited => Phase::Down(ServiceState::Exited),
+            AfterEnd::Failed => {
+                // A lease tries again, but not at once.
+                if let NextTry::After(delay) = instance.history.next_try(&restart, now, random) {
+                    instance.not_before = now.saturating_add(delay);
+                }
+                Phase::Down(ServiceState::Failed)
+            }
+            AfterEnd::Restart => match instance.history.next_try(&restart, now, random) {
+                NextTry::LimitReached(limit) => {
+                    instance.failure = Some(StartFailure::Limit {
+                        count: limit.count,
+                        window: limit.window,
+                        last: Box::new(failure),
+                    });
+                    instance.not_before = now.saturating_add(limit.window);
+                    Phase::Down(ServiceState::Failed)
+                }
+                NextTry::After(delay) => {
+                    let at = now.saturating_add(delay);
+                    instance.not_before = at;
+                    if idle {
+                        // Nobody has a lease: the next one starts it.
+                        instance.wanted = false;
+                        return Phase::Down(ServiceState::Stopped);
+                    }
+                    instance.restarts += 1;
+                    if delay.is_zero() {
+                        return Phase::Waiting;
+                    }
+                    self.timers.set(slot, TimerKind::Backoff, at);
+                    Phase::Backoff
+                }
+            },
+        }
+    }
+
+    /// Those who wait for this start, or an earlier one, hear why there is none.
+    fn fail_waiters(&mut self, slot: Slot, failure: &StartFailure) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let (name, generation) = (instance.name.clone(), instance.generation);
+        let failure = match &instance.failure {
+            Some(limit @ StartFailure::Limit { .. }) => limit.clone(),
+            _ => failure.clone(),
+        };
+        let waiters = std::mem::take(&mut instance.waiters);
+        let (failed, later): (Vec<_>, Vec<_>) = waiters
+            .into_iter()
+            .partition(|waiter| waiter.beyond < generation);
+        instance.waiters = later;
+        for waiter in failed {
+            self.end_lease(waiter.lease);
+            let error = MonitorError::StartFailed {
+                name: name.clone(),
+                failure: failure.clone(),
+            };
+            self.answer(waiter.ticket, Err(error));
+        }
+    }
+
+    fn answer_stops(&mut self, slot: Slot) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        for ticket in std::mem::take(&mut instance.stop_waiters) {
+            self.answer(ticket, Ok(()));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What follows from the state of others: which service may start, which one is wanted, which one is forgotten.
+
+use super::instance::Phase;
+use super::policy::Kinship;
+use super::timers::TimerKind;
+use super::{Core, Effect, Slot};
+use crate::monitor::error::MonitorError;
+use crate::monitor::exit::ExitKind;
+use crate::monitor::name::ServiceName;
+use crate::monitor::service::When;
+use crate::monitor::state::ServiceState;
+
+/// Whether an instance may start.
+enum Gate {
+    Open,
+    Closed,
+    /// It waits for this one, which does not go where it should by itself.
+    Stuck(ServiceName, ServiceState),
+}
+
+impl Core {
+    /// Sets the phase, tells of it, and looks at those that depend on it.
+    pub(super) fn set_phase(&mut self, slot: Slot, phase: Phase) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let from = instance.state();
+        instance.phase = phase;
+        let to = instance.state();
+        if from == to {
+            return;
+        }
+        let ended = matches!(
+            to,
+            ServiceState::Exited | ServiceState::Failed | ServiceState::Backoff
+        ) || (from == ServiceState::Stopping && !instance.is_alive());
+        let exit = ended.then(|| instance.last_exit.clone()).flatten();
+        self.effects.push(Effect::Changed {
+            slot,
+            from,
+            to,
+            exit,
+        });
+        self.dirty.push_back(slot);
+        let Some(entry) = self.entry_of(slot) else {
+            return;
+        };
+        let others = entry.followers.iter().chain(&entry.companions);
+        let before = entry.policy.after.iter();
+        let before = before.filter_map(|after| self.by_id.get(&after.id));
+        let slots: Vec<Slot> = others
+            .chain(before)
+            .filter_map(|service| self.entry(*service))
+            .flat_map(|entry| entry.slots.iter().copied())
+            .collect();
+        self.dirty.extend(slots);
+    }
+
+    /// Looks at everything that may have changed, until nothing changes any more.
+    pub(super) fn settle(&mut self) {
+        while let Some(slot) = self.dirty.pop_front() {
+            self.look_at_the_demand(slot);
+            let Some(instance) = self.get(slot) else {
+                continue;
+            };
+            match instance.phase {
+                Phase::Waiting if !instance.wanted => {
+                    self.set_phase(slot, Phase::Down(ServiceState::Stopped));
+                }
+                Phase::Waiting => match self.gate(slot) {
+                    Gate::Open => self.launch(slot),
+                    Gate::Closed => {}
+                    Gate::Stuck(of, state) => self.tell_of_the_dependency(slot, &of, state),
+                },
+                _ => {}
+            }
+            self.forget_if_unused(slot);
+        }
+    }
+
+    fn launch(&mut self, slot: Slot) {
+        self.last_generation += 1;
+        let (generation, now) = (self.last_generation, self.now);
+        let Some(entry) = self.entry_of(slot) else {
+            return;
+        };
+        let within = entry.policy.ready_within;
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.generation = generation;
+        instance.was_ready = false;
+        instance.cause = None;
+        instance.problem = None;
+        let attempt = instance.history.attempt();
+        self.timers
+            .set(slot, TimerKind::Ready, now.saturating_add(within));
+        self.set_phase(slot, Phase::Launching);
+        self.effects.push(Effect::Launch {
+            slot,
+            generation,
+            attempt,
+        });
+    }
+
+    fn gate(&self, slot: Slot) -> Gate {
+        let Some(entry) = self.entry_of(slot) else {
+            return Gate::Closed;
+        };
+        if let Kinship::Keyed { at_most } = entry.policy.kinship {
+            let alive = entry.slots.iter().filter_map(|slot| self.get(*slot));
+            if alive.filter(|other| other.is_alive()).count() >= at_most {
+                return Gate::Closed;
+            }
+        }
+        let mut gate = Gate::Open;
+        for after in &entry.policy.after {
+            match self.condition(&after.id, after.when) {
+                Gate::Open => {}
+                Gate::Closed => gate = Gate::Closed,
+                stuck => return stuck,
+            }
+        }
+        for id in &entry.policy.with {
+            match self.companionship(id) {
+                Gate::Open => {}
+                Gate::Closed => gate = Gate::Closed,
+                stuck => return stuck,
+            }
+        }
+        gate
+    }
+
+    /// Whether what `after` waits for has come, in the present incarnation of the other service.
+    fn condition(&self, id: &str, when: When) -> Gate {
+        let Some(other) = self.only(id) else {
+            return Gate::Closed;
+        };
+        let state = other.state();
+        let succeeded = || {
+            let exit = other.last_exit.as_ref();
+            exit.is_some_and(|exit| exit.kind == ExitKind::Ok)
+        };
+        let stuck = || Gate::Stuck(other.name.clone(), state);
+        match (when, state) {
+            (When::Ready, ServiceState::Running { ready: true }) if !other.stop_asked => Gate::Open,
+            (When::Ended, ServiceState::Exited | ServiceState::Failed) => Gate::Open,
+            (When::Succeeded, ServiceState::Exited) if succeeded() => Gate::Open,
+            (_, ServiceState::Exited | ServiceState::Failed) => stuck(),
+            (_, ServiceState::Stopped) if other.barred || !other.wanted => stuck(),
+            _ => Gate::Closed,
+        }
+    }
+
+    /// Whether a service that this one is stopped and restarted with is up, or comes up.
+    fn companionship(&self, id: &str) -> Gate {
+        let Some(other) = self.only(id) else {
+            return Gate::Closed;
+        };
+        let state = other.state();
+        match state {
+            _ if other.stop_asked => Gate::Closed,
+            ServiceState::Backoff | ServiceState::Stopping => Gate::Closed,
+            ServiceState::Stopped | ServiceState::Failed => Gate::Stuck(other.name.clone(), state),
+            _ => Gate::Open,
+        }
+    }
+
+    /// The one instance of a service that is not keyed.
+    fn only(&self, id: &str) -> Option<&super::Instance> {
+        let entry = self.entry(*self.by_id.get(id)?)?;
+        self.get(*entry.slots.first()?)
+    }
+
+    fn tell_of_the_dependency(&mut self, slot: Slot, of: &ServiceName, state: ServiceState) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let name = instance.name.clone();
+        for waiter in std::mem::take(&mut instance.waiters) {
+            self.end_lease(waiter.lease);
+            let error = MonitorError::Dependency {
+                name: name.clone(),
+                of: of.clone(),
+                state,
+            };
+            self.answer(waiter.ticket, Err(error));
+        }
+    }
+}

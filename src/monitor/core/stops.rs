@@ -1,0 +1,164 @@
+//! Stops: one service with its companions, or many, in the reverse of the order in which they start.
+
+use std::collections::VecDeque;
+
+use super::instance::Phase;
+use super::timers::TimerKind;
+use super::{Core, Effect, How, Slot};
+use crate::monitor::error::MonitorError;
+use crate::monitor::exit::ExitKind;
+use crate::monitor::state::ServiceState;
+
+impl Core {
+    /// Stops this instance, and those of all services that are stopped with its service, last ones first.
+    pub(super) fn stop_with_companions(&mut self, slot: Slot) {
+        let mut wave = vec![slot];
+        wave.extend(self.companions(slot));
+        self.stop_all(&wave);
+    }
+
+    /// Stops the companions of a service that went down by itself.
+    pub(super) fn stop_companions(&mut self, slot: Slot) {
+        let wave = self.companions(slot);
+        self.stop_all(&wave);
+    }
+
+    /// Asks all of them first: who is to be stopped waits for those that come after it.
+    pub(super) fn stop_all(&mut self, wave: &[Slot]) {
+        for slot in wave {
+            if let Some(instance) = self.instance(*slot) {
+                instance.stop_asked = instance.is_alive();
+            }
+        }
+        for slot in wave {
+            self.try_stop(*slot);
+        }
+    }
+
+    /// The instances of all services that are stopped with that of `slot`, directly or by others in between.
+    fn companions(&self, slot: Slot) -> Vec<Slot> {
+        let mut found = Vec::new();
+        let mut queue = VecDeque::from([slot]);
+        while let Some(next) = queue.pop_front() {
+            let Some(entry) = self.entry_of(next) else {
+                continue;
+            };
+            let companions = entry.companions.iter();
+            for other in companions.filter_map(|service| self.entry(*service)) {
+                for other in &other.slots {
+                    if *other != slot && !found.contains(other) {
+                        found.push(*other);
+                        queue.push_back(*other);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Stops it if it is to be stopped and nothing that comes after it is still going down.
+    pub(super) fn try_stop(&mut self, slot: Slot) {
+        let Some(instance) = self.get(slot) else {
+            return;
+        };
+        match instance.phase {
+            Phase::Down(_) | Phase::Waiting | Phase::Backoff => self.stop_what_does_not_run(slot),
+            Phase::Launching if instance.stop_asked => {
+                let generation = instance.generation;
+                self.effects.push(Effect::Abandon { slot, generation });
+                self.is_down(slot, None);
+            }
+            Phase::Up { .. } if instance.stop_asked && !self.is_held_up(slot) => {
+                self.stop_run(slot, ExitKind::Stopped, How::Ladder);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether something that comes after it is going down.
+    fn is_held_up(&self, slot: Slot) -> bool {
+        let Some(entry) = self.entry_of(slot) else {
+            return false;
+        };
+        let followers = entry.followers.iter();
+        let slots = followers.filter_map(|service| self.entry(*service));
+        let mut instances = slots.flat_map(|entry| &entry.slots);
+        instances.any(|follower| {
+            self.get(*follower)
+                .is_some_and(|follower| follower.is_alive() && follower.is_stopping())
+        })
+    }
+
+    fn stop_what_does_not_run(&mut self, slot: Slot) {
+        self.timers.clear(slot, TimerKind::Backoff);
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.stop_asked = false;
+        instance.again = false;
+        if instance.wanted {
+            if instance.phase == Phase::Backoff {
+                self.set_phase(slot, Phase::Waiting);
+            }
+            return;
+        }
+        let waiters = std::mem::take(&mut instance.stop_waiters);
+        self.set_phase(slot, Phase::Down(ServiceState::Stopped));
+        for ticket in waiters {
+            self.answer(ticket, Ok(()));
+        }
+    }
+
+    /// Ends the run of this generation.
+    pub(super) fn stop_run(&mut self, slot: Slot, cause: ExitKind, how: How) {
+        for kind in [TimerKind::Ready, TimerKind::Idle] {
+            self.timers.clear(slot, kind);
+        }
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.cause = Some(cause);
+        let generation = instance.generation;
+        self.set_phase(slot, Phase::Stopping);
+        self.effects.push(Effect::Stop {
+            slot,
+            generation,
+            how,
+        });
+    }
+
+    /// Those who wait for its stop hear that it cannot be killed.
+    pub(super) fn cannot_be_killed(&mut self, slot: Slot) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let name = instance.name.clone();
+        let waiters = std::mem::take(&mut instance.stop_waiters);
+        self.effects.push(Effect::Unkillable { slot });
+        for ticket in waiters {
+            let name = name.clone();
+            self.answer(ticket, Err(MonitorError::Unkillable { name }));
+        }
+        self.unkillable_in_the_ending(slot);
+        self.look_at_the_ending();
+    }
+
+    /// What it comes after may be stopped now.
+    pub(super) fn stop_what_it_held_up(&mut self, slot: Slot) {
+        let Some(entry) = self.entry_of(slot) else {
+            return;
+        };
+        let before: Vec<Slot> = entry
+            .policy
+            .after
+            .iter()
+            .filter_map(|after| self.entry(*self.by_id.get(&after.id)?))
+            .flat_map(|entry| entry.slots.iter().copied())
+            .collect();
+        for slot in before {
+            if self.get(slot).is_some_and(|instance| instance.stop_asked) {
+                self.try_stop(slot);
+            }
+        }
+    }
+}
