@@ -25,6 +25,8 @@ pub struct Stopped {
     /// The members of its group that are alive after the last step: those that may not be killed or cannot die, and all,
     /// if no step killed them.
     pub leftovers: Vec<Leftover>,
+    /// How many members of its group were found alive when the child itself had exited. The steps that followed reached them too.
+    pub outlived: usize,
     /// The time from the call until all of them were gone, or the last step's time was over.
     pub took: Duration,
 }
@@ -76,6 +78,8 @@ impl ProcessHandle {
     ) -> impl Future<Output = Result<Stopped, Unkillable>> + Send + use<> {
         let begun = Instant::now();
         let child = Arc::clone(self.child());
+        // Before the first step ends them.
+        let left_behind = child.left_behind();
         let (done, told) = oneshot::channel();
         child.escalate(ladder, move |report| drop(done.send(report)));
         async move {
@@ -88,6 +92,7 @@ impl ProcessHandle {
                         exited: true,
                         by: StoppedBy::Itself,
                         leftovers: Vec::new(),
+                        outlived: 0,
                         took: begun.elapsed(),
                     }
                 }
@@ -96,6 +101,7 @@ impl ProcessHandle {
                 exited,
                 by,
                 leftovers,
+                outlived,
                 took,
             } = report;
             if !exited {
@@ -110,6 +116,7 @@ impl ProcessHandle {
                 status: child.progress.reached(Phase::Exited).await,
                 by,
                 leftovers,
+                outlived: outlived.max(left_behind),
                 took,
             })
         }

@@ -1,13 +1,48 @@
 //! Whether a command makes sense, before anything is looked up or opened.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use crate::command::Command;
 use crate::command::fd_map::{Fd, Kind};
 use crate::command::listen_fds;
 use crate::command::name::ChildName;
 use crate::command::spec::{Contain, Spec};
 use crate::error::SpawnError;
+use crate::spawn::environment;
+use crate::spawn::program::{argv, c_string, candidates};
+
+impl Command {
+    /// Whether a spawn would refuse this command as it is, whatever the host has: a NUL, an empty program, a descriptor that is named
+    /// twice, options that exclude each other. Looks nothing up and opens nothing.
+    ///
+    /// For programs that take commands from somewhere and want to tell what is wrong early. A spawn does the same check.
+    ///
+    /// # Errors
+    ///
+    /// The error that the spawn would give, of the step [`Invalid`](crate::SpawnStep::Invalid).
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// assert!(Command::new("cat").check().is_ok());
+    /// let error = Command::new("cat").setsid(true).process_group(0).check().unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid command: setsid: excludes process_group");
+    /// ```
+    pub fn check(&self) -> Result<(), SpawnError> {
+        let spec = self.spec();
+        check(spec)?;
+        environment::check(spec)?;
+        // The directories of PATH do not matter here.
+        candidates(&spec.program, OsStr::new(""))?;
+        argv(spec)?;
+        if let Some(directory) = &spec.current_dir {
+            c_string(directory.as_os_str(), "the current directory")?;
+        }
+        Ok(())
+    }
+}
 
 /// Refuses what can be refused by the command alone.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {

@@ -20,9 +20,9 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// The variables of a child that gets sockets.
 const OF_SOCKETS: [&str; 3] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
 
-/// Refuses variables whose names there cannot be.
+/// Refuses variables that there cannot be.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
-    for key in spec.env.keys() {
+    for (key, value) in &spec.env {
         let name = key.as_bytes();
         if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
             // What follows the '=' is a value, most likely.
@@ -30,6 +30,14 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpawnError> {
             return Err(SpawnError::invalid(
                 format!("environment variable {:?}", OsStr::from_bytes(name)),
                 "its name is empty or holds '=' or NUL",
+            ));
+        }
+        if let Some(value) = value
+            && value.as_bytes().contains(&0)
+        {
+            return Err(SpawnError::invalid(
+                format!("environment variable {key:?}"),
+                "holds a NUL",
             ));
         }
     }

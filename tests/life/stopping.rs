@@ -297,3 +297,18 @@ fn a_test_process_records_its_ladder() {
         assert_eq!(in_time(stopping).await.unwrap().status.code(), Some(3));
     });
 }
+
+#[test]
+fn a_stop_tells_how_many_of_the_group_outlived_the_child() {
+    run(async {
+        for left in [0, 2] {
+            let script = format!("for i in $(seq {left}); do sleep 600 <&- >&- 2>&- & done");
+            let command = Command::new("sh").args(["-c", &script]).process_group(0);
+            let (_trace, process) = spawned(command).await;
+            in_time(process.exited()).await;
+            let stopped = stopped(&process, Ladder::new().term(LONG).kill()).await;
+            assert_eq!(stopped.outlived, left, "{stopped:?}");
+            assert_eq!(stopped.leftovers, []);
+        }
+    });
+}

@@ -70,6 +70,9 @@ fn follow(escalation: &Arc<Escalation>, living: Option<&[Leftover]>) -> bool {
     let Some(group) = escalation.child.live.group_left() else {
         return false;
     };
+    if let Some(living) = living {
+        escalation.note_outlived(living.len());
+    }
     if living.is_some_and(<[_]>::is_empty) {
         return false;
     }

@@ -29,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) by: StoppedBy,
     /// The other members that are alive.
     pub(crate) leftovers: Vec<Leftover>,
+    /// How many other members the first look found that lived when the child had exited.
+    pub(crate) outlived: usize,
     pub(crate) took: Duration,
 }
 
@@ -50,6 +52,7 @@ struct EscalationState {
     watches: Vec<Watch>,
     /// The next look, where deaths cannot be awaited.
     look: Option<Timer>,
+    outlived: Option<usize>,
     on_done: Option<Box<dyn FnOnce(Report) + Send>>,
 }
 
@@ -67,6 +70,7 @@ impl Child {
                 exited: self.progress.has_exited(),
                 by: StoppedBy::Itself,
                 leftovers: Vec::new(),
+                outlived: 0,
                 took: Duration::ZERO,
             });
         }
@@ -96,6 +100,17 @@ impl Child {
         sent
     }
 
+    /// How many members the child has left, if it has exited: a look at all processes, where there is one.
+    pub(crate) fn left_behind(&self) -> usize {
+        if self.live.pid().is_some() {
+            return 0;
+        }
+        let members = self.live.group_left().map(|group| group.members());
+        members
+            .and_then(Result::ok)
+            .map_or(0, |members| members.len())
+    }
+
     fn begin(
         self: &Arc<Self>,
         extent: Extent,
@@ -113,6 +128,7 @@ impl Child {
                 timer: None,
                 watches: Vec::new(),
                 look: None,
+                outlived: None,
                 on_done: Some(Box::new(on_done)),
             }),
         });
@@ -248,6 +264,11 @@ impl Escalation {
         }
     }
 
+    /// So many other members live, now that the child has exited. The first look counts.
+    pub(super) fn note_outlived(&self, living: usize) {
+        lock(&self.state).outlived.get_or_insert(living);
+    }
+
     /// Whether nothing will follow any more.
     pub(super) fn is_over(&self) -> bool {
         lock(&self.state).climb.is_over()
@@ -279,11 +300,11 @@ impl Escalation {
     }
 
     fn finish(self: &Arc<Self>, gone: bool, by: StoppedBy) {
-        let (timers, watches, on_done) = {
+        let (timers, watches, outlived, on_done) = {
             let mut state = lock(&self.state);
             let watches = std::mem::take(&mut state.watches);
             let timers = (state.timer.take(), state.look.take());
-            (timers, watches, state.on_done.take())
+            (timers, watches, state.outlived, state.on_done.take())
         };
         drop((timers, watches));
         let child = &self.child;
@@ -308,6 +329,7 @@ impl Escalation {
             on_done(Report {
                 exited,
                 by,
+                outlived: outlived.unwrap_or(leftovers.len()),
                 leftovers,
                 took: self.begun.elapsed(),
             });
