@@ -1,6 +1,7 @@
 //! Services: children that are kept alive, leased, watched and stopped as one.
 
 mod exit;
+mod notify;
 mod start;
 mod state;
 
