@@ -1,5 +1,6 @@
 //! Services: children that are kept alive, leased, watched and stopped as one.
 
+mod check;
 mod exit;
 mod notify;
 mod start;
