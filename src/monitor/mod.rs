@@ -3,9 +3,11 @@
 mod check;
 mod exit;
 mod notify;
+mod ready;
 mod start;
 mod state;
 
 pub use exit::{Exit, ExitKind};
+pub use ready::{LinePattern, Ready};
 pub use start::{Start, StartError};
 pub use state::ServiceState;
