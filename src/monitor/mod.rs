@@ -1,5 +1,6 @@
 //! Services: children that are kept alive, leased, watched and stopped as one.
 
+mod alive;
 mod check;
 mod exit;
 mod notify;
@@ -7,6 +8,7 @@ mod ready;
 mod start;
 mod state;
 
+pub use alive::Alive;
 pub use exit::{Exit, ExitKind};
 pub use ready::{LinePattern, Ready};
 pub use start::{Start, StartError};
