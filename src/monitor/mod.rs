@@ -22,5 +22,16 @@ pub use restart::Restart;
 pub use service::When;
 pub use shutdown_report::ShutdownReport;
 pub use spec_error::SpecError;
+mod alive;
+mod check;
+mod exit;
+mod notify;
+mod ready;
+mod start;
+mod state;
+
+pub use alive::Alive;
+pub use exit::{Exit, ExitKind};
+pub use ready::{LinePattern, Ready};
 pub use start::{Start, StartError};
 pub use state::ServiceState;

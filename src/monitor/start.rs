@@ -3,7 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
 
 /// What went wrong before a service's command was there: any error of the closure that makes it.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,7 +25,15 @@ pub struct Start {
     pub generation: u64,
     /// 1 for the first try, and one more for each try after a failure, until the service was ready for long enough to forget them.
     pub attempt: u32,
-    port: Arc<Mutex<Option<u16>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the clones of one start have in common.
+#[derive(Default)]
+struct Shared {
+    port: Mutex<Option<u16>>,
+    is_ready: AtomicBool,
+    said_ready: Notify,
 }
 
 impl Start {
@@ -32,7 +43,7 @@ impl Start {
             key,
             generation,
             attempt,
-            port: Arc::default(),
+            shared: Arc::default(),
         }
     }
 
@@ -46,7 +57,11 @@ impl Start {
     ///
     /// No socket can be made or bound.
     pub fn free_port(&self) -> io::Result<u16> {
-        let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut port = self
+            .shared
+            .port
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(port) = *port {
             return Ok(port);
         }
@@ -58,7 +73,35 @@ impl Start {
     /// The port that [`free_port`](Self::free_port) gave in this start, if it was called.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        *self.port.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .shared
+            .port
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the service is ready, for [`Ready::protocol`](super::Ready::protocol): the protocol actor calls this on its clone of the
+    /// start. Any thread may call it. The first call counts; without `Ready::protocol` none does.
+    ///
+    /// ```
+    /// # use actix_process::monitor::Start;
+    /// fn greeting_received(start: &Start, line: &[u8]) {
+    ///     if line.starts_with(b"220 ") {
+    ///         start.set_ready();
+    ///     }
+    /// }
+    /// ```
+    pub fn set_ready(&self) {
+        self.shared.is_ready.store(true, Ordering::Release);
+        // Kept for a waiter that comes later.
+        self.shared.said_ready.notify_one();
+    }
+
+    /// Ends when somebody has called `set_ready`. One may wait at a time.
+    pub(super) async fn until_ready(&self) {
+        while !self.shared.is_ready.load(Ordering::Acquire) {
+            self.shared.said_ready.notified().await;
+        }
     }
 }
 
