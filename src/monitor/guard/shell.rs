@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::{Command, Fd, NoProtocol, OnOrphaned, ProcessHandle, SpawnError};
 
-const SCRIPT: &str = include_str!("guard.sh");
+pub(super) const SCRIPT: &str = include_str!("guard.sh");
 /// How long a guard may take to end by itself.
 const LEAVE: Duration = Duration::from_secs(1);
 

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::process::Stdio;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::Process;
 
-use super::super::list::GuardedStart;
 use super::super::{Guard, GuardEvent};
-use super::{Family, all_gone, all_read, guard, guard_gone, ignores, in_a_system, stat, until};
+use super::{Family, all_gone, all_read, guard, guard_gone, ignores, in_a_system, runs_alone};
 use crate::{Command, Fd, NoProtocol};
 
 #[test]
@@ -228,111 +226,6 @@ fn ten_thousand_starts_leave_no_memory_behind() {
     });
 }
 
-#[test]
-fn a_leader_with_any_name_is_known_by_its_time() {
-    in_a_system(async {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("a) R 1\n(2 b)");
-        fs::copy("/bin/sleep", &program).unwrap();
-        let (guard, _told, pid) = guard().await;
-        let sleep = || Command::new(&program).arg("300").process_group(0);
-        let old = sleep().spawn(NoProtocol).await.unwrap();
-        let new = sleep().spawn(NoProtocol).await.unwrap();
-        assert_eq!(stat(old.spawned_pid()).unwrap().comm, "a) R 1\n(2 b)");
-        guard.add(1, &old);
-        guard.add(2, &new);
-        // As if the number had come round: its leader started at another time.
-        let time = stat(new.spawned_pid()).unwrap().starttime;
-        guard.change(|starts| {
-            starts.put(GuardedStart {
-                generation: 2,
-                group: Some(new.spawned_pid()),
-                time: time - 1,
-            });
-        });
-        drop(guard);
-        guard_gone(pid).await;
-        old.ended().await;
-        assert!(!super::is_gone(new.spawned_pid()));
-        assert!(new.kill());
-    });
-}
-
-/// A process with this number, which leads a group.
-fn with_number(number: i32) -> std::process::Child {
-    for _ in 0..500 {
-        fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
-        let mut child = std::process::Command::new("sleep")
-            .arg("300")
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        if child.id() == number as u32 {
-            return child;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    panic!("the number {number} was not to be had");
-}
-
-/// Runs the calling test, whose name is given, in a pid namespace, where numbers may be chosen without harm to others. False if
-/// this is that run.
-fn in_a_pid_namespace(test: &str) -> bool {
-    const INSIDE: &str = "ACTIX_PROCESS_GUARD_TEST_INSIDE";
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("{test}: skipped: only root may make a pid namespace");
-        return true;
-    }
-    let (_, module) = module_path!().split_once("::").unwrap();
-    let output = std::process::Command::new("unshare")
-        .args(["--pid", "--fork", "--mount-proc"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}\n{complaint}");
-    assert!(told.contains("1 passed"), "{told}\n{complaint}");
-    true
-}
-
-#[test]
-fn a_number_that_was_given_anew_is_not_killed() {
-    if in_a_pid_namespace("a_number_that_was_given_anew_is_not_killed") {
-        return;
-    }
-    in_a_system(async {
-        let (guard, _told, pid) = guard().await;
-        let sleep = Command::new("sleep").arg("300").process_group(0);
-        let process = sleep.spawn(NoProtocol).await.unwrap();
-        guard.add(1, &process);
-        let number = process.spawned_pid();
-        let began = stat(number).unwrap().starttime;
-        assert!(process.kill());
-        process.ended().await;
-        // Another time.
-        until("the clock ticks", || {
-            let uptime = fs::read_to_string("/proc/uptime").unwrap();
-            let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
-            seconds * 100.0 > began as f64 + 2.0
-        })
-        .await;
-        let mut other = with_number(number);
-        drop(guard);
-        guard_gone(pid).await;
-        assert!(other.try_wait().unwrap().is_none(), "it was killed");
-        other.kill().unwrap();
-        other.wait().unwrap();
-    });
-}
-
 /// What the descriptors of a process are.
 fn descriptors(pid: i32) -> BTreeSet<(String, String)> {
     let folder = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
@@ -375,5 +268,41 @@ fn a_guard_holds_nothing_but_its_pipe_and_nobody_else_holds_that() {
         others.kill().unwrap();
         others.wait().unwrap();
         Guard::end(guard).await;
+    });
+}
+
+#[test]
+fn a_guard_that_cannot_be_replaced_is_tried_again() {
+    let test = "a_guard_that_cannot_be_replaced_is_tried_again";
+    if runs_alone(module_path!(), test, &[]) {
+        return;
+    }
+    in_a_system(async {
+        let (guard, mut told, pid) = guard().await;
+        let family = Family::spawn().await;
+        guard.add(1, &family.process);
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        let lost = told.recv().await;
+        assert!(matches!(lost, Some(GuardEvent::Lost { .. })), "{lost:?}");
+        let mut delays = Vec::new();
+        for _ in 0..3 {
+            match told.recv().await {
+                Some(GuardEvent::Failed { delay, .. }) => delays.push(delay.as_millis()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(delays, [100, 200, 400]);
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        let replaced = told.recv().await;
+        assert!(
+            matches!(replaced, Some(GuardEvent::Replaced)),
+            "{replaced:?}"
+        );
+        let pid = guard.pid().unwrap();
+        drop(guard);
+        guard_gone(pid).await;
+        all_gone(family.group).await;
     });
 }

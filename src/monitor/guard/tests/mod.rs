@@ -2,9 +2,13 @@
 
 mod host_killed;
 mod in_process;
+mod numbers;
+mod shells;
 mod under_way;
 
+use std::ffi::OsStr;
 use std::future::Future;
+use std::process::Command as StdCommand;
 use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Stat, all_processes};
@@ -128,4 +132,28 @@ pub(super) async fn all_read(guard: &Guard) {
         stat(pid).is_some_and(|stat| stat.state == 'S')
     })
     .await;
+}
+
+/// Runs the calling test, whose name is given with its module, once more in a process that does nothing else, which `wrapper` starts.
+/// False if this is that run.
+pub(super) fn runs_alone(module: &str, test: &str, wrapper: &[&str]) -> bool {
+    const ALONE: &str = "ACTIX_PROCESS_GUARD_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let (_, module) = module.split_once("::").unwrap();
+    let program = std::env::current_exe().unwrap();
+    let words = wrapper.iter().map(OsStr::new).chain([program.as_os_str()]);
+    let words: Vec<&OsStr> = words.collect();
+    let output = StdCommand::new(words[0])
+        .args(&words[1..])
+        .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\n{complaint}");
+    assert!(told.contains("1 passed"), "{told}\n{complaint}");
+    true
 }
