@@ -11,6 +11,9 @@ mod restart_history;
 mod service;
 mod shutdown_report;
 mod spec_error;
+mod guard;
+mod host_death;
+mod kill_all;
 mod start;
 mod state;
 
@@ -33,5 +36,6 @@ mod state;
 pub use alive::Alive;
 pub use exit::{Exit, ExitKind};
 pub use ready::{LinePattern, Ready};
+pub use host_death::OnHostDeath;
 pub use start::{Start, StartError};
 pub use state::ServiceState;

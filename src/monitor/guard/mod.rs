@@ -1,0 +1,334 @@
+//! The guard of a monitor: a shell that outlives the host, and kills the groups of its services when the host is gone.
+//!
+//! The guard is one `/bin/sh` in a session of its own, which ignores what a terminal or `kill` may send. It holds nothing of the
+//! host's but the reading end of a pipe, of which only the host has the other end: every child of this crate, and every program
+//! that is executed, is rid of that one. The host tells it of each start, and of each end. When the pipe closes, in whatever way
+//! the host came to its end, the guard sends SIGKILL to each group that is listed, and exits. See `guard.sh`.
+//!
+//! # The number of a group
+//!
+//! A group's number can be given anew as soon as the group is gone, before the guard has heard of that. So a group is listed with
+//! the time when its leader started. The kernel gives no number anew that a process, a group or a session has. Hence at the end:
+//!
+//! - A process of that number and that time is the leader, perhaps a zombie. The group is the old one: killed.
+//! - A process of that number and another time: nobody was left of the old group when that process began. Not killed.
+//! - No process of that number: whoever is in the group is a rest of the old one, which its leader has left. Killed.
+//!
+//! What is left: (1) in the third case, that all of the old group ended, the number was given to another process, which has made a
+//! group and ended before its members, all of it before the guard has read that the start is over; (2) that the same
+//! happens in the microseconds between the look and the kill; (3) that a number comes round within the tick of a
+//! hundredth of a second in which its first owner started. Each of them takes a full turn of the kernel's numbers.
+//! A leader that was reaped before the host could look is listed with a time that no process has.
+//!
+//! # A start that is under way
+//!
+//! The host may be killed after a child was started, and before its group is listed. The child itself dies by its parent-death
+//! signal, but what it has started by then does not. So a start is announced before its spawn, and its child gets a mark in its
+//! environment that no other start has. For a start that was announced and has neither come nor gone, the guard looks for the
+//! mark in `/proc/PID/environ`, of the processes that started after the announcement, and kills those that have it; and again
+//! until it finds none, ten times at most. A process is not found that has rid its environment of the mark, or whose environment
+//! the guard may not read (of another user, if the host is not root; in a container without `CAP_SYS_PTRACE`, of another user
+//! even if it is).
+//!
+//! # When the guard does not read
+//!
+//! A write never waits. What the pipe has no room for is one mark for each slot of the list (see [`list`]), and what the guard is
+//! told in the end is how things are then. A guard that makes no room for five seconds (somebody has stopped it by SIGSTOP) is killed, and
+//! replaced as one that died. One that was stopped, and whose pipe is not full, is not noticed: it kills when it is continued.
+//!
+//! # What the guard does not do
+//!
+//! It does not reach a process that has left its group. It does nothing if it is killed together with its host, nor if the host
+//! has forked itself without an exec and the copy, which has the pipe as well, lives on.
+
+mod leader_time;
+mod list;
+mod shell;
+#[cfg(test)]
+pub(in crate::monitor) mod tests;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::net::unix::pipe::Sender;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::{ExitStatus, ProcessHandle};
+
+use self::leader_time::StartClock;
+use self::list::{GuardedStart, GuardedStarts};
+use self::shell::{GuardShell, Sent};
+
+pub(in crate::monitor) use self::shell::GuardError;
+
+/// The variable of the mark that the children of guarded starts have.
+const MARK: &str = "ACTIX_PROCESS_START";
+/// How long a full pipe may stay full.
+const STUCK: Duration = Duration::from_secs(5);
+/// A guard that has lived so long is replaced at once; one that has not, after a delay, which grows.
+const STEADY: Duration = Duration::from_secs(10);
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+
+/// What becomes of a guard.
+#[derive(Debug)]
+#[non_exhaustive]
+pub(in crate::monitor) enum GuardEvent {
+    /// It ended, and nobody had asked for that: until it is replaced nothing is guarded.
+    Lost {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// There is another one, which is told of all that is listed.
+    Replaced,
+    /// There is none yet: the next try comes after a delay.
+    Failed {
+        /// What went wrong.
+        error: GuardError,
+        /// How long until the next try.
+        delay: Duration,
+    },
+}
+
+/// The guard of one monitor; made, used and dropped on the monitor's arbiter.
+///
+/// Dropping it is as the death of the host: all that is listed is killed. [`end`](Self::end) kills nothing.
+pub(in crate::monitor) struct Guard {
+    state: Rc<RefCell<GuardState>>,
+    mark: Rc<str>,
+    clock: StartClock,
+}
+
+impl Guard {
+    /// Starts the guard. `tell` is told, on this arbiter, when it dies and when there is another one.
+    pub(in crate::monitor) async fn start(
+        tell: impl Fn(GuardEvent) + 'static,
+    ) -> Result<Self, GuardError> {
+        let mark: Rc<str> = format!("{MARK}={:016x}", fastrand::u64(..)).into();
+        let shell = GuardShell::start(&mark).await?;
+        let state = Rc::new(RefCell::new(GuardState {
+            starts: GuardedStarts::default(),
+            shell: Some(shell),
+            flushing: None,
+            ended: false,
+        }));
+        actix_rt::spawn(watch(Rc::downgrade(&state), Rc::clone(&mark), tell));
+        Ok(Self {
+            state,
+            mark,
+            clock: StartClock::new(),
+        })
+    }
+
+    /// Before each spawn of a guarded start: gives the name and the value of the variable that the command must have in its
+    /// environment. [`add`](Self::add) or [`remove`](Self::remove) follows, by whether the spawn succeeds.
+    pub(in crate::monitor) fn announce(&self, generation: u64) -> (&'static str, String) {
+        self.change(|starts| {
+            starts.put(GuardedStart {
+                generation,
+                group: None,
+                time: self.clock.not_later_than_now(),
+            });
+        });
+        let id = self.mark.split_once('=').map_or("", |(_, id)| id);
+        (MARK, format!("{id}.{generation}."))
+    }
+
+    /// The start has a child, which leads a group: at once after the spawn. A child that leads none is left alone.
+    pub(in crate::monitor) fn add(&self, generation: u64, process: &ProcessHandle) {
+        let group = process.spawned_pid();
+        // To signal the group 1 is to signal everybody.
+        if group <= 1 {
+            return self.remove(generation);
+        }
+        let time = leader_time::of(process);
+        self.change(|starts| {
+            starts.put(GuardedStart {
+                generation,
+                group: Some(group),
+                time,
+            });
+        });
+    }
+
+    /// The start failed, or nobody is left of its group. As often as one likes.
+    pub(in crate::monitor) fn remove(&self, generation: u64) {
+        self.change(|starts| starts.remove(generation));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut GuardedStarts)) {
+        change(&mut self.state.borrow_mut().starts);
+        flush(&self.state);
+    }
+
+    /// Ends the guard: it kills nothing, and is not replaced. The call tells it; the future is ready when it is gone, after
+    /// two seconds at most.
+    pub(in crate::monitor) fn end(self) -> impl Future<Output = ()> + use<> {
+        let shell = {
+            let mut state = self.state.borrow_mut();
+            state.ended = true;
+            state.take_shell()
+        };
+        let ending = shell.map(GuardShell::end);
+        async move {
+            if let Some(ending) = ending {
+                ending.await;
+            }
+        }
+    }
+
+    /// The pid of the shell, if there is one.
+    pub(in crate::monitor) fn pid(&self) -> Option<i32> {
+        self.state.borrow().shell.as_ref()?.process.pid()
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("pid", &self.pid()).finish()
+    }
+}
+
+struct GuardState {
+    starts: GuardedStarts,
+    /// `None` while it is being replaced, and after the end.
+    shell: Option<GuardShell>,
+    /// Waits for room in the pipe.
+    flushing: Option<JoinHandle<()>>,
+    ended: bool,
+}
+
+impl GuardState {
+    /// Tells the guard what it has not been told.
+    fn write(&mut self) -> Sent {
+        let Some(shell) = &self.shell else {
+            // The next one is told of all.
+            return Sent::Yes;
+        };
+        loop {
+            let (lines, count) = self.starts.lines();
+            if count == 0 {
+                return Sent::Yes;
+            }
+            match shell.send(&lines) {
+                Sent::Yes => self.starts.told(count),
+                other => return other,
+            }
+        }
+    }
+
+    fn take_shell(&mut self) -> Option<GuardShell> {
+        if let Some(flushing) = self.flushing.take() {
+            flushing.abort();
+        }
+        self.shell.take()
+    }
+}
+
+impl Drop for GuardState {
+    /// What waits for room has the pipe, too.
+    fn drop(&mut self) {
+        drop(self.take_shell());
+    }
+}
+
+/// Tells the guard now what the pipe takes, and the rest when there is room.
+fn flush(of: &Rc<RefCell<GuardState>>) {
+    let mut state = of.borrow_mut();
+    if state.flushing.is_some() || state.write() == Sent::Yes {
+        return;
+    }
+    if let Some(shell) = &state.shell {
+        let (pipe, process) = (Rc::clone(&shell.pipe), shell.process.clone());
+        let flushing = flush_when_there_is_room(Rc::downgrade(of), pipe, process);
+        state.flushing = Some(actix_rt::spawn(flushing));
+    }
+}
+
+/// Kills the guard if there is no room for too long: it is replaced then.
+async fn flush_when_there_is_room(
+    state: Weak<RefCell<GuardState>>,
+    pipe: Rc<Sender>,
+    process: ProcessHandle,
+) {
+    while let Ok(Ok(())) = timeout(STUCK, pipe.writable()).await {
+        let Some(state) = state.upgrade() else {
+            return;
+        };
+        let mut state = state.borrow_mut();
+        match state.write() {
+            Sent::Yes => {
+                state.flushing = None;
+                return;
+            }
+            Sent::NoRoom => {}
+            Sent::Failed => break,
+        }
+    }
+    process.kill();
+}
+
+/// Replaces a guard that has died, as long as there is something to guard for.
+async fn watch(of: Weak<RefCell<GuardState>>, mark: Rc<str>, tell: impl Fn(GuardEvent)) {
+    let mut delay = Duration::ZERO;
+    loop {
+        let exited = of.upgrade().and_then(|state| {
+            let state = state.borrow();
+            state.shell.as_ref().map(|shell| shell.process.exited())
+        });
+        let Some(exited) = exited else {
+            return;
+        };
+        let begun = Instant::now();
+        let status = exited.await;
+        if begun.elapsed() >= STEADY {
+            delay = Duration::ZERO;
+        }
+        {
+            let Some(state) = of.upgrade() else {
+                return;
+            };
+            let mut state = state.borrow_mut();
+            if state.ended {
+                return;
+            }
+            drop(state.take_shell());
+        }
+        tell(GuardEvent::Lost { status });
+        loop {
+            if !delay.is_zero() {
+                sleep(delay).await;
+            }
+            delay = (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
+            if of.upgrade().is_none_or(|state| state.borrow().ended) {
+                return;
+            }
+            let started = GuardShell::start(&mark).await;
+            let Some(state) = of.upgrade() else {
+                return;
+            };
+            if state.borrow().ended {
+                if let Ok(shell) = started {
+                    shell.end().await;
+                }
+                return;
+            }
+            match started {
+                Ok(shell) => {
+                    {
+                        let mut state = state.borrow_mut();
+                        state.starts.forget_told();
+                        state.shell = Some(shell);
+                    }
+                    flush(&state);
+                    break;
+                }
+                Err(error) => tell(GuardEvent::Failed { error, delay }),
+            }
+        }
+        tell(GuardEvent::Replaced);
+    }
+}

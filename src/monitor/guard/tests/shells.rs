@@ -1,0 +1,80 @@
+//! The script of the guard in each shell that may be `/bin/sh`.
+
+use std::io::Write;
+use std::process::{Command as StdCommand, Stdio};
+
+use super::super::shell::SCRIPT;
+use super::{FAMILY, Family, all_gone, in_a_system, stat};
+use crate::Command;
+
+/// The shells of this machine, and their arguments.
+fn shells() -> Vec<Vec<&'static str>> {
+    let known = [
+        vec!["sh"],
+        vec!["dash"],
+        vec!["bash", "--posix"],
+        vec!["busybox", "sh"],
+    ];
+    let runs = |shell: &&Vec<&str>| {
+        let run = StdCommand::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", ":"])
+            .output();
+        run.is_ok_and(|output| output.status.success())
+    };
+    known.iter().filter(runs).cloned().collect()
+}
+
+fn run(shell: &[&str], lines: &str) {
+    let mut guard = StdCommand::new(shell[0])
+        .args(&shell[1..])
+        .args(["-c", SCRIPT, "guard", "ACTIX_PROCESS_START=abc"])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = guard.stdin.take().unwrap();
+    input.write_all(lines.as_bytes()).unwrap();
+    drop(input);
+    guard.wait().unwrap();
+}
+
+#[test]
+fn every_shell_kills_the_same() {
+    in_a_system(async {
+        for shell in shells() {
+            let family = async |mark: &str| {
+                let command = Command::new("/bin/sh").args(["-c", FAMILY]);
+                Family::of(command.env("ACTIX_PROCESS_START", mark)).await
+            };
+            let listed = [
+                family("abc.1.").await,
+                family("abc.2.").await,
+                family("abc.3.").await,
+            ];
+            let (under_way, other) = (family("abc.10.").await, family("abcd.10.").await);
+            let place = |family: &Family| {
+                let time = stat(family.group).unwrap().starttime;
+                (family.group, time)
+            };
+            let [(a, at), (b, bt), (c, ct)] = listed.each_ref().map(place);
+            let wrong = bt - 1;
+            let lines = format!(
+                "+ 0 {a} {at} 1\n+ 1 {b} {wrong} 2\n+ 12 {c} {ct} 3\n- 12\n+ 3 0 {wrong} 10\n\n+ x 1 1 1\n+ 4 1 1 4\n+ 0 {b}"
+            );
+            run(&shell, &format!("{lines}\nq\n"));
+            let all = listed.iter().chain([&under_way, &other]);
+            for family in all {
+                assert_eq!(family.members(), 2, "{shell:?}");
+            }
+            run(&shell, &lines);
+            all_gone(a).await;
+            all_gone(under_way.group).await;
+            for family in [&listed[1], &listed[2], &other] {
+                assert_eq!(family.members(), 2, "{shell:?}");
+            }
+        }
+    });
+}

@@ -1,0 +1,170 @@
+//! The kill of everything that a monitor runs, at once, from any thread.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{KillOnDrop, ProcessHandle};
+
+/// The children of a monitor, for whoever finds that nobody is left to stop them in order: the last handle was dropped, the System
+/// stopped, `main` returns. When the last clone of this is dropped, they are killed as well.
+#[derive(Clone, Default)]
+pub(in crate::monitor) struct KillAll {
+    registry: Arc<Registry>,
+}
+
+struct Registry {
+    /// The process that made this: a copy of it, by fork, kills nobody.
+    host: u32,
+    live: Mutex<Live>,
+}
+
+enum Live {
+    /// By the generation of their start.
+    Children(HashMap<u64, KillOnDrop>),
+    /// All were killed: a child that comes now is killed, too.
+    Killed,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            host: std::process::id(),
+            live: Mutex::new(Live::Children(HashMap::new())),
+        }
+    }
+}
+
+impl Registry {
+    fn kill(&self, why: &str) -> usize {
+        // A copy must not take the lock either: a thread that it does not have may hold it.
+        if std::process::id() != self.host {
+            return 0;
+        }
+        let Live::Children(children) = mem::replace(&mut *self.lock(), Live::Killed) else {
+            return 0;
+        };
+        let count = children.len();
+        drop(children);
+        if count > 0 {
+            log::warn!("{why}: {count} services were killed");
+        }
+        count
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.kill("nobody holds the monitor any more");
+    }
+}
+
+impl KillAll {
+    /// A child that is to be killed with the others, until it is [removed](Self::remove). One that comes after the kill is
+    /// killed at once.
+    pub(in crate::monitor) fn add(&self, generation: u64, process: &ProcessHandle) {
+        let process = process.clone().kill_on_drop();
+        let killed = match &mut *self.registry.lock() {
+            Live::Children(children) => {
+                let before = children.insert(generation, process);
+                before.map(KillOnDrop::disarm);
+                None
+            }
+            Live::Killed => Some(process),
+        };
+        // It takes other locks.
+        drop(killed);
+    }
+
+    /// Nobody is left of the child and its group. As often as one likes.
+    pub(in crate::monitor) fn remove(&self, generation: u64) {
+        let removed = match &mut *self.registry.lock() {
+            Live::Children(children) => children.remove(&generation),
+            Live::Killed => None,
+        };
+        removed.map(KillOnDrop::disarm);
+    }
+
+    /// Sends SIGKILL to every child and to its group, or its cgroup, and says in the log how many there were; gives that number. Waits for
+    /// nothing. The second call does nothing, and so does each call in a copy of this process, by fork.
+    pub(in crate::monitor) fn kill(&self, why: &str) -> usize {
+        self.registry.kill(why)
+    }
+}
+
+impl fmt::Debug for KillAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let children = match &*self.registry.lock() {
+            Live::Children(children) => Some(children.len()),
+            Live::Killed => None,
+        };
+        f.debug_struct("KillAll")
+            .field("children", &children)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::guard::tests::{Family, all_gone, in_a_system};
+
+    #[test]
+    fn every_group_is_killed_once_from_any_thread_and_a_removed_one_is_not() {
+        in_a_system(async {
+            let all = KillAll::default();
+            let families = [Family::spawn().await, Family::spawn().await];
+            let removed = Family::spawn().await;
+            for (generation, family) in families.iter().enumerate() {
+                all.add(generation as u64, &family.process);
+            }
+            all.add(9, &removed.process);
+            all.remove(9);
+            all.remove(9);
+            let elsewhere = all.clone();
+            let first = std::thread::spawn(move || elsewhere.kill("a test"));
+            assert_eq!(first.join().unwrap(), 2);
+            assert_eq!(all.kill("a test"), 0);
+            for family in &families {
+                all_gone(family.group).await;
+            }
+            assert_eq!(removed.members(), 2);
+
+            // One that was under way.
+            all.add(9, &removed.process);
+            all_gone(removed.group).await;
+        });
+    }
+
+    #[test]
+    fn what_a_child_that_has_exited_left_is_killed() {
+        in_a_system(async {
+            let all = KillAll::default();
+            let family = Family::spawn().await;
+            all.add(1, &family.process);
+            assert!(family.process.kill());
+            family.process.exited().await;
+            assert_eq!(family.members(), 1);
+            assert_eq!(all.kill("a test"), 1);
+            all_gone(family.group).await;
+        });
+    }
+
+    #[test]
+    fn the_drop_of_the_last_clone_kills() {
+        in_a_system(async {
+            let all = KillAll::default();
+            let family = Family::spawn().await;
+            all.add(1, &family.process);
+            drop(all.clone());
+            assert_eq!(family.members(), 2);
+            drop(all);
+            all_gone(family.group).await;
+        });
+    }
+}
