@@ -54,4 +54,18 @@ impl Command {
     pub fn get_current_dir(&self) -> Option<&Path> {
         self.spec.current_dir.as_deref()
     }
+
+    /// Whether the command says by what the child is held: by [`cgroup`](Self::cgroup), [`contained`](Self::contained) or
+    /// [`contained_by_cgroup`](Self::contained_by_cgroup). Whoever runs the commands of others can leave those as they are.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// assert!(!Command::new("true").is_contained());
+    /// assert!(Command::new("true").contained().is_contained());
+    /// ```
+    #[must_use]
+    pub fn is_contained(&self) -> bool {
+        self.spec.cgroup.is_some() || self.spec.contain.is_some()
+    }
 }

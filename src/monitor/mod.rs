@@ -3,6 +3,7 @@
 mod backoff;
 mod core;
 mod error;
+mod containment;
 mod exit;
 mod graph;
 mod name;
@@ -19,6 +20,7 @@ mod state;
 
 pub use backoff::Backoff;
 pub use error::{MonitorError, StartFailure};
+pub use containment::{CgroupLimits, CgroupPlace, MonitorContainment};
 pub use exit::{Exit, ExitKind};
 pub use name::ServiceName;
 pub use restart::Restart;

@@ -142,3 +142,19 @@ fn debug_of_a_command_shows_no_argument_and_no_value() {
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(!shown.contains("swordfish"), "{shown}");
 }
+
+#[test]
+fn a_command_tells_whether_it_says_by_what_its_child_is_held() {
+    let child = || Command::new("true");
+    let somewhere = || std::fs::File::open("/").unwrap().into();
+    for plain in [child(), child().process_group(0), child().setsid(true)] {
+        assert!(!plain.is_contained(), "{plain:?}");
+    }
+    for held in [
+        child().contained(),
+        child().contained_by_cgroup(),
+        child().cgroup(somewhere()),
+    ] {
+        assert!(held.is_contained(), "{held:?}");
+    }
+}
