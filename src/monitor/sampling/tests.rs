@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
+use futures::SinkExt;
+
 use super::*;
 use crate::{Command, Opened, PtySize};
 
@@ -89,7 +91,17 @@ fn a_job_of_a_session_counts_though_it_has_a_group_of_its_own() {
 #[test]
 fn a_zombie_is_no_process() {
     run(async {
-        let (_kept, group) = ready(sh("(exit 0) & echo ready; exec sleep 600")).await;
+        let script = "exec 3<&0; (read line <&3) & echo ready; exec sleep 600";
+        let (mut kept, group) = ready(sh(script)).await;
+        // A shell would reap its child.
+        let name = format!("/proc/{group}/comm");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while fs::read_to_string(&name).unwrap() != "sleep\n" {
+            assert!(Instant::now() < deadline, "no exec");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(sample(&[group]).unwrap()[&group].processes, 2);
+        kept.stdin.send("end\n".into()).await.unwrap();
         when(group, |usage| usage.processes == 1);
     });
 }
