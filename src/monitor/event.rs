@@ -26,7 +26,7 @@ pub struct Event {
     /// When it happened, by the clock of the system, which may be set.
     #[cfg_attr(
         feature = "serde",
-        serde(serialize_with = "super::serialize::unix_seconds")
+        serde(serialize_with = "super::seconds::unix_seconds")
     )]
     pub at: SystemTime,
     /// What happened.
@@ -59,7 +59,7 @@ pub enum EventKind {
         /// How long the next try waits, if the state is now [`Backoff`](ServiceState::Backoff).
         #[cfg_attr(
             feature = "serde",
-            serde(serialize_with = "super::serialize::optional_seconds")
+            serde(serialize_with = "super::seconds::optional_seconds")
         )]
         next_try: Option<Duration>,
     },

@@ -7,6 +7,8 @@ mod restart;
 mod restart_history;
 mod sampling;
 #[cfg(feature = "serde")]
+mod seconds;
+#[cfg(feature = "serde")]
 mod serialize;
 mod spec_error;
 mod start;

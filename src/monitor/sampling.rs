@@ -17,7 +17,7 @@ use procfs::process::Stat;
 pub struct Usage {
     /// The CPU time that they have used, and that the children used that they have reaped. When a process dies whose parent is
     /// not among them, or whose parent ignores SIGCHLD, its time is no longer counted: the number can go back then.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::seconds"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::seconds::seconds"))]
     pub cpu: Duration,
     /// Their resident memory, in bytes. A page that several of them share, as those of a program or a library are, is counted
     /// for each.

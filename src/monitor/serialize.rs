@@ -1,7 +1,5 @@
 //! How what the monitor tells is serialized, where a derive does not say it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 use super::exit::Exit;
@@ -61,30 +59,10 @@ impl Serialize for Exit {
     }
 }
 
-pub(super) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
-}
-
-pub(super) fn optional_seconds<S: Serializer>(
-    time: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_secs_f64()).serialize(serializer)
-}
-
-/// Negative before 1970.
-pub(super) fn unix_seconds<S: Serializer>(
-    at: &SystemTime,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(match at.duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use serde_json::{json, to_string, to_value};
 
     use super::super::event::{Event, EventKind};
@@ -92,7 +70,9 @@ mod tests {
     use super::super::sampling::Usage;
     use super::super::status::Status;
     use super::*;
-    use crate::{Bytes, Signal};
+    use crate::Bytes;
+    use crate::Rusage;
+    use crate::Signal;
 
     fn killed() -> Exit {
         Exit {
@@ -200,7 +180,7 @@ mod tests {
         let core = ExitStatus::Signaled {
             signal: Signal::SEGV,
             core_dumped: true,
-            rusage: crate::Rusage::default(),
+            rusage: Rusage::default(),
         };
         let real_time = ExitStatus::from_signal(Signal::new(40).unwrap());
         for (status, json) in [

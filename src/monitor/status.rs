@@ -30,13 +30,13 @@ pub struct Status {
     /// How long its child runs, from the spawn on.
     #[cfg_attr(
         feature = "serde",
-        serde(serialize_with = "super::serialize::optional_seconds")
+        serde(serialize_with = "super::seconds::optional_seconds")
     )]
     pub uptime: Option<Duration>,
     /// How long it still waits for the next try; only in [`Backoff`](ServiceState::Backoff).
     #[cfg_attr(
         feature = "serde",
-        serde(serialize_with = "super::serialize::optional_seconds")
+        serde(serialize_with = "super::seconds::optional_seconds")
     )]
     pub next_try: Option<Duration>,
     /// How its last run ended.

@@ -4,7 +4,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{Command, NoProtocol};
+use crate::Command;
+use crate::NoProtocol;
 
 fn code(code: u8) -> Option<ExitStatus> {
     Some(ExitStatus::from_code(code))

@@ -7,7 +7,9 @@ use std::time::Instant;
 use futures::SinkExt;
 
 use super::*;
-use crate::{Command, Opened, PtySize};
+use crate::Command;
+use crate::Opened;
+use crate::PtySize;
 
 /// Holds 32 MiB, says so, and rests.
 const HOLDER: &str = r#"x=$(head -c 33554432 /dev/zero | tr "\0" x); echo ready; sleep 600; :"#;
