@@ -269,10 +269,10 @@ mod tests {
         fn no_delay_of_any_settings_is_above_the_cap_and_its_jitter(
             first in durations(),
             cap in durations(),
-            factor in any::<f64>(),
-            jitter in any::<f64>(),
+            factor in prop::num::f64::ANY,
+            jitter in prop::num::f64::ANY,
             failures in any::<u32>(),
-            random in any::<f64>(),
+            random in prop::num::f64::ANY,
         ) {
             let backoff = Backoff::new().first(first).cap(cap).factor(factor).jitter(jitter);
             let most = cap.as_secs_f64() * (1.0 + in_unit(jitter, 0.0));

@@ -7,7 +7,10 @@ use nix::errno::Errno;
 use super::backoff::Backoff;
 use super::exit::ExitKind;
 use super::spec_error::SpecProblem;
-use crate::{ExitStatus, Signal, SpawnError, SpawnStep};
+use crate::ExitStatus;
+use crate::Signal;
+use crate::SpawnError;
+use crate::SpawnStep;
 
 /// Whether a service is started again after it ended, which ends count as success, and how long the next try waits.
 ///

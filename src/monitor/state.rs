@@ -4,11 +4,6 @@ use std::fmt;
 
 /// The state of a service, or of one instance of a keyed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "snake_case")
-)]
 #[non_exhaustive]
 pub enum ServiceState {
     /// It is wanted, and waits for the services that it comes [after](super::Service::after).

@@ -1,7 +1,11 @@
 //! Every kind of end under every policy.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
-use crate::{Command, NoProtocol};
+use crate::Command;
+use crate::NoProtocol;
 
 fn code(code: u8) -> Option<ExitStatus> {
     Some(ExitStatus::from_code(code))
@@ -126,11 +130,15 @@ fn a_program_that_is_not_there_or_no_program_is_hopeless() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "no program").unwrap();
+    let executable = folder.path().join("executable");
+    std::fs::write(&executable, "no program either").unwrap();
+    std::fs::set_permissions(&executable, Permissions::from_mode(0o755)).unwrap();
     actix::System::new().block_on(async {
         for command in [
             Command::new("actix-process-no-such-program"),
             Command::new("/no/such/program"),
             Command::new(&plain),
+            Command::new(&executable),
             Command::new(folder.path()),
             Command::new(""),
             Command::new("true\0"),

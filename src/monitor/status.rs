@@ -1,0 +1,62 @@
+//! What a service is doing at the moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::sampling::Usage;
+use super::state::ServiceState;
+
+/// What a service, or one instance of a keyed one, is doing. It holds neither arguments nor the environment.
+///
+/// With the feature `serde` it can be serialized. Durations are seconds then, with a fraction; a state is its text; a tail is text, with
+/// U+FFFD for what is no UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Status {
+    /// The service.
+    pub id: Arc<str>,
+    /// Which instance of a [keyed](super::Service::keyed) service.
+    pub key: Option<Arc<str>>,
+    /// Its state. [`is_ready`](Self::is_ready) says in short whether it can be used.
+    pub state: ServiceState,
+    /// The pid of its child, while there is one that is not reaped.
+    pub pid: Option<i32>,
+    /// The generation of its last start; 0 before the first one.
+    pub generation: u64,
+    /// How often it was started again, by its [`Restart`](super::Restart) or by hand, since it was added.
+    pub restarts: u64,
+    /// How long its child runs, from the spawn on.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "super::seconds::optional_seconds")
+    )]
+    pub uptime: Option<Duration>,
+    /// How long it still waits for the next try; only in [`Backoff`](ServiceState::Backoff).
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "super::seconds::optional_seconds")
+    )]
+    pub next_try: Option<Duration>,
+    /// How its last run ended.
+    pub last_exit: Option<Exit>,
+    /// What it said of itself: the last `STATUS=` of sd_notify in its present run.
+    pub status_text: Option<Arc<str>>,
+    /// How many leases of it are held.
+    pub leases: usize,
+    /// What its processes use; only where that was asked for.
+    pub usage: Option<Usage>,
+    /// How many descriptors of this program it takes.
+    pub descriptors: usize,
+    /// How many lines of its output were dropped: what its ring had no room for is not counted, what a sink or a rate limit left out is.
+    pub dropped_lines: u64,
+}
+
+impl Status {
+    /// Whether the service runs and is ready.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.state, ServiceState::Running { ready: true })
+    }
+}
