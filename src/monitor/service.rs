@@ -1,4 +1,31 @@
-//! stub
+//! What a service is: its command, and how it is kept.
+
+mod checks;
+mod output;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alive::Alive;
+use super::containment::CgroupLimits;
+use super::core::{Kinship, Policy, Precondition};
+use super::host_death::OnHostDeath;
+use super::output::OutputSpec;
+use super::ready::Ready;
+use super::restart::Restart;
+use super::start::{Start, StartError};
+use crate::Command;
+use crate::IntoProtocol;
+use crate::Ladder;
+use crate::Spawning;
+
+/// The time after the last lease, unless [`Service::idle_stop`] says otherwise.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// The instances of a keyed service, unless [`Service::at_most`] says otherwise.
+const INSTANCES: usize = 64;
+
 /// What a service waits for of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -10,4 +37,290 @@ pub enum When {
     Ended,
     /// The other one has ended with success.
     Succeeded,
+}
+
+pub(super) type Make = Arc<dyn Fn(&Start) -> Result<Command, StartError> + Send + Sync>;
+pub(super) type SpawnFor = Arc<dyn Fn(&Command, &Start) -> Spawning + Send + Sync>;
+
+/// Where the command of a start comes from.
+#[derive(Clone)]
+pub(super) enum CommandSource {
+    Fixed(Command),
+    /// Called on a thread of its own, for each start.
+    Made(Make),
+}
+
+/// All that a monitor has to know of a service.
+#[derive(Clone)]
+pub(super) struct ServiceSpec {
+    pub(super) policy: Policy,
+    pub(super) source: CommandSource,
+    pub(super) ready: Ready,
+    pub(super) alive: Option<Alive>,
+    pub(super) ladder: Ladder,
+    pub(super) on_host_death: OnHostDeath,
+    pub(super) limits: CgroupLimits,
+    pub(super) output: OutputSpec,
+    /// The protocol actor of the user, if there is one.
+    pub(super) spawn_for: Option<SpawnFor>,
+    /// How many instances were asked for, though the service is not keyed.
+    pub(super) at_most_set: bool,
+    pub(super) idle_stop_set: bool,
+}
+
+/// A program that a [`Monitor`](super::Monitor) keeps running: its command, when it counts as ready, when it is started again, how it is
+/// stopped, and what becomes of its output.
+///
+/// Unless something else is said, a service is started when it is added, is [ready](Self::ready) as soon as it runs, and is started
+/// again when it [fails](Restart::on_failure). It is stopped by SIGTERM to its group, and SIGKILL after 10 seconds, and the last 64 KiB of its lines
+/// are kept.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_process::monitor::{Ready, Restart, Service, Start, When};
+/// use actix_process::{Command, Ladder};
+///
+/// let secs = Duration::from_secs;
+/// let db = Service::new("db", Command::new("redis-server").args(["--port", "7001"]))
+///     .ready(Ready::tcp("127.0.0.1:7001").within(secs(10)));
+/// let web = Service::new("web", |start: &Start| {
+///     let port = start.free_port()?;
+///     Ok(Command::new("python3").args(["-m", "http.server", &port.to_string()]))
+/// })
+/// .after("db", When::Ready)
+/// .restart(Restart::on_failure().fatal([78]))
+/// .stop(Ladder::eof(secs(1)).term(secs(10)).kill());
+/// # let _ = (db, web);
+/// ```
+#[derive(Clone)]
+#[must_use = "a service does nothing until a monitor has it"]
+pub struct Service {
+    pub(super) spec: ServiceSpec,
+}
+
+/// Where the commands of a service come from: a [`Command`], or a closure that makes one for each start. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no command of a service",
+    label = "neither a `Command` nor `Fn(&Start) -> Result<Command, StartError>`",
+    note = "a closure names the type of its argument: `|start: &Start| Ok(Command::new(..))`"
+)]
+pub trait StartCommand: sealed::SealedStartCommand {}
+
+mod sealed {
+    use super::CommandSource;
+
+    pub trait SealedStartCommand {
+        #[doc(hidden)]
+        #[allow(private_interfaces, reason = "sealed")]
+        fn into_source(self) -> CommandSource;
+    }
+}
+
+impl sealed::SealedStartCommand for Command {
+    #[allow(private_interfaces, reason = "sealed")]
+    fn into_source(self) -> CommandSource {
+        CommandSource::Fixed(self)
+    }
+}
+impl StartCommand for Command {}
+
+impl<F> sealed::SealedStartCommand for F
+where
+    F: Fn(&Start) -> Result<Command, StartError> + Send + Sync + 'static,
+{
+    #[allow(private_interfaces, reason = "sealed")]
+    fn into_source(self) -> CommandSource {
+        CommandSource::Made(Arc::new(self))
+    }
+}
+impl<F> StartCommand for F where
+    F: Fn(&Start) -> Result<Command, StartError> + Send + Sync + 'static
+{
+}
+
+impl Service {
+    /// A service with this id: 1 to 128 letters and digits of ASCII, and `_`, `.`, `:`, `-`; no other service of the monitor has it.
+    ///
+    /// `command` is a [`Command`], or a closure that makes one anew for each start: see [`Start`]. The closure runs on a thread of its
+    /// own, so it may read files and look things up. An error or a panic of it is a failed start.
+    pub fn new(id: impl Into<String>, command: impl StartCommand) -> Self {
+        Self::of(id.into(), command.into_source(), Kinship::Always)
+    }
+
+    /// A service with any number of instances, one for each key that somebody [leases](super::MonitorHandle::lease_key). It is
+    /// [on demand](Self::on_demand). `command` makes the command of the instance with this key.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use actix_process::monitor::{Service, Start};
+    ///
+    /// let lsp = Service::keyed("lsp", |key: &str, _: &Start| Ok(Command::new("pylsp").current_dir(key)));
+    /// # let _ = lsp.at_most(8);
+    /// ```
+    pub fn keyed<F>(id: impl Into<String>, command: F) -> Self
+    where
+        F: Fn(&str, &Start) -> Result<Command, StartError> + Send + Sync + 'static,
+    {
+        let make = move |start: &Start| command(start.key.as_deref().unwrap_or_default(), start);
+        let kinship = Kinship::Keyed { at_most: INSTANCES };
+        Self::of(id.into(), CommandSource::Made(Arc::new(make)), kinship)
+    }
+
+    fn of(id: String, source: CommandSource, kinship: Kinship) -> Self {
+        Self {
+            spec: ServiceSpec {
+                policy: Policy {
+                    id: id.into(),
+                    kinship,
+                    restart: Restart::default(),
+                    ready_within: Duration::ZERO,
+                    idle_stop: IDLE,
+                    essential: false,
+                    after: Vec::new(),
+                    with: Vec::new(),
+                },
+                source,
+                ready: Ready::default(),
+                alive: None,
+                ladder: Ladder::new().term(Duration::from_secs(10)).kill(),
+                on_host_death: OnHostDeath::default(),
+                limits: CgroupLimits::default(),
+                output: OutputSpec::default(),
+                spawn_for: None,
+                at_most_set: false,
+                idle_stop_set: false,
+            },
+        }
+    }
+
+    /// When it counts as ready: [`Ready::started`] unless set.
+    pub fn ready(mut self, ready: Ready) -> Self {
+        self.spec.ready = ready;
+        self
+    }
+
+    /// How it is watched while it is ready: not at all unless set.
+    pub fn alive(mut self, alive: Alive) -> Self {
+        self.spec.alive = Some(alive);
+        self
+    }
+
+    /// When it is started again: [`Restart::on_failure`] unless set.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.spec.policy.restart = restart;
+        self
+    }
+
+    /// How it is stopped: SIGTERM, 10 seconds, SIGKILL unless set. Signals go to its group, or its cgroup. A ladder has a step, and its
+    /// last one is SIGKILL: else a stop could leave it running.
+    pub fn stop(mut self, ladder: Ladder) -> Self {
+        self.spec.ladder = ladder;
+        self
+    }
+
+    /// It starts only when the service `id` is as far as `when` says, in its present incarnation; and it is stopped before that one in a
+    /// shutdown. As often as one likes.
+    ///
+    /// What happens to `id` later does not touch it: see [`with`](Self::with). If `id` is [on demand](Self::on_demand), it runs as long as this
+    /// one is wanted.
+    pub fn after(mut self, id: impl AsRef<str>, when: When) -> Self {
+        self.spec.policy.after.push(Precondition {
+            id: id.as_ref().into(),
+            when,
+        });
+        self
+    }
+
+    /// It is stopped when the service `id` is stopped, restarted or fails, and started again when that one is: see
+    /// [the pictures](crate::monitor#stopped-and-restarted-together). As often as one likes. When `id` ends with success, nothing happens.
+    pub fn with(mut self, id: impl AsRef<str>) -> Self {
+        self.spec.policy.with.push(id.as_ref().into());
+        self
+    }
+
+    /// When it ends for good, [exited](super::ServiceState::Exited) or [failed](super::ServiceState::Failed), the monitor shuts down. A stop
+    /// or a restart by hand is no such end.
+    pub const fn essential(mut self) -> Self {
+        self.spec.policy.essential = true;
+        self
+    }
+
+    /// It runs only while somebody has a [lease](super::MonitorHandle::lease) of it, and for [`idle_stop`](Self::idle_stop) after.
+    pub fn on_demand(mut self) -> Self {
+        if self.spec.policy.kinship == Kinship::Always {
+            self.spec.policy.kinship = Kinship::OnDemand;
+        }
+        self
+    }
+
+    /// How long it runs on after the last lease was dropped: 5 minutes unless set; zero stops it at once. For a service on demand.
+    pub const fn idle_stop(mut self, time: Duration) -> Self {
+        self.spec.policy.idle_stop = time;
+        self.spec.idle_stop_set = true;
+        self
+    }
+
+    /// How many instances of a keyed service may run at a time: 64 unless set. For one more, the instance goes that nobody has leased for
+    /// the longest time. If all are leased, the lease fails with [`MonitorError::AllLeased`](super::MonitorError::AllLeased).
+    pub const fn at_most(mut self, instances: usize) -> Self {
+        if let Kinship::Keyed { at_most } = &mut self.spec.policy.kinship {
+            *at_most = instances;
+        }
+        self.spec.at_most_set = true;
+        self
+    }
+
+    /// What becomes of it when this program dies: [`OnHostDeath::Kill`] unless set.
+    pub const fn on_host_death(mut self, policy: OnHostDeath) -> Self {
+        self.spec.on_host_death = policy;
+        self
+    }
+
+    /// The most memory, in bytes, that its processes may use together. Refused by the monitor where it has no
+    /// [cgroups with the controller](super::MonitorContainment).
+    pub const fn memory_max(mut self, bytes: u64) -> Self {
+        self.spec.limits = self.spec.limits.memory_max(bytes);
+        self
+    }
+
+    /// The most processes and threads that it may have. Refused as [`memory_max`](Self::memory_max) is.
+    pub const fn pids_max(mut self, pids: u64) -> Self {
+        self.spec.limits = self.spec.limits.pids_max(pids);
+        self
+    }
+
+    /// The most CPU time that it may use: 1.5 is one and a half CPUs. Refused as [`memory_max`](Self::memory_max) is.
+    pub const fn cpu_max(mut self, cpus: f64) -> Self {
+        self.spec.limits = self.spec.limits.cpu_max(cpus);
+        self
+    }
+
+    /// The protocol of each start is what this closure gives: an address of an actor, for example. The actor has the output, with its
+    /// window: a slow one holds up the child. So nothing of it is kept here, or goes to a sink, and nobody can follow it.
+    ///
+    /// The closure is called on the monitor's arbiter, where the child's actors live. It must not block.
+    pub fn protocol<F, P>(mut self, protocol: F) -> Self
+    where
+        F: Fn(&Start) -> P + Send + Sync + 'static,
+        P: IntoProtocol,
+    {
+        self.spec.spawn_for = Some(Arc::new(move |command, start| {
+            command.spawn(protocol(start))
+        }));
+        self
+    }
+}
+
+/// Neither its command nor its closures.
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("id", &self.spec.policy.id)
+            .field("kinship", &self.spec.policy.kinship)
+            .field("ready", &self.spec.ready)
+            .field("after", &self.spec.policy.after)
+            .field("with", &self.spec.policy.with)
+            .finish_non_exhaustive()
+    }
 }
