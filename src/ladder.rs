@@ -116,6 +116,26 @@ impl Ladder {
         self.signal(Signal::KILL, LINGER)
     }
 
+    /// The steps of `other` after these.
+    pub fn followed_by(mut self, other: Self) -> Self {
+        self.steps.extend(other.steps);
+        self
+    }
+
+    /// What the last step does: the reason by which a child stops that minds no other step. `None` for a ladder without steps.
+    ///
+    /// ```
+    /// use actix_process::{Ladder, Signal, StoppedBy};
+    /// use std::time::Duration;
+    ///
+    /// let ladder = Ladder::eof(Duration::from_secs(1)).kill();
+    /// assert_eq!(ladder.last(), Some(StoppedBy::Signal(Signal::KILL)));
+    /// ```
+    #[must_use]
+    pub fn last(&self) -> Option<StoppedBy> {
+        self.steps.last().map(|step| step.act.as_reason())
+    }
+
     /// SIGTERM, `grace`, SIGKILL.
     pub(crate) fn terminate(grace: Duration) -> Self {
         Self::new().term(grace).kill()

@@ -6,7 +6,7 @@ use std::io;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::header::{self, AFTER_NOISE, Start};
+use super::header::{self, AFTER_NOISE, Beginning};
 use crate::text::Escaped;
 
 /// A codec of the base protocol of language servers (LSP) and debug adapters (DAP): `Content-Length: N`, an empty line, and a
@@ -152,8 +152,8 @@ impl ContentLength {
     /// Takes the next headers, or noise. False: neither is whole.
     fn read_header(&mut self, src: &mut BytesMut) -> Result<bool, ContentLengthError> {
         match header::start(src, self.max_header, self.noise.is_some()) {
-            Start::Unknown => return Ok(false),
-            Start::Head { bytes, length } => {
+            Beginning::Unknown => return Ok(false),
+            Beginning::Head { bytes, length } => {
                 src.advance(bytes);
                 match usize::try_from(length).ok() {
                     Some(length) if length <= self.max_body => {
@@ -166,11 +166,11 @@ impl ContentLength {
                     }
                 }
             }
-            Start::NoiseGoesOn { bytes } => {
+            Beginning::NoiseGoesOn { bytes } => {
                 let noise = self.noise.get_or_insert_default();
                 noise.add(&src.split_to(bytes));
             }
-            Start::Noise { bytes } => return Err(self.noise_to(bytes, src)),
+            Beginning::Noise { bytes } => return Err(self.noise_to(bytes, src)),
         }
         Ok(true)
     }

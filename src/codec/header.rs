@@ -8,7 +8,7 @@ pub(super) const AFTER_NOISE: usize = 64;
 
 /// What some bytes begin with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum Beginning {
     /// This cannot be told yet.
     Unknown,
     /// So many bytes of headers, and a body of this length after them.
@@ -21,7 +21,7 @@ pub(super) enum Start {
 
 /// Looks at `bytes`, which begin a line, or go on with a line of noise (`in_noise`). Headers of more than `max` bytes, their
 /// empty line included, are none.
-pub(super) fn start(bytes: &[u8], max: usize, in_noise: bool) -> Start {
+pub(super) fn start(bytes: &[u8], max: usize, in_noise: bool) -> Beginning {
     let mut length = None;
     let mut at = 0;
     loop {
@@ -30,12 +30,12 @@ pub(super) fn start(bytes: &[u8], max: usize, in_noise: bool) -> Start {
         let line = end.and_then(|end| rest.get(..=end));
         let is_long = at + line.unwrap_or(rest).len() > max;
         // What reads like headers up to here, and does not go on like them.
-        let broken = (at > 0).then_some(Start::Noise { bytes: at });
+        let broken = (at > 0).then_some(Beginning::Noise { bytes: at });
         let Some(line) = line else {
             return match broken {
-                _ if !is_long => Start::Unknown,
+                _ if !is_long => Beginning::Unknown,
                 Some(noise) => noise,
-                None => Start::NoiseGoesOn {
+                None => Beginning::NoiseGoesOn {
                     bytes: rest.len().saturating_sub(AFTER_NOISE),
                 },
             };
@@ -48,10 +48,10 @@ pub(super) fn start(bytes: &[u8], max: usize, in_noise: bool) -> Start {
             HeaderLine::Other => {}
             HeaderLine::Empty => {
                 let bytes = at + line.len();
-                let head = length.map(|length| Start::Head { bytes, length });
-                return head.unwrap_or(Start::Noise { bytes });
+                let head = length.map(|length| Beginning::Head { bytes, length });
+                return head.unwrap_or(Beginning::Noise { bytes });
             }
-            HeaderLine::Noise(bytes) => return broken.unwrap_or(Start::Noise { bytes }),
+            HeaderLine::Noise(bytes) => return broken.unwrap_or(Beginning::Noise { bytes }),
         }
         at += line.len();
     }

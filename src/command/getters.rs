@@ -55,6 +55,22 @@ impl Command {
         self.spec.current_dir.as_deref()
     }
 
+    /// The process group that the child joins: 0 if it leads one of its own, by [`process_group`](Self::process_group),
+    /// [`setsid`](Self::setsid), a [`pty`](Self::pty) or [`contained`](Self::contained). `None`: it stays in this program's group.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    ///
+    /// assert_eq!(Command::new("true").get_process_group(), None);
+    /// assert_eq!(Command::new("true").setsid(true).get_process_group(), Some(0));
+    /// ```
+    #[must_use]
+    pub fn get_process_group(&self) -> Option<i32> {
+        let leads = crate::command::containment::Containment::of(&self.spec, false);
+        let own = leads == crate::command::containment::Containment::Group;
+        self.spec.process_group.or_else(|| own.then_some(0))
+    }
+
     /// Whether the command says by what the child is held: by [`cgroup`](Self::cgroup), [`contained`](Self::contained) or
     /// [`contained_by_cgroup`](Self::contained_by_cgroup). Whoever runs the commands of others can leave those as they are.
     ///

@@ -11,7 +11,6 @@ use super::state::ServiceState;
 use crate::ResizeError;
 use crate::SignalError;
 use crate::SpawnError;
-use crate::StreamError;
 use crate::WriteError;
 
 /// Why a start of a service failed.
@@ -156,9 +155,12 @@ pub enum MonitorError {
     /// The terminal has not got the size.
     #[error(transparent)]
     Resize(#[from] ResizeError),
-    /// There is no such output to follow.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
+    /// The cgroups of services cannot be made where they were asked for.
+    #[error("the cgroups of services: {0}")]
+    Cgroups(Arc<str>),
+    /// No arbiter or no signal handler could be had.
+    #[error("the arbiter of the monitor: {0}")]
+    Arbiter(Arc<std::io::Error>),
     /// The monitor is shutting down, and starts nothing any more.
     #[error("the monitor is shutting down")]
     ShuttingDown,

@@ -194,6 +194,11 @@ impl Service {
         }
     }
 
+    pub(super) fn into_spec(mut self) -> ServiceSpec {
+        self.spec.policy.ready_within = self.spec.ready.get_within();
+        self.spec
+    }
+
     /// When it counts as ready: [`Ready::started`] unless set.
     pub fn ready(mut self, ready: Ready) -> Self {
         self.spec.ready = ready;
@@ -279,19 +284,19 @@ impl Service {
 
     /// The most memory, in bytes, that its processes may use together. Refused by the monitor where it has no
     /// [cgroups with the controller](super::MonitorContainment).
-    pub const fn memory_max(mut self, bytes: u64) -> Self {
+    pub fn memory_max(mut self, bytes: u64) -> Self {
         self.spec.limits = self.spec.limits.memory_max(bytes);
         self
     }
 
     /// The most processes and threads that it may have. Refused as [`memory_max`](Self::memory_max) is.
-    pub const fn pids_max(mut self, pids: u64) -> Self {
+    pub fn pids_max(mut self, pids: u64) -> Self {
         self.spec.limits = self.spec.limits.pids_max(pids);
         self
     }
 
     /// The most CPU time that it may use: 1.5 is one and a half CPUs. Refused as [`memory_max`](Self::memory_max) is.
-    pub const fn cpu_max(mut self, cpus: f64) -> Self {
+    pub fn cpu_max(mut self, cpus: f64) -> Self {
         self.spec.limits = self.spec.limits.cpu_max(cpus);
         self
     }

@@ -5,6 +5,7 @@ mod commands;
 mod facts;
 mod instance;
 mod leases;
+mod look;
 mod policy;
 mod removal;
 mod settle;

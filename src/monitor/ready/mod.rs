@@ -224,6 +224,16 @@ impl Ready {
         }
     }
 
+    /// Whether something that the child writes tells it.
+    pub(in crate::monitor) const fn needs_output(&self) -> bool {
+        matches!(self.kind, ReadyKind::Line(..) | ReadyKind::Fd(_))
+    }
+
+    /// The time from the spawn on.
+    pub(in crate::monitor) const fn get_within(&self) -> Duration {
+        self.within
+    }
+
     /// Whether the start needs a `NotifySocket`.
     pub(in crate::monitor) const fn wants_notify(&self) -> bool {
         matches!(self.kind, ReadyKind::Notify)

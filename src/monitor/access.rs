@@ -1,0 +1,58 @@
+//! The way from handles, leases and messages to a running monitor.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix::Addr;
+use tokio::sync::oneshot;
+
+use super::Monitor;
+use super::actor::Ask;
+use super::error::MonitorError;
+use super::shared::Shared;
+
+/// The address of a monitor, and what it shares. It does not keep the monitor running.
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    pub(super) address: Addr<Monitor>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Access {
+    /// Sends the request now; the future waits for the answer.
+    pub(super) fn ask<T>(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<Result<T, MonitorError>>) -> Ask,
+    ) -> Asked<T> {
+        ask_at(&self.address, ask)
+    }
+
+    pub(super) fn tell(&self, ask: Ask) {
+        self.address.do_send(ask);
+    }
+}
+
+/// Sends the request now; the future waits for the answer.
+pub(super) fn ask_at<T>(
+    address: &Addr<Monitor>,
+    ask: impl FnOnce(oneshot::Sender<Result<T, MonitorError>>) -> Ask,
+) -> Asked<T> {
+    let (tell, told) = oneshot::channel();
+    address.do_send(ask(tell));
+    Asked(told)
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub(super) struct Asked<T>(oneshot::Receiver<Result<T, MonitorError>>);
+
+impl<T> Future for Asked<T> {
+    type Output = Result<T, MonitorError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let told = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(told.unwrap_or(Err(MonitorError::Ended)))
+    }
+}

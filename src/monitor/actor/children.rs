@@ -1,0 +1,280 @@
+//! What the children of services tell the monitor, which is their protocol: their output, and their end.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+use actix::Context;
+
+use super::told::StartTold;
+use super::{Engine, GuardState, Told};
+use crate::Bytes;
+use crate::CloseReason;
+use crate::ExitStatus;
+use crate::Ladder;
+use crate::Line;
+use crate::LineEnd;
+use crate::ProcessHandle;
+use crate::ProcessProtocol;
+use crate::Signal;
+use crate::Stopped;
+use crate::Unkillable;
+use crate::monitor::Monitor;
+use crate::monitor::core::{Fact, How, RunEnd, Slot};
+use crate::process_protocol;
+
+/// The time that a service has to write its core when its watchdog has bitten.
+const CORE: Duration = Duration::from_secs(5);
+
+impl ProcessProtocol for Monitor {
+    fn connection_made(&mut self, process: &ProcessHandle, ctx: &mut Self::Context) {
+        self.with(ctx, |engine| match engine.of(process) {
+            Some((slot, generation)) => {
+                engine.tick();
+                engine.spawned(slot, generation, process);
+            }
+            // Its start was given up when it was too late to cancel the spawn.
+            None => {
+                let _ = process.signal_group(Signal::KILL);
+                process.kill();
+            }
+        });
+    }
+
+    fn child_data_received(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        data: Bytes,
+        _: &mut Self::Context,
+    ) {
+        if let Some(engine) = &mut self.engine {
+            engine.data(process, fd, &data);
+        }
+    }
+
+    fn line_received(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        line: Line,
+        _: &mut Self::Context,
+    ) {
+        if let Some(engine) = &mut self.engine {
+            engine.data(process, fd, &line.text);
+            if line.end == LineEnd::Newline {
+                engine.data(process, fd, b"\n");
+            }
+        }
+    }
+
+    fn child_connection_lost(
+        &mut self,
+        process: &ProcessHandle,
+        fd: i32,
+        _: CloseReason,
+        _: &mut Self::Context,
+    ) {
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        if let Some((slot, _)) = engine.of(process)
+            && let Some(place) = engine.place(slot)
+        {
+            place.output.closed(fd);
+            if let Some(feed) = place.run.as_ref().and_then(|run| run.ready.as_ref()) {
+                feed.closed(fd);
+            }
+        }
+    }
+
+    fn process_exited(
+        &mut self,
+        process: &ProcessHandle,
+        status: ExitStatus,
+        ctx: &mut Self::Context,
+    ) {
+        self.with(ctx, |engine| {
+            if let Some((slot, generation)) = engine.of(process) {
+                engine.tick();
+                engine.exited(slot, generation, status, false);
+            }
+        });
+    }
+
+    fn process_ended(&mut self, process: &ProcessHandle, _: ExitStatus, ctx: &mut Self::Context) {
+        self.with(ctx, |engine| {
+            if let Some((slot, generation)) = engine.of(process) {
+                engine.tick();
+                engine.drained(slot, generation);
+            }
+        });
+    }
+}
+process_protocol!(Monitor);
+
+impl Engine {
+    fn of(&self, process: &ProcessHandle) -> Option<(Slot, u64)> {
+        self.by_process.get(&process.id()).copied()
+    }
+
+    fn data(&mut self, process: &ProcessHandle, fd: i32, data: &[u8]) {
+        let Some((slot, _)) = self.of(process) else {
+            return;
+        };
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let run = place.run.as_ref();
+        if let Some(feed) = run.and_then(|run| run.ready.as_ref()) {
+            feed.data(fd, data);
+        }
+        place.output.data(fd, data);
+    }
+
+    /// The child was reaped. What it has left of its group is stopped as well.
+    pub(super) fn exited(
+        &mut self,
+        slot: Slot,
+        generation: u64,
+        status: ExitStatus,
+        drained: bool,
+    ) {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let ladder = place.spec.ladder.clone();
+        let Some(run) = &mut place.run else {
+            return;
+        };
+        run.exited = Some(status);
+        run.drained |= drained;
+        run.task.end();
+        let is_stopped = run.stops > 0 || run.swept.is_some();
+        let process = run.process.clone();
+        self.core.fact(slot, generation, Fact::Exited);
+        match process {
+            Some(process) if !is_stopped => self.climb(slot, generation, &process, ladder),
+            _ => self.finish(slot, generation),
+        }
+    }
+
+    fn drained(&mut self, slot: Slot, generation: u64) {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        place.output.ended();
+        if let Some(run) = &mut place.run {
+            run.drained = true;
+        }
+        self.finish(slot, generation);
+    }
+
+    /// Ends the run, as the core wants it.
+    pub(super) fn stop(&mut self, slot: Slot, generation: u64, how: How) {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let ladder = place.spec.ladder.clone();
+        let Some(run) = &mut place.run else {
+            return;
+        };
+        // The wait for readiness, or the watch.
+        run.task.end();
+        let Some(process) = run.process.clone() else {
+            return;
+        };
+        let ladder = match how {
+            How::Ladder => ladder,
+            How::Kill => Ladder::new().kill(),
+            How::Watchdog => Ladder::new().signal(Signal::ABRT, CORE).followed_by(ladder),
+        };
+        self.climb(slot, generation, &process, ladder);
+    }
+
+    /// Takes the first step now. Where that ends it there is no task.
+    fn climb(&mut self, slot: Slot, generation: u64, process: &ProcessHandle, ladder: Ladder) {
+        let mut stopping = Box::pin(process.stop(ladder));
+        if let Some(Some(run)) = self.place(slot).map(|place| &mut place.run) {
+            run.stops += 1;
+        }
+        if let Poll::Ready(result) = poll_once(stopping.as_mut()) {
+            return self.stopped(slot, generation, &result);
+        }
+        let address = self.address.clone();
+        actix_rt::spawn(async move {
+            let told = StartTold::Stopped(stopping.await);
+            address.do_send(Told::Start(slot, generation, told));
+        });
+    }
+
+    pub(super) fn stopped(
+        &mut self,
+        slot: Slot,
+        generation: u64,
+        result: &Result<Stopped, Unkillable>,
+    ) {
+        let Some(Some(run)) = self.place(slot).map(|place| &mut place.run) else {
+            return;
+        };
+        run.stops = run.stops.saturating_sub(1);
+        match result {
+            Ok(stopped) => {
+                let outlived = stopped.outlived;
+                let before = run.swept.map_or(0, |(_, outlived)| outlived);
+                run.swept = Some((stopped.by, outlived.max(before)));
+                // Reaped a moment before it is told.
+                run.exited.get_or_insert(stopped.status);
+                self.finish(slot, generation);
+            }
+            Err(_) => self.core.fact(slot, generation, Fact::Unkillable),
+        }
+    }
+
+    /// Tells the core that the run is over, if it is.
+    fn finish(&mut self, slot: Slot, generation: u64) {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let Some(run) = &place.run else {
+            return;
+        };
+        let (Some(status), Some((by, leftovers)), true) = (run.exited, run.swept, run.drained)
+        else {
+            return;
+        };
+        let leaf = run.leaf.as_ref();
+        let end = RunEnd {
+            status,
+            by,
+            leftovers,
+            out_of_memory: leaf.is_some_and(|leaf| leaf.oom_kills() > 0),
+            tail: place.output.tail(),
+        };
+        self.clear_run(slot, generation);
+        self.core.fact(slot, generation, Fact::Over(end));
+    }
+
+    /// Forgets all that belongs to a run.
+    pub(super) fn clear_run(&mut self, slot: Slot, generation: u64) {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let Some(run) = place.run.take_if(|run| run.generation == generation) else {
+            return;
+        };
+        if let Some(id) = run.id {
+            self.by_process.remove(&id);
+        }
+        self.shared.kill_all.remove(generation);
+        if let (true, GuardState::There(guard)) = (run.guarded, &self.guard) {
+            guard.remove(generation);
+        }
+    }
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
+}

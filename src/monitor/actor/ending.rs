@@ -1,0 +1,49 @@
+//! The end of a monitor.
+
+use actix::{ActorContext, Context};
+
+use super::{Engine, GuardState};
+use crate::monitor::Monitor;
+use crate::monitor::shutdown_report::ShutdownReport;
+
+impl Engine {
+    /// Nothing runs any more, or nothing that can be killed.
+    pub(super) fn end(&mut self, report: ShutdownReport) {
+        log::debug!(
+            "a monitor has ended: {} clean, {} killed, {} unkillable",
+            report.clean.len(),
+            report.killed.len(),
+            report.unkillable.len()
+        );
+        for place in self.places.iter_mut().flatten() {
+            place.output.close();
+        }
+        self.over = Some(report);
+    }
+
+    /// Tells of the end, and ends the guard and the actor, if this is the end.
+    pub(super) fn leave(&mut self, ctx: &mut Context<Monitor>) {
+        let Some(report) = self.over.take() else {
+            return;
+        };
+        // What cannot be killed is signalled no more.
+        let ending = match std::mem::replace(&mut self.guard, GuardState::None) {
+            GuardState::There(guard) => Some(guard.end()),
+            _ => None,
+        };
+        let (shared, home) = (std::sync::Arc::clone(&self.shared), self.home.clone());
+        self.is_over = true;
+        let waiters = std::mem::take(&mut self.shutdown_waiters);
+        actix_rt::spawn(async move {
+            if let Some(ending) = ending {
+                ending.await;
+            }
+            shared.end(report.clone());
+            for waiter in waiters {
+                let _ = waiter.send(report.clone());
+            }
+            home.end();
+        });
+        ctx.stop();
+    }
+}

@@ -1,0 +1,311 @@
+//! A start: from its command to its readiness, and the watch after that.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::place::Run;
+use super::told::StartTold;
+use super::{Engine, GuardState, Told};
+use crate::Command;
+use crate::Fd;
+use crate::ProcessHandle;
+use crate::Signal;
+use crate::monitor::alive::{self, Beats};
+use crate::monitor::core::{Fact, Slot};
+use crate::monitor::error::StartFailure;
+use crate::monitor::host_death::OnHostDeath;
+use crate::monitor::notify::{self, Heard, NotifySocket};
+use crate::monitor::output::SeenLine;
+use crate::monitor::ready;
+use crate::monitor::service::{CommandSource, Make};
+use crate::monitor::start::Start;
+
+/// After the child's death a process that has left its group may hold its output open for so long.
+const DRAIN: Duration = Duration::from_millis(500);
+
+impl Engine {
+    pub(in crate::monitor) fn guard_started(&mut self, guard: GuardState) {
+        let GuardState::Coming(waiting) = std::mem::replace(&mut self.guard, guard) else {
+            return;
+        };
+        self.tick();
+        for (slot, generation, attempt) in waiting {
+            if self
+                .core
+                .get(slot)
+                .is_some_and(|instance| instance.generation == generation && instance.is_alive())
+            {
+                self.launch(slot, generation, attempt);
+            }
+        }
+    }
+
+    pub(super) fn launch(&mut self, slot: Slot, generation: u64, attempt: u32) {
+        if let GuardState::Coming(waiting) = &mut self.guard {
+            return waiting.push((slot, generation, attempt));
+        }
+        let address = self.address.clone();
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let (id, key) = (Arc::clone(&place.name.id), place.name.key.clone());
+        let start = Start::new(id, key, generation, attempt);
+        place.output.started(generation);
+        place.run = Some(Box::new(Run::new(start.clone())));
+        log::debug!("service {} starts, generation {generation}", place.name);
+        match place.spec.source.clone() {
+            CommandSource::Fixed(command) => self.spawn(slot, generation, command),
+            CommandSource::Made(make) => {
+                let made = move |made| {
+                    address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
+                };
+                if let Err(error) = make_elsewhere(make, start, made) {
+                    let problem = format!("no thread for its closure: {error}").into();
+                    self.not_started(slot, generation, StartFailure::Command(problem), false);
+                }
+            }
+        }
+    }
+
+    /// Spawns the command of a start.
+    pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
+        match self.prepare(slot, generation, command) {
+            Err(problem) => {
+                self.not_started(slot, generation, StartFailure::Command(problem.into()), false);
+            }
+            Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
+        }
+    }
+
+    /// The command as the monitor needs it, and the socket by which the service tells of itself.
+    fn prepare(
+        &mut self,
+        slot: Slot,
+        generation: u64,
+        mut command: Command,
+    ) -> Result<(Command, Option<NotifySocket>), String> {
+        let cgroups = self.cgroups.clone();
+        let mut mark = None;
+        let place = self.place_at(slot).ok_or("it is gone")?;
+        let spec = Arc::clone(&place.spec);
+        if spec.on_host_death == OnHostDeath::Kill
+            && let GuardState::There(guard) = &self.guard
+        {
+            mark = Some(guard.announce(generation));
+        }
+        let place = self.place(slot).ok_or("it is gone")?;
+        let name = place.name.to_string();
+        let run = place.run.as_mut().ok_or("it is gone")?;
+        run.guarded = mark.is_some();
+        if matches!(spec.source, CommandSource::Made(_)) {
+            let problem = spec.check_command(&command);
+            problem.map_err(|problem| format!("{}: {}", problem.field, problem.problem))?;
+        }
+        if let Some(fd) = spec.ready.notification_fd() {
+            command = command.fd(fd, Fd::read());
+        }
+        let period = spec.alive.as_ref().and_then(|alive| alive.watchdog_period());
+        let wants_socket = spec.ready.wants_notify() || period.is_some();
+        let socket = match wants_socket {
+            true => Some(NotifySocket::bind().map_err(|error| format!("no socket: {error}"))?),
+            false => None,
+        };
+        command = notify::environment(command, socket.as_ref(), period);
+        if !command.is_contained() {
+            let leaf = cgroups.leaf(&name, generation, &spec.limits);
+            if let Some(leaf) = leaf.map_err(|error| error.to_string())? {
+                let directory = leaf.directory().map_err(|error| error.to_string())?;
+                command = command.cgroup(directory);
+                run.leaf = Some(leaf);
+            }
+        }
+        if command.get_process_group().is_none() {
+            command = command.process_group(0);
+        }
+        if spec.spawn_for.is_none() {
+            command = command.ended_timeout(DRAIN);
+        }
+        if spec.on_host_death == OnHostDeath::Kill {
+            command = command.parent_death_signal(Signal::KILL);
+        }
+        if let Some((name, value)) = mark {
+            command = command.env(name, value);
+        }
+        Ok((command, socket))
+    }
+
+    fn spawn_prepared(
+        &mut self,
+        slot: Slot,
+        generation: u64,
+        command: &Command,
+        socket: Option<NotifySocket>,
+    ) {
+        let address = self.address.clone();
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let spec = Arc::clone(&place.spec);
+        let Some(run) = &mut place.run else {
+            return;
+        };
+        let spawning = match &spec.spawn_for {
+            None => command.spawn(address.clone()),
+            Some(spawn_for) => {
+                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(command, &run.start)));
+                match spawned {
+                    Ok(spawning) => spawning,
+                    Err(_) => {
+                        let problem = "the closure of its protocol panicked".into();
+                        let failure = StartFailure::Command(problem);
+                        return self.not_started(slot, generation, failure, false);
+                    }
+                }
+            }
+        };
+        let id = spawning.id();
+        run.id = Some(id);
+        run.beats = spec.alive.as_ref().map(Beats::new);
+        let is_read: Vec<i32> = command.fd_map().iter().filter(|(_, fd)| fd.is_read() || fd.is_terminal()).map(|(n, _)| n).collect();
+        let (feed, ready) = ready::begin(&spec.ready, &run.start, &|fd| is_read.contains(&fd));
+        run.ready = Some(feed.clone());
+        let at_once = spec.ready.is_at_once();
+        let own_protocol = spec.spawn_for.is_some();
+        let tell = {
+            let address = address.clone();
+            move |told| address.do_send(Told::Start(slot, generation, told))
+        };
+        run.task.set(async move {
+            let process = match spawning.await {
+                Ok(process) => process,
+                Err(error) => return tell(StartTold::NotSpawned(error)),
+            };
+            if own_protocol {
+                tell(StartTold::Spawned(process.clone()));
+            }
+            if !at_once {
+                tell(StartTold::Ready(ready.await));
+            }
+        });
+        if let Some(socket) = socket {
+            // It listens when the child is there, whose number it needs.
+            run.socket = Some(socket);
+        }
+        for fd in [1, 2].into_iter().filter(|fd| spec.ready.watches_lines_of(*fd)) {
+            let feed = feed.clone();
+            place.output.watch_lines(fd, move |seen| {
+                match seen {
+                    SeenLine::Line(line) => feed.line(fd, line),
+                    SeenLine::Closed => feed.closed(fd),
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        self.by_process.insert(id, (slot, generation));
+    }
+
+    /// The child of a start runs.
+    pub(super) fn spawned(&mut self, slot: Slot, generation: u64, process: &ProcessHandle) {
+        let address = self.address.clone();
+        let Some(place) = self.places.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
+        let own_protocol = place.spec.spawn_for.is_some();
+        let at_once = place.spec.ready.is_at_once();
+        let Some(run) = &mut place.run else {
+            return;
+        };
+        run.process = Some(process.clone());
+        self.shared.kill_all.add(generation, process);
+        if let (true, GuardState::There(guard)) = (run.guarded, &self.guard) {
+            guard.add(generation, process);
+        }
+        let tell = move |told| address.do_send(Told::Start(slot, generation, told));
+        if let Some(socket) = run.socket.take() {
+            let (feed, beats) = (run.ready.clone(), run.beats.clone());
+            let (process, tell) = (process.clone(), tell.clone());
+            run.notify.set(async move {
+                let error = socket.listen(process, |heard| {
+                    let Heard::Message(message) = heard else {
+                        return;
+                    };
+                    if let Some(feed) = &feed {
+                        feed.message(&message);
+                    }
+                    if let Some(beats) = &beats {
+                        beats.message(&message);
+                    }
+                    if message.status.is_some() || message.ready || message.reloading {
+                        tell(StartTold::Notified(Box::new(message)));
+                    }
+                });
+                log::warn!("a service is not heard any more: {}", error.await);
+            });
+        }
+        if own_protocol {
+            let exited = process.exited();
+            actix_rt::spawn(async move { tell(StartTold::Exited(exited.await)) });
+        }
+        let pid = process.spawned_pid();
+        self.core.fact(slot, generation, Fact::Spawned { pid });
+        if at_once {
+            self.core.fact(slot, generation, Fact::Ready);
+        }
+    }
+
+    /// There is no child of this start.
+    pub(super) fn not_started(
+        &mut self,
+        slot: Slot,
+        generation: u64,
+        failure: StartFailure,
+        permanent: bool,
+    ) {
+        self.clear_run(slot, generation);
+        let fact = Fact::NotStarted { failure, permanent };
+        self.core.fact(slot, generation, fact);
+    }
+
+    /// Gives up a start that has no child yet.
+    pub(super) fn abandon(&mut self, slot: Slot, generation: u64) {
+        self.clear_run(slot, generation);
+    }
+
+    /// Begins to look after the liveness of a start that is ready.
+    pub(super) fn watch(&mut self, slot: Slot, generation: u64) {
+        let address = self.address.clone();
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        if let (Some(alive), Some(run)) = (place.spec.alive.clone(), &mut place.run)
+            && let Some(beats) = &run.beats
+        {
+            let watch = alive::watch(&alive, &run.start, beats);
+            run.task.set(async move {
+                let told = StartTold::Unhealthy(watch.await);
+                address.do_send(Told::Start(slot, generation, told));
+            });
+        }
+    }
+}
+
+/// Calls the closure on a thread of its own: it may take its time.
+fn make_elsewhere(
+    make: Make,
+    start: Start,
+    made: impl FnOnce(Result<Box<Command>, Arc<str>>) + Send + 'static,
+) -> std::io::Result<()> {
+    let work = move || {
+        let result = catch_unwind(AssertUnwindSafe(|| make(&start)));
+        made(match result {
+            Ok(Ok(command)) => Ok(Box::new(command)),
+            Ok(Err(error)) => Err(error.to_string().into()),
+            Err(_) => Err("its closure panicked".into()),
+        });
+    };
+    let thread = thread::Builder::new().name("actix-process-start".to_owned());
+    thread.spawn(work).map(drop)
+}

@@ -1,0 +1,223 @@
+//! The monitor as an actor: it has the core, tells it what happens, and does what follows.
+
+mod asked;
+mod children;
+mod ending;
+mod launch;
+mod place;
+mod report;
+mod told;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::{Addr, AsyncContext, Context, SpawnHandle};
+use tokio::sync::oneshot;
+
+pub(super) use asked::{Ask, check_limits};
+pub(super) use place::Current;
+pub(super) use told::Told;
+
+use super::Monitor;
+use super::containment::ServiceCgroups;
+use super::core::{Core, Effect, Slot, Ticket};
+use super::error::MonitorError;
+use super::event::{Event, EventKind};
+use super::guard::Guard;
+use super::home::Home;
+use super::service::ServiceSpec;
+use super::shared::Shared;
+use super::shutdown_report::ShutdownReport;
+use crate::ProcessId;
+use place::Place;
+
+/// What a monitor needs to run, made before it has an arbiter.
+pub(super) struct Setup {
+    pub(super) services: Vec<ServiceSpec>,
+    pub(super) cgroups: ServiceCgroups,
+    pub(super) home: Home,
+    pub(super) shared: Arc<Shared>,
+    pub(super) guarded: bool,
+    pub(super) shutdown_within: Duration,
+}
+
+/// A running monitor.
+pub(super) struct Engine {
+    core: Core,
+    began: Instant,
+    specs: HashMap<Arc<str>, Arc<ServiceSpec>>,
+    places: Vec<Option<Place>>,
+    by_process: HashMap<ProcessId, (Slot, u64)>,
+    tickets: HashMap<Ticket, oneshot::Sender<Result<(), MonitorError>>>,
+    last_ticket: Ticket,
+    /// The timer that is armed, and for when.
+    timer: Option<(Duration, SpawnHandle)>,
+    guard: GuardState,
+    cgroups: ServiceCgroups,
+    shared: Arc<Shared>,
+    over: Option<ShutdownReport>,
+    is_over: bool,
+    shutdown_waiters: Vec<oneshot::Sender<ShutdownReport>>,
+    shutdown_within: Duration,
+    home: Home,
+    address: Addr<Monitor>,
+}
+
+/// The guard of the groups.
+pub(super) enum GuardState {
+    /// It is being started; these starts wait for it.
+    Coming(Vec<(Slot, u64, u32)>),
+    There(Guard),
+    /// None is wanted, or none can be had.
+    None,
+}
+
+impl Engine {
+    pub(super) fn new(setup: Setup, address: Addr<Monitor>) -> Self {
+        let mut engine = Self {
+            core: Core::new(setup.shutdown_within),
+            began: Instant::now(),
+            specs: HashMap::new(),
+            places: Vec::new(),
+            by_process: HashMap::new(),
+            tickets: HashMap::new(),
+            last_ticket: 0,
+            timer: None,
+            guard: GuardState::None,
+            cgroups: setup.cgroups,
+            shared: setup.shared,
+            over: None,
+            is_over: false,
+            shutdown_waiters: Vec::new(),
+            shutdown_within: setup.shutdown_within,
+            home: setup.home,
+            address,
+        };
+        if setup.guarded {
+            engine.guard = GuardState::Coming(Vec::new());
+        }
+        engine.add(setup.services);
+        engine
+    }
+
+    /// Adds services that were checked.
+    fn add(&mut self, services: Vec<ServiceSpec>) {
+        let policies = services.iter().map(|spec| spec.policy.clone()).collect();
+        for spec in services {
+            let id = Arc::clone(&spec.policy.id);
+            self.specs.insert(id, Arc::new(spec));
+        }
+        self.tick();
+        self.core.add(policies);
+    }
+
+    /// Tells the core the time.
+    fn tick(&mut self) {
+        self.core.at(self.began.elapsed(), fastrand::f64());
+        self.core.tick();
+    }
+
+    fn ticket(&mut self, tell: oneshot::Sender<Result<(), MonitorError>>) -> Ticket {
+        self.last_ticket += 1;
+        self.tickets.insert(self.last_ticket, tell);
+        self.last_ticket
+    }
+
+    /// Does what follows from all that the core was told, and arms the timer.
+    pub(super) fn settle(&mut self, ctx: &mut Context<Monitor>) {
+        loop {
+            let effects = self.core.effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+        self.leave(ctx);
+        let due = self.core.deadline();
+        if due == self.timer.map(|(at, _)| at) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if let Some(at) = due {
+            let left = at.saturating_sub(self.began.elapsed());
+            let timer = ctx.run_later(left, |monitor, ctx| {
+                monitor.with(ctx, |engine| {
+                    engine.timer = None;
+                    engine.tick();
+                });
+            });
+            self.timer = Some((at, timer));
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Launch {
+                slot,
+                generation,
+                attempt,
+            } => self.launch(slot, generation, attempt),
+            Effect::Abandon { slot, generation } => self.abandon(slot, generation),
+            Effect::Stop {
+                slot,
+                generation,
+                how,
+            } => self.stop(slot, generation, how),
+            Effect::Watch { slot, generation } => self.watch(slot, generation),
+            Effect::Changed {
+                slot,
+                from,
+                to,
+                exit,
+            } => self.changed(slot, from, to, exit),
+            Effect::Unkillable { slot } => self.publish(slot, EventKind::Unkillable),
+            Effect::Leftovers { slot, count } => self.publish(slot, EventKind::Leftovers { count }),
+            Effect::Answer { ticket, reply } => {
+                if let Some(tell) = self.tickets.remove(&ticket) {
+                    let _ = tell.send(reply);
+                }
+            }
+            Effect::Born { slot } => self.born(slot),
+            Effect::Forget { slot } => self.forget(slot),
+            Effect::ShutdownBegan => {
+                self.shared.begin_closing();
+                let event = Event::of_the_monitor(SystemTime::now(), EventKind::ShutdownBegan);
+                self.shared.events.publish(event);
+                log::debug!("a monitor shuts down");
+            }
+            Effect::ShutdownOver(report) => self.end(report),
+        }
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) const fn wants_guard(&self) -> bool {
+        matches!(self.guard, GuardState::Coming(_))
+    }
+
+    fn place(&mut self, slot: Slot) -> Option<&mut Place> {
+        self.places.get_mut(slot)?.as_mut()
+    }
+
+    fn place_at(&self, slot: Slot) -> Option<&Place> {
+        self.places.get(slot)?.as_ref()
+    }
+}
+
+/// Whoever finds that the monitor is gone, with its arbiter or by a panic, finds that its services are, too.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.shared.kill_all.kill("a monitor is gone");
+            self.shared.end(ShutdownReport::default());
+            self.home.end();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the monitor has of one instance of a service: its output, its run, and who leases it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::ExitStatus;
+use crate::ProcessHandle;
+use crate::ProcessId;
+use crate::StoppedBy;
+use crate::monitor::alive::Beats;
+use crate::monitor::containment::Leaf;
+use crate::monitor::name::ServiceName;
+use crate::monitor::notify::NotifySocket;
+use crate::monitor::output::ServiceOutput;
+use crate::monitor::ready::ReadyFeed;
+use crate::monitor::service::ServiceSpec;
+use crate::monitor::start::Start;
+use crate::monitor::state::ServiceState;
+
+pub(super) struct Place {
+    pub(super) name: ServiceName,
+    pub(super) spec: Arc<ServiceSpec>,
+    pub(super) output: ServiceOutput,
+    pub(super) run: Option<Box<Run>>,
+    /// What those are told who have a lease; there from the first one on.
+    pub(super) current: Option<watch::Sender<Current>>,
+}
+
+/// What the holder of a lease sees.
+#[derive(Debug, Clone)]
+pub(in crate::monitor) enum Current {
+    Up {
+        process: ProcessHandle,
+        start: Start,
+    },
+    /// Not ready: it is being started again, or will not be.
+    Down { state: ServiceState },
+}
+
+/// One start, from its launch until nobody is left of it.
+pub(super) struct Run {
+    pub(super) generation: u64,
+    pub(super) start: Start,
+    pub(super) id: Option<ProcessId>,
+    pub(super) process: Option<ProcessHandle>,
+    pub(super) leaf: Option<Leaf>,
+    /// The launch, then the wait for readiness, then the watch.
+    pub(super) task: Task,
+    pub(super) notify: Task,
+    /// Until its child is there.
+    pub(super) socket: Option<NotifySocket>,
+    pub(super) ready: Option<ReadyFeed>,
+    pub(super) beats: Option<Beats>,
+    pub(super) status_text: Option<Arc<str>>,
+    /// The guard knows of it.
+    pub(super) guarded: bool,
+    /// How many stops are under way.
+    pub(super) stops: u32,
+    /// Nobody is left of it: by which step, and how many outlived the child.
+    pub(super) swept: Option<(StoppedBy, usize)>,
+    pub(super) exited: Option<ExitStatus>,
+    /// All of its output was taken.
+    pub(super) drained: bool,
+}
+
+impl Run {
+    pub(super) const fn new(start: Start) -> Self {
+        Self {
+            generation: start.generation,
+            start,
+            id: None,
+            process: None,
+            leaf: None,
+            task: Task(None),
+            notify: Task(None),
+            socket: None,
+            ready: None,
+            beats: None,
+            status_text: None,
+            guarded: false,
+            stops: 0,
+            swept: None,
+            exited: None,
+            drained: false,
+        }
+    }
+}
+
+/// A task on the monitor's arbiter, which goes with its owner.
+#[derive(Default)]
+pub(super) struct Task(Option<JoinHandle<()>>);
+
+impl Task {
+    /// In place of the task before.
+    pub(super) fn set(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.end();
+        self.0 = Some(actix_rt::spawn(future));
+    }
+
+    pub(super) fn end(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,174 @@
+//! What the monitor tells of its services: events, status, and what leases see.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use super::place::Place;
+use super::{Current, Engine, Told};
+use crate::monitor::core::Slot;
+use crate::monitor::event::{Event, EventKind};
+use crate::monitor::exit::Exit;
+use crate::monitor::output::{OnFileNews, ServiceOutput};
+use crate::monitor::sampling::Usage;
+use crate::monitor::state::ServiceState;
+use crate::monitor::status::Status;
+
+/// Three pipes and a pidfd.
+const DESCRIPTORS: usize = 4;
+
+impl Engine {
+    /// A new instance.
+    pub(super) fn born(&mut self, slot: Slot) {
+        let Some(instance) = self.core.get(slot) else {
+            return;
+        };
+        let name = instance.name.clone();
+        let Some(spec) = self.specs.get(&name.id).cloned() else {
+            return;
+        };
+        let news: Option<OnFileNews> = spec.output.file.as_ref().map(|_| {
+            let (address, name) = (self.address.clone(), name.clone());
+            Arc::new(move |news| address.do_send(Told::File(name.clone(), news))) as OnFileNews
+        });
+        let output = ServiceOutput::new(&spec.output, name.to_string().into(), news);
+        let mut outputs = self.shared.outputs();
+        outputs.insert(name.clone(), output.source().clone());
+        drop(outputs);
+        if self.places.len() <= slot {
+            self.places.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.places.get_mut(slot) {
+            *place = Some(Place {
+                name,
+                spec,
+                output,
+                run: None,
+                current: None,
+            });
+        }
+        self.publish(slot, EventKind::Added);
+    }
+
+    pub(super) fn forget(&mut self, slot: Slot) {
+        let Some(place) = self.places.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
+        self.shared.outputs().remove(&place.name);
+        let is_last = self.core.policies().all(|policy| policy.id != place.name.id);
+        if is_last {
+            self.specs.remove(&place.name.id);
+        }
+        self.shared.events.publish(Event {
+            id: Some(place.name.id.clone()),
+            key: place.name.key.clone(),
+            ..Event::of_the_monitor(SystemTime::now(), EventKind::Removed)
+        });
+    }
+
+    pub(super) fn publish(&self, slot: Slot, what: EventKind) {
+        let Some(place) = self.place_at(slot) else {
+            return;
+        };
+        let instance = self.core.get(slot);
+        self.shared.events.publish(Event {
+            id: Some(Arc::clone(&place.name.id)),
+            key: place.name.key.clone(),
+            generation: instance.map_or(0, |instance| instance.generation),
+            pid: instance.and_then(|instance| instance.pid),
+            at: SystemTime::now(),
+            what,
+        });
+    }
+
+    pub(super) fn changed(
+        &mut self,
+        slot: Slot,
+        from: ServiceState,
+        to: ServiceState,
+        exit: Option<Exit>,
+    ) {
+        if let Some(place) = self.place_at(slot) {
+            log::debug!("service {}: {from}, now {to}", place.name);
+        }
+        let failed = matches!(to, ServiceState::Failed | ServiceState::Backoff);
+        let problem = self.core.failure(slot).filter(|_| failed);
+        let problem = problem.map(ToString::to_string);
+        if let (Some(problem), Some(place)) = (&problem, self.place_at(slot)) {
+            log::warn!("service {} {to}: {problem}", place.name);
+        }
+        let next_try = self.core.next_try(slot);
+        self.publish(
+            slot,
+            EventKind::State {
+                from,
+                to,
+                exit,
+                problem,
+                next_try,
+            },
+        );
+        self.tell_leases(slot);
+    }
+
+    fn current(&self, slot: Slot) -> Current {
+        let state = self.core.get(slot).map(|instance| instance.state());
+        let state = state.unwrap_or(ServiceState::Stopped);
+        let run = self.place_at(slot).and_then(|place| place.run.as_ref());
+        match run.and_then(|run| Some((run.process.clone()?, run.start.clone()))) {
+            Some((process, start)) if state == (ServiceState::Running { ready: true }) => {
+                Current::Up { process, start }
+            }
+            _ => Current::Down { state },
+        }
+    }
+
+    fn tell_leases(&mut self, slot: Slot) {
+        let current = self.current(slot);
+        if let Some(tell) = self.place_at(slot).and_then(|place| place.current.as_ref()) {
+            let _ = tell.send_replace(current);
+        }
+    }
+
+    /// What the holder of a lease sees from now on.
+    pub(super) fn follow_current(&mut self, slot: Slot) -> Option<watch::Receiver<Current>> {
+        let current = self.current(slot);
+        let place = self.place(slot)?;
+        let tell = place
+            .current
+            .get_or_insert_with(|| watch::Sender::new(current));
+        Some(tell.subscribe())
+    }
+
+    pub(super) fn status(&self, slot: Slot, usage: Option<Usage>) -> Option<Status> {
+        let instance = self.core.get(slot)?;
+        let place = self.place_at(slot)?;
+        let run = place.run.as_ref();
+        let counters = place.output.counters();
+        let mut descriptors = 0;
+        if let Some(run) = run.filter(|run| run.process.is_some()) {
+            descriptors = DESCRIPTORS
+                + usize::from(run.leaf.is_some())
+                + usize::from(place.spec.ready.notification_fd().is_some());
+        }
+        Some(Status {
+            id: Arc::clone(&place.name.id),
+            key: place.name.key.clone(),
+            state: instance.state(),
+            pid: instance.pid,
+            generation: instance.generation,
+            restarts: instance.restarts,
+            uptime: instance
+                .since
+                .map(|since| self.began.elapsed().saturating_sub(since)),
+            next_try: self.core.next_try(slot),
+            last_exit: instance.last_exit.clone(),
+            status_text: run.and_then(|run| run.status_text.clone()),
+            leases: instance.leases,
+            usage,
+            descriptors,
+            dropped_lines: counters.suppressed,
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! A lease: a service runs as long as somebody has one.
+
+use std::fmt;
+
+use tokio::sync::watch;
+
+use super::access::Access;
+use super::actor::{Ask, Current};
+use super::core::LeaseId;
+use super::error::MonitorError;
+use super::name::ServiceName;
+use super::start::Start;
+use super::state::ServiceState;
+use crate::ProcessHandle;
+
+/// A service that runs and was ready when this was given; made by [`MonitorHandle::lease`](super::MonitorHandle::lease). Its drop gives the service back: when nobody has a
+/// lease any more, the service is stopped after its [`idle_stop`](super::Service::idle_stop).
+///
+/// If the service ends meanwhile it is started again, as its [`Restart`](super::Restart) says: [`changed`](Self::changed) tells of it, and
+/// [`process`](Self::process) is the new one then.
+#[must_use = "its drop gives the service back"]
+pub struct Lease {
+    held: Held,
+    name: ServiceName,
+    current: watch::Receiver<Current>,
+    process: ProcessHandle,
+    start: Start,
+    /// A handle of the monitor. Dropped after `held`.
+    keeps: Option<Box<dyn Send + Sync>>,
+}
+
+/// Gives the lease up when it is dropped, also before it was given.
+struct Held {
+    access: Access,
+    id: LeaseId,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.access.tell(Ask::Release(self.id));
+    }
+}
+
+impl Lease {
+    pub(super) async fn take(access: Access, name: ServiceName) -> Result<Self, MonitorError> {
+        let id = access.shared.lease_id();
+        let held = Held {
+            access: access.clone(),
+            id,
+        };
+        loop {
+            let asked = name.clone();
+            access.ask(|tell| Ask::Lease(asked, id, tell)).await?;
+            let mut current = access.ask(|tell| Ask::Current(id, tell)).await?;
+            let seen = current.borrow_and_update().clone();
+            if let Current::Up { process, start } = seen {
+                return Ok(Self {
+                    held,
+                    name,
+                    current,
+                    process,
+                    start,
+                    keeps: None,
+                });
+            }
+            // It went down again in between.
+            access.tell(Ask::Release(id));
+        }
+    }
+
+    /// The monitor lives as long as this.
+    pub(super) fn keeping(mut self, keeps: impl Send + Sync + 'static) -> Self {
+        self.keeps = Some(Box::new(keeps));
+        self
+    }
+
+    /// The service.
+    #[must_use]
+    pub const fn name(&self) -> &ServiceName {
+        &self.name
+    }
+
+    /// Its process, as of the last readiness that this lease has seen: at first that of the lease, later those of
+    /// [`changed`](Self::changed).
+    #[must_use]
+    pub const fn process(&self) -> &ProcessHandle {
+        &self.process
+    }
+
+    /// The start of that process: its [port](Start::port), for example.
+    #[must_use]
+    pub const fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Whether that process is the present one, and ready.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        match &*self.current.borrow() {
+            Current::Up { start, .. } => start.generation == self.start.generation,
+            Current::Down { .. } => false,
+        }
+    }
+
+    /// Resolves when the service is ready in another process than [`process`](Self::process), which is that one from then on. Dropping the
+    /// future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`MonitorError::State`] if the service is down for good: it was stopped, has exited or failed. [`MonitorError::Ended`].
+    pub async fn changed(&mut self) -> Result<(), MonitorError> {
+        loop {
+            let seen = self.current.borrow_and_update().clone();
+            match seen {
+                Current::Up { process, start } if start.generation != self.start.generation => {
+                    self.process = process;
+                    self.start = start;
+                    return Ok(());
+                }
+                Current::Down {
+                    state:
+                        state @ (ServiceState::Stopped | ServiceState::Exited | ServiceState::Failed),
+                } => {
+                    let name = self.name.clone();
+                    return Err(MonitorError::State { name, state });
+                }
+                _ => {}
+            }
+            let changed = self.current.changed().await;
+            changed.map_err(|_| MonitorError::Ended)?;
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("id", &self.held.id)
+            .field("name", &self.name)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}

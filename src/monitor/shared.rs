@@ -1,0 +1,119 @@
+//! What the handles of a monitor share with the monitor.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::containment::MonitorContainment;
+use super::core::LeaseId;
+use super::event::Event;
+use super::kill_all::KillAll;
+use super::name::ServiceName;
+use super::output::{Feed, OutputSource, Since};
+use super::shutdown_report::ShutdownReport;
+
+/// How many events are kept for those who are slow to take them.
+const EVENTS: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) events: Feed<Event>,
+    pub(super) kill_all: KillAll,
+    pub(super) containment: MonitorContainment,
+    /// The outputs of all instances.
+    outputs: Mutex<HashMap<ServiceName, OutputSource>>,
+    closing: watch::Sender<Closing>,
+    last_lease: AtomicU64,
+    ended: AtomicBool,
+}
+
+/// How far a monitor is.
+#[derive(Debug, Clone)]
+enum Closing {
+    No,
+    Begun,
+    Over(ShutdownReport),
+}
+
+impl Shared {
+    pub(super) fn new(containment: MonitorContainment) -> Self {
+        Self {
+            events: Feed::new(EVENTS),
+            kill_all: KillAll::default(),
+            containment,
+            outputs: Mutex::default(),
+            closing: watch::Sender::new(Closing::No),
+            last_lease: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn lease_id(&self) -> LeaseId {
+        self.last_lease.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn outputs(&self) -> MutexGuard<'_, HashMap<ServiceName, OutputSource>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn output(&self, name: &ServiceName) -> OutputSource {
+        let found = self.outputs().get(name).cloned();
+        found.unwrap_or_else(OutputSource::none)
+    }
+
+    pub(super) fn subscribe(&self) -> super::output::Subscription<Event> {
+        self.events.subscribe(Since::Now)
+    }
+
+    pub(super) fn begin_closing(&self) {
+        self.closing.send_if_modified(|closing| {
+            let begins = matches!(closing, Closing::No);
+            if begins {
+                *closing = Closing::Begun;
+            }
+            begins
+        });
+    }
+
+    /// Nothing runs any more. The first report counts.
+    pub(super) fn end(&self, report: ShutdownReport) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.closing.send_if_modified(|closing| {
+            let ends = !matches!(closing, Closing::Over(_));
+            if ends {
+                *closing = Closing::Over(report);
+            }
+            ends
+        });
+        self.events.close();
+        self.outputs().clear();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Ends when a shutdown has begun.
+    pub(super) fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            // It cannot be gone without an end: its drop is after the end.
+            let _ = closing.wait_for(|closing| !matches!(closing, Closing::No)).await;
+        }
+    }
+
+    /// Ends when nothing runs any more.
+    pub(super) fn closed(&self) -> impl Future<Output = ShutdownReport> + Send + use<> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            let over = closing.wait_for(|closing| matches!(closing, Closing::Over(_)));
+            match over.await.as_deref() {
+                Ok(Closing::Over(report)) => report.clone(),
+                _ => ShutdownReport::default(),
+            }
+        }
+    }
+}
