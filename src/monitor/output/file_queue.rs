@@ -63,7 +63,8 @@ impl FileQueue {
             let is_mixed = self.within.is_some_and(|within| within != fd);
             let size = usize::from(is_mixed) + line.bytes.len() + usize::from(!line.partial);
             let has_room = |back: &FileChunk| back.bytes.len() + size <= CHUNK;
-            if !self.chunks.back().is_some_and(has_room) {
+            // The writer may have given back a chunk that came before the gap.
+            if self.gap || !self.chunks.back().is_some_and(has_room) {
                 self.chunks.push_back(FileChunk {
                     after_gap: mem::take(&mut self.gap),
                     ..FileChunk::default()
@@ -224,6 +225,24 @@ mod tests {
             let order: Vec<u8> = file.into_iter().filter(|byte| *byte != b'\n').collect();
             prop_assert!(order.is_sorted());
         }
+    }
+
+    #[test]
+    fn a_chunk_that_is_given_back_before_a_gap_does_not_go_on_behind_it() {
+        let mut queue = FileQueue::new(10);
+        let push = |queue: &mut FileQueue, bytes: &[u8], partial| {
+            queue.push(1, &[CutLine { bytes, partial }]);
+        };
+        push(&mut queue, b"half", true);
+        let chunk = queue.take().unwrap();
+        push(&mut queue, b"is dropped", false);
+        queue.give_back(chunk);
+        push(&mut queue, b"next", false);
+        let mut file = Vec::new();
+        while let Some(chunk) = queue.take() {
+            write(&mut queue, &mut file, chunk, 4);
+        }
+        assert_eq!((file, queue.lost()), (b"half\nnext\n".to_vec(), 11));
     }
 
     #[test]
