@@ -1,0 +1,130 @@
+//! A bounded log of values that many follow, each at a pace of its own.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::since::Since;
+use super::watched::{Watched, Watcher};
+
+/// The last values that were published, for any number of subscribers. A clone is the same feed.
+pub(in crate::monitor) struct Feed<T> {
+    log: Arc<Watched<FeedLog<T>>>,
+}
+
+struct FeedLog<T> {
+    limit: usize,
+    values: VecDeque<T>,
+    /// How many have come.
+    count: u64,
+    closed: bool,
+}
+
+/// What a subscriber gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::monitor) enum FeedItem<T> {
+    Value(T),
+    /// So many values came and went before this subscriber took them.
+    Lagged(u64),
+}
+
+/// The values of a [`Feed`]. It ends when the feed is closed, behind the last value.
+pub(in crate::monitor) struct Subscription<T> {
+    watcher: Watcher<FeedLog<T>>,
+    /// The number of the next value, from 1 on.
+    next: u64,
+}
+
+impl<T: Clone> Feed<T> {
+    /// Keeps the last `limit` values, at least one.
+    pub(in crate::monitor) fn new(limit: usize) -> Self {
+        Self {
+            log: Arc::new(Watched::new(FeedLog {
+                limit: limit.max(1),
+                values: VecDeque::new(),
+                count: 0,
+                closed: false,
+            })),
+        }
+    }
+
+    pub(in crate::monitor) fn publish(&self, value: T) {
+        // The drop of a value is not for the time of the lock.
+        let _oldest = self.log.change(|log| {
+            let is_full = log.values.len() >= log.limit;
+            let oldest = is_full.then(|| log.values.pop_front());
+            log.values.push_back(value);
+            log.count += 1;
+            oldest
+        });
+    }
+
+    /// What is published from `since` on. Values have the numbers from 1 on.
+    pub(in crate::monitor) fn subscribe(&self, since: Since) -> Subscription<T> {
+        let next = self.log.with(|log| since.first(log.first(), log.count));
+        Subscription {
+            watcher: Watcher::new(Arc::clone(&self.log)),
+            next,
+        }
+    }
+
+    /// Nothing more comes.
+    pub(in crate::monitor) fn close(&self) {
+        self.log.change(|log| log.closed = true);
+    }
+}
+
+impl<T> FeedLog<T> {
+    fn first(&self) -> u64 {
+        self.count - self.values.len() as u64 + 1
+    }
+}
+
+impl<T: Clone> Stream for Subscription<T> {
+    type Item = FeedItem<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedItem<T>>> {
+        let Self { watcher, next } = &mut *self;
+        let item = ready!(watcher.poll(cx, |log| {
+            let first = log.first();
+            let missed = first.saturating_sub(*next);
+            if missed > 0 {
+                *next = first;
+                return Some(Some(FeedItem::Lagged(missed)));
+            }
+            let index = usize::try_from(*next - first).ok()?;
+            if let Some(value) = log.values.get(index) {
+                *next += 1;
+                return Some(Some(FeedItem::Value(value.clone())));
+            }
+            log.closed.then_some(None)
+        }));
+        Poll::Ready(item)
+    }
+}
+
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Self {
+            log: Arc::clone(&self.log),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Subscription<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! The output of services: what is kept of it, who follows it, and where it goes. And the feed of the monitor's events, which is followed
+//! in the same way.
+
+mod feed;
+mod file_queue;
+mod file_sink;
+mod follow;
+mod follow_raw;
+mod line_cutter;
+mod line_ring;
+mod log_sink;
+mod raw_ring;
+mod service_output;
+mod since;
+mod sinks;
+mod spec;
+mod tail_bytes;
+mod watched;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use feed::{Feed, FeedItem, Subscription};
+pub(super) use file_sink::{FileNews, OnFileNews};
+pub use follow::{Follow, Followed};
+pub use follow_raw::{FollowRaw, FollowedRaw};
+pub(super) use service_output::{OutputCounters, OutputSource, ServiceOutput};
+pub use since::Since;
+pub(super) use sinks::{LineWatch, SeenLine};
+pub use spec::ServiceLine;
+pub(super) use spec::{LineSink, OutputSpec};

@@ -1,0 +1,257 @@
+//! What a service writes, on its way to all who want it.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::file_sink::OnFileNews;
+use super::follow::{Follow, LineLog};
+use super::follow_raw::{FollowRaw, RawLogs};
+use super::line_cutter::{CutLine, LineCutter};
+use super::line_ring::LineRing;
+use super::since::Since;
+use super::sinks::{SeenLine, Sinks};
+use super::spec::OutputSpec;
+use super::tail_bytes::TailBytes;
+use super::watched::Watched;
+use crate::Bytes;
+
+/// The output of one instance of a service, over all its generations. It belongs to the monitor's thread; what others
+/// read of it is an [`OutputSource`]. Its drop closes it.
+pub(in crate::monitor) struct ServiceOutput {
+    source: OutputSource,
+    sinks: Sinks,
+    max_line: usize,
+    /// For each descriptor that wrote something in this generation.
+    cutters: Vec<(i32, LineCutter)>,
+    /// What an exit shows: the standard error, or the terminal.
+    tail: TailBytes,
+    tail_fd: i32,
+    generation: Option<u64>,
+    bytes: u64,
+    closed: bool,
+}
+
+/// Where followers of a service begin, from any thread. A clone is the same source.
+#[derive(Clone)]
+pub(in crate::monitor) struct OutputSource {
+    lines: Arc<Watched<LineLog>>,
+    raw: Arc<RawLogs>,
+}
+
+/// What came, and what was cut of it by which bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::monitor) struct OutputCounters {
+    /// Bytes that the service wrote.
+    pub(in crate::monitor) bytes: u64,
+    /// Lines, and pieces of long ones.
+    pub(in crate::monitor) lines: u64,
+    /// Lines that the ring holds no more.
+    pub(in crate::monitor) evicted: u64,
+    /// Lines that the log did not get.
+    pub(in crate::monitor) suppressed: u64,
+    /// Bytes that the file did not get.
+    pub(in crate::monitor) file_lost: u64,
+}
+
+impl ServiceOutput {
+    /// `service` is what a line sink is told; `news` is told when the file fails and when it is well again.
+    pub(in crate::monitor) fn new(
+        spec: &OutputSpec,
+        service: Arc<str>,
+        news: Option<OnFileNews>,
+    ) -> Self {
+        let lines = LineLog {
+            ring: LineRing::new(spec.ring),
+            closed: false,
+        };
+        let terminal = spec.terminal.then_some(1);
+        Self {
+            source: OutputSource {
+                lines: Arc::new(Watched::new(lines)),
+                raw: Arc::new(RawLogs::new(spec.raw_ring, terminal)),
+            },
+            sinks: Sinks::new(spec, service, news),
+            max_line: spec.max_line,
+            cutters: Vec::new(),
+            tail: TailBytes::default(),
+            tail_fd: terminal.unwrap_or(2),
+            generation: None,
+            bytes: 0,
+            closed: false,
+        }
+    }
+
+    /// A start: what comes from here on is of this generation.
+    pub(in crate::monitor) fn started(&mut self, generation: u64) {
+        self.ended();
+        self.tail.clear();
+        if self.generation.replace(generation).is_some() {
+            self.source.lines.change(|log| log.ring.restart());
+            self.source.raw.restart();
+        }
+    }
+
+    /// A chunk as it was read.
+    pub(in crate::monitor) fn data(&mut self, fd: i32, chunk: &[u8]) {
+        if self.closed {
+            return;
+        }
+        self.bytes += chunk.len() as u64;
+        self.source.raw.push(fd, chunk);
+        if fd == self.tail_fd {
+            self.tail.push(chunk);
+        }
+        let at = SystemTime::now();
+        let max_line = self.max_line;
+        let index = self.cutters.iter().position(|(of, _)| *of == fd);
+        let index = index.unwrap_or_else(|| {
+            self.cutters.push((fd, LineCutter::new(max_line)));
+            self.cutters.len() - 1
+        });
+        self.sinks.look();
+        if let Some((_, cutter)) = self.cutters.get_mut(index) {
+            let (log, sinks) = (&self.source.lines, &mut self.sinks);
+            cutter.cut(chunk, |lines| deliver(log, sinks, fd, at, lines));
+        }
+    }
+
+    /// The descriptor is closed: its last line is whole, with or without its newline.
+    pub(in crate::monitor) fn closed(&mut self, fd: i32) {
+        if let Some(index) = self.cutters.iter().position(|(of, _)| *of == fd) {
+            let (fd, mut cutter) = self.cutters.swap_remove(index);
+            let (log, sinks) = (&self.source.lines, &mut self.sinks);
+            cutter.finish(|lines| deliver(log, sinks, fd, SystemTime::now(), lines));
+        }
+        self.sinks.closed(fd);
+    }
+
+    /// The child is reaped, and all its descriptors are closed.
+    pub(in crate::monitor) fn ended(&mut self) {
+        self.finish_all();
+        self.sinks.ended();
+    }
+
+    fn finish_all(&mut self) {
+        while let Some((fd, _)) = self.cutters.last() {
+            self.closed(*fd);
+        }
+        self.cutters = Vec::new();
+    }
+
+    /// No more comes, ever: followers end behind what is there, and the file is closed when all is written.
+    pub(in crate::monitor) fn close(&mut self) {
+        if self.closed {
+            return;
+        }
+        self.ended();
+        self.closed = true;
+        self.source.lines.change(|log| log.closed = true);
+        self.source.raw.close();
+        self.sinks.close();
+    }
+
+    /// The last 4 KiB of the standard error of this generation. A terminal has no standard error, and it is the last of its output.
+    pub(in crate::monitor) fn tail(&self) -> Bytes {
+        self.tail.look()
+    }
+
+    /// Calls `watch` with each line of `fd` from here on, until it breaks or panics, and once with [`SeenLine::Closed`] when `fd` closes or
+    /// the generation is over.
+    pub(in crate::monitor) fn watch_lines(
+        &mut self,
+        fd: i32,
+        watch: impl FnMut(SeenLine<'_>) -> ControlFlow<()> + Send + 'static,
+    ) {
+        self.sinks.watch(fd, Box::new(watch));
+    }
+
+    /// Opens the file of the service anew, for who has renamed it.
+    pub(in crate::monitor) fn reopen(&self) {
+        self.sinks.reopen();
+    }
+
+    /// Ready when the file has what came until now, or cannot be written. A pipe that nobody reads keeps it pending.
+    pub(in crate::monitor) fn flushed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.sinks.flushed()
+    }
+
+    pub(in crate::monitor) const fn source(&self) -> &OutputSource {
+        &self.source
+    }
+
+    pub(in crate::monitor) fn counters(&self) -> OutputCounters {
+        let ring = |log: &mut LineLog| (log.ring.last_seq(), log.ring.evicted());
+        let (lines, evicted) = self.source.lines.with(ring);
+        OutputCounters {
+            bytes: self.bytes,
+            lines,
+            evicted,
+            suppressed: self.sinks.suppressed(),
+            file_lost: self.sinks.file_lost(),
+        }
+    }
+}
+
+/// The closures come after the ring: one that follows sees the line that it was called with.
+fn deliver(
+    log: &Watched<LineLog>,
+    sinks: &mut Sinks,
+    fd: i32,
+    at: SystemTime,
+    lines: &[CutLine<'_>],
+) {
+    let first = log.change(|log| {
+        let first = log.ring.last_seq() + 1;
+        log.ring.push(fd, at, lines);
+        first
+    });
+    sinks.lines(fd, at, first, lines);
+}
+
+impl OutputSource {
+    /// One of a service that is not there: its followers get `Closed` at once.
+    pub(in crate::monitor) fn none() -> Self {
+        let closed = LineLog {
+            closed: true,
+            ..LineLog::default()
+        };
+        let raw = RawLogs::default();
+        raw.close();
+        Self {
+            lines: Arc::new(Watched::new(closed)),
+            raw: Arc::new(raw),
+        }
+    }
+
+    pub(in crate::monitor) fn follow(&self, since: Since) -> Follow {
+        Follow::new(&self.lines, since)
+    }
+
+    pub(in crate::monitor) fn follow_raw(&self, fd: i32) -> FollowRaw {
+        self.raw.follow(fd)
+    }
+}
+
+impl Drop for ServiceOutput {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for ServiceOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceOutput")
+            .field("generation", &self.generation)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OutputSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputSource").finish_non_exhaustive()
+    }
+}
