@@ -16,12 +16,13 @@ while read -r op slot group time number; do
     esac
 done
 
-# Gives `began`: when process $1 started; nothing if there is none. Its name may hold anything, so what counts is after the last ")".
+# Gives `state`, `parent` and `began` (when it started) of process $1; nothing if there is none. Its name may hold anything, so
+# what counts is after the last ")".
 look() {
     text=
     while read -r line; do text="$text $line"; done <"/proc/$1/stat"
     set -- ${text##*")"}
-    began=${20-}
+    state=${1-} parent=${2-} began=${20-}
 }
 
 under_way='' earliest='' slot=0
@@ -42,22 +43,35 @@ while [ "$slot" -le "$top" ]; do
     esac
 done
 
-# Starts that were under way: their processes are found by the mark. Again while there were some, since they may have forked.
+# Starts that were under way. The host's pipe closes before the host's children get their parent-death signal, and until then a
+# child may go on. When they have got it, this process has another parent.
+turn=0
+while [ -n "$under_way" ] && [ "$turn" -lt 1000 ]; do
+    turn=$((turn + 1))
+    look "$$"
+    [ "$parent" = "$PPID" ] || break
+done
+
+# Their processes are found by the mark. Again while there were some, since they may have forked, and while one had no
+# environment: it may be amid an exec.
 pass=0
 while [ -n "$under_way" ] && [ "$pass" -lt 10 ]; do
-    pass=$((pass + 1)) found=
+    pass=$((pass + 1)) again=
     set +f
     set -- /proc/[0-9]*
     set -f
     for process; do
         process=${process#/proc/}
         look "$process"
-        [ "${began:-0}" -ge "$earliest" ] || continue
+        [ "$state" != Z ] && [ "${began:-0}" -ge "$earliest" ] || continue
         text=
         while read -r line || [ -n "$line" ]; do text="$text$line"; done <"/proc/$process/environ"
-        case $text in *"$mark"*) ;; *) continue ;; esac
-        text=${text##*"$mark"}
-        case $under_way in *" ${text%%.*} "*) kill -s KILL "$process" && found=1 ;; esac
+        case $text in
+        *"$mark"*) text=${text##*"$mark"} ;;
+        '') again=1 && continue ;;
+        *) continue ;;
+        esac
+        case $under_way in *" ${text%%.*} "*) kill -s KILL "$process" && again=1 ;; esac
     done
-    [ -n "$found" ] || break
+    [ -n "$again" ] || break
 done

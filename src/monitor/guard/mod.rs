@@ -24,9 +24,9 @@
 //!
 //! The host may be killed after a child was started, and before its group is listed. The child itself dies by its parent-death
 //! signal, but what it has started by then does not. So a start is announced before its spawn, and its child gets a mark in its
-//! environment that no other start has. For a start that was announced and has neither come nor gone, the guard looks for the
-//! mark in `/proc/PID/environ`, of the processes that started after the announcement, and kills those that have it; and again
-//! until it finds none, ten times at most. A process is not found that has rid its environment of the mark, or whose environment
+//! environment that no other start has. For a start that was announced and has neither come nor gone, the guard waits until the host's
+//! children have got their signal, for a thousand looks at most. Then it looks for the mark in `/proc/PID/environ`, of the
+//! processes that started after the announcement, and kills those that have it; and again until it finds none, ten times at most. A process is not found that has rid its environment of the mark, or whose environment
 //! the guard may not read (of another user, if the host is not root; in a container without `CAP_SYS_PTRACE`, of another user
 //! even if it is).
 //!

@@ -155,7 +155,7 @@ async fn storms(role: &str, count: u32) -> (usize, u32) {
         // What was killed may take a moment to be gone.
         let begun = Instant::now();
         let mut left = tagged(&tag);
-        while !left.is_empty() && begun.elapsed() < Duration::from_millis(500) {
+        while !left.is_empty() && begun.elapsed() < Duration::from_secs(5) {
             tokio::time::sleep(Duration::from_millis(5)).await;
             left = tagged(&tag);
         }
