@@ -125,7 +125,7 @@ impl Leaf {
 
     fn has_host(&self) -> bool {
         let text = std::fs::read("/proc/self/cgroup").unwrap_or_default();
-        let own = own_cgroup(&text).unwrap_or(Path::new(""));
+        let own = own_cgroup(&text).unwrap_or_else(|| Path::new(""));
         own.iter().any(|part| part == self.name.as_os_str())
     }
 

@@ -17,7 +17,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(in crate::monitor) use leaf::{Leaf, LeafError, LeafUsage};
+#[cfg(test)]
+use leaf::LeafUsage;
+pub(in crate::monitor) use leaf::{Leaf, LeafError};
 pub use limits::CgroupLimits;
 pub(in crate::monitor) use limits::LimitProblem;
 use parent::CgroupParent;
