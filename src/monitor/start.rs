@@ -25,12 +25,12 @@ pub struct Start {
     pub generation: u64,
     /// 1 for the first try, and one more for each try after a failure, until the service was ready for long enough to forget them.
     pub attempt: u32,
-    shared: Arc<Shared>,
+    shared: Arc<StartShared>,
 }
 
 /// What the clones of one start have in common.
 #[derive(Default)]
-struct Shared {
+struct StartShared {
     port: Mutex<Option<u16>>,
     is_ready: AtomicBool,
     said_ready: Notify,

@@ -85,15 +85,17 @@ fn a_service_that_answers_is_watched_for_ever() {
 }
 
 fn beat() -> NotifyMessage {
-    let mut message = NotifyMessage::default();
-    message.watchdog = Some(WatchdogWord::Alive);
-    message
+    NotifyMessage {
+        watchdog: Some(WatchdogWord::Alive),
+        ..NotifyMessage::default()
+    }
 }
 
 fn period(time: Duration) -> NotifyMessage {
-    let mut message = NotifyMessage::default();
-    message.watchdog_period = Some(time);
-    message
+    NotifyMessage {
+        watchdog_period: Some(time),
+        ..NotifyMessage::default()
+    }
 }
 
 #[test]
@@ -147,9 +149,10 @@ fn the_service_triggers_its_watchdog_and_changes_its_period() {
         let beats = Beats::new(&alive);
         let mut triggered = pin!(watch(&alive, &start(), &beats));
         assert_eq!(triggered.as_mut().now_or_never(), None);
-        let mut trigger = NotifyMessage::default();
-        trigger.watchdog = Some(WatchdogWord::Trigger);
-        beats.message(&trigger);
+        beats.message(&NotifyMessage {
+            watchdog: Some(WatchdogWord::Trigger),
+            ..NotifyMessage::default()
+        });
         assert_eq!(triggered.await.kind, ExitKind::Watchdog);
 
         let beats = Beats::new(&alive);

@@ -60,6 +60,8 @@ pub(in crate::monitor) enum Heard {
     Descriptors,
     /// From a process that is not of the service.
     Stranger,
+    /// From anybody, and read when the child was reaped: there is nothing to judge its sender by.
+    Late,
 }
 
 impl NotifySocket {
@@ -91,8 +93,8 @@ impl NotifySocket {
     /// Tells of each datagram, one after the other, until it is dropped. To be polled on a thread with a tokio runtime. It ends with an
     /// error if the socket cannot be registered or read.
     ///
-    /// Costs one descriptor and, as a task, some 500 bytes for each start that has a socket. A datagram costs two system calls, and two
-    /// or three look-ups in `/proc` if its sender is not in the child's group.
+    /// Costs one descriptor, what tokio has of it, and a future of at most 512 bytes, for each start that has a socket. A datagram costs two
+    /// system calls, and look-ups in `/proc` if its sender is not in the child's group.
     pub(in crate::monitor) async fn listen(
         self,
         process: ProcessHandle,
@@ -102,17 +104,11 @@ impl NotifySocket {
             Ok(socket) => socket,
             Err(error) => return error,
         };
-        // One byte more than a message has, to see that a datagram is too long.
-        let mut data = vec![0; MAX_DATAGRAM + 1];
-        // With no room for descriptors the kernel installs none.
-        let mut control = cmsg_space!(UnixCredentials);
         loop {
             for _ in 0..TURN {
-                let read = socket.async_io(Interest::READABLE, || {
-                    receive(&socket, &mut data, &mut control)
-                });
-                match read.await {
-                    Ok(received) => tell(received.judge(&data, &process)),
+                let read = || receive(&socket, &process);
+                match socket.async_io(Interest::READABLE, read).await {
+                    Ok(heard) => tell(heard),
                     Err(error) => return error,
                 }
             }
@@ -159,41 +155,31 @@ fn name() -> String {
     format!("actix-process/notify/{:016x}{:016x}", word(), word())
 }
 
-/// What the kernel says of one datagram.
-struct Received {
-    length: usize,
-    /// `None` if descriptors came along.
-    credentials: Option<UnixCredentials>,
-}
-
-fn receive(socket: &impl AsRawFd, data: &mut [u8], control: &mut [u8]) -> io::Result<Received> {
-    let mut pieces = [IoSliceMut::new(data)];
+/// Reads one datagram and judges it. The buffers are here, not in the future, which lives as long as the service.
+fn receive(socket: &impl AsRawFd, process: &ProcessHandle) -> io::Result<Heard> {
+    // One byte more than a message has, to see that a datagram is too long.
+    let mut data = [0; MAX_DATAGRAM + 1];
+    // With no room for descriptors the kernel installs none.
+    let mut control = cmsg_space!(UnixCredentials);
+    let mut pieces = [IoSliceMut::new(&mut data)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut pieces, Some(control), flags)?;
-    let credentials = match message.cmsgs() {
-        Ok(mut all) => all.find_map(|one| match one {
-            ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
-            _ => None,
-        }),
-        // What came along did not fit.
-        Err(_) => None,
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags)?;
+    let length = message.bytes;
+    // An error: what came along did not fit.
+    let mut all = message.cmsgs().into_iter().flatten();
+    let credentials = all.find_map(|one| match one {
+        ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
+        _ => None,
+    });
+    let Some(credentials) = credentials else {
+        return Ok(Heard::Descriptors);
     };
-    Ok(Received {
-        length: message.bytes,
-        credentials,
-    })
-}
-
-impl Received {
-    fn judge(&self, data: &[u8], process: &ProcessHandle) -> Heard {
-        let Some(credentials) = &self.credentials else {
-            return Heard::Descriptors;
-        };
-        let belongs = |child| sender::belongs(credentials.pid(), credentials.uid(), child);
-        if !process.pid().is_some_and(belongs) {
-            return Heard::Stranger;
-        }
-        let datagram = data.get(..self.length).unwrap_or_default();
-        NotifyMessage::parse(datagram).map_or(Heard::Malformed, Heard::Message)
+    let Some(child) = process.pid() else {
+        return Ok(Heard::Late);
+    };
+    if !sender::belongs(credentials.pid(), credentials.uid(), child) {
+        return Ok(Heard::Stranger);
     }
+    let datagram = data.get(..length).unwrap_or_default();
+    Ok(NotifyMessage::parse(datagram).map_or(Heard::Malformed, Heard::Message))
 }

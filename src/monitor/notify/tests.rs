@@ -284,6 +284,28 @@ fn a_flood_lets_others_have_their_turn() {
     });
 }
 
+#[test]
+fn a_listener_is_small() {
+    run(async {
+        let child = Command::new("sleep").arg("60").open().await.unwrap();
+        let socket = NotifySocket::bind().unwrap();
+        let listener = socket.listen(child.process.clone(), |_| ());
+        assert!(size_of_val(&listener) <= 512, "{}", size_of_val(&listener));
+    });
+}
+
+#[test]
+fn what_is_read_after_the_end_of_the_child_is_late() {
+    run(async {
+        let socket = NotifySocket::bind().unwrap();
+        let script = python("say(b'STATUS=last')");
+        let command = environment(script, Some(&socket), None);
+        let child = command.open().await.unwrap();
+        child.process.exited().await;
+        assert_eq!(Service::of(child, socket).next().await, Heard::Late);
+    });
+}
+
 fn variables(command: &Command) -> Vec<(String, Option<String>)> {
     let text = |value: &std::ffi::OsStr| value.to_str().unwrap().to_owned();
     let mut all: Vec<_> = command

@@ -6,10 +6,10 @@ use std::sync::Arc;
 /// What [`Ready::line`](super::Ready::line) looks for: text or bytes that the line contains, or, with feature `regex`, a
 /// `regex::bytes::Regex` that matches it.
 #[derive(Clone)]
-pub struct LinePattern(Kind);
+pub struct LinePattern(PatternKind);
 
 #[derive(Clone)]
-enum Kind {
+enum PatternKind {
     Contains(Arc<[u8]>),
     #[cfg(feature = "regex")]
     Matches(regex::bytes::Regex),
@@ -18,10 +18,10 @@ enum Kind {
 impl LinePattern {
     pub(super) fn is_in(&self, line: &[u8]) -> bool {
         match &self.0 {
-            Kind::Contains(part) if part.is_empty() => true,
-            Kind::Contains(part) => line.windows(part.len()).any(|window| window == &**part),
+            PatternKind::Contains(part) if part.is_empty() => true,
+            PatternKind::Contains(part) => line.windows(part.len()).any(|window| window == &**part),
             #[cfg(feature = "regex")]
-            Kind::Matches(regex) => regex.is_match(line),
+            PatternKind::Matches(regex) => regex.is_match(line),
         }
     }
 }
@@ -32,7 +32,7 @@ macro_rules! parts_of_lines {
             impl From<$kind> for LinePattern {
                 fn from(part: $kind) -> Self {
                     let bytes: &[u8] = part.as_ref();
-                    Self(Kind::Contains(bytes.into()))
+                    Self(PatternKind::Contains(bytes.into()))
                 }
             }
         )*
@@ -50,16 +50,16 @@ impl<const N: usize> From<&[u8; N]> for LinePattern {
 #[cfg(feature = "regex")]
 impl From<regex::bytes::Regex> for LinePattern {
     fn from(regex: regex::bytes::Regex) -> Self {
-        Self(Kind::Matches(regex))
+        Self(PatternKind::Matches(regex))
     }
 }
 
 impl fmt::Debug for LinePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Contains(part) => write!(f, "\"{}\"", part.escape_ascii()),
+            PatternKind::Contains(part) => write!(f, "\"{}\"", part.escape_ascii()),
             #[cfg(feature = "regex")]
-            Kind::Matches(regex) => write!(f, "/{}/", regex.as_str().escape_debug()),
+            PatternKind::Matches(regex) => write!(f, "/{}/", regex.as_str().escape_debug()),
         }
     }
 }

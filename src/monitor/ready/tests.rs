@@ -241,9 +241,10 @@ fn a_message_moves_the_end_of_the_time_away_and_never_nearer() {
         let (feed, wait) = begin(&ready, &start(), &|_| false);
         let mut wait = pin!(wait);
         assert_eq!(poll_once(&mut wait).await, None);
-        let mut far = NotifyMessage::default();
-        far.extend = Some(Duration::MAX);
-        feed.message(&far);
+        feed.message(&NotifyMessage {
+            extend: Some(Duration::MAX),
+            ..NotifyMessage::default()
+        });
         feed.message(&message("READY=1"));
         assert_eq!(wait.await, Ok(()));
     });

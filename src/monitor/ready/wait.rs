@@ -43,10 +43,10 @@ impl fmt::Display for NotReady {
 
 /// What the monitor tells the wait of one start. Clones tell the same wait. What comes after its end has no effect.
 #[derive(Debug, Clone)]
-pub(in crate::monitor) struct ReadyFeed(Rc<Told>);
+pub(in crate::monitor) struct ReadyFeed(Rc<ReadyTold>);
 
 #[derive(Debug)]
-struct Told {
+struct ReadyTold {
     ready: Ready,
     /// The descriptors on which the service can say that it is ready, and which are open.
     open: Cell<[Option<i32>; 2]>,
@@ -110,7 +110,7 @@ impl ReadyFeed {
     }
 }
 
-impl Told {
+impl ReadyTold {
     /// The first answer counts.
     fn answer(&self, word: Word) {
         if self.answer.get().is_none() {
@@ -156,7 +156,7 @@ pub(in crate::monitor) fn begin(
         ReadyKind::Line(_, None) => [Some(1), Some(2)],
         _ => [None; 2],
     };
-    let told = Rc::new(Told {
+    let told = Rc::new(ReadyTold {
         ready: ready.clone(),
         open: Cell::new(open.map(|one| one.filter(|fd| is_read(*fd)))),
         answer: Cell::new(None),
@@ -168,7 +168,7 @@ pub(in crate::monitor) fn begin(
     (feed, async move { wait(&told, &start).await })
 }
 
-async fn wait(told: &Told, start: &Start) -> Result<(), NotReady> {
+async fn wait(told: &ReadyTold, start: &Start) -> Result<(), NotReady> {
     let ready = &told.ready;
     let last = Cell::new(None);
     match &ready.kind {
