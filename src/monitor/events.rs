@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::event::Event;
-use super::output::{Fed, Subscription};
+use super::output::{FeedItem, Subscription};
 
 /// What happens to the services of a monitor. It ends with the monitor.
 #[must_use = "a stream does nothing unless it is polled"]
@@ -35,8 +35,8 @@ impl Stream for Events {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Reported>> {
         let fed = ready!(Pin::new(&mut self.0).poll_next(cx));
         Poll::Ready(fed.map(|fed| match fed {
-            Fed::Value(event) => Reported::Event(event),
-            Fed::Lagged(missed) => Reported::Lagged(missed),
+            FeedItem::Value(event) => Reported::Event(event),
+            FeedItem::Lagged(missed) => Reported::Lagged(missed),
         }))
     }
 }

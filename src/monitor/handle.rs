@@ -231,7 +231,9 @@ impl MonitorHandle {
     pub async fn status(&self, name: impl Into<ServiceName>) -> Result<Status, MonitorError> {
         let name = name.into();
         let asked = name.clone();
-        let all = self.ask(|tell| Ask::Status(Some(name), false, tell)).await?;
+        let all = self
+            .ask(|tell| Ask::Status(Some(name), false, tell))
+            .await?;
         let first = all.into_iter().next();
         first.ok_or(MonitorError::NotFound { name: asked })
     }

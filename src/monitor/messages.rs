@@ -20,10 +20,10 @@ use actix::{AsyncContext, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
 use super::Monitor;
+use super::access::{Access, ask_at};
 use super::actor::Ask;
 use super::core::Request;
 use super::error::MonitorError;
-use super::access::{Access, ask_at};
 use super::events::Events as EventStream;
 use super::lease;
 use super::monitor::checked;
@@ -224,7 +224,10 @@ impl Handler<Lease> for Monitor {
     type Result = Done<lease::Lease>;
 
     fn handle(&mut self, message: Lease, ctx: &mut Context<Self>) -> Self::Result {
-        let shared = self.engine.as_ref().map(|engine| Arc::clone(engine.shared()));
+        let shared = self
+            .engine
+            .as_ref()
+            .map(|engine| Arc::clone(engine.shared()));
         let address = ctx.address();
         Box::pin(async move {
             let shared = shared.ok_or(MonitorError::Ended)?;

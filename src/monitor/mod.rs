@@ -13,13 +13,16 @@ mod events;
 mod exit;
 mod graph;
 mod guard;
-mod host_death;
 mod handle;
 mod home;
+mod host_death;
 mod kill_all;
 mod lease;
 pub mod messages;
-#[expect(clippy::module_inception, reason = "the type that the folder is named after")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type that the folder is named after"
+)]
 mod monitor;
 mod name;
 mod notify;

@@ -134,10 +134,8 @@ where
         CommandSource::Made(Arc::new(self))
     }
 }
-impl<F> StartCommand for F where
-    F: Fn(&Start) -> Result<Command, StartError> + Send + Sync + 'static
-{
-}
+impl<F> StartCommand for F where F: Fn(&Start) -> Result<Command, StartError> + Send + Sync + 'static
+{}
 
 impl Service {
     /// A service with this id: 1 to 128 letters and digits of ASCII, and `_`, `.`, `:`, `-`; no other service of the monitor has it.

@@ -101,7 +101,9 @@ impl Shared {
         let mut closing = self.closing.subscribe();
         async move {
             // It cannot be gone without an end: its drop is after the end.
-            let _ = closing.wait_for(|closing| !matches!(closing, Closing::No)).await;
+            let _ = closing
+                .wait_for(|closing| !matches!(closing, Closing::No))
+                .await;
         }
     }
 

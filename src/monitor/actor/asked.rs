@@ -18,8 +18,8 @@ use crate::monitor::graph;
 use crate::monitor::name::ServiceName;
 use crate::monitor::sampling::{self, Usage};
 use crate::monitor::service::ServiceSpec;
-use crate::monitor::signals::Handlers;
 use crate::monitor::shutdown_report::ShutdownReport;
+use crate::monitor::signals::Handlers;
 use crate::monitor::spec_error::{SpecError, SpecProblem};
 use crate::monitor::status::Status;
 
@@ -45,7 +45,9 @@ pub(in crate::monitor) enum Ask {
     Shutdown(Duration, oneshot::Sender<ShutdownReport>),
     Signals(Handlers),
     /// By a signal: the usual deadline, or none.
-    ShutdownNow { kill: bool },
+    ShutdownNow {
+        kill: bool,
+    },
 }
 
 impl Handler<Ask> for Monitor {
@@ -98,7 +100,11 @@ impl Engine {
             }
             Ask::Signals(handlers) => handlers.install(),
             Ask::ShutdownNow { kill } => {
-                let within = if kill { Duration::ZERO } else { self.shutdown_within };
+                let within = if kill {
+                    Duration::ZERO
+                } else {
+                    self.shutdown_within
+                };
                 self.core.shut_down(within);
             }
         }
@@ -116,7 +122,9 @@ impl Engine {
             return drop(tell.send(Err(error.into())));
         }
         self.add(services);
-        let started = policies.into_iter().filter(|policy| policy.kinship == Kinship::Always);
+        let started = policies
+            .into_iter()
+            .filter(|policy| policy.kinship == Kinship::Always);
         let waits: Vec<_> = started
             .map(|policy| {
                 let (tell, told) = oneshot::channel();
@@ -170,7 +178,11 @@ impl Engine {
                 }
             },
         };
-        let group = |slot: Slot| self.core.get(slot).and_then(|instance: &Instance| instance.pid);
+        let group = |slot: Slot| {
+            self.core
+                .get(slot)
+                .and_then(|instance: &Instance| instance.pid)
+        };
         let groups: Vec<i32> = slots.iter().filter_map(|slot| group(*slot)).collect();
         let all = slots.iter().filter_map(|slot| self.status(*slot, None));
         let all: Vec<Status> = all.collect();

@@ -5,8 +5,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use actix::Context;
-
 use super::told::StartTold;
 use super::{Engine, GuardState, Told};
 use crate::Bytes;
@@ -276,5 +274,7 @@ impl Engine {
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     let mut future = pin!(future);
-    future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
+    future
+        .as_mut()
+        .poll(&mut TaskContext::from_waker(Waker::noop()))
 }

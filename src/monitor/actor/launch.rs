@@ -74,7 +74,12 @@ impl Engine {
     pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
         match self.prepare(slot, generation, command) {
             Err(problem) => {
-                self.not_started(slot, generation, StartFailure::Command(problem.into()), false);
+                self.not_started(
+                    slot,
+                    generation,
+                    StartFailure::Command(problem.into()),
+                    false,
+                );
             }
             Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
         }
@@ -107,7 +112,10 @@ impl Engine {
         if let Some(fd) = spec.ready.notification_fd() {
             command = command.fd(fd, Fd::read());
         }
-        let period = spec.alive.as_ref().and_then(|alive| alive.watchdog_period());
+        let period = spec
+            .alive
+            .as_ref()
+            .and_then(|alive| alive.watchdog_period());
         let wants_socket = spec.ready.wants_notify() || period.is_some();
         let socket = match wants_socket {
             true => Some(NotifySocket::bind().map_err(|error| format!("no socket: {error}"))?),
@@ -169,7 +177,12 @@ impl Engine {
         let id = spawning.id();
         run.id = Some(id);
         run.beats = spec.alive.as_ref().map(Beats::new);
-        let is_read: Vec<i32> = command.fd_map().iter().filter(|(_, fd)| fd.is_read() || fd.is_terminal()).map(|(n, _)| n).collect();
+        let is_read: Vec<i32> = command
+            .fd_map()
+            .iter()
+            .filter(|(_, fd)| fd.is_read() || fd.is_terminal())
+            .map(|(n, _)| n)
+            .collect();
         let (feed, ready) = ready::begin(&spec.ready, &run.start, &|fd| is_read.contains(&fd));
         run.ready = Some(feed.clone());
         let at_once = spec.ready.is_at_once();
@@ -194,7 +207,10 @@ impl Engine {
             // It listens when the child is there, whose number it needs.
             run.socket = Some(socket);
         }
-        for fd in [1, 2].into_iter().filter(|fd| spec.ready.watches_lines_of(*fd)) {
+        for fd in [1, 2]
+            .into_iter()
+            .filter(|fd| spec.ready.watches_lines_of(*fd))
+        {
             let feed = feed.clone();
             place.output.watch_lines(fd, move |seen| {
                 match seen {

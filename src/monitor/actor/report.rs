@@ -56,7 +56,10 @@ impl Engine {
             return;
         };
         self.shared.outputs().remove(&place.name);
-        let is_last = self.core.policies().all(|policy| policy.id != place.name.id);
+        let is_last = self
+            .core
+            .policies()
+            .all(|policy| policy.id != place.name.id);
         if is_last {
             self.specs.remove(&place.name.id);
         }

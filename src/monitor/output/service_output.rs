@@ -163,7 +163,7 @@ impl ServiceOutput {
     pub(in crate::monitor) fn watch_lines(
         &mut self,
         fd: i32,
-        watch: impl FnMut(SeenLine<'_>) -> ControlFlow<()> + Send + 'static,
+        watch: impl FnMut(SeenLine<'_>) -> ControlFlow<()> + 'static,
     ) {
         self.sinks.watch(fd, Box::new(watch));
     }

@@ -22,7 +22,7 @@ pub(in crate::monitor) enum SeenLine<'a> {
 }
 
 /// Called with each line until it breaks.
-pub(in crate::monitor) type LineWatch = Box<dyn FnMut(SeenLine<'_>) -> ControlFlow<()> + Send>;
+pub(in crate::monitor) type LineWatch = Box<dyn FnMut(SeenLine<'_>) -> ControlFlow<()>>;
 
 /// All of them. Nothing in here blocks, and no panic of a closure comes out.
 pub(super) struct Sinks {

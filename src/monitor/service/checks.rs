@@ -63,9 +63,10 @@ impl ServiceSpec {
         }
         if self.ready.needs_output()
             && self.ready.notification_fd().is_none()
-            && ![0, 1, 2].into_iter().chain(map.iter().map(|(n, _)| n)).any(|fd| {
-                self.ready.watches_lines_of(fd) && is_read(fd)
-            })
+            && ![0, 1, 2]
+                .into_iter()
+                .chain(map.iter().map(|(n, _)| n))
+                .any(|fd| self.ready.watches_lines_of(fd) && is_read(fd))
         {
             let text = "the output that it looks at is not piped";
             return problem("ready", text.to_owned());
