@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 use super::Monitor;
 use super::actor::Ask;
 use super::error::MonitorError;
-use super::shared::Shared;
+use super::shared::MonitorShared;
 
 /// The address of a monitor, and what it shares. It does not keep the monitor running.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     pub(super) address: Addr<Monitor>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<MonitorShared>,
 }
 
 impl Access {

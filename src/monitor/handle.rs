@@ -15,11 +15,10 @@ use super::core::Request;
 use super::error::MonitorError;
 use super::events::Events;
 use super::lease::Lease;
-use super::monitor::checked;
 use super::name::ServiceName;
 use super::output::{Follow, FollowRaw, Since};
-use super::service::Service;
-use super::shared::Shared;
+use super::service::{Service, checked};
+use super::shared::MonitorShared;
 use super::shutdown_report::ShutdownReport;
 use super::signals;
 use super::status::Status;
@@ -57,7 +56,7 @@ impl Drop for LastHandle {
 }
 
 impl MonitorHandle {
-    pub(super) fn new(address: Addr<Monitor>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(address: Addr<Monitor>, shared: Arc<MonitorShared>) -> Self {
         Self {
             last: Arc::new(LastHandle {
                 access: Access { address, shared },
@@ -75,7 +74,7 @@ impl MonitorHandle {
         &self.last.access
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &MonitorShared {
         &self.access().shared
     }
 

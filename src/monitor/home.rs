@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 
 /// Where a monitor lives, and what has to be ended when the monitor has ended.
 #[derive(Debug, Clone)]
-pub(super) enum Home {
+pub(super) enum MonitorHome {
     /// An arbiter that somebody else ends.
     Given(ArbiterHandle),
     /// An arbiter of the monitor's own, in the System of the thread that started the monitor.
@@ -18,7 +18,7 @@ pub(super) enum Home {
     System(System),
 }
 
-impl Home {
+impl MonitorHome {
     /// An arbiter in the System of this thread; if this thread is in none, a System on a thread of its own.
     pub(super) fn start() -> io::Result<Self> {
         if System::is_registered() {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{KillOnDrop, ProcessHandle};
+use crate::KillOnDrop;
+use crate::ProcessHandle;
 
 /// The children of a monitor, for whoever finds that nobody is left to stop them in order: the last handle was dropped, the System
 /// stopped, `main` returns. When the last clone of this is dropped, they are killed as well.

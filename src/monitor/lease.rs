@@ -20,7 +20,7 @@ use crate::ProcessHandle;
 /// [`process`](Self::process) is the new one then.
 #[must_use = "its drop gives the service back"]
 pub struct Lease {
-    held: Held,
+    held: LeaseHold,
     name: ServiceName,
     current: watch::Receiver<Current>,
     process: ProcessHandle,
@@ -30,12 +30,12 @@ pub struct Lease {
 }
 
 /// Gives the lease up when it is dropped, also before it was given.
-struct Held {
+struct LeaseHold {
     access: Access,
     id: LeaseId,
 }
 
-impl Drop for Held {
+impl Drop for LeaseHold {
     fn drop(&mut self) {
         self.access.tell(Ask::Release(self.id));
     }
@@ -44,7 +44,7 @@ impl Drop for Held {
 impl Lease {
     pub(super) async fn take(access: Access, name: ServiceName) -> Result<Self, MonitorError> {
         let id = access.shared.lease_id();
-        let held = Held {
+        let held = LeaseHold {
             access: access.clone(),
             id,
         };

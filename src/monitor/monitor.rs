@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, WrapFuture};
 
-use super::actor::{Engine, GuardState, Setup, Told, check_limits};
+use super::actor::{Engine, GuardSlot, Setup, Told, check_limits};
 use super::containment::{CgroupPlace, ServiceCgroups};
 use super::error::MonitorError;
 use super::graph;
 use super::guard::Guard;
 use super::handle::MonitorHandle;
-use super::home::Home;
-use super::service::{Service, ServiceSpec};
-use super::shared::Shared;
+use super::home::MonitorHome;
+use super::service::{Service, checked};
+use super::shared::MonitorShared;
 use crate::ToArbiterHandle;
 
 /// The time of a shutdown that nobody has given a deadline, unless [`Monitor::shutdown_within`] says otherwise.
@@ -118,10 +118,10 @@ impl Monitor {
         let cgroups = found.map_err(|why| MonitorError::Cgroups(why.into()))?;
         check_limits(&cgroups, &services)?;
         let home = match self.arbiter {
-            Some(arbiter) => Home::Given(arbiter),
-            None => Home::start().map_err(|error| MonitorError::Arbiter(Arc::new(error)))?,
+            Some(arbiter) => MonitorHome::Given(arbiter),
+            None => MonitorHome::start().map_err(|error| MonitorError::Arbiter(Arc::new(error)))?,
         };
-        let shared = Arc::new(Shared::new(cgroups.containment()));
+        let shared = Arc::new(MonitorShared::new(cgroups.containment()));
         let arbiter = home.arbiter();
         let setup = Setup {
             services,
@@ -150,17 +150,6 @@ impl Monitor {
     }
 }
 
-/// Checks each service alone.
-pub(super) fn checked(services: Vec<Service>) -> Result<Vec<ServiceSpec>, MonitorError> {
-    let specs = services.into_iter().map(Service::into_spec);
-    let specs: Vec<ServiceSpec> = specs.collect();
-    for spec in &specs {
-        let checked = spec.check();
-        checked.map_err(|problem| problem.of(&spec.policy.id))?;
-    }
-    Ok(specs)
-}
-
 impl Actor for Monitor {
     type Context = Context<Self>;
 
@@ -171,10 +160,10 @@ impl Actor for Monitor {
             let starting = Guard::start(move |event| address.do_send(Told::Guard(event)));
             let started = starting.into_actor(self).map(|guard, monitor, ctx| {
                 let guard = match guard {
-                    Ok(guard) => GuardState::There(guard),
+                    Ok(guard) => GuardSlot::There(guard),
                     Err(error) => {
                         log::warn!("a monitor has no guard: {error}");
-                        GuardState::None
+                        GuardSlot::None
                     }
                 };
                 monitor.with(ctx, |engine| engine.guard_started(guard));

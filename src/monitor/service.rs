@@ -3,6 +3,8 @@
 mod checks;
 mod output;
 
+pub(super) use checks::checked;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,33 +19,33 @@ use super::shutdown_report::ShutdownReport;
 const EVENTS: usize = 1024;
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct MonitorShared {
     pub(super) events: Feed<Event>,
     pub(super) kill_all: KillAll,
     pub(super) containment: MonitorContainment,
     /// The outputs of all instances.
     outputs: Mutex<HashMap<ServiceName, OutputSource>>,
-    closing: watch::Sender<Closing>,
+    closing: watch::Sender<ClosingState>,
     last_lease: AtomicU64,
     ended: AtomicBool,
 }
 
 /// How far a monitor is.
 #[derive(Debug, Clone)]
-enum Closing {
+enum ClosingState {
     No,
     Begun,
     Over(ShutdownReport),
 }
 
-impl Shared {
+impl MonitorShared {
     pub(super) fn new(containment: MonitorContainment) -> Self {
         Self {
             events: Feed::new(EVENTS),
             kill_all: KillAll::default(),
             containment,
             outputs: Mutex::default(),
-            closing: watch::Sender::new(Closing::No),
+            closing: watch::Sender::new(ClosingState::No),
             last_lease: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         }
@@ -70,9 +70,9 @@ impl Shared {
 
     pub(super) fn begin_closing(&self) {
         self.closing.send_if_modified(|closing| {
-            let begins = matches!(closing, Closing::No);
+            let begins = matches!(closing, ClosingState::No);
             if begins {
-                *closing = Closing::Begun;
+                *closing = ClosingState::Begun;
             }
             begins
         });
@@ -82,9 +82,9 @@ impl Shared {
     pub(super) fn end(&self, report: ShutdownReport) {
         self.ended.store(true, Ordering::SeqCst);
         self.closing.send_if_modified(|closing| {
-            let ends = !matches!(closing, Closing::Over(_));
+            let ends = !matches!(closing, ClosingState::Over(_));
             if ends {
-                *closing = Closing::Over(report);
+                *closing = ClosingState::Over(report);
             }
             ends
         });
@@ -102,7 +102,7 @@ impl Shared {
         async move {
             // It cannot be gone without an end: its drop is after the end.
             let _ = closing
-                .wait_for(|closing| !matches!(closing, Closing::No))
+                .wait_for(|closing| !matches!(closing, ClosingState::No))
                 .await;
         }
     }
@@ -111,9 +111,9 @@ impl Shared {
     pub(super) fn closed(&self) -> impl Future<Output = ShutdownReport> + Send + use<> {
         let mut closing = self.closing.subscribe();
         async move {
-            let over = closing.wait_for(|closing| matches!(closing, Closing::Over(_)));
+            let over = closing.wait_for(|closing| matches!(closing, ClosingState::Over(_)));
             match over.await.as_deref() {
-                Ok(Closing::Over(report)) => report.clone(),
+                Ok(ClosingState::Over(report)) => report.clone(),
                 _ => ShutdownReport::default(),
             }
         }

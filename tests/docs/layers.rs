@@ -35,6 +35,9 @@ const ABOVE_THE_SURFACE: [&str; 6] = [
     "gotchas",
 ];
 
+/// Macros are exported from the root, whatever file they are in.
+const EXPORTED_MACROS: [&str; 1] = ["process_protocol"];
+
 /// They import names for their links only.
 const DOCUMENTATION: [&str; 3] = ["coming_from", "recipes", "gotchas"];
 
@@ -156,7 +159,9 @@ impl Sources {
                 continue;
             }
             if ABOVE_THE_SURFACE.contains(&from.as_str()) {
-                let exported = to.starts_with(char::is_uppercase) || self.public.contains(to);
+                let exported = to.starts_with(char::is_uppercase)
+                    || self.public.contains(to)
+                    || EXPORTED_MACROS.contains(&to.as_str());
                 let home = self.home(&import.to);
                 if from != to && (!exported || home.len() > 1) {
                     let (place, home) = (&import.place, home.join("::"));

@@ -6,7 +6,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use super::told::StartTold;
-use super::{Engine, GuardState, Told};
+use super::{Engine, GuardSlot, Told};
 use crate::Bytes;
 use crate::CloseReason;
 use crate::ExitStatus;
@@ -266,7 +266,7 @@ impl Engine {
             self.by_process.remove(&id);
         }
         self.shared.kill_all.remove(generation);
-        if let (true, GuardState::There(guard)) = (run.guarded, &self.guard) {
+        if let (true, GuardSlot::There(guard)) = (run.guarded, &self.guard) {
             guard.remove(generation);
         }
     }

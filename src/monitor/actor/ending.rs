@@ -2,7 +2,7 @@
 
 use actix::{ActorContext, Context};
 
-use super::{Engine, GuardState};
+use super::{Engine, GuardSlot};
 use crate::monitor::Monitor;
 use crate::monitor::shutdown_report::ShutdownReport;
 
@@ -27,8 +27,8 @@ impl Engine {
             return;
         };
         // What cannot be killed is signalled no more.
-        let ending = match std::mem::replace(&mut self.guard, GuardState::None) {
-            GuardState::There(guard) => Some(guard.end()),
+        let ending = match std::mem::replace(&mut self.guard, GuardSlot::None) {
+            GuardSlot::There(guard) => Some(guard.end()),
             _ => None,
         };
         let (shared, home) = (std::sync::Arc::clone(&self.shared), self.home.clone());

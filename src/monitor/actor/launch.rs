@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::place::Run;
+use super::place::ServiceRun;
 use super::told::StartTold;
-use super::{Engine, GuardState, Told};
+use super::{Engine, GuardSlot, Told};
 use crate::Command;
 use crate::Fd;
 use crate::ProcessHandle;
@@ -27,8 +27,8 @@ use crate::monitor::start::Start;
 const DRAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
-    pub(in crate::monitor) fn guard_started(&mut self, guard: GuardState) {
-        let GuardState::Coming(waiting) = std::mem::replace(&mut self.guard, guard) else {
+    pub(in crate::monitor) fn guard_started(&mut self, guard: GuardSlot) {
+        let GuardSlot::Coming(waiting) = std::mem::replace(&mut self.guard, guard) else {
             return;
         };
         self.tick();
@@ -44,7 +44,7 @@ impl Engine {
     }
 
     pub(super) fn launch(&mut self, slot: Slot, generation: u64, attempt: u32) {
-        if let GuardState::Coming(waiting) = &mut self.guard {
+        if let GuardSlot::Coming(waiting) = &mut self.guard {
             return waiting.push((slot, generation, attempt));
         }
         let address = self.address.clone();
@@ -54,7 +54,7 @@ impl Engine {
         let (id, key) = (Arc::clone(&place.name.id), place.name.key.clone());
         let start = Start::new(id, key, generation, attempt);
         place.output.started(generation);
-        place.run = Some(Box::new(Run::new(start.clone())));
+        place.run = Some(Box::new(ServiceRun::new(start.clone())));
         log::debug!("service {} starts, generation {generation}", place.name);
         match place.spec.source.clone() {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
@@ -97,7 +97,7 @@ impl Engine {
         let place = self.place_at(slot).ok_or("it is gone")?;
         let spec = Arc::clone(&place.spec);
         if spec.on_host_death == OnHostDeath::Kill
-            && let GuardState::There(guard) = &self.guard
+            && let GuardSlot::There(guard) = &self.guard
         {
             mark = Some(guard.announce(generation));
         }
@@ -236,7 +236,7 @@ impl Engine {
         };
         run.process = Some(process.clone());
         self.shared.kill_all.add(generation, process);
-        if let (true, GuardState::There(guard)) = (run.guarded, &self.guard) {
+        if let (true, GuardSlot::There(guard)) = (run.guarded, &self.guard) {
             guard.add(generation, process);
         }
         let tell = move |told| address.do_send(Told::Start(slot, generation, told));

@@ -25,19 +25,19 @@ use super::core::{Core, Effect, Slot, Ticket};
 use super::error::MonitorError;
 use super::event::{Event, EventKind};
 use super::guard::Guard;
-use super::home::Home;
+use super::home::MonitorHome;
 use super::service::ServiceSpec;
-use super::shared::Shared;
+use super::shared::MonitorShared;
 use super::shutdown_report::ShutdownReport;
 use crate::ProcessId;
-use place::Place;
+use place::ServicePlace;
 
 /// What a monitor needs to run, made before it has an arbiter.
 pub(super) struct Setup {
     pub(super) services: Vec<ServiceSpec>,
     pub(super) cgroups: ServiceCgroups,
-    pub(super) home: Home,
-    pub(super) shared: Arc<Shared>,
+    pub(super) home: MonitorHome,
+    pub(super) shared: Arc<MonitorShared>,
     pub(super) guarded: bool,
     pub(super) shutdown_within: Duration,
 }
@@ -47,25 +47,25 @@ pub(super) struct Engine {
     core: Core,
     began: Instant,
     specs: HashMap<Arc<str>, Arc<ServiceSpec>>,
-    places: Vec<Option<Place>>,
+    places: Vec<Option<ServicePlace>>,
     by_process: HashMap<ProcessId, (Slot, u64)>,
     tickets: HashMap<Ticket, oneshot::Sender<Result<(), MonitorError>>>,
     last_ticket: Ticket,
     /// The timer that is armed, and for when.
     timer: Option<(Duration, SpawnHandle)>,
-    guard: GuardState,
+    guard: GuardSlot,
     cgroups: ServiceCgroups,
-    shared: Arc<Shared>,
+    shared: Arc<MonitorShared>,
     over: Option<ShutdownReport>,
     is_over: bool,
     shutdown_waiters: Vec<oneshot::Sender<ShutdownReport>>,
     shutdown_within: Duration,
-    home: Home,
+    home: MonitorHome,
     address: Addr<Monitor>,
 }
 
 /// The guard of the groups.
-pub(super) enum GuardState {
+pub(super) enum GuardSlot {
     /// It is being started; these starts wait for it.
     Coming(Vec<(Slot, u64, u32)>),
     There(Guard),
@@ -84,7 +84,7 @@ impl Engine {
             tickets: HashMap::new(),
             last_ticket: 0,
             timer: None,
-            guard: GuardState::None,
+            guard: GuardSlot::None,
             cgroups: setup.cgroups,
             shared: setup.shared,
             over: None,
@@ -95,7 +95,7 @@ impl Engine {
             address,
         };
         if setup.guarded {
-            engine.guard = GuardState::Coming(Vec::new());
+            engine.guard = GuardSlot::Coming(Vec::new());
         }
         engine.add(setup.services);
         engine
@@ -171,10 +171,12 @@ impl Engine {
             Effect::Watch { slot, generation } => self.watch(slot, generation),
             Effect::Changed {
                 slot,
+                generation,
+                pid,
                 from,
                 to,
                 exit,
-            } => self.changed(slot, from, to, exit),
+            } => self.changed(slot, (generation, pid), (from, to), exit),
             Effect::Unkillable { slot } => self.publish(slot, EventKind::Unkillable),
             Effect::Leftovers { slot, count } => self.publish(slot, EventKind::Leftovers { count }),
             Effect::Answer { ticket, reply } => {
@@ -194,19 +196,19 @@ impl Engine {
         }
     }
 
-    pub(super) const fn shared(&self) -> &Arc<Shared> {
+    pub(super) const fn shared(&self) -> &Arc<MonitorShared> {
         &self.shared
     }
 
     pub(super) const fn wants_guard(&self) -> bool {
-        matches!(self.guard, GuardState::Coming(_))
+        matches!(self.guard, GuardSlot::Coming(_))
     }
 
-    fn place(&mut self, slot: Slot) -> Option<&mut Place> {
+    fn place(&mut self, slot: Slot) -> Option<&mut ServicePlace> {
         self.places.get_mut(slot)?.as_mut()
     }
 
-    fn place_at(&self, slot: Slot) -> Option<&Place> {
+    fn place_at(&self, slot: Slot) -> Option<&ServicePlace> {
         self.places.get(slot)?.as_ref()
     }
 }

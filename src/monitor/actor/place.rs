@@ -19,11 +19,11 @@ use crate::monitor::service::ServiceSpec;
 use crate::monitor::start::Start;
 use crate::monitor::state::ServiceState;
 
-pub(super) struct Place {
+pub(super) struct ServicePlace {
     pub(super) name: ServiceName,
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) output: ServiceOutput,
-    pub(super) run: Option<Box<Run>>,
+    pub(super) run: Option<Box<ServiceRun>>,
     /// What those are told who have a lease; there from the first one on.
     pub(super) current: Option<watch::Sender<Current>>,
 }
@@ -40,7 +40,7 @@ pub(in crate::monitor) enum Current {
 }
 
 /// One start, from its launch until nobody is left of it.
-pub(super) struct Run {
+pub(super) struct ServiceRun {
     pub(super) generation: u64,
     pub(super) start: Start,
     pub(super) id: Option<ProcessId>,
@@ -65,7 +65,7 @@ pub(super) struct Run {
     pub(super) drained: bool,
 }
 
-impl Run {
+impl ServiceRun {
     pub(super) const fn new(start: Start) -> Self {
         Self {
             generation: start.generation,

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use super::place::Place;
+use super::place::ServicePlace;
 use super::{Current, Engine, Told};
 use crate::monitor::core::Slot;
 use crate::monitor::event::{Event, EventKind};
@@ -40,7 +40,7 @@ impl Engine {
             self.places.resize_with(slot + 1, || None);
         }
         if let Some(place) = self.places.get_mut(slot) {
-            *place = Some(Place {
+            *place = Some(ServicePlace {
                 name,
                 spec,
                 output,
@@ -71,15 +71,20 @@ impl Engine {
     }
 
     pub(super) fn publish(&self, slot: Slot, what: EventKind) {
+        let instance = self.core.get(slot);
+        let of = instance.map_or((0, None), |instance| (instance.generation, instance.pid));
+        self.publish_of(slot, of, what);
+    }
+
+    fn publish_of(&self, slot: Slot, (generation, pid): (u64, Option<i32>), what: EventKind) {
         let Some(place) = self.place_at(slot) else {
             return;
         };
-        let instance = self.core.get(slot);
         self.shared.events.publish(Event {
             id: Some(Arc::clone(&place.name.id)),
             key: place.name.key.clone(),
-            generation: instance.map_or(0, |instance| instance.generation),
-            pid: instance.and_then(|instance| instance.pid),
+            generation,
+            pid,
             at: SystemTime::now(),
             what,
         });
@@ -88,8 +93,8 @@ impl Engine {
     pub(super) fn changed(
         &mut self,
         slot: Slot,
-        from: ServiceState,
-        to: ServiceState,
+        of: (u64, Option<i32>),
+        (from, to): (ServiceState, ServiceState),
         exit: Option<Exit>,
     ) {
         if let Some(place) = self.place_at(slot) {
@@ -101,9 +106,11 @@ impl Engine {
         if let (Some(problem), Some(place)) = (&problem, self.place_at(slot)) {
             log::warn!("service {} {to}: {problem}", place.name);
         }
-        let next_try = self.core.next_try(slot);
-        self.publish(
+        let waits = to == ServiceState::Backoff;
+        let next_try = self.core.next_try(slot).filter(|_| waits);
+        self.publish_of(
             slot,
+            of,
             EventKind::State {
                 from,
                 to,

@@ -1,6 +1,6 @@
 //! What is asked of one service by hand.
 
-use super::instance::{Phase, Waiter};
+use super::instance::{InstancePhase, Waiter};
 use super::timers::TimerKind;
 use super::{Core, LeaseId, Request, Slot, Ticket};
 use crate::monitor::error::MonitorError;
@@ -65,12 +65,12 @@ impl Core {
         }
         instance.wanted = true;
         match instance.phase {
-            Phase::Up { ready: true } if !instance.stop_asked => {
+            InstancePhase::Up { ready: true } if !instance.stop_asked => {
                 return self.answer(ticket, Ok(()));
             }
-            Phase::Down(_) => {
+            InstancePhase::Down(_) => {
                 instance.forgive();
-                self.set_phase(slot, Phase::Waiting);
+                self.set_phase(slot, InstancePhase::Waiting);
             }
             _ => {}
         }
@@ -83,8 +83,10 @@ impl Core {
             return;
         };
         match instance.phase {
-            Phase::Up { ready: true } if !instance.stop_asked => self.answer(ticket, Ok(())),
-            Phase::Down(state) => {
+            InstancePhase::Up { ready: true } if !instance.stop_asked => {
+                self.answer(ticket, Ok(()))
+            }
+            InstancePhase::Down(state) => {
                 let name = instance.name.clone();
                 let reply = match (state, instance.failure.clone()) {
                     (ServiceState::Failed, Some(failure)) => {
@@ -95,7 +97,7 @@ impl Core {
                 self.answer(ticket, Err(reply));
             }
             // Nobody wants it again.
-            Phase::Stopping if !instance.wanted => {
+            InstancePhase::Stopping if !instance.wanted => {
                 let name = instance.name.clone();
                 let state = ServiceState::Stopping;
                 self.answer(ticket, Err(MonitorError::State { name, state }));
@@ -133,7 +135,7 @@ impl Core {
             self.stop_with_companions(slot);
         } else {
             self.timers.clear(slot, TimerKind::Backoff);
-            self.set_phase(slot, Phase::Waiting);
+            self.set_phase(slot, InstancePhase::Waiting);
         }
         if let Some(instance) = self.instance(slot) {
             // The failure of the run that is being ended is not the answer.
@@ -152,12 +154,12 @@ impl Core {
             return;
         };
         match instance.phase {
-            Phase::Backoff => {
+            InstancePhase::Backoff => {
                 self.timers.clear(slot, TimerKind::Backoff);
-                self.set_phase(slot, Phase::Waiting);
+                self.set_phase(slot, InstancePhase::Waiting);
                 self.push_waiter(slot, ticket, None);
             }
-            Phase::Down(ServiceState::Failed) => self.start(slot, ticket),
+            InstancePhase::Down(ServiceState::Failed) => self.start(slot, ticket),
             _ => self.await_ready(slot, ticket),
         }
     }

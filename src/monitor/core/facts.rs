@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::instance::{Instance, Phase};
+use super::instance::{Instance, InstancePhase};
 use super::timers::TimerKind;
 use super::{Core, Effect, Fact, How, RunEnd, Slot};
 use crate::Signal;
@@ -27,34 +27,38 @@ impl Core {
             return;
         };
         match (phase, fact) {
-            (Phase::Launching, Fact::Spawned { pid }) => self.spawned(slot, pid),
-            (Phase::Launching, Fact::NotStarted { failure, permanent }) => {
+            (InstancePhase::Launching, Fact::Spawned { pid }) => self.spawned(slot, pid),
+            (InstancePhase::Launching, Fact::NotStarted { failure, permanent }) => {
                 self.not_started(slot, failure, permanent);
             }
-            (Phase::Up { ready: false }, Fact::Ready) => self.ready(slot),
-            (Phase::Up { ready: true }, Fact::Unready) => {
-                self.set_phase(slot, Phase::Up { ready: false });
+            (InstancePhase::Up { ready: false }, Fact::Ready) => self.ready(slot),
+            (InstancePhase::Up { ready: true }, Fact::Unready) => {
+                self.set_phase(slot, InstancePhase::Up { ready: false });
             }
-            (Phase::Up { ready: false }, Fact::NeverReady { problem })
+            (InstancePhase::Up { ready: false }, Fact::NeverReady { problem })
                 if !self.get(slot).is_some_and(|instance| instance.was_ready) =>
             {
                 self.never_ready(slot, problem);
             }
             (_, Fact::Extended(time)) => self.extend(slot, time),
-            (Phase::Up { .. }, Fact::Unhealthy) => {
+            (InstancePhase::Up { .. }, Fact::Unhealthy) => {
                 self.stop_run(slot, ExitKind::Unhealthy, How::Ladder);
             }
-            (Phase::Up { .. }, Fact::Missed) => {
+            (InstancePhase::Up { .. }, Fact::Missed) => {
                 self.stop_run(slot, ExitKind::Watchdog, How::Watchdog);
             }
-            (Phase::Up { .. }, Fact::Exited) => {
+            (InstancePhase::Up { .. }, Fact::Exited) => {
                 self.timers.clear(slot, TimerKind::Ready);
                 self.timers.clear(slot, TimerKind::Idle);
-                self.set_phase(slot, Phase::Stopping);
+                self.set_phase(slot, InstancePhase::Stopping);
             }
-            (Phase::Stopping, Fact::Exited) => {}
-            (Phase::Up { .. } | Phase::Stopping, Fact::Unkillable) => self.cannot_be_killed(slot),
-            (Phase::Up { .. } | Phase::Stopping, Fact::Over(end)) => self.over(slot, end),
+            (InstancePhase::Stopping, Fact::Exited) => {}
+            (InstancePhase::Up { .. } | InstancePhase::Stopping, Fact::Unkillable) => {
+                self.cannot_be_killed(slot)
+            }
+            (InstancePhase::Up { .. } | InstancePhase::Stopping, Fact::Over(end)) => {
+                self.over(slot, end)
+            }
             _ => self.stale += 1,
         }
     }
@@ -64,7 +68,7 @@ impl Core {
         while let Some((slot, kind)) = self.timers.take_due(self.now) {
             match kind {
                 TimerKind::Ready => self.late(slot),
-                TimerKind::Backoff => self.set_phase(slot, Phase::Waiting),
+                TimerKind::Backoff => self.set_phase(slot, InstancePhase::Waiting),
                 TimerKind::Idle => self.dirty.push_back(slot),
                 TimerKind::Shutdown => self.shutdown_is_due(),
             }
@@ -77,7 +81,7 @@ impl Core {
             instance.pid = Some(pid);
             instance.since = Some(now);
         }
-        self.set_phase(slot, Phase::Up { ready: false });
+        self.set_phase(slot, InstancePhase::Up { ready: false });
     }
 
     fn ready(&mut self, slot: Slot) {
@@ -95,7 +99,7 @@ impl Core {
         } else {
             std::mem::take(&mut instance.waiters)
         };
-        self.set_phase(slot, Phase::Up { ready: true });
+        self.set_phase(slot, InstancePhase::Up { ready: true });
         for waiter in waiters {
             self.answer(waiter.ticket, Ok(()));
         }
@@ -128,7 +132,7 @@ impl Core {
             .get(slot)
             .map(|instance| (instance.phase, instance.generation))
         {
-            Some((Phase::Launching, generation)) => {
+            Some((InstancePhase::Launching, generation)) => {
                 self.effects.push(Effect::Abandon { slot, generation });
                 let failure = StartFailure::Unready {
                     problem,
@@ -136,7 +140,7 @@ impl Core {
                 };
                 self.not_started(slot, failure, false);
             }
-            Some((Phase::Up { ready: false }, _)) => self.never_ready(slot, problem),
+            Some((InstancePhase::Up { ready: false }, _)) => self.never_ready(slot, problem),
             _ => {}
         }
     }
@@ -213,10 +217,10 @@ impl Core {
         }
         let wanted = instance.wanted && !ending;
         let next = match end {
-            _ if !wanted => Phase::Down(ServiceState::Stopped),
-            _ if again || stopped => Phase::Waiting,
+            _ if !wanted => InstancePhase::Down(ServiceState::Stopped),
+            _ if again || stopped => InstancePhase::Waiting,
             Some((failure, next)) => self.by_policy(slot, failure, next),
-            None => Phase::Waiting,
+            None => InstancePhase::Waiting,
         };
         if let (Some(failure), true) = (failure, wanted && !again && !stopped) {
             self.fail_waiters(slot, &failure);
@@ -226,10 +230,10 @@ impl Core {
         self.answer_stops(slot);
         self.stop_what_it_held_up(slot);
         // Those who end with success leave their companions alone, as in OTP.
-        if by_itself && next != Phase::Down(ServiceState::Exited) {
+        if by_itself && next != InstancePhase::Down(ServiceState::Exited) {
             self.stop_companions(slot);
         }
-        if by_itself && matches!(next, Phase::Down(_)) {
+        if by_itself && matches!(next, InstancePhase::Down(_)) {
             self.look_at_the_essential(slot);
         }
         self.dirty.push_back(slot);
@@ -237,25 +241,25 @@ impl Core {
     }
 
     /// What the service's own policy makes of an end.
-    fn by_policy(&mut self, slot: Slot, failure: StartFailure, next: AfterEnd) -> Phase {
+    fn by_policy(&mut self, slot: Slot, failure: StartFailure, next: AfterEnd) -> InstancePhase {
         let (now, random) = (self.now, self.random);
         let idle = self.is_idle(slot);
         let Some(entry) = self.entry_of(slot) else {
-            return Phase::Down(ServiceState::Stopped);
+            return InstancePhase::Down(ServiceState::Stopped);
         };
         let restart = entry.policy.restart.clone();
         let Some(instance) = self.instance(slot) else {
-            return Phase::Down(ServiceState::Stopped);
+            return InstancePhase::Down(ServiceState::Stopped);
         };
         match next {
-            AfterEnd::Stopped => Phase::Down(ServiceState::Stopped),
-            AfterEnd::Exited => Phase::Down(ServiceState::Exited),
+            AfterEnd::Stopped => InstancePhase::Down(ServiceState::Stopped),
+            AfterEnd::Exited => InstancePhase::Down(ServiceState::Exited),
             AfterEnd::Failed => {
                 // A lease tries again, but not at once.
                 if let NextTry::After(delay) = instance.history.next_try(&restart, now, random) {
                     instance.not_before = now.saturating_add(delay);
                 }
-                Phase::Down(ServiceState::Failed)
+                InstancePhase::Down(ServiceState::Failed)
             }
             AfterEnd::Restart => match instance.history.next_try(&restart, now, random) {
                 NextTry::LimitReached(limit) => {
@@ -265,7 +269,7 @@ impl Core {
                         last: Box::new(failure),
                     });
                     instance.not_before = now.saturating_add(limit.window);
-                    Phase::Down(ServiceState::Failed)
+                    InstancePhase::Down(ServiceState::Failed)
                 }
                 NextTry::After(delay) => {
                     let at = now.saturating_add(delay);
@@ -273,14 +277,14 @@ impl Core {
                     if idle {
                         // Nobody has a lease: the next one starts it.
                         instance.wanted = false;
-                        return Phase::Down(ServiceState::Stopped);
+                        return InstancePhase::Down(ServiceState::Stopped);
                     }
                     instance.restarts += 1;
                     if delay.is_zero() {
-                        return Phase::Waiting;
+                        return InstancePhase::Waiting;
                     }
                     self.timers.set(slot, TimerKind::Backoff, at);
-                    Phase::Backoff
+                    InstancePhase::Backoff
                 }
             },
         }

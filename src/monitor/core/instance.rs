@@ -11,7 +11,7 @@ use crate::monitor::state::ServiceState;
 
 /// Where a service is between two starts. The public state is made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum InstancePhase {
     /// Nothing is there and nothing will be, as far as the service alone decides: stopped, exited or failed.
     Down(ServiceState),
     /// It starts as soon as its gate is open.
@@ -41,7 +41,7 @@ pub(super) struct Waiter {
 pub(in crate::monitor) struct Instance {
     pub(in crate::monitor) name: ServiceName,
     pub(super) service: usize,
-    pub(super) phase: Phase,
+    pub(super) phase: InstancePhase,
     pub(in crate::monitor) generation: u64,
     pub(in crate::monitor) pid: Option<i32>,
     /// Since when it is ready.
@@ -84,7 +84,7 @@ impl Instance {
         Self {
             name,
             service,
-            phase: Phase::Down(ServiceState::Stopped),
+            phase: InstancePhase::Down(ServiceState::Stopped),
             generation: 0,
             pid: None,
             since: None,
@@ -112,12 +112,12 @@ impl Instance {
 
     pub(in crate::monitor) fn state(&self) -> ServiceState {
         match self.phase {
-            Phase::Down(state) => state,
-            Phase::Waiting => ServiceState::Waiting,
-            Phase::Backoff => ServiceState::Backoff,
-            Phase::Launching => ServiceState::Starting,
-            Phase::Up { ready } => ServiceState::Running { ready },
-            Phase::Stopping => ServiceState::Stopping,
+            InstancePhase::Down(state) => state,
+            InstancePhase::Waiting => ServiceState::Waiting,
+            InstancePhase::Backoff => ServiceState::Backoff,
+            InstancePhase::Launching => ServiceState::Starting,
+            InstancePhase::Up { ready } => ServiceState::Running { ready },
+            InstancePhase::Stopping => ServiceState::Stopping,
         }
     }
 
@@ -125,13 +125,13 @@ impl Instance {
     pub(in crate::monitor) fn is_alive(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Launching | Phase::Up { .. } | Phase::Stopping
+            InstancePhase::Launching | InstancePhase::Up { .. } | InstancePhase::Stopping
         )
     }
 
     /// Whether it is going down, or is to.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stop_asked || self.phase == Phase::Stopping
+        self.stop_asked || self.phase == InstancePhase::Stopping
     }
 
     /// Its failures are forgotten: somebody asked for a start by hand.

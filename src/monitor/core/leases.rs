@@ -1,6 +1,6 @@
 //! Leases: services that run while somebody has a lease of them, and one instance for each key.
 
-use super::instance::{Instance, Phase};
+use super::instance::{Instance, InstancePhase};
 use super::policy::Kinship;
 use super::timers::TimerKind;
 use super::{Core, Effect, LeaseId, Slot, Ticket};
@@ -22,7 +22,7 @@ impl Core {
         let Some(instance) = self.instance(slot) else {
             return;
         };
-        if instance.phase == Phase::Down(ServiceState::Failed)
+        if instance.phase == InstancePhase::Down(ServiceState::Failed)
             && now < instance.not_before
             && let Some(failure) = instance.failure.clone()
         {
@@ -68,7 +68,7 @@ impl Core {
 
     fn is_up(&self, slot: Slot) -> bool {
         let up = |instance: &Instance| {
-            instance.phase == Phase::Up { ready: true } && !instance.stop_asked
+            instance.phase == InstancePhase::Up { ready: true } && !instance.stop_asked
         };
         self.get(slot).is_some_and(up)
     }
@@ -146,7 +146,8 @@ impl Core {
             .filter_map(|service| self.entry(*service))
             .flat_map(|entry| &entry.slots)
             .filter_map(|slot| self.get(*slot));
-        !instances.any(|follower| follower.wanted && !matches!(follower.phase, Phase::Down(_)))
+        !instances
+            .any(|follower| follower.wanted && !matches!(follower.phase, InstancePhase::Down(_)))
     }
 
     /// Starts what is wanted by now, and lets the idle time of what is not wanted run.
@@ -176,18 +177,20 @@ impl Core {
         }
         let until = instance.idle_since.saturating_add(idle_stop);
         match instance.phase {
-            Phase::Down(_) => instance.wanted = false,
-            Phase::Waiting | Phase::Backoff => {
+            InstancePhase::Down(_) => instance.wanted = false,
+            InstancePhase::Waiting | InstancePhase::Backoff => {
                 instance.wanted = false;
                 self.try_stop(slot);
             }
-            Phase::Launching | Phase::Up { .. } if until <= now => {
+            InstancePhase::Launching | InstancePhase::Up { .. } if until <= now => {
                 instance.wanted = false;
                 instance.stop_asked = true;
                 self.try_stop(slot);
             }
-            Phase::Launching | Phase::Up { .. } => self.timers.set(slot, TimerKind::Idle, until),
-            Phase::Stopping => {}
+            InstancePhase::Launching | InstancePhase::Up { .. } => {
+                self.timers.set(slot, TimerKind::Idle, until)
+            }
+            InstancePhase::Stopping => {}
         }
     }
 
@@ -198,14 +201,14 @@ impl Core {
         };
         instance.wanted = true;
         let not_before = instance.not_before;
-        if !matches!(instance.phase, Phase::Down(_)) {
+        if !matches!(instance.phase, InstancePhase::Down(_)) {
             return;
         }
         if now < not_before {
-            self.set_phase(slot, Phase::Backoff);
+            self.set_phase(slot, InstancePhase::Backoff);
             self.timers.set(slot, TimerKind::Backoff, not_before);
         } else {
-            self.set_phase(slot, Phase::Waiting);
+            self.set_phase(slot, InstancePhase::Waiting);
         }
     }
 
@@ -215,7 +218,7 @@ impl Core {
             return;
         };
         let keyed = matches!(entry.policy.kinship, Kinship::Keyed { .. });
-        let down = matches!(instance.phase, Phase::Down(_));
+        let down = matches!(instance.phase, InstancePhase::Down(_));
         if !down || !(keyed || entry.removed) || instance.leases > 0 || instance.wanted {
             return;
         }

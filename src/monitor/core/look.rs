@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::instance::Phase;
+use super::instance::InstancePhase;
 use super::timers::TimerKind;
 use super::{Core, Slot, StartFailure};
 
@@ -10,7 +10,7 @@ impl Core {
     /// Whether it was ready in this generation, and is not at the moment.
     pub(in crate::monitor) fn is_reloading(&self, slot: Slot) -> bool {
         let reloading = |instance: &super::Instance| {
-            instance.was_ready && instance.phase == Phase::Up { ready: false }
+            instance.was_ready && instance.phase == InstancePhase::Up { ready: false }
         };
         self.get(slot).is_some_and(reloading)
     }

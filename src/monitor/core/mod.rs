@@ -31,8 +31,8 @@ use super::state::ServiceState;
 use crate::Bytes;
 use crate::ExitStatus;
 use crate::StoppedBy;
-use policy::Entry;
-use shutdown::Ending;
+use policy::ServiceEntry;
+use shutdown::ShutdownUnderWay;
 use timers::Timers;
 
 /// The place of an instance, as long as it is not forgotten.
@@ -144,6 +144,8 @@ pub(in crate::monitor) enum Effect {
     /// Tell of a change of its state.
     Changed {
         slot: Slot,
+        generation: u64,
+        pid: Option<i32>,
         from: ServiceState,
         to: ServiceState,
         exit: Option<Exit>,
@@ -176,7 +178,7 @@ pub(in crate::monitor) enum Effect {
 /// All services of a monitor.
 #[derive(Debug, Default)]
 pub(in crate::monitor) struct Core {
-    entries: Vec<Option<Entry>>,
+    entries: Vec<Option<ServiceEntry>>,
     by_id: HashMap<Arc<str>, usize>,
     instances: Vec<Option<Instance>>,
     free: Vec<Slot>,
@@ -189,7 +191,7 @@ pub(in crate::monitor) struct Core {
     effects: Vec<Effect>,
     /// Instances whose gates are to be looked at.
     dirty: VecDeque<Slot>,
-    ending: Option<Ending>,
+    ending: Option<ShutdownUnderWay>,
     shutdown_within: Duration,
     stale: u64,
 }
@@ -246,11 +248,11 @@ impl Core {
         self.instances.get_mut(slot)?.as_mut()
     }
 
-    fn entry(&self, service: usize) -> Option<&Entry> {
+    fn entry(&self, service: usize) -> Option<&ServiceEntry> {
         self.entries.get(service)?.as_ref()
     }
 
-    fn entry_of(&self, slot: Slot) -> Option<&Entry> {
+    fn entry_of(&self, slot: Slot) -> Option<&ServiceEntry> {
         self.entry(self.get(slot)?.service)
     }
 

@@ -41,7 +41,7 @@ pub(in crate::monitor) struct Policy {
 
 /// A service, its place among the others, and its instances.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ServiceEntry {
     pub(super) policy: Policy,
     pub(super) slots: Vec<Slot>,
     /// The services that come after this one.

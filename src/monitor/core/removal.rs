@@ -1,7 +1,7 @@
 //! Services that come, and services that go.
 
-use super::instance::Phase;
-use super::policy::{Entry, Kinship, Policy};
+use super::instance::InstancePhase;
+use super::policy::{Kinship, Policy, ServiceEntry};
 use super::timers::TimerKind;
 use super::{Core, Effect, Slot, Ticket};
 use crate::monitor::error::MonitorError;
@@ -13,7 +13,7 @@ impl Core {
         let first = self.entries.len();
         for policy in policies {
             self.by_id.insert(policy.id.clone(), self.entries.len());
-            self.entries.push(Some(Entry {
+            self.entries.push(Some(ServiceEntry {
                 policy,
                 slots: Vec::new(),
                 followers: Vec::new(),
@@ -43,7 +43,7 @@ impl Core {
             .map(|(slot, _)| slot)
             .collect();
         for slot in wanted {
-            self.set_phase(slot, Phase::Waiting);
+            self.set_phase(slot, InstancePhase::Waiting);
         }
     }
 

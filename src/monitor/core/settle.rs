@@ -1,6 +1,6 @@
 //! What follows from the state of others: which service may start, which one is wanted, which one is forgotten.
 
-use super::instance::Phase;
+use super::instance::InstancePhase;
 use super::policy::Kinship;
 use super::timers::TimerKind;
 use super::{Core, Effect, Slot};
@@ -11,7 +11,7 @@ use crate::monitor::service::When;
 use crate::monitor::state::ServiceState;
 
 /// Whether an instance may start.
-enum Gate {
+enum Admission {
     Open,
     Closed,
     /// It waits for this one, which does not go where it should by itself.
@@ -20,7 +20,7 @@ enum Gate {
 
 impl Core {
     /// Sets the phase, tells of it, and looks at those that depend on it.
-    pub(super) fn set_phase(&mut self, slot: Slot, phase: Phase) {
+    pub(super) fn set_phase(&mut self, slot: Slot, phase: InstancePhase) {
         let Some(instance) = self.instance(slot) else {
             return;
         };
@@ -35,8 +35,11 @@ impl Core {
             ServiceState::Exited | ServiceState::Failed | ServiceState::Backoff
         ) || (from == ServiceState::Stopping && !instance.is_alive());
         let exit = ended.then(|| instance.last_exit.clone()).flatten();
+        let (generation, pid) = (instance.generation, instance.pid);
         self.effects.push(Effect::Changed {
             slot,
+            generation,
+            pid,
             from,
             to,
             exit,
@@ -64,13 +67,13 @@ impl Core {
                 continue;
             };
             match instance.phase {
-                Phase::Waiting if !instance.wanted => {
-                    self.set_phase(slot, Phase::Down(ServiceState::Stopped));
+                InstancePhase::Waiting if !instance.wanted => {
+                    self.set_phase(slot, InstancePhase::Down(ServiceState::Stopped));
                 }
-                Phase::Waiting => match self.gate(slot) {
-                    Gate::Open => self.launch(slot),
-                    Gate::Closed => {}
-                    Gate::Stuck(of, state) => self.tell_of_the_dependency(slot, &of, state),
+                InstancePhase::Waiting => match self.gate(slot) {
+                    Admission::Open => self.launch(slot),
+                    Admission::Closed => {}
+                    Admission::Stuck(of, state) => self.tell_of_the_dependency(slot, &of, state),
                 },
                 _ => {}
             }
@@ -95,7 +98,7 @@ impl Core {
         let attempt = instance.history.attempt();
         self.timers
             .set(slot, TimerKind::Ready, now.saturating_add(within));
-        self.set_phase(slot, Phase::Launching);
+        self.set_phase(slot, InstancePhase::Launching);
         self.effects.push(Effect::Launch {
             slot,
             generation,
@@ -103,28 +106,28 @@ impl Core {
         });
     }
 
-    fn gate(&self, slot: Slot) -> Gate {
+    fn gate(&self, slot: Slot) -> Admission {
         let Some(entry) = self.entry_of(slot) else {
-            return Gate::Closed;
+            return Admission::Closed;
         };
         if let Kinship::Keyed { at_most } = entry.policy.kinship {
             let alive = entry.slots.iter().filter_map(|slot| self.get(*slot));
             if alive.filter(|other| other.is_alive()).count() >= at_most {
-                return Gate::Closed;
+                return Admission::Closed;
             }
         }
-        let mut gate = Gate::Open;
+        let mut gate = Admission::Open;
         for after in &entry.policy.after {
             match self.condition(&after.id, after.when) {
-                Gate::Open => {}
-                Gate::Closed => gate = Gate::Closed,
+                Admission::Open => {}
+                Admission::Closed => gate = Admission::Closed,
                 stuck => return stuck,
             }
         }
         for id in &entry.policy.with {
             match self.companionship(id) {
-                Gate::Open => {}
-                Gate::Closed => gate = Gate::Closed,
+                Admission::Open => {}
+                Admission::Closed => gate = Admission::Closed,
                 stuck => return stuck,
             }
         }
@@ -132,37 +135,41 @@ impl Core {
     }
 
     /// Whether what `after` waits for has come, in the present incarnation of the other service.
-    fn condition(&self, id: &str, when: When) -> Gate {
+    fn condition(&self, id: &str, when: When) -> Admission {
         let Some(other) = self.only(id) else {
-            return Gate::Closed;
+            return Admission::Closed;
         };
         let state = other.state();
         let succeeded = || {
             let exit = other.last_exit.as_ref();
             exit.is_some_and(|exit| exit.kind == ExitKind::Ok)
         };
-        let stuck = || Gate::Stuck(other.name.clone(), state);
+        let stuck = || Admission::Stuck(other.name.clone(), state);
         match (when, state) {
-            (When::Ready, ServiceState::Running { ready: true }) if !other.stop_asked => Gate::Open,
-            (When::Ended, ServiceState::Exited | ServiceState::Failed) => Gate::Open,
-            (When::Succeeded, ServiceState::Exited) if succeeded() => Gate::Open,
+            (When::Ready, ServiceState::Running { ready: true }) if !other.stop_asked => {
+                Admission::Open
+            }
+            (When::Ended, ServiceState::Exited | ServiceState::Failed) => Admission::Open,
+            (When::Succeeded, ServiceState::Exited) if succeeded() => Admission::Open,
             (_, ServiceState::Exited | ServiceState::Failed) => stuck(),
             (_, ServiceState::Stopped) if other.barred || !other.wanted => stuck(),
-            _ => Gate::Closed,
+            _ => Admission::Closed,
         }
     }
 
     /// Whether a service that this one is stopped and restarted with is up, or comes up.
-    fn companionship(&self, id: &str) -> Gate {
+    fn companionship(&self, id: &str) -> Admission {
         let Some(other) = self.only(id) else {
-            return Gate::Closed;
+            return Admission::Closed;
         };
         let state = other.state();
         match state {
-            _ if other.stop_asked => Gate::Closed,
-            ServiceState::Backoff | ServiceState::Stopping => Gate::Closed,
-            ServiceState::Stopped | ServiceState::Failed => Gate::Stuck(other.name.clone(), state),
-            _ => Gate::Open,
+            _ if other.stop_asked => Admission::Closed,
+            ServiceState::Backoff | ServiceState::Stopping => Admission::Closed,
+            ServiceState::Stopped | ServiceState::Failed => {
+                Admission::Stuck(other.name.clone(), state)
+            }
+            _ => Admission::Open,
         }
     }
 

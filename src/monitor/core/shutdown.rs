@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::instance::Phase;
+use super::instance::InstancePhase;
 use super::timers::TimerKind;
 use super::{AFTER_KILL, Core, Effect, How, Slot};
 use crate::monitor::error::MonitorError;
@@ -14,7 +14,7 @@ const NO_SLOT: Slot = Slot::MAX;
 
 /// A shutdown that has begun.
 #[derive(Debug)]
-pub(super) struct Ending {
+pub(super) struct ShutdownUnderWay {
     began: Duration,
     deadline: Duration,
     killed: bool,
@@ -36,7 +36,7 @@ impl Core {
             }
             return;
         }
-        self.ending = Some(Ending {
+        self.ending = Some(ShutdownUnderWay {
             began: self.now,
             deadline,
             killed: false,
@@ -88,7 +88,7 @@ impl Core {
             .map(|(slot, instance)| (slot, instance.phase, instance.generation))
             .collect();
         for (slot, phase, generation) in alive {
-            if phase == Phase::Launching {
+            if phase == InstancePhase::Launching {
                 self.effects.push(Effect::Abandon { slot, generation });
                 self.is_down(slot, None);
                 continue;
@@ -96,7 +96,7 @@ impl Core {
             if let Some(instance) = self.instance(slot) {
                 instance.cause.get_or_insert(ExitKind::Stopped);
             }
-            self.set_phase(slot, Phase::Stopping);
+            self.set_phase(slot, InstancePhase::Stopping);
             self.effects.push(Effect::Stop {
                 slot,
                 generation,

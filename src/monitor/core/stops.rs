@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::instance::Phase;
+use super::instance::InstancePhase;
 use super::timers::TimerKind;
 use super::{Core, Effect, How, Slot};
 use crate::monitor::error::MonitorError;
@@ -62,13 +62,15 @@ impl Core {
             return;
         };
         match instance.phase {
-            Phase::Down(_) | Phase::Waiting | Phase::Backoff => self.stop_what_does_not_run(slot),
-            Phase::Launching if instance.stop_asked => {
+            InstancePhase::Down(_) | InstancePhase::Waiting | InstancePhase::Backoff => {
+                self.stop_what_does_not_run(slot)
+            }
+            InstancePhase::Launching if instance.stop_asked => {
                 let generation = instance.generation;
                 self.effects.push(Effect::Abandon { slot, generation });
                 self.is_down(slot, None);
             }
-            Phase::Up { .. } if instance.stop_asked && !self.is_held_up(slot) => {
+            InstancePhase::Up { .. } if instance.stop_asked && !self.is_held_up(slot) => {
                 self.stop_run(slot, ExitKind::Stopped, How::Ladder);
             }
             _ => {}
@@ -97,13 +99,13 @@ impl Core {
         instance.stop_asked = false;
         instance.again = false;
         if instance.wanted {
-            if instance.phase == Phase::Backoff {
-                self.set_phase(slot, Phase::Waiting);
+            if instance.phase == InstancePhase::Backoff {
+                self.set_phase(slot, InstancePhase::Waiting);
             }
             return;
         }
         let waiters = std::mem::take(&mut instance.stop_waiters);
-        self.set_phase(slot, Phase::Down(ServiceState::Stopped));
+        self.set_phase(slot, InstancePhase::Down(ServiceState::Stopped));
         for ticket in waiters {
             self.answer(ticket, Ok(()));
         }
@@ -119,7 +121,7 @@ impl Core {
         };
         instance.cause = Some(cause);
         let generation = instance.generation;
-        self.set_phase(slot, Phase::Stopping);
+        self.set_phase(slot, InstancePhase::Stopping);
         self.effects.push(Effect::Stop {
             slot,
             generation,

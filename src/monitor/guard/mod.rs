@@ -56,11 +56,12 @@ use tokio::net::unix::pipe::Sender;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::{ExitStatus, ProcessHandle};
+use crate::ExitStatus;
+use crate::ProcessHandle;
 
 use self::leader_time::StartClock;
 use self::list::{GuardedStart, GuardedStarts};
-use self::shell::{GuardShell, Sent};
+use self::shell::{GuardShell, PipeSend};
 
 pub(in crate::monitor) use self::shell::GuardError;
 
@@ -203,18 +204,18 @@ struct GuardState {
 
 impl GuardState {
     /// Tells the guard what it has not been told.
-    fn write(&mut self) -> Sent {
+    fn write(&mut self) -> PipeSend {
         let Some(shell) = &self.shell else {
             // The next one is told of all.
-            return Sent::Yes;
+            return PipeSend::Yes;
         };
         loop {
             let (lines, count) = self.starts.lines();
             if count == 0 {
-                return Sent::Yes;
+                return PipeSend::Yes;
             }
             match shell.send(&lines) {
-                Sent::Yes => self.starts.told(count),
+                PipeSend::Yes => self.starts.told(count),
                 other => return other,
             }
         }
@@ -238,7 +239,7 @@ impl Drop for GuardState {
 /// Tells the guard now what the pipe takes, and the rest when there is room.
 fn flush(of: &Rc<RefCell<GuardState>>) {
     let mut state = of.borrow_mut();
-    if state.flushing.is_some() || state.write() == Sent::Yes {
+    if state.flushing.is_some() || state.write() == PipeSend::Yes {
         return;
     }
     if let Some(shell) = &state.shell {
@@ -260,12 +261,12 @@ async fn flush_when_there_is_room(
         };
         let mut state = state.borrow_mut();
         match state.write() {
-            Sent::Yes => {
+            PipeSend::Yes => {
                 state.flushing = None;
                 return;
             }
-            Sent::NoRoom => {}
-            Sent::Failed => break,
+            PipeSend::NoRoom => {}
+            PipeSend::Failed => break,
         }
     }
     process.kill();

@@ -7,7 +7,12 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Sender;
 use tokio::time::timeout;
 
-use crate::{Command, Fd, NoProtocol, OnOrphaned, ProcessHandle, SpawnError};
+use crate::Command;
+use crate::Fd;
+use crate::NoProtocol;
+use crate::OnOrphaned;
+use crate::ProcessHandle;
+use crate::SpawnError;
 
 pub(super) const SCRIPT: &str = include_str!("guard.sh");
 /// How long a guard may take to end by itself.
@@ -27,7 +32,7 @@ pub(in crate::monitor) enum GuardError {
 
 /// What became of lines for a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum PipeSend {
     Yes,
     /// The pipe is full.
     NoRoom,
@@ -72,11 +77,11 @@ impl GuardShell {
     }
 
     /// Writes lines of PIPE_BUF bytes at most: all of them, or none.
-    pub(super) fn send(&self, lines: &str) -> Sent {
+    pub(super) fn send(&self, lines: &str) -> PipeSend {
         match self.pipe.try_write(lines.as_bytes()) {
-            Ok(_) => Sent::Yes,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Sent::NoRoom,
-            Err(_) => Sent::Failed,
+            Ok(_) => PipeSend::Yes,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => PipeSend::NoRoom,
+            Err(_) => PipeSend::Failed,
         }
     }
 

@@ -1,11 +1,12 @@
 //! What is wrong with a service, looked at alone.
 
-use super::{CommandSource, ServiceSpec};
+use super::{CommandSource, Service, ServiceSpec};
 use crate::Command;
 use crate::Fd;
 use crate::Signal;
 use crate::StoppedBy;
 use crate::monitor::core::Kinship;
+use crate::monitor::error::MonitorError;
 use crate::monitor::spec_error::SpecProblem;
 
 impl ServiceSpec {
@@ -79,4 +80,17 @@ impl ServiceSpec {
         }
         Ok(())
     }
+}
+
+/// Checks each service alone.
+pub(in crate::monitor) fn checked(
+    services: Vec<Service>,
+) -> Result<Vec<ServiceSpec>, MonitorError> {
+    let specs = services.into_iter().map(Service::into_spec);
+    let specs: Vec<ServiceSpec> = specs.collect();
+    for spec in &specs {
+        let checked = spec.check();
+        checked.map_err(|problem| problem.of(&spec.policy.id))?;
+    }
+    Ok(specs)
 }
