@@ -179,7 +179,8 @@ impl FileState {
             Err(error) => {
                 self.fresh = false;
                 let is_first = self.failing.is_none();
-                self.failing.get_or_insert(self.queue.lost());
+                let lost = self.queue.lost();
+                self.failing.get_or_insert(lost);
                 is_first.then_some(FileNews::Failing(error))
             }
         }

@@ -77,7 +77,10 @@ impl Follow {
                 Since::Seq(_) => ring.line(next - 1).or_else(|| ring.line(ring.first_seq())),
                 _ => ring.line(next),
             };
-            (next, known.map_or(ring.restarts(), |line| line.restarts))
+            (
+                next,
+                known.map_or_else(|| ring.restarts(), |line| line.restarts),
+            )
         });
         Self {
             watcher: Some(Watcher::new(Arc::clone(log))),

@@ -49,7 +49,7 @@ impl LogSink {
         self.tell_suppressed(suppressed);
     }
 
-    pub(super) const fn suppressed(&self) -> u64 {
+    pub(super) const fn total_suppressed(&self) -> u64 {
         self.rate.total
     }
 

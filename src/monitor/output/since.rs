@@ -11,6 +11,7 @@
 /// assert_eq!(since, Since::Seq(41));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "users build it")]
 pub enum Since {
     /// With the oldest that is kept.
     Start,

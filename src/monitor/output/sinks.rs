@@ -155,7 +155,7 @@ impl Sinks {
     }
 
     pub(super) fn suppressed(&self) -> u64 {
-        self.log.as_ref().map_or(0, |log| log.suppressed())
+        self.log.as_ref().map_or(0, |log| log.total_suppressed())
     }
 
     pub(super) fn file_lost(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod feeds;
 mod files;
+mod followers;
 mod follows;
 mod logs;
 mod sinks;
