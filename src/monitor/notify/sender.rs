@@ -19,12 +19,12 @@ pub(super) fn belongs(sender: i32, uid: u32, child: i32) -> bool {
     if sender == child {
         return true;
     }
-    match getpgid(Some(Pid::from_raw(sender))) {
-        Ok(group) if group.as_raw() == child => true,
-        Ok(_) => descends(sender, child),
-        Err(Errno::ESRCH) => is_user_of(uid, child),
-        Err(_) => false,
+    let sender_pid = Some(Pid::from_raw(sender));
+    if getpgid(sender_pid).is_ok_and(|group| group.as_raw() == child) || descends(sender, child) {
+        return true;
     }
+    // Last: it may have gone while it was looked at.
+    getpgid(sender_pid) == Err(Errno::ESRCH) && is_user_of(uid, child)
 }
 
 fn descends(sender: i32, child: i32) -> bool {
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_descendant_in_a_session_of_its_own_belongs() {
-        let script = "setsid sh -c 'echo $$; read x' & wait";
+        // A job in the background has no input, unless it is given one.
+        let script = "exec 3<&0; setsid sh -c 'echo $$; read x' <&3 & wait";
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let (input, output) = (Stdio::piped(), Stdio::piped());
