@@ -23,6 +23,7 @@ pub mod mounts;
 pub mod patterns;
 pub mod refuse;
 pub mod report;
+pub mod servers;
 pub mod slow_protocol;
 pub mod streams;
 pub mod trace;
