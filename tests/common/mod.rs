@@ -33,6 +33,14 @@ pub mod waiting;
 pub use executables::{copy_of_this_program, write_executable};
 pub use waiting::*;
 
+/// How much of something: `all` where ACTIX_PROCESS_ALL is set, as `.ci/run` does, else `fewer`.
+pub fn amount(all: usize, fewer: usize) -> usize {
+    match std::env::var_os("ACTIX_PROCESS_ALL") {
+        Some(_) => all,
+        None => fewer,
+    }
+}
+
 /// The most memory that this process ever used, in bytes.
 pub fn peak_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
