@@ -46,7 +46,12 @@ fn build(profile: &Path) {
 
 /// The same, as a command with nothing on its standard input.
 pub fn example(name: &str) -> Command {
-    let mut command = Command::new(path(name));
+    program(path(name))
+}
+
+/// The same of any program.
+pub fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(path);
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("RUST_LOG")

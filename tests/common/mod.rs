@@ -11,6 +11,7 @@ pub mod census;
 pub mod cgroups;
 pub mod drop_probe;
 pub mod example;
+pub mod executables;
 pub mod files;
 pub mod forked;
 pub mod hanging_exec;
@@ -22,75 +23,21 @@ pub mod mounts;
 pub mod patterns;
 pub mod refuse;
 pub mod report;
+pub mod servers;
 pub mod slow_protocol;
 pub mod streams;
 pub mod trace;
 pub mod tty;
+pub mod waiting;
 
-use std::future::Future;
-use std::time::Duration;
+pub use executables::{copy_of_this_program, write_executable};
+pub use waiting::*;
 
-/// How long anything may take. Reached only when something is wrong.
-pub const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Runs `test` in a System of its own, on this thread.
-pub fn run<T>(test: impl Future<Output = T>) -> T {
-    let _ = env_logger::builder().is_test(true).try_init();
-    actix::System::new().block_on(async {
-        actix_rt::time::timeout(2 * DEADLINE, test)
-            .await
-            .expect("the test did not end in time")
-    })
-}
-
-/// Runs `test` under tokio alone, with as many workers; without any on this thread.
-pub fn on_tokio<T>(workers: usize, test: impl Future<Output = T>) -> T {
-    let mut builder = match workers {
-        0 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let builder = builder.worker_threads(workers.max(1)).enable_all();
-    let runtime = builder.build().unwrap();
-    runtime.block_on(async {
-        let timed = tokio::time::timeout(2 * DEADLINE, test).await;
-        timed.expect("the test did not end in time")
-    })
-}
-
-/// Waits for `future`, as long as anything may take.
-pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    actix_rt::time::timeout(DEADLINE, future)
-        .await
-        .expect("nothing came in time")
-}
-
-/// What `future` gives before the deadline. One that is ready by then, but that nobody woke, is late.
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let deadline = std::pin::pin!(actix_rt::time::sleep(DEADLINE));
-    match futures::future::select(deadline, std::pin::pin!(future)).await {
-        futures::future::Either::Left(_) => panic!("{what} does not resolve"),
-        futures::future::Either::Right((value, _)) => value,
-    }
-}
-
-/// Waits until `condition` gives something; fails with `what` and what `seen` says if it never
-/// does. For what can only be looked at, like /proc.
-pub async fn eventually<T>(
-    what: &str,
-    mut condition: impl FnMut() -> Option<T>,
-    seen: impl Fn() -> String,
-) -> T {
-    let begun = std::time::Instant::now();
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(
-            begun.elapsed() < DEADLINE,
-            "waited for {what}; saw {}",
-            seen()
-        );
-        actix_rt::time::sleep(Duration::from_millis(5)).await;
+/// How much of something: `all` where ACTIX_PROCESS_ALL is set, as `.ci/run` does, else `fewer`.
+pub fn amount(all: usize, fewer: usize) -> usize {
+    match std::env::var_os("ACTIX_PROCESS_ALL") {
+        Some(_) => all,
+        None => fewer,
     }
 }
 
@@ -107,7 +54,7 @@ pub fn peak_memory() -> usize {
 pub async fn start_all_threads() -> census::Census {
     let (trace, process) = trace::spawned(helper::helper(["pause"])).await;
     // The janitor minds the time.
-    assert!(process.terminate(Duration::from_millis(1)));
+    assert!(process.terminate(std::time::Duration::from_millis(1)));
     trace.ended(&process).await;
     eventually(
         "the janitor",
@@ -121,49 +68,4 @@ pub async fn start_all_threads() -> census::Census {
     )
     .await;
     census::Census::quiet().await
-}
-
-/// Writes an executable file by another process. A descriptor of ours that is open for writing
-/// could be in a child that is just being spawned, and the file be "busy" for a moment.
-pub fn write_executable(path: &std::path::Path, content: &str) {
-    let status = std::process::Command::new("sh")
-        .args([
-            "-c",
-            "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
-            "sh",
-            content,
-        ])
-        .arg(path)
-        .status();
-    assert!(status.unwrap().success());
-}
-
-/// Copies this program to `path`, by another process for the same reason.
-pub fn copy_of_this_program(path: &std::path::Path) {
-    let status = std::process::Command::new("cp")
-        .arg(std::env::current_exe().unwrap())
-        .arg(path)
-        .status();
-    assert!(status.unwrap().success());
-}
-
-/// Waits for `future` on this thread without any runtime.
-pub fn block_on_thread<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    let begun = std::time::Instant::now();
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        let left = DEADLINE.checked_sub(begun.elapsed());
-        std::thread::park_timeout(left.expect("the future did not resolve in time"));
-    }
 }

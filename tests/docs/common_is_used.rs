@@ -1,5 +1,6 @@
 //! Every helper in `tests/common` is used. Each program compiles all of them and uses a part, so the compiler cannot tell.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -34,17 +35,20 @@ fn defined(line: &str) -> Option<&str> {
     words.find(|word| *word != kind && *word != "fn")
 }
 
-fn is_used(name: &str, lines: &[String]) -> bool {
-    lines.iter().any(|line| {
-        defined(line) != Some(name)
-            && !line.starts_with("impl")
-            && words(line).any(|word| word == name)
-    })
+/// Every word of a line that neither defines it nor implements it.
+fn used(lines: &[String]) -> HashSet<&str> {
+    let lines = lines.iter().filter(|line| !line.starts_with("impl"));
+    let of_line = |line| {
+        let defined = defined(line);
+        words(line).filter(move |word| defined != Some(*word))
+    };
+    lines.flat_map(|line| of_line(line)).collect()
 }
 
 fn unused(common: &[String], all: &[String]) -> Vec<String> {
     let names = common.iter().filter_map(|line| defined(line));
-    let unused = names.filter(|name| !is_used(name, all));
+    let used = used(all);
+    let unused = names.filter(|name| !used.contains(name));
     unused.map(str::to_owned).collect()
 }
 

@@ -258,33 +258,29 @@ fn a_timeout_is_the_last_item_and_the_child_has_its_grace() {
 fn a_child_that_does_nothing_is_idle_and_one_that_takes_or_gives_is_not() {
     run(async {
         let limit = Duration::from_millis(400);
-        let mut output = helper(["say", "one", "pause"])
-            .stream()
-            .idle_timeout(limit)
-            .start()
-            .await
-            .unwrap();
-        assert_eq!(next(&mut output).await.unwrap().unwrap(), "one\n");
-        // A reader that comes late does not make the child idle.
-        actix_rt::time::sleep(2 * limit).await;
-        assert!(output.next().now_or_never().is_none());
-        let failure = next(&mut output).await.unwrap().unwrap_err();
-        assert!(matches!(failure, StreamFailure::Idle { .. }), "{failure:?}");
-
-        // Ten times as long, by pieces of input.
+        let idle = async {
+            let command = helper(["say", "one", "pause"]);
+            let stream = command.stream().idle_timeout(limit);
+            let mut output = stream.start().await.unwrap();
+            assert_eq!(next(&mut output).await.unwrap().unwrap(), "one\n");
+            // A reader that comes late does not make the child idle.
+            actix_rt::time::sleep(2 * limit).await;
+            assert!(output.next().now_or_never().is_none());
+            let failure = next(&mut output).await.unwrap().unwrap_err();
+            assert!(matches!(failure, StreamFailure::Idle { .. }), "{failure:?}");
+        };
+        // More than twice as long, by pieces of input.
         let ticks = stream::unfold(0, |count| async move {
             actix_rt::time::sleep(Duration::from_millis(40)).await;
             (count < 25).then_some((Ok::<_, std::io::Error>("x"), count + 1))
         });
-        let command = helper(["drain", "0", "say", "done"]);
-        let output = command
-            .stream()
-            .input(ticks)
-            .idle_timeout(limit)
-            .start()
-            .await
-            .unwrap();
-        assert_eq!(whole(output).await, b"done\n");
+        let takes = async {
+            let command = helper(["drain", "0", "say", "done"]);
+            let stream = command.stream().input(ticks).idle_timeout(limit);
+            let output = stream.start().await.unwrap();
+            assert_eq!(whole(output).await, b"done\n");
+        };
+        futures::join!(idle, takes);
     });
 }
 

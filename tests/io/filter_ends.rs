@@ -226,18 +226,21 @@ fn a_child_that_takes_a_long_piece_bit_by_bit_is_not_idle() {
         // Less than what makes room in the queue of a sink.
         let slow =
             "for i in $(seq 40); do dd bs=1000 count=1 of=/dev/null 2> /dev/null; sleep 0.04; done";
-        for script in [fast, slow] {
+        let taken_by = async |script| {
             let command = Command::new("sh").args(["-c", script]);
             let stream = command.stream().input(vec![b'x'; 4_000_000]);
             let output = stream.idle_timeout(limit).start().await.unwrap();
             let end = rest(output).await;
             assert!(end.is_empty(), "{script}: {end:?}");
-        }
+        };
         // One that takes nothing is.
-        let stream = helper(["pause"]).stream().input(vec![b'x'; 4_000_000]);
-        let mut output = stream.idle_timeout(limit).start().await.unwrap();
-        let failure = next(&mut output).await.unwrap().unwrap_err();
-        assert!(matches!(failure, StreamFailure::Idle { .. }), "{failure:?}");
+        let not_taken = async {
+            let stream = helper(["pause"]).stream().input(vec![b'x'; 4_000_000]);
+            let mut output = stream.idle_timeout(limit).start().await.unwrap();
+            let failure = next(&mut output).await.unwrap().unwrap_err();
+            assert!(matches!(failure, StreamFailure::Idle { .. }), "{failure:?}");
+        };
+        futures::join!(taken_by(fast), taken_by(slow), not_taken);
     });
 }
 

@@ -13,7 +13,7 @@ use actix_process::{Spawn, process_protocol};
 use common::helper::{helper, pattern};
 use common::isolated::isolated;
 use common::trace::{Trace, data_of, spawned};
-use common::{peak_memory, run};
+use common::{amount, peak_memory, run};
 use tokio::sync::oneshot;
 
 const TOTAL: usize = 100 * 1024 * 1024;
@@ -140,7 +140,7 @@ impl ProcessProtocol for Slow {
 process_protocol!(Slow);
 
 fn assert_flat(elsewhere: bool) {
-    const SIZE: usize = 200_000_000;
+    let size = amount(200_000_000, 50_000_000);
     run(async {
         let bytes = Arc::new(Mutex::new(0));
         let slow = Slow {
@@ -154,7 +154,7 @@ fn assert_flat(elsewhere: bool) {
         let first = helper(["pour", "3000000"]).spawn(&protocol).await.unwrap();
         first.ended().await;
         let before = peak_memory();
-        let child = helper(["pour", &SIZE.to_string()]);
+        let child = helper(["pour", &size.to_string()]);
         let process = child.spawn(&protocol).await.unwrap();
         process.ended().await;
         // The last event is queued. The kernel's count may lag by some pages, either way.
@@ -162,7 +162,7 @@ fn assert_flat(elsewhere: bool) {
         assert!(grown < 8 << 20, "{grown} bytes more than before");
         common::eventually(
             "all data",
-            || (*bytes.lock().unwrap() == SIZE + 3_000_000).then_some(()),
+            || (*bytes.lock().unwrap() == size + 3_000_000).then_some(()),
             || format!("{} bytes", bytes.lock().unwrap()),
         )
         .await;

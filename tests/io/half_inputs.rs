@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_process::{Bytes, Command, StreamFailure};
-use common::run;
+use common::{amount, run};
 use futures::{StreamExt, TryStreamExt, stream};
 
 type Piece = Result<Bytes, std::io::Error>;
@@ -16,6 +16,11 @@ type Piece = Result<Bytes, std::io::Error>;
 fn reader_to_the_end(whole: &Path) -> Command {
     let script = "echo ready; read -r line || :; exec 3>\"$0\"";
     Command::new("sh").args(["-c", script]).arg(whole)
+}
+
+/// Time in which a child that took the end of half an input for that of a whole one would tell.
+fn grace() -> Duration {
+    Duration::from_millis(amount(2000, 800) as u64)
 }
 
 /// A piece, and then nothing for ever: an upload that hangs.
@@ -34,7 +39,7 @@ fn a_drop_after_a_timeout_is_no_end_of_input() {
             .stream()
             .input(half())
             .timeout(Duration::from_millis(300));
-        let mut output = stream.grace(Duration::from_secs(2)).start().await.unwrap();
+        let mut output = stream.grace(grace()).start().await.unwrap();
         let process = output.process().clone();
         let failure = loop {
             match output.next().await.unwrap() {
@@ -66,7 +71,7 @@ fn a_drop_after_idle_is_no_end_of_input() {
             .stream()
             .input(half())
             .idle_timeout(Duration::from_millis(300));
-        let output = stream.grace(Duration::from_secs(2)).start().await.unwrap();
+        let output = stream.grace(grace()).start().await.unwrap();
         let process = output.process().clone();
         let failure = output.try_collect::<Vec<_>>().await.unwrap_err();
         assert!(matches!(failure, StreamFailure::Idle { .. }), "{failure:?}");
@@ -88,7 +93,8 @@ fn the_signal_of_a_timeout_comes_before_the_close() {
     runtime.block_on(async {
         let dir = tempfile::tempdir().unwrap();
         let mut took = 0;
-        for round in 0..100 {
+        let rounds = amount(100, 30);
+        for round in 0..rounds {
             let whole = dir.path().join(format!("whole{round}"));
             let command = reader_to_the_end(&whole);
             let body = stream::pending::<Piece>();
@@ -109,7 +115,7 @@ fn the_signal_of_a_timeout_comes_before_the_close() {
         }
         assert_eq!(
             took, 0,
-            "of 100 children took the close for the end before they got the SIGTERM"
+            "of {rounds} children took the close for the end before they got the SIGTERM"
         );
     });
 }

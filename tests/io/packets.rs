@@ -9,7 +9,7 @@ use common::patterns::packet;
 use common::slow_protocol::{SlowProtocol, Withheld};
 use common::streams::{self, bytes};
 use common::trace::spawned;
-use common::{DEADLINE, eventually, run};
+use common::{DEADLINE, amount, eventually, run};
 
 fn packets(numbers: std::ops::Range<usize>) -> Vec<u8> {
     numbers.flat_map(packet).collect()
@@ -76,14 +76,17 @@ fn every_packet_of_a_burst_comes_to_a_stream() {
     });
 }
 
-const MANY: usize = 600;
+/// More than a pipe holds.
+fn many() -> usize {
+    amount(600, 200)
+}
 
 #[test]
 fn a_flood_of_packets_comes_whole_whatever_the_window_and_however_slow_the_protocol() {
     run(async {
         for window in [4096, 5000, 100_000] {
             let (withheld, protocol) = SlowProtocol::start_new();
-            let command = helper(["packets", "1", "0", &MANY.to_string()]).window(window);
+            let command = helper(["packets", "1", "0", &many().to_string()]).window(window);
             command.spawn(&protocol).await.unwrap();
             let received = eventually(
                 "the end",
@@ -95,7 +98,7 @@ fn a_flood_of_packets_comes_whole_whatever_the_window_and_however_slow_the_proto
                 },
                 || format!("{} bytes", withheld.lock().unwrap().received.len()),
             );
-            assert!(received.await == packets(0..MANY), "window {window}");
+            assert!(received.await == packets(0..many()), "window {window}");
         }
     });
 }
@@ -135,7 +138,7 @@ fn packets_after_much_else_come_whole() {
 #[test]
 fn packets_that_nobody_reads_hold_up_nobody() {
     run(async {
-        let command = helper(["packets", "1", "0", &MANY.to_string()]);
+        let command = helper(["packets", "1", "0", &many().to_string()]);
         let process = command.spawn(NoProtocol).await.unwrap();
         let ended = actix_rt::time::timeout(DEADLINE, process.ended());
         assert!(ended.await.unwrap().success());

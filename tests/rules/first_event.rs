@@ -11,7 +11,7 @@ use actix_process::{
 };
 use common::helper::{helper, pattern};
 use common::trace::{Die, Raw, Trace, data_of, spawned};
-use common::{eventually, in_time, run, soon, streams};
+use common::{amount, eventually, in_time, run, soon, streams};
 
 /// A relay that does something about the first event, and drops it when it is done.
 struct First {
@@ -117,7 +117,7 @@ async fn assert_held(trace: &Trace, process: &ProcessHandle) {
 fn what_is_paused_there_gives_nothing_before_the_resume() {
     run(async {
         let arbiter = Arbiter::new();
-        for round in 0..200 {
+        for round in 0..amount(200, 80) {
             let act = if round % 2 == 0 { pause } else { pause_later };
             let (trace, protocol) = match round % 4 {
                 0 | 1 => First::start_new(act),

@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::prelude::*;
 use actix_process::{Command, NoProtocol, SpawnStep};
 use common::isolated::isolated;
-use common::run;
+use common::{amount, run};
 use nix::libc;
 
 /// So many files are written and run at once, unless the variable says otherwise.
-const ROUNDS: usize = 1000;
+fn rounds_by_default() -> usize {
+    amount(1000, 400)
+}
 const ROUNDS_VARIABLE: &str = "ACTIX_PROCESS_BUSY_ROUNDS";
 
 /// A directory with a link that leads to itself.
@@ -76,7 +78,7 @@ fn the_errno_that_tells_most_is_reported() {
 fn a_program_that_was_just_written_can_be_run() {
     isolated(|| {
         let rounds = std::env::var(ROUNDS_VARIABLE).ok();
-        let rounds = rounds.map_or(ROUNDS, |number| number.parse().unwrap());
+        let rounds = rounds.map_or_else(rounds_by_default, |number| number.parse().unwrap());
         let dir = tempfile::tempdir().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         // Not by `run`, which has a deadline: as many rounds as were asked for.

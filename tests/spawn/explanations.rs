@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use actix_process::{Command, NoProtocol, SpawnError, SpawnStep};
 use common::isolated::{isolated, skipped};
-use common::{run, write_executable};
+use common::{amount, run, write_executable};
 use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, geteuid, mkfifo};
@@ -98,7 +98,7 @@ fn a_fifo_that_takes_a_programs_place_holds_up_no_spawn() {
         run(async {
             let command = Command::new(&program);
             let (mut missing, mut refused) = (0, 0);
-            while missing + refused < 3000 {
+            while missing + refused < amount(3000, 1000) {
                 match failure(&command).await.errno() {
                     Some(libc::ENOENT) => missing += 1,
                     Some(libc::EACCES) => refused += 1,

@@ -19,16 +19,18 @@ use crate::tools::attack::{Attack, SECRET_VALUE};
 use crate::tools::fuse::HangingDir;
 use actix::prelude::*;
 use actix_process::{Command, NoProtocol};
-use common::copy_of_this_program;
 use common::hanging_exec::HangingExec;
 use common::isolated::{isolated_with, skipped};
 use common::refuse::{Call, refuse};
 use common::report::may_change_ids;
+use common::{amount, copy_of_this_program};
 use nix::libc;
 
 const NOBODY: u32 = 65534;
-/// How many children there are, unless this variable says otherwise.
-const SPAWNS: usize = 1_000;
+/// How many children there are, unless this variable says otherwise: fewer than with all tests in full.
+fn spawns_by_default() -> usize {
+    amount(1_000, 400)
+}
 const SPAWNS_VARIABLE: &str = "ACTIX_PROCESS_ATTACK_SPAWNS";
 /// Marks an attacker; tells it what to look for.
 const ATTACK: &str = "ACTIX_PROCESS_ATTACK";
@@ -64,7 +66,10 @@ fn attacked(begin: impl FnOnce()) {
             if dir.is_none() {
                 skipped("no directory that hangs");
             }
-            attack(spawns.map_or(SPAWNS, |number| number.parse().unwrap()), dir);
+            attack(
+                spawns.map_or_else(spawns_by_default, |number| number.parse().unwrap()),
+                dir,
+            );
         },
     );
 }

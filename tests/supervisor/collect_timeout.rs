@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_process::{Collect, CollectError, Command, ExitStatus, Output, Signal};
 use common::census::is_gone;
 use common::helper::helper;
-use common::{DEADLINE, eventually, run};
+use common::{DEADLINE, amount, eventually, run};
 use nix::sys::signal::{SIGKILL, kill};
 use nix::unistd::Pid;
 
@@ -62,7 +62,7 @@ fn what_the_child_says_on_its_way_out_is_collected() {
     run(async {
         // It answers SIGTERM with some last words. Many times over: the words and the death race.
         let script = "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done";
-        for _ in 0..10 {
+        for _ in 0..amount(10, 4) {
             let child = Command::new("sh").args(["-c", script]);
             let output = timed_out(child.output().grace(DEADLINE), "ready").await;
             assert_eq!(output.stdout, b"ready\nbye\n");
@@ -111,19 +111,18 @@ fn a_timeout_that_is_not_reached_changes_nothing() {
 fn read_and_status_time_out_as_well() {
     run(async {
         let child = helper(["pause"]);
+        let talker = helper(["tell", "2", "err", "pause"]);
         let short = Duration::from_secs(2);
-        let result = child.status().timeout(short).await;
+        let (result, read) = futures::join!(
+            child.status().timeout(short).into_future(),
+            talker.read().timeout(short).into_future(),
+        );
         let Err(CollectError::TimedOut(output)) = result else {
             panic!("{result:?}");
         };
         assert_eq!(output.status.signal(), Some(Signal::TERM));
         // The timeout is told rather than the standard error.
-        let talker = helper(["tell", "2", "err", "pause"]);
-        let result = talker.read().timeout(short).await;
-        assert!(
-            matches!(result, Err(CollectError::TimedOut(_))),
-            "{result:?}"
-        );
+        assert!(matches!(read, Err(CollectError::TimedOut(_))), "{read:?}");
     });
 }
 

@@ -1,8 +1,8 @@
 //! A session with an MCP server over its standard input and output, by the `rmcp` crate: lists its tools and calls one.
 //!
-//! `cargo run --example mcp`: talks with `mcp-server-time`, which must be in PATH (`pip install mcp-server-time`).
-//! `cargo run --example mcp -- /venv/bin/mcp-server-time`: with this program.
-//! `cargo run --example mcp -- mcp-server-time --kill`: the server is killed while it owes an answer.
+//! `cargo run --manifest-path examples/mcp/Cargo.toml`: talks with `mcp-server-time`, which must be in PATH (`pip install
+//! mcp-server-time`). After `--` another program may be named: `/venv/bin/mcp-server-time`.
+//! `-- mcp-server-time --kill`: the server is killed while it owes an answer.
 
 use std::process::ExitCode;
 use std::time::Duration;
