@@ -25,7 +25,7 @@ impl Access {
     pub(super) fn ask<T>(
         &self,
         ask: impl FnOnce(oneshot::Sender<Result<T, MonitorError>>) -> Ask,
-    ) -> Asked<T> {
+    ) -> RequestAnswer<T> {
         ask_at(&self.address, ask)
     }
 
@@ -38,17 +38,17 @@ impl Access {
 pub(super) fn ask_at<T>(
     address: &Addr<Monitor>,
     ask: impl FnOnce(oneshot::Sender<Result<T, MonitorError>>) -> Ask,
-) -> Asked<T> {
+) -> RequestAnswer<T> {
     let (tell, told) = oneshot::channel();
     address.do_send(ask(tell));
-    Asked(told)
+    RequestAnswer(told)
 }
 
 /// The answer to a request.
 #[derive(Debug)]
-pub(super) struct Asked<T>(oneshot::Receiver<Result<T, MonitorError>>);
+pub(super) struct RequestAnswer<T>(oneshot::Receiver<Result<T, MonitorError>>);
 
-impl<T> Future for Asked<T> {
+impl<T> Future for RequestAnswer<T> {
     type Output = Result<T, MonitorError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -8,7 +8,7 @@ use actix::Addr;
 use tokio::sync::oneshot;
 
 use super::Monitor;
-use super::access::{Access, Asked};
+use super::access::{Access, RequestAnswer};
 use super::actor::Ask;
 use super::containment::MonitorContainment;
 use super::core::Request;
@@ -81,11 +81,11 @@ impl MonitorHandle {
     fn ask<T>(
         &self,
         ask: impl FnOnce(oneshot::Sender<Result<T, MonitorError>>) -> Ask,
-    ) -> Asked<T> {
+    ) -> RequestAnswer<T> {
         self.access().ask(ask)
     }
 
-    fn request(&self, name: ServiceName, request: Request) -> Asked<()> {
+    fn request(&self, name: ServiceName, request: Request) -> RequestAnswer<()> {
         self.ask(|tell| Ask::Request(name, request, tell))
     }
 

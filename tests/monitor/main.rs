@@ -1,0 +1,6 @@
+//! Services that a monitor keeps running.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod first;
