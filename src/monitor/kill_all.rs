@@ -91,6 +91,21 @@ impl KillAll {
         removed.map(KillOnDrop::disarm);
     }
 
+    /// What is still in here got its SIGKILL and cannot die: it is signalled no more. A child that comes now is killed.
+    pub(in crate::monitor) fn end(&self) {
+        let before = mem::replace(&mut *self.registry.lock(), Live::Killed);
+        if let Live::Children(children) = before {
+            children
+                .into_values()
+                .for_each(|child| drop(child.disarm()));
+        }
+    }
+
+    /// Whether all were killed.
+    pub(in crate::monitor) fn has_killed(&self) -> bool {
+        matches!(*self.registry.lock(), Live::Killed)
+    }
+
     /// Sends SIGKILL to every child and to its group, or its cgroup, and says in the log how many there were; gives that number. Waits for
     /// nothing. The second call does nothing, and so does each call in a copy of this process, by fork.
     pub(in crate::monitor) fn kill(&self, why: &str) -> usize {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, System, WrapFuture};
 
 use super::actor::{Engine, GuardSlot, Setup, Told, check_limits};
 use super::containment::{CgroupPlace, ServiceCgroups};
@@ -13,6 +13,7 @@ use super::graph;
 use super::guard::Guard;
 use super::handle::MonitorHandle;
 use super::home::MonitorHome;
+use super::kill_all::KillAll;
 use super::service::{Service, checked};
 use super::shared::MonitorShared;
 use crate::ToArbiterHandle;
@@ -123,6 +124,7 @@ impl Monitor {
         };
         let shared = Arc::new(MonitorShared::new(cgroups.containment()));
         let arbiter = home.arbiter();
+        end_with_the_system(&shared);
         let setup = Setup {
             services,
             cgroups,
@@ -148,6 +150,27 @@ impl Monitor {
             engine.settle(ctx);
         }
     }
+}
+
+/// The System of this thread, if there is one, drops what its first arbiter has before the call that runs it returns. The monitor's own
+/// arbiter, on another thread, may be later than the end of `main`.
+fn end_with_the_system(shared: &Arc<MonitorShared>) {
+    struct KillAtDrop(KillAll);
+
+    impl Drop for KillAtDrop {
+        fn drop(&mut self) {
+            self.0.kill("the System of a monitor has ended");
+        }
+    }
+
+    let Some(system) = System::try_current() else {
+        return;
+    };
+    let (closed, kill) = (shared.closed(), KillAtDrop(shared.kill_all.clone()));
+    system.arbiter().spawn(async move {
+        closed.await;
+        drop(kill);
+    });
 }
 
 impl Actor for Monitor {

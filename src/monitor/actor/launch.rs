@@ -47,6 +47,10 @@ impl Engine {
         if let GuardSlot::Coming(waiting) = &mut self.guard {
             return waiting.push((slot, generation, attempt));
         }
+        // The shutdown comes, which gives this start up.
+        if self.shared.kill_all.has_killed() {
+            return;
+        }
         let address = self.address.clone();
         let Some(place) = self.place(slot) else {
             return;
@@ -163,7 +167,9 @@ impl Engine {
         let spawning = match &spec.spawn_for {
             None => command.spawn(address.clone()),
             Some(spawn_for) => {
-                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(command, &run.start)));
+                // The monitor is not its protocol: a start that is given up is known by its future alone.
+                let command = command.clone().killed_if_untaken();
+                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(&command, &run.start)));
                 match spawned {
                     Ok(spawning) => spawning,
                     Err(_) => {

@@ -218,7 +218,13 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if !self.is_over {
             self.shared.kill_all.kill("a monitor is gone");
-            self.shared.end(ShutdownReport::default());
+            let alive = self.core.all().filter(|(_, instance)| instance.is_alive());
+            self.shared.end(ShutdownReport {
+                killed: alive
+                    .map(|(_, instance)| instance.name.to_string())
+                    .collect(),
+                ..ShutdownReport::default()
+            });
             self.home.end();
         }
     }
