@@ -138,8 +138,7 @@ impl Core {
         for slot in &slots {
             self.overtake_starts(*slot, "remove");
             self.overtake_stops(*slot, "remove");
-            let ended = self.leases.extract_if(.., |_, leased| leased == slot);
-            ended.for_each(drop);
+            self.leases.retain(|_, leased| leased != slot);
             if let Some(instance) = self.instance(*slot) {
                 instance.leases = 0;
                 instance.wanted = false;

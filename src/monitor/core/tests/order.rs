@@ -67,6 +67,23 @@ fn a_dependant_does_not_start_on_the_readiness_of_an_old_incarnation() {
 }
 
 #[test]
+fn a_dependant_does_not_start_on_what_is_about_to_be_stopped() {
+    let mut world = World::new(vec![
+        service("db"),
+        service("log").after("db", When::Ready).with("db"),
+        service("web").after("db", When::Ready),
+    ]);
+    world.quiesce();
+    world.over("web", end(1));
+    world.ask("db", Request::Restart);
+    world.pass(secs(1));
+    // db is ready still: it is stopped when log is gone.
+    assert_eq!((world.state("db"), world.state("web")), (UP, Waiting));
+    world.quiesce();
+    assert_eq!((world.state("db"), world.state("web")), (UP, UP));
+}
+
+#[test]
 fn who_waits_for_a_dependency_that_does_not_come_is_told_and_starts_when_it_comes() {
     let mut world = World::new(vec![
         service("db").restart(Restart::never()),
