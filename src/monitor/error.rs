@@ -106,7 +106,7 @@ pub enum MonitorError {
     Overtaken {
         /// The service.
         name: ServiceName,
-        /// The later request: "stop", "start", "restart" or "remove".
+        /// The later request: "stop", "start", "restart", "remove", or the "release" of the lease that asked.
         by: &'static str,
     },
     /// The service is in a state in which that cannot be done, or waited for.

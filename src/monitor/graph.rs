@@ -24,11 +24,10 @@ pub(super) fn check<'a>(
     for policy in new {
         check_names(policy, &all).map_err(|problem| problem.of(&policy.id))?;
     }
-    for policy in new {
-        if let Some(circle) = circle(policy, &all) {
-            let problem = format!("a circle: {}", circle.join(" after "));
-            return Err(SpecProblem::new("after", problem).of(&policy.id));
-        }
+    if let Some(circle) = circle(new, &all) {
+        let first = circle.first().copied().unwrap_or_default();
+        let problem = format!("a circle: {}", circle.join(" after "));
+        return Err(SpecProblem::new("after", problem).of(first));
     }
     Ok(())
 }
@@ -58,25 +57,35 @@ fn check_names(policy: &Policy, all: &HashMap<&str, &Policy>) -> Result<(), Spec
     Ok(())
 }
 
-/// The ids on a way from `start` by `after` that comes back to it.
-fn circle<'a>(start: &'a Policy, all: &HashMap<&str, &'a Policy>) -> Option<Vec<&'a str>> {
+/// The ids on a way by `after` that comes back to its beginning. Each service is looked at once. Those that were there before are
+/// in no circle, since they name none of the new ones.
+fn circle<'a>(new: &'a [Policy], all: &HashMap<&str, &'a Policy>) -> Option<Vec<&'a str>> {
     let mut seen = HashSet::new();
-    let mut way: Vec<(&Policy, usize)> = vec![(start, 0)];
-    while let Some((policy, next)) = way.last_mut() {
-        let Some(after) = policy.after.get(*next) else {
-            way.pop();
+    let mut on_the_way = HashSet::new();
+    for start in new {
+        if !seen.insert(&*start.id) {
             continue;
-        };
-        *next += 1;
-        if after.id == start.id {
-            let mut ids: Vec<&str> = way.iter().map(|(policy, _)| &*policy.id).collect();
-            ids.push(&start.id);
-            return Some(ids);
         }
-        if seen.insert(&*after.id)
-            && let Some(other) = all.get(&*after.id)
-        {
-            way.push((other, 0));
+        on_the_way.insert(&*start.id);
+        let mut way: Vec<(&Policy, usize)> = vec![(start, 0)];
+        while let Some((policy, next)) = way.last_mut() {
+            let Some(after) = policy.after.get(*next) else {
+                on_the_way.remove(&*policy.id);
+                way.pop();
+                continue;
+            };
+            *next += 1;
+            if on_the_way.contains(&*after.id) {
+                let ids = way.iter().map(|(policy, _)| &*policy.id);
+                let circle = ids.skip_while(|id| **id != *after.id);
+                return Some(circle.chain([&*after.id]).collect());
+            }
+            if seen.insert(&*after.id)
+                && let Some(other) = all.get(&*after.id)
+            {
+                on_the_way.insert(&*after.id);
+                way.push((other, 0));
+            }
         }
     }
     None

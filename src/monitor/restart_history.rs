@@ -8,6 +8,7 @@ use super::restart::{Restart, RestartLimit};
 /// The restarts of one instance of a service. Times are of a clock that does not go back, from any zero. It holds no memory unless
 /// there is a limit, and then as many times as the limit allows restarts.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct RestartHistory {
     in_a_row: u32,
     /// When the restarts were decided that the limit counts, oldest first.

@@ -22,10 +22,22 @@ impl Core {
             let name = name.clone();
             return self.answer(ticket, Err(MonitorError::NotFound { name }));
         };
+        // A service that is being removed does not come back.
+        let leaving = self.entry_of(slot).is_some_and(|entry| entry.removed);
+        if leaving && !matches!(request, Request::Stop) {
+            let name = name.clone();
+            return self.answer(ticket, Err(MonitorError::NotFound { name }));
+        }
         if self.is_shutting_down() && !matches!(request, Request::Stop) {
             return self.answer(ticket, Err(MonitorError::ShuttingDown));
         }
         match request {
+            Request::Start | Request::Restart if self.is_evicted(slot) => {
+                if let Err(error) = self.make_room_for(slot) {
+                    return self.answer(ticket, Err(*error));
+                }
+                self.request(name, request, ticket);
+            }
             Request::Start => self.start(slot, ticket),
             Request::Ready => self.await_ready(slot, ticket),
             Request::Stop => self.stop(slot, ticket),
@@ -36,10 +48,22 @@ impl Core {
     }
 
     /// A waiter hears of the next readiness, or of the failure of a start that has not failed yet.
-    pub(super) fn push_waiter(&mut self, slot: Slot, ticket: Ticket, lease: Option<LeaseId>) {
+    /// `starts` says whether that was a request for a start.
+    pub(super) fn push_waiter(
+        &mut self,
+        slot: Slot,
+        ticket: Ticket,
+        lease: Option<LeaseId>,
+        starts: bool,
+    ) {
         let Some(instance) = self.instance(slot) else {
             return;
         };
+        if instance.unkillable {
+            let name = instance.name.clone();
+            self.end_lease(lease);
+            return self.answer(ticket, Err(MonitorError::Unkillable { name }));
+        }
         let beyond = if instance.is_stopping() || !instance.is_alive() {
             instance.generation
         } else {
@@ -49,6 +73,7 @@ impl Core {
             ticket,
             beyond,
             lease,
+            starts,
         });
         self.dirty.push_back(slot);
     }
@@ -59,7 +84,6 @@ impl Core {
         };
         instance.held = true;
         instance.barred = false;
-        instance.evicted = false;
         if instance.is_stopping() && !instance.wanted {
             instance.again = true;
         }
@@ -74,7 +98,7 @@ impl Core {
             }
             _ => {}
         }
-        self.push_waiter(slot, ticket, None);
+        self.push_waiter(slot, ticket, None, true);
         self.overtake_stops(slot, "start");
     }
 
@@ -86,23 +110,12 @@ impl Core {
             InstancePhase::Up { ready: true } if !instance.stop_asked => {
                 self.answer(ticket, Ok(()))
             }
-            InstancePhase::Down(state) => {
-                let name = instance.name.clone();
-                let reply = match (state, instance.failure.clone()) {
-                    (ServiceState::Failed, Some(failure)) => {
-                        MonitorError::StartFailed { name, failure }
-                    }
-                    _ => MonitorError::State { name, state },
-                };
-                self.answer(ticket, Err(reply));
-            }
+            InstancePhase::Down(_) => self.answer(ticket, Err(instance.not_up())),
             // Nobody wants it again.
-            InstancePhase::Stopping if !instance.wanted => {
-                let name = instance.name.clone();
-                let state = ServiceState::Stopping;
-                self.answer(ticket, Err(MonitorError::State { name, state }));
+            _ if instance.is_stopping() && !instance.wanted => {
+                self.answer(ticket, Err(instance.not_up()));
             }
-            _ => self.push_waiter(slot, ticket, None),
+            _ => self.push_waiter(slot, ticket, None, false),
         }
     }
 
@@ -114,7 +127,12 @@ impl Core {
         instance.held = false;
         instance.again = false;
         instance.barred = true;
-        instance.stop_waiters.push(ticket);
+        if instance.unkillable {
+            let name = instance.name.clone();
+            self.answer(ticket, Err(MonitorError::Unkillable { name }));
+        } else {
+            instance.stop_waiters.push(ticket);
+        }
         self.overtake_starts(slot, "stop");
         self.stop_with_companions(slot);
     }
@@ -129,24 +147,15 @@ impl Core {
         instance.wanted = true;
         instance.held = true;
         instance.barred = false;
-        instance.evicted = false;
         if instance.is_alive() {
             instance.again = true;
-            self.stop_with_companions(slot);
         } else {
             self.timers.clear(slot, TimerKind::Backoff);
             self.set_phase(slot, InstancePhase::Waiting);
         }
-        if let Some(instance) = self.instance(slot) {
-            // The failure of the run that is being ended is not the answer.
-            let beyond = instance.generation;
-            instance.waiters.push(Waiter {
-                ticket,
-                beyond,
-                lease: None,
-            });
-        }
-        self.dirty.push_back(slot);
+        self.stop_with_companions(slot);
+        // The failure of the run that is being ended is not the answer: it is stopping by now, or gone.
+        self.push_waiter(slot, ticket, None, true);
     }
 
     fn restart_now(&mut self, slot: Slot, ticket: Ticket) {
@@ -157,7 +166,7 @@ impl Core {
             InstancePhase::Backoff => {
                 self.timers.clear(slot, TimerKind::Backoff);
                 self.set_phase(slot, InstancePhase::Waiting);
-                self.push_waiter(slot, ticket, None);
+                self.push_waiter(slot, ticket, None, true);
             }
             InstancePhase::Down(ServiceState::Failed) => self.start(slot, ticket),
             _ => self.await_ready(slot, ticket),

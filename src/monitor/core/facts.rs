@@ -68,7 +68,14 @@ impl Core {
         while let Some((slot, kind)) = self.timers.take_due(self.now) {
             match kind {
                 TimerKind::Ready => self.late(slot),
-                TimerKind::Backoff => self.set_phase(slot, InstancePhase::Waiting),
+                TimerKind::Backoff => {
+                    if self
+                        .get(slot)
+                        .is_some_and(|i| i.phase == InstancePhase::Backoff)
+                    {
+                        self.set_phase(slot, InstancePhase::Waiting);
+                    }
+                }
                 TimerKind::Idle => self.dirty.push_back(slot),
                 TimerKind::Shutdown => self.shutdown_is_due(),
             }
@@ -176,8 +183,10 @@ impl Core {
             ran: now.saturating_sub(instance.since.unwrap_or(now)),
             tail: end.tail,
         };
-        let readiness = now.saturating_sub(instance.ready_since.unwrap_or(now));
-        instance.history.was_ready_for(&restart, readiness);
+        if let Some(since) = instance.ready_since {
+            let readiness = now.saturating_sub(since);
+            instance.history.was_ready_for(&restart, readiness);
+        }
         let failure = if instance.was_ready {
             StartFailure::Ended(exit.clone())
         } else {
@@ -208,8 +217,10 @@ impl Core {
         instance.pid = None;
         instance.since = None;
         instance.ready_since = None;
-        instance.stop_asked = false;
-        let stopped = instance.cause.take() == Some(ExitKind::Stopped) || end.is_none();
+        instance.unkillable = false;
+        // One that was to be stopped for another one's sake, and ended before its turn came, is as if its turn had come.
+        let asked = std::mem::take(&mut instance.stop_asked);
+        let stopped = instance.cause.take() == Some(ExitKind::Stopped) || asked || end.is_none();
         let again = std::mem::take(&mut instance.again);
         let failure = end.as_ref().map(|(failure, _)| failure.clone());
         if let (Some(failure), false) = (&failure, stopped) {
@@ -227,13 +238,19 @@ impl Core {
         }
         let by_itself = wanted && !again && !stopped;
         self.set_phase(slot, next);
+        self.start_again_for_those_who_wait(slot);
         self.answer_stops(slot);
         self.stop_what_it_held_up(slot);
         // Those who end with success leave their companions alone, as in OTP.
         if by_itself && next != InstancePhase::Down(ServiceState::Exited) {
             self.stop_companions(slot);
         }
-        if by_itself && matches!(next, InstancePhase::Down(_)) {
+        if by_itself
+            && matches!(
+                self.get(slot).map(|i| i.phase),
+                Some(InstancePhase::Down(_))
+            )
+        {
             self.look_at_the_essential(slot);
         }
         self.dirty.push_back(slot);
@@ -256,9 +273,11 @@ impl Core {
             AfterEnd::Exited => InstancePhase::Down(ServiceState::Exited),
             AfterEnd::Failed => {
                 // A lease tries again, but not at once.
-                if let NextTry::After(delay) = instance.history.next_try(&restart, now, random) {
-                    instance.not_before = now.saturating_add(delay);
-                }
+                let delay = match instance.history.next_try(&restart, now, random) {
+                    NextTry::After(delay) => delay,
+                    NextTry::LimitReached(limit) => limit.window,
+                };
+                instance.not_before = now.saturating_add(delay);
                 InstancePhase::Down(ServiceState::Failed)
             }
             AfterEnd::Restart => match instance.history.next_try(&restart, now, random) {
@@ -279,7 +298,6 @@ impl Core {
                         instance.wanted = false;
                         return InstancePhase::Down(ServiceState::Stopped);
                     }
-                    instance.restarts += 1;
                     if delay.is_zero() {
                         return InstancePhase::Waiting;
                     }
@@ -287,6 +305,23 @@ impl Core {
                     InstancePhase::Backoff
                 }
             },
+        }
+    }
+
+    /// A start that was asked for while the last run was dying comes, whatever the policy says of that run.
+    fn start_again_for_those_who_wait(&mut self, slot: Slot) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        if !matches!(instance.phase, InstancePhase::Down(_)) || !instance.wanted {
+            return;
+        }
+        let mut starts = instance.waiters.iter().filter(|waiter| waiter.starts);
+        if let Some(first) = starts.next() {
+            if first.lease.is_none() || starts.any(|waiter| waiter.lease.is_none()) {
+                instance.forgive();
+            }
+            self.revive(slot);
         }
     }
 

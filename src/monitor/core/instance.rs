@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LeaseId, StartFailure, Ticket};
+use crate::monitor::error::MonitorError;
 use crate::monitor::exit::{Exit, ExitKind};
 use crate::monitor::name::ServiceName;
 use crate::monitor::restart_history::RestartHistory;
@@ -29,15 +30,19 @@ pub(super) enum InstancePhase {
 
 /// Somebody who waits for readiness.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     /// The failure of this start, and of those before it, is not the answer.
     pub(super) beyond: u64,
     /// Its failure ends the lease.
     pub(super) lease: Option<LeaseId>,
+    /// It asked for a start, and not only for news of one.
+    pub(super) starts: bool,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(in crate::monitor) struct Instance {
     pub(in crate::monitor) name: ServiceName,
     pub(super) service: usize,
@@ -64,6 +69,12 @@ pub(in crate::monitor) struct Instance {
     pub(super) stop_asked: bool,
     /// It is to make room for another instance.
     pub(super) evicted: bool,
+    /// It is there only until its end was told.
+    pub(super) forgotten: bool,
+    /// The present run was told to be unkillable.
+    pub(super) unkillable: bool,
+    /// Of a service on demand: somebody wanted it when that was last looked at.
+    pub(super) in_demand: bool,
     /// It was ready in this generation.
     pub(super) was_ready: bool,
     /// Why this generation is being stopped.
@@ -98,6 +109,9 @@ impl Instance {
             again: false,
             stop_asked: false,
             evicted: false,
+            forgotten: false,
+            unkillable: false,
+            in_demand: false,
             was_ready: false,
             cause: None,
             problem: None,
@@ -132,6 +146,18 @@ impl Instance {
     /// Whether it is going down, or is to.
     pub(super) fn is_stopping(&self) -> bool {
         self.stop_asked || self.phase == InstancePhase::Stopping
+    }
+
+    /// Why nobody need wait for its readiness.
+    pub(super) fn not_up(&self) -> MonitorError {
+        let (name, state) = (self.name.clone(), self.state());
+        match &self.failure {
+            Some(failure) if state == ServiceState::Failed => MonitorError::StartFailed {
+                name,
+                failure: failure.clone(),
+            },
+            _ => MonitorError::State { name, state },
+        }
     }
 
     /// Its failures are forgotten: somebody asked for a start by hand.

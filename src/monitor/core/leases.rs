@@ -16,8 +16,10 @@ impl Core {
         }
         let slot = match self.leased_slot(name) {
             Ok(slot) => slot,
-            Err(error) => return self.answer(ticket, Err(error)),
+            Err(error) => return self.answer(ticket, Err(*error)),
         };
+        let entry = self.entry_of(slot);
+        let always = entry.is_some_and(|entry| entry.policy.kinship == Kinship::Always);
         let now = self.now;
         let Some(instance) = self.instance(slot) else {
             return;
@@ -29,15 +31,27 @@ impl Core {
             let name = name.clone();
             return self.answer(ticket, Err(MonitorError::StartFailed { name, failure }));
         }
+        if instance.unkillable {
+            let name = name.clone();
+            return self.answer(ticket, Err(MonitorError::Unkillable { name }));
+        }
+        if matches!(instance.phase, InstancePhase::Down(_)) {
+            if always {
+                // A lease starts no service that is started by hand.
+                let error = instance.not_up();
+                return self.answer(ticket, Err(error));
+            }
+            // Whoever has a lease of the run that is over started that one, not the next one.
+            instance.wanted = false;
+        }
         instance.leases += 1;
-        instance.barred = false;
-        instance.evicted = false;
+        instance.barred = instance.barred && always;
         self.leases.insert(lease, slot);
         self.timers.clear(slot, TimerKind::Idle);
         if self.is_up(slot) {
             return self.answer(ticket, Ok(()));
         }
-        self.push_waiter(slot, ticket, Some(lease));
+        self.push_waiter(slot, ticket, Some(lease), true);
     }
 
     /// The lease is dropped. One that is not known, or was dropped before, does nothing.
@@ -59,10 +73,18 @@ impl Core {
             return;
         };
         instance.leases = instance.leases.saturating_sub(1);
-        instance.waiters.retain(|waiter| waiter.lease != lease);
+        let dropped = instance
+            .waiters
+            .extract_if(.., |waiter| waiter.lease == lease);
+        let dropped: Vec<_> = dropped.collect();
+        let name = instance.name.clone();
         if instance.leases == 0 {
             instance.idle_since = now;
             self.dirty.push_back(slot);
+        }
+        for waiter in dropped {
+            let (name, by) = (name.clone(), "release");
+            self.answer(waiter.ticket, Err(MonitorError::Overtaken { name, by }));
         }
     }
 
@@ -73,19 +95,50 @@ impl Core {
         self.get(slot).is_some_and(up)
     }
 
-    fn leased_slot(&mut self, name: &ServiceName) -> Result<Slot, MonitorError> {
+    fn leased_slot(&mut self, name: &ServiceName) -> Result<Slot, Box<MonitorError>> {
+        let not_found = || Box::new(MonitorError::NotFound { name: name.clone() });
+        let service = *self.by_id.get(&name.id).ok_or_else(not_found)?;
+        let entry = self.entry(service).ok_or_else(not_found)?;
+        if entry.removed {
+            return Err(not_found());
+        }
         if let Some(slot) = self.slot(name) {
+            if self.is_evicted(slot) {
+                self.make_room_for(slot)?;
+            }
             return Ok(slot);
         }
-        let not_found = || MonitorError::NotFound { name: name.clone() };
-        let service = *self.by_id.get(&name.id).ok_or_else(not_found)?;
+        if name.key.is_none() {
+            return Err(not_found());
+        }
+        self.make_room(service, name)?;
+        Ok(self.make(service, name.clone()))
+    }
+
+    pub(super) fn is_evicted(&self, slot: Slot) -> bool {
+        self.get(slot).is_some_and(|instance| instance.evicted)
+    }
+
+    /// Takes an eviction back, if there is room.
+    pub(super) fn make_room_for(&mut self, slot: Slot) -> Result<(), Box<MonitorError>> {
+        let Some(instance) = self.get(slot) else {
+            return Ok(());
+        };
+        let (service, name) = (instance.service, instance.name.clone());
+        self.make_room(service, &name)?;
+        if let Some(instance) = self.instance(slot) {
+            instance.evicted = false;
+        }
+        Ok(())
+    }
+
+    /// Makes room for one more instance: the longest idle one goes.
+    fn make_room(&mut self, service: usize, name: &ServiceName) -> Result<(), Box<MonitorError>> {
+        let not_found = || Box::new(MonitorError::NotFound { name: name.clone() });
         let entry = self.entry(service).ok_or_else(not_found)?;
         let Kinship::Keyed { at_most } = entry.policy.kinship else {
             return Err(not_found());
         };
-        if name.key.is_none() || entry.removed {
-            return Err(not_found());
-        }
         let staying = entry.slots.iter().filter_map(|slot| {
             let instance = self.get(*slot).filter(|instance| !instance.evicted)?;
             Some((*slot, instance))
@@ -96,14 +149,14 @@ impl Core {
                 instance.leases == 0 && !instance.held && instance.waiters.is_empty()
             });
             let Some((victim, _)) = unused.min_by_key(|(_, instance)| instance.idle_since) else {
-                return Err(MonitorError::AllLeased {
+                return Err(Box::new(MonitorError::AllLeased {
                     name: name.clone(),
                     limit: at_most,
-                });
+                }));
             };
             self.evict(*victim);
         }
-        Ok(self.make(service, name.clone()))
+        Ok(())
     }
 
     /// A new instance, which nobody wants yet.
@@ -115,7 +168,7 @@ impl Core {
             None => self.instances.push(Some(instance)),
         }
         self.by_name.insert(name, slot);
-        if let Some(Some(entry)) = self.entries.get_mut(service) {
+        if let Some(entry) = self.entries.get_mut(&service) {
             entry.slots.push(slot);
         }
         self.effects.push(Effect::Born { slot });
@@ -169,11 +222,15 @@ impl Core {
         }
         if !idle {
             let revive = !instance.wanted && !instance.barred;
+            instance.in_demand = true;
             self.timers.clear(slot, TimerKind::Idle);
             if revive {
                 self.revive(slot);
             }
             return;
+        }
+        if std::mem::take(&mut instance.in_demand) {
+            instance.idle_since = now;
         }
         let until = instance.idle_since.saturating_add(idle_stop);
         match instance.phase {
@@ -184,8 +241,7 @@ impl Core {
             }
             InstancePhase::Launching | InstancePhase::Up { .. } if until <= now => {
                 instance.wanted = false;
-                instance.stop_asked = true;
-                self.try_stop(slot);
+                self.stop_with_companions(slot);
             }
             InstancePhase::Launching | InstancePhase::Up { .. } => {
                 self.timers.set(slot, TimerKind::Idle, until)
@@ -194,7 +250,8 @@ impl Core {
         }
     }
 
-    fn revive(&mut self, slot: Slot) {
+    /// Starts it when its delay is over.
+    pub(super) fn revive(&mut self, slot: Slot) {
         let now = self.now;
         let Some(instance) = self.instance(slot) else {
             return;

@@ -119,6 +119,7 @@ pub(in crate::monitor) enum How {
 
 /// What the caller is to do.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(in crate::monitor) enum Effect {
     /// Make the command and spawn it.
     Launch {
@@ -177,11 +178,18 @@ pub(in crate::monitor) enum Effect {
 
 /// All services of a monitor.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(in crate::monitor) struct Core {
-    entries: Vec<Option<ServiceEntry>>,
+    /// By a number that grows with each service, so this is the order in which they were added.
+    entries: BTreeMap<usize, ServiceEntry>,
+    next_service: usize,
     by_id: HashMap<Arc<str>, usize>,
     instances: Vec<Option<Instance>>,
     free: Vec<Slot>,
+    /// Those that were forgotten in the effects that were taken last.
+    freed: Vec<Slot>,
+    /// How many instances may have a process.
+    alive: usize,
     by_name: HashMap<ServiceName, Slot>,
     leases: BTreeMap<LeaseId, Slot>,
     timers: Timers,
@@ -215,8 +223,15 @@ impl Core {
         self.timers.first()
     }
 
-    /// What follows from all that was told since the last time.
+    /// What follows from all that was told since the last time. An instance that is forgotten in these effects can be
+    /// [got](Self::get) until the next call.
     pub(in crate::monitor) fn effects(&mut self) -> Vec<Effect> {
+        for slot in std::mem::take(&mut self.freed) {
+            if let Some(place) = self.instances.get_mut(slot) {
+                *place = None;
+            }
+            self.free.push(slot);
+        }
         self.settle();
         std::mem::take(&mut self.effects)
     }
@@ -236,7 +251,7 @@ impl Core {
 
     /// All instances, in the order in which their services were added.
     pub(in crate::monitor) fn all(&self) -> impl Iterator<Item = (Slot, &Instance)> {
-        let slots = self.entries.iter().flatten().flat_map(|entry| &entry.slots);
+        let slots = self.entries.values().flat_map(|entry| &entry.slots);
         slots.filter_map(|slot| Some((*slot, self.get(*slot)?)))
     }
 
@@ -249,7 +264,7 @@ impl Core {
     }
 
     fn entry(&self, service: usize) -> Option<&ServiceEntry> {
-        self.entries.get(service)?.as_ref()
+        self.entries.get(&service)
     }
 
     fn entry_of(&self, slot: Slot) -> Option<&ServiceEntry> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Slot;
+use super::{Slot, Ticket};
 use crate::monitor::restart::Restart;
 use crate::monitor::service::When;
 
@@ -41,6 +41,7 @@ pub(in crate::monitor) struct Policy {
 
 /// A service, its place among the others, and its instances.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct ServiceEntry {
     pub(super) policy: Policy,
     pub(super) slots: Vec<Slot>,
@@ -50,4 +51,6 @@ pub(super) struct ServiceEntry {
     pub(super) companions: Vec<usize>,
     /// It is being removed: it is forgotten with its last instance.
     pub(super) removed: bool,
+    /// Those who wait until it is forgotten.
+    pub(super) removers: Vec<Ticket>,
 }

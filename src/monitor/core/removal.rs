@@ -5,26 +5,34 @@ use super::policy::{Kinship, Policy, ServiceEntry};
 use super::timers::TimerKind;
 use super::{Core, Effect, Slot, Ticket};
 use crate::monitor::error::MonitorError;
+use crate::monitor::graph::check;
 use crate::monitor::name::ServiceName;
+use crate::monitor::spec_error::{SpecError, SpecProblem};
 
 impl Core {
     /// Adds services that [`check`](crate::monitor::graph::check) has accepted. Those that are always wanted begin to start.
     pub(in crate::monitor) fn add(&mut self, policies: Vec<Policy>) {
-        let first = self.entries.len();
+        let first = self.next_service;
+        let ending = self.is_shutting_down();
         for policy in policies {
-            self.by_id.insert(policy.id.clone(), self.entries.len());
-            self.entries.push(Some(ServiceEntry {
+            let service = self.next_service;
+            self.next_service += 1;
+            self.by_id.insert(policy.id.clone(), service);
+            let entry = ServiceEntry {
                 policy,
                 slots: Vec::new(),
                 followers: Vec::new(),
                 companions: Vec::new(),
                 removed: false,
-            }));
+                removers: Vec::new(),
+            };
+            self.entries.insert(service, entry);
         }
-        for service in first..self.entries.len() {
+        for service in first..self.next_service {
             self.link(service);
         }
-        for service in first..self.entries.len() {
+        let mut wanted = Vec::new();
+        for service in first..self.next_service {
             let Some(entry) = self.entry(service) else {
                 continue;
             };
@@ -33,15 +41,12 @@ impl Core {
                 continue;
             }
             let slot = self.make(service, ServiceName { id, key: None });
-            if let Some(instance) = self.instance(slot) {
-                instance.wanted = kinship == Kinship::Always;
+            if let (Kinship::Always, false, Some(instance)) = (kinship, ending, self.instance(slot))
+            {
+                instance.wanted = true;
+                wanted.push(slot);
             }
         }
-        let wanted: Vec<Slot> = self
-            .all()
-            .filter(|(_, instance)| instance.service >= first && instance.wanted)
-            .map(|(slot, _)| slot)
-            .collect();
         for slot in wanted {
             self.set_phase(slot, InstancePhase::Waiting);
         }
@@ -60,20 +65,38 @@ impl Core {
         let with = entry.policy.with.iter().filter_map(find);
         let (after, with): (Vec<_>, Vec<_>) = (after.collect(), with.collect());
         for other in after {
-            if let Some(Some(other)) = self.entries.get_mut(other) {
+            if let Some(other) = self.entries.get_mut(&other) {
                 other.followers.push(service);
             }
         }
         for other in with {
-            if let Some(Some(other)) = self.entries.get_mut(other) {
+            if let Some(other) = self.entries.get_mut(&other) {
                 other.companions.push(service);
             }
         }
     }
 
+    /// Whether these can be added: as [`check`](crate::monitor::graph::check) says, and none of them names a service that is being
+    /// removed.
+    pub(in crate::monitor) fn check(&self, new: &[Policy]) -> Result<(), SpecError> {
+        check(self.policies(), new)?;
+        for policy in new {
+            let after = policy.after.iter().map(|after| ("after", &after.id));
+            let with = policy.with.iter().map(|id| ("with", id));
+            for (field, id) in after.chain(with) {
+                let other = self.by_id.get(id).and_then(|other| self.entry(*other));
+                if other.is_some_and(|other| other.removed) {
+                    let problem = format!("{id:?} is being removed");
+                    return Err(SpecProblem::new(field, problem).of(&policy.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All services, as far as decisions depend on them.
     pub(in crate::monitor) fn policies(&self) -> impl Iterator<Item = &Policy> {
-        self.entries.iter().flatten().map(|entry| &entry.policy)
+        self.entries.values().map(|entry| &entry.policy)
     }
 
     pub(in crate::monitor) fn policy_of(&self, slot: Slot) -> Option<&Policy> {
@@ -105,20 +128,17 @@ impl Core {
         if name.key.is_some() && slots.is_empty() {
             return self.answer(ticket, Err(not_found()));
         }
-        if name.key.is_none()
-            && let Some(Some(entry)) = self.entries.get_mut(service)
-        {
+        if let (None, Some(entry)) = (&name.key, self.entries.get_mut(&service)) {
             entry.removed = true;
+            entry.removers.push(ticket);
         }
         if slots.is_empty() {
-            self.forget_service(service);
-            return self.answer(ticket, Ok(()));
+            return self.forget_service(service);
         }
         for slot in &slots {
             self.overtake_starts(*slot, "remove");
             self.overtake_stops(*slot, "remove");
-            let ended = self.leases.extract_if(.., |_, leased| leased == slot);
-            ended.for_each(drop);
+            self.leases.retain(|_, leased| leased != slot);
             if let Some(instance) = self.instance(*slot) {
                 instance.leases = 0;
                 instance.wanted = false;
@@ -126,11 +146,15 @@ impl Core {
                 instance.again = false;
                 instance.barred = true;
                 instance.evicted = true;
+                if name.key.is_some() {
+                    instance.stop_waiters.push(ticket);
+                }
             }
         }
-        // The last one that is gone answers.
-        if let Some(instance) = slots.last().and_then(|slot| self.instance(*slot)) {
-            instance.stop_waiters.push(ticket);
+        for slot in &slots {
+            if self.get(*slot).is_some_and(|instance| instance.unkillable) {
+                self.answer_that_it_lives(*slot);
+            }
         }
         for slot in slots {
             self.stop_with_companions(slot);
@@ -140,17 +164,18 @@ impl Core {
 
     /// Forgets an instance that is down, and its service if that was to be removed and this was the last one.
     pub(super) fn forget(&mut self, slot: Slot) {
-        let Some(Some(instance)) = self.instances.get_mut(slot).map(Option::take) else {
+        let Some(instance) = self.instance(slot) else {
             return;
         };
+        instance.forgotten = true;
+        let (name, service) = (instance.name.clone(), instance.service);
         for kind in [TimerKind::Ready, TimerKind::Backoff, TimerKind::Idle] {
             self.timers.clear(slot, kind);
         }
-        self.by_name.remove(&instance.name);
-        self.free.push(slot);
-        self.dirty.retain(|dirty| *dirty != slot);
+        self.by_name.remove(&name);
+        self.freed.push(slot);
         let mut last = false;
-        if let Some(Some(entry)) = self.entries.get_mut(instance.service) {
+        if let Some(entry) = self.entries.get_mut(&service) {
             entry.slots.retain(|other| *other != slot);
             last = entry.removed && entry.slots.is_empty();
             // One that waits for room.
@@ -158,18 +183,25 @@ impl Core {
         }
         self.effects.push(Effect::Forget { slot });
         if last {
-            self.forget_service(instance.service);
+            self.forget_service(service);
         }
     }
 
     fn forget_service(&mut self, service: usize) {
-        let Some(entry) = self.entries.get_mut(service).and_then(Option::take) else {
+        let Some(entry) = self.entries.remove(&service) else {
             return;
         };
         self.by_id.remove(&entry.policy.id);
-        for other in self.entries.iter_mut().flatten() {
-            other.followers.retain(|follower| *follower != service);
-            other.companions.retain(|companion| *companion != service);
+        let after = entry.policy.after.iter().map(|after| &after.id);
+        for id in after.chain(&entry.policy.with) {
+            let other = self.by_id.get(id);
+            if let Some(other) = other.and_then(|other| self.entries.get_mut(other)) {
+                other.followers.retain(|follower| *follower != service);
+                other.companions.retain(|companion| *companion != service);
+            }
+        }
+        for ticket in entry.removers {
+            self.answer(ticket, Ok(()));
         }
     }
 }

@@ -30,10 +30,9 @@ impl Core {
         if from == to {
             return;
         }
-        let ended = matches!(
-            to,
-            ServiceState::Exited | ServiceState::Failed | ServiceState::Backoff
-        ) || (from == ServiceState::Stopping && !instance.is_alive());
+        let is_alive = instance.is_alive();
+        let had_a_child = matches!(from, ServiceState::Running { .. } | ServiceState::Stopping);
+        let ended = had_a_child && !is_alive;
         let exit = ended.then(|| instance.last_exit.clone()).flatten();
         let (generation, pid) = (instance.generation, instance.pid);
         self.effects.push(Effect::Changed {
@@ -44,6 +43,8 @@ impl Core {
             to,
             exit,
         });
+        let was_alive = had_a_child || from == ServiceState::Starting;
+        self.alive = (self.alive + usize::from(is_alive)).saturating_sub(usize::from(was_alive));
         self.dirty.push_back(slot);
         let Some(entry) = self.entry_of(slot) else {
             return;
@@ -62,7 +63,11 @@ impl Core {
     /// Looks at everything that may have changed, until nothing changes any more.
     pub(super) fn settle(&mut self) {
         while let Some(slot) = self.dirty.pop_front() {
+            if self.get(slot).is_none_or(|instance| instance.forgotten) {
+                continue;
+            }
             self.look_at_the_demand(slot);
+            self.look_at_what_it_needs(slot);
             let Some(instance) = self.get(slot) else {
                 continue;
             };
@@ -75,9 +80,40 @@ impl Core {
                     Admission::Closed => {}
                     Admission::Stuck(of, state) => self.tell_of_the_dependency(slot, &of, state),
                 },
+                InstancePhase::Down(_) => self.tell_that_it_is_down(slot),
                 _ => {}
             }
             self.forget_if_unused(slot);
+        }
+    }
+
+    /// What runs on demand, and is needed by one that is about to start, is wanted before the gate of that one is looked at.
+    fn look_at_what_it_needs(&mut self, slot: Slot) {
+        let (Some(entry), Some(instance)) = (self.entry_of(slot), self.get(slot)) else {
+            return;
+        };
+        if instance.phase != InstancePhase::Waiting {
+            return;
+        }
+        let after = entry.policy.after.iter();
+        let needed = after.filter_map(|after| self.entry(*self.by_id.get(&after.id)?));
+        let on_demand = needed.filter(|entry| entry.policy.kinship == Kinship::OnDemand);
+        let slots: Vec<Slot> = on_demand.flat_map(|entry| entry.slots.clone()).collect();
+        for slot in slots {
+            self.look_at_the_demand(slot);
+        }
+    }
+
+    /// Nobody waits for what does not come.
+    fn tell_that_it_is_down(&mut self, slot: Slot) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let waiters = std::mem::take(&mut instance.waiters);
+        let error = instance.not_up();
+        for waiter in waiters {
+            self.end_lease(waiter.lease);
+            self.answer(waiter.ticket, Err(error.clone()));
         }
     }
 
@@ -91,6 +127,7 @@ impl Core {
         let Some(instance) = self.instance(slot) else {
             return;
         };
+        instance.restarts += u64::from(instance.generation != 0);
         instance.generation = generation;
         instance.was_ready = false;
         instance.cause = None;

@@ -14,14 +14,13 @@ const NO_SLOT: Slot = Slot::MAX;
 
 /// A shutdown that has begun.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct ShutdownUnderWay {
     began: Duration,
     deadline: Duration,
     killed: bool,
     over: bool,
     report: ShutdownReport,
-    /// Told to be unkillable.
-    unkillable: Vec<Slot>,
 }
 
 impl Core {
@@ -30,7 +29,7 @@ impl Core {
     pub(in crate::monitor) fn shut_down(&mut self, within: Duration) {
         let deadline = self.now.saturating_add(within);
         if let Some(ending) = &mut self.ending {
-            if !ending.killed && deadline < ending.deadline {
+            if !ending.over && !ending.killed && deadline < ending.deadline {
                 ending.deadline = deadline;
                 self.timers.set(NO_SLOT, TimerKind::Shutdown, deadline);
             }
@@ -42,7 +41,6 @@ impl Core {
             killed: false,
             over: false,
             report: ShutdownReport::default(),
-            unkillable: Vec::new(),
         });
         self.timers.set(NO_SLOT, TimerKind::Shutdown, deadline);
         self.effects.push(Effect::ShutdownBegan);
@@ -60,7 +58,13 @@ impl Core {
                 self.answer(waiter.ticket, Err(MonitorError::ShuttingDown));
             }
         }
-        self.stop_all(&slots);
+        // How the others ended stays to be seen.
+        let up = |slot: &Slot| {
+            self.get(*slot)
+                .is_some_and(|instance| !matches!(instance.phase, InstancePhase::Down(_)))
+        };
+        let up: Vec<Slot> = slots.into_iter().filter(up).collect();
+        self.stop_all(&up);
         self.look_at_the_ending();
     }
 
@@ -113,7 +117,6 @@ impl Core {
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.over) else {
             return;
         };
-        ending.unkillable.retain(|other| *other != slot);
         ending.report.leftovers += leftovers;
         let list = if killed {
             &mut ending.report.killed
@@ -128,25 +131,18 @@ impl Core {
         let Some(ending) = self.ending.as_ref() else {
             return;
         };
-        let over = self.all().all(|(slot, instance)| {
-            !instance.is_alive() || (ending.killed && ending.unkillable.contains(&slot))
-        });
-        if over {
+        let lost =
+            |(_, instance): (_, &super::Instance)| !instance.is_alive() || instance.unkillable;
+        if self.alive == 0 || (ending.killed && self.all().all(lost)) {
             self.end_it();
-        }
-    }
-
-    pub(super) fn unkillable_in_the_ending(&mut self, slot: Slot) {
-        if let Some(ending) = &mut self.ending {
-            ending.unkillable.push(slot);
         }
     }
 
     fn end_it(&mut self) {
         let alive = self.all().filter(|(_, instance)| instance.is_alive());
-        let alive: Vec<String> = alive
-            .map(|(_, instance)| instance.name.to_string())
-            .collect();
+        let (alive, slots): (Vec<String>, Vec<Slot>) = alive
+            .map(|(slot, instance)| (instance.name.to_string(), slot))
+            .unzip();
         let now = self.now;
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.over) else {
             return;
@@ -156,6 +152,9 @@ impl Core {
         report.unkillable = alive;
         report.took = now.saturating_sub(ending.began);
         self.timers.clear(NO_SLOT, TimerKind::Shutdown);
+        for slot in slots {
+            self.answer_that_it_lives(slot);
+        }
         self.effects.push(Effect::ShutdownOver(report));
     }
 }

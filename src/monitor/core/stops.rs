@@ -1,6 +1,6 @@
 //! Stops: one service with its companions, or many, in the reverse of the order in which they start.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::instance::InstancePhase;
 use super::timers::TimerKind;
@@ -11,15 +11,23 @@ use crate::monitor::state::ServiceState;
 
 impl Core {
     /// Stops this instance, and those of all services that are stopped with its service, last ones first.
+    ///
+    /// A companion that waits for its restart waits no longer: it comes back together with this one. One that has exited, failed or
+    /// was stopped is left alone, as systemd leaves it: what is done is not done again.
     pub(super) fn stop_with_companions(&mut self, slot: Slot) {
-        let mut wave = vec![slot];
-        wave.extend(self.companions(slot));
+        let mut wave = self.companions(slot);
+        wave.retain(|other| {
+            self.get(*other)
+                .is_some_and(|other| !matches!(other.phase, InstancePhase::Down(_)))
+        });
+        wave.insert(0, slot);
         self.stop_all(&wave);
     }
 
-    /// Stops the companions of a service that went down by itself.
+    /// Stops the companions of a service that went down by itself. One that waits for its own restart goes on waiting.
     pub(super) fn stop_companions(&mut self, slot: Slot) {
-        let wave = self.companions(slot);
+        let mut wave = self.companions(slot);
+        wave.retain(|other| self.get(*other).is_some_and(super::Instance::is_alive));
         self.stop_all(&wave);
     }
 
@@ -38,6 +46,7 @@ impl Core {
     /// The instances of all services that are stopped with that of `slot`, directly or by others in between.
     fn companions(&self, slot: Slot) -> Vec<Slot> {
         let mut found = Vec::new();
+        let mut seen = HashSet::from([slot]);
         let mut queue = VecDeque::from([slot]);
         while let Some(next) = queue.pop_front() {
             let Some(entry) = self.entry_of(next) else {
@@ -46,7 +55,7 @@ impl Core {
             let companions = entry.companions.iter();
             for other in companions.filter_map(|service| self.entry(*service)) {
                 for other in &other.slots {
-                    if *other != slot && !found.contains(other) {
+                    if seen.insert(*other) {
                         found.push(*other);
                         queue.push_back(*other);
                     }
@@ -87,7 +96,7 @@ impl Core {
         let mut instances = slots.flat_map(|entry| &entry.slots);
         instances.any(|follower| {
             self.get(*follower)
-                .is_some_and(|follower| follower.is_alive() && follower.is_stopping())
+                .is_some_and(|it| it.is_alive() && it.is_stopping() && !it.unkillable)
         })
     }
 
@@ -129,20 +138,40 @@ impl Core {
         });
     }
 
-    /// Those who wait for its stop hear that it cannot be killed.
+    /// Those who wait for its stop, or for the start that comes after it, hear that it cannot be killed. What it comes after need not
+    /// wait for it any more.
     pub(super) fn cannot_be_killed(&mut self, slot: Slot) {
         let Some(instance) = self.instance(slot) else {
             return;
         };
-        let name = instance.name.clone();
-        let waiters = std::mem::take(&mut instance.stop_waiters);
+        if std::mem::replace(&mut instance.unkillable, true) {
+            return;
+        }
         self.effects.push(Effect::Unkillable { slot });
-        for ticket in waiters {
+        self.answer_that_it_lives(slot);
+        self.stop_what_it_held_up(slot);
+        self.look_at_the_ending();
+    }
+
+    pub(super) fn answer_that_it_lives(&mut self, slot: Slot) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        let name = instance.name.clone();
+        let service = instance.service;
+        let mut tickets = std::mem::take(&mut instance.stop_waiters);
+        let waiters = std::mem::take(&mut instance.waiters);
+        if let Some(entry) = self.entries.get_mut(&service) {
+            tickets.append(&mut entry.removers);
+        }
+        for waiter in waiters {
+            self.end_lease(waiter.lease);
+            tickets.push(waiter.ticket);
+        }
+        for ticket in tickets {
             let name = name.clone();
             self.answer(ticket, Err(MonitorError::Unkillable { name }));
         }
-        self.unkillable_in_the_ending(slot);
-        self.look_at_the_ending();
     }
 
     /// What it comes after may be stopped now.

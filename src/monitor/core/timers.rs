@@ -19,6 +19,7 @@ pub(super) enum TimerKind {
 
 /// At most one of each kind for each instance.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Timers {
     by_time: BTreeMap<(Duration, Slot, TimerKind), ()>,
     of: BTreeMap<(Slot, TimerKind), Duration>,
