@@ -76,6 +76,8 @@ pub(crate) struct Child {
     on_orphaned: OnOrphaned,
     /// The policy for orphans was applied.
     orphaned: Once,
+    /// All of it got a SIGKILL already.
+    killed_by_policy: AtomicBool,
     on_leftovers: OnLeftovers,
     /// The policy for leftovers was applied.
     settled: AtomicBool,
@@ -142,6 +144,7 @@ impl Child {
             containment: origin.containment,
             on_orphaned: origin.on_orphaned,
             orphaned: Once::new(),
+            killed_by_policy: AtomicBool::new(false),
             on_leftovers: origin.on_leftovers,
             settled: AtomicBool::new(false),
             escalations: Mutex::default(),

@@ -81,7 +81,10 @@ impl Child {
         match self.on_orphaned {
             OnOrphaned::Leave => {}
             OnOrphaned::Kill => {
+                // Whoever did it before has told of it.
+                let before = self.killed_by_policy.load(Ordering::SeqCst);
                 self.kill_by_policy();
+                return !before;
             }
             OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
         }
@@ -98,6 +101,8 @@ impl Child {
         let refused = matches!(sent, Err(SignalError::NotPermitted | SignalError::Io(_)));
         if refused {
             self.escalate(Ladder::new().kill(), |_| {});
+        } else {
+            self.killed_by_policy.store(true, Ordering::SeqCst);
         }
         !refused
     }

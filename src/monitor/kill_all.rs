@@ -101,6 +101,15 @@ impl KillAll {
         }
     }
 
+    /// How many children are in here.
+    #[cfg(test)]
+    pub(in crate::monitor) fn count(&self) -> usize {
+        match &*self.registry.lock() {
+            Live::Children(children) => children.len(),
+            Live::Killed => 0,
+        }
+    }
+
     /// Whether all were killed.
     pub(in crate::monitor) fn has_killed(&self) -> bool {
         matches!(*self.registry.lock(), Live::Killed)
@@ -168,6 +177,21 @@ mod tests {
             assert_eq!(family.members(), 1);
             assert_eq!(all.kill("a test"), 1);
             all_gone(family.group).await;
+        });
+    }
+
+    #[test]
+    fn after_the_end_nobody_is_signalled_but_who_comes_late() {
+        in_a_system(async {
+            let all = KillAll::default();
+            let families = [Family::spawn().await, Family::spawn().await];
+            all.add(1, &families[0].process);
+            all.end();
+            assert_eq!(all.kill("a test"), 0);
+            all.add(2, &families[1].process);
+            drop(all);
+            all_gone(families[1].group).await;
+            assert_eq!(families[0].members(), 2);
         });
     }
 

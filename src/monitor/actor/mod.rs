@@ -6,6 +6,8 @@ mod ending;
 mod launch;
 mod place;
 mod report;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::collections::HashMap;
