@@ -70,7 +70,11 @@ impl Child {
             self.close_ports_of_orphan();
         }
         if applied {
-            log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
+            let level = match self.is_quiet_orphan {
+                true => log::Level::Debug,
+                false => log::Level::Warn,
+            };
+            log::log!(level, "{self} is orphaned, {why}: {:?}", self.on_orphaned);
         }
     }
 
@@ -81,10 +85,7 @@ impl Child {
         match self.on_orphaned {
             OnOrphaned::Leave => {}
             OnOrphaned::Kill => {
-                // Whoever did it before has told of it.
-                let before = self.killed_by_policy.load(Ordering::SeqCst);
                 self.kill_by_policy();
-                return !before;
             }
             OnOrphaned::Terminate(grace) => self.escalate(Ladder::terminate(grace), |_| {}),
         }
@@ -101,8 +102,6 @@ impl Child {
         let refused = matches!(sent, Err(SignalError::NotPermitted | SignalError::Io(_)));
         if refused {
             self.escalate(Ladder::new().kill(), |_| {});
-        } else {
-            self.killed_by_policy.store(true, Ordering::SeqCst);
         }
         !refused
     }

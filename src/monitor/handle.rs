@@ -48,19 +48,15 @@ struct LastHandle {
 impl Drop for LastHandle {
     fn drop(&mut self) {
         if !self.access.shared.has_ended() {
-            let kill_all = &self.access.shared.kill_all;
-            kill_all.kill("the last handle of a monitor was dropped");
-            self.access.tell(Ask::ShutdownNow { kill: true });
+            self.access.kill("the last handle of a monitor was dropped");
         }
     }
 }
 
 impl MonitorHandle {
-    pub(super) fn new(address: Addr<Monitor>, shared: Arc<MonitorShared>) -> Self {
+    pub(super) fn new(access: Access) -> Self {
         Self {
-            last: Arc::new(LastHandle {
-                access: Access { address, shared },
-            }),
+            last: Arc::new(LastHandle { access }),
         }
     }
 

@@ -38,12 +38,14 @@ impl Default for Registry {
 }
 
 impl Registry {
-    fn kill(&self, why: &str) -> usize {
+    fn kill(&self, why: &str, before: impl FnOnce()) -> usize {
         // A copy must not take the lock either: a thread that it does not have may hold it.
         if std::process::id() != self.host {
             return 0;
         }
-        let Live::Children(children) = mem::replace(&mut *self.lock(), Live::Killed) else {
+        let children = mem::replace(&mut *self.lock(), Live::Killed);
+        before();
+        let Live::Children(children) = children else {
             return 0;
         };
         let count = children.len();
@@ -61,7 +63,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.kill("nobody holds the monitor any more");
+        self.kill("nobody holds the monitor any more", || {});
     }
 }
 
@@ -118,7 +120,12 @@ impl KillAll {
     /// Sends SIGKILL to every child and to its group, or its cgroup, and says in the log how many there were; gives that number. Waits for
     /// nothing. The second call does nothing, and so does each call in a copy of this process, by fork.
     pub(in crate::monitor) fn kill(&self, why: &str) -> usize {
-        self.registry.kill(why)
+        self.registry.kill(why, || {})
+    }
+
+    /// The same. What `before` does is done when it is known that all will be killed, and before any of them is.
+    pub(in crate::monitor) fn kill_after(&self, why: &str, before: impl FnOnce()) -> usize {
+        self.registry.kill(why, before)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, System, WrapFuture};
 
+use super::access::Access;
 use super::actor::{Engine, GuardSlot, Setup, Told, check_limits};
 use super::containment::{CgroupPlace, ServiceCgroups};
 use super::error::MonitorError;
@@ -13,7 +14,6 @@ use super::graph;
 use super::guard::Guard;
 use super::handle::MonitorHandle;
 use super::home::MonitorHome;
-use super::kill_all::KillAll;
 use super::service::{Service, checked};
 use super::shared::MonitorShared;
 use crate::ToArbiterHandle;
@@ -124,7 +124,6 @@ impl Monitor {
         };
         let shared = Arc::new(MonitorShared::new(cgroups.containment()));
         let arbiter = home.arbiter();
-        end_with_the_system(&shared);
         let setup = Setup {
             services,
             cgroups,
@@ -140,7 +139,9 @@ impl Monitor {
                 ..Self::new()
             }
         });
-        Ok(MonitorHandle::new(address, shared))
+        let access = Access { address, shared };
+        end_with_the_system(access.clone());
+        Ok(MonitorHandle::new(access))
     }
 
     /// Does something with what runs, and what follows from that.
@@ -154,19 +155,21 @@ impl Monitor {
 
 /// The System of this thread, if there is one, drops what its first arbiter has before the call that runs it returns. The monitor's own
 /// arbiter, on another thread, may be later than the end of `main`.
-fn end_with_the_system(shared: &Arc<MonitorShared>) {
-    struct KillAtDrop(KillAll);
+fn end_with_the_system(access: Access) {
+    struct KillAtDrop(Access);
 
     impl Drop for KillAtDrop {
         fn drop(&mut self) {
-            self.0.kill("the System of a monitor has ended");
+            if !self.0.shared.has_ended() {
+                self.0.kill("the System of a monitor has ended");
+            }
         }
     }
 
     let Some(system) = System::try_current() else {
         return;
     };
-    let (closed, kill) = (shared.closed(), KillAtDrop(shared.kill_all.clone()));
+    let (closed, kill) = (access.shared.closed(), KillAtDrop(access));
     system.arbiter().spawn(async move {
         closed.await;
         drop(kill);

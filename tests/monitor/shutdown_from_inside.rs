@@ -147,23 +147,21 @@ fn a_closure_that_hangs_holds_up_no_shutdown() {
             .service(behind.after("hanging", When::Ready))
             .start()
             .unwrap();
-        let (handle, waiter) = (monitor.clone(), monitor.clone());
-        let waiting = actix_rt::spawn(async move { waiter.ready("behind").await });
+        let mut behind = Box::pin(monitor.ready("behind"));
+        assert!(futures::poll!(behind.as_mut()).is_pending());
         in_time(actix_rt::task::spawn_blocking(move || told.recv()))
             .await
             .unwrap()
             .unwrap();
-        let waiting_too = actix_rt::spawn(async move { handle.ready("hanging").await });
-        // Both wait.
-        monitor.status("hanging").await.unwrap();
+        let mut hanging = Box::pin(monitor.ready("hanging"));
+        assert!(futures::poll!(hanging.as_mut()).is_pending());
         let report = in_time(monitor.shutdown(LONG)).await;
         assert_eq!(
             (report.clean.len(), report.killed.len()),
             (0, 0),
             "{report:?}"
         );
-        for waiting in [waiting, waiting_too] {
-            let result = waiting.await.unwrap();
+        for result in [behind.await, hanging.await] {
             assert!(
                 matches!(result, Err(MonitorError::ShuttingDown)),
                 "{result:?}"

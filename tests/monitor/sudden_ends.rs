@@ -8,7 +8,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use actix::{Arbiter, System};
-use actix_process::monitor::{Monitor, MonitorHandle, OnHostDeath, Ready, Service};
+use actix_process::monitor::{CgroupPlace, Monitor, MonitorHandle, OnHostDeath, Ready, Service};
 use nix::libc;
 
 use crate::common::helper::helper;
@@ -25,7 +25,9 @@ fn family(id: &str) -> Service {
 
 fn monitor() -> Monitor {
     let services = ["a", "b", "c"].map(family);
-    Monitor::new().guard(false).services(services)
+    // Where there are cgroups somebody else's may be swept, with a warning.
+    let monitor = Monitor::new().cgroups(CgroupPlace::Nowhere).guard(false);
+    monitor.services(services)
 }
 
 async fn ready(monitor: &MonitorHandle) {

@@ -143,6 +143,7 @@ impl Engine {
         if spec.on_host_death == OnHostDeath::Kill {
             command = command.parent_death_signal(Signal::KILL);
         }
+        command = command.orphaned_quietly();
         if let Some((name, value)) = mark {
             command = command.env(name, value);
         }
