@@ -13,3 +13,4 @@ mod shutdown;
 mod shutdown_from_inside;
 mod signals_to_the_host;
 mod sudden_ends;
+mod unkillable;
