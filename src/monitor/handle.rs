@@ -116,7 +116,7 @@ impl MonitorHandle {
     ///
     /// # Errors
     ///
-    /// [`MonitorError::Needed`] if another service comes after it, or is stopped with it.
+    /// [`MonitorError::Needed`] if another service comes after it. Those that are [stopped with](Service::with) it go on without it.
     pub async fn remove(&self, name: impl Into<ServiceName>) -> Result<(), MonitorError> {
         self.request(name.into(), Request::Remove).await
     }

@@ -174,7 +174,7 @@ impl Service {
                     id: id.into(),
                     kinship,
                     restart: Restart::default(),
-                    ready_within: Duration::ZERO,
+                    launch_within: Duration::ZERO,
                     idle_stop: IDLE,
                     essential: false,
                     after: Vec::new(),
@@ -195,7 +195,7 @@ impl Service {
     }
 
     pub(super) fn into_spec(mut self) -> ServiceSpec {
-        self.spec.policy.ready_within = self.spec.ready.get_within();
+        self.spec.policy.launch_within = self.spec.ready.get_within();
         self.spec
     }
 
