@@ -47,6 +47,10 @@ impl Engine {
         if let GuardSlot::Coming(waiting) = &mut self.guard {
             return waiting.push((slot, generation, attempt));
         }
+        // The shutdown comes, which gives this start up.
+        if self.shared.kill_all.has_killed() {
+            return;
+        }
         let address = self.address.clone();
         let Some(place) = self.place(slot) else {
             return;
@@ -139,6 +143,7 @@ impl Engine {
         if spec.on_host_death == OnHostDeath::Kill {
             command = command.parent_death_signal(Signal::KILL);
         }
+        command = command.orphaned_quietly();
         if let Some((name, value)) = mark {
             command = command.env(name, value);
         }
@@ -163,7 +168,9 @@ impl Engine {
         let spawning = match &spec.spawn_for {
             None => command.spawn(address.clone()),
             Some(spawn_for) => {
-                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(command, &run.start)));
+                // The monitor is not its protocol: a start that is given up is known by its future alone.
+                let command = command.clone().killed_if_untaken();
+                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(&command, &run.start)));
                 match spawned {
                     Ok(spawning) => spawning,
                     Err(_) => {
