@@ -49,19 +49,21 @@
 //! # States
 //!
 //! ```text
-//!                  ┌──────────────────────── backoff ◄────────────────────┐
-//!                  ▼            the delay is over    it failed, or is     │
-//! stopped ──► waiting ──► starting ──► running ──► running,  started always
-//!    ▲  wanted   those it is   the child   not ready    ready ────────────┤
-//!    │           after are so  runs           │           │               │
-//!    │                                        └─────┬─────┘               │
-//!    └──────────────── stopping ◄───────────────────┘                     │
-//!      nobody is left       a stop, a restart,                            ▼
-//!                           not ready in time, not alive        exited, or failed
+//! stopped ───► waiting ───► starting ───► running, not ready ───► running, ready
+//!        wanted       what it is    the child            ▲  Ready says so  │
+//!                     after is so   runs                 └─────────────────┘ it reloads
+//!
+//! from each of these:
+//!   a stop; not ready in time; not alive  ───► stopping ───┐
+//!   an end by itself; a start that fails  ─────────────────┴──► and then, when nobody is left of its group:
+//!
+//!                             nobody wants it     stopped
+//!                             a restart by hand   waiting
+//!                             Restart says so     backoff ───► waiting, when the delay is over
+//!                             Restart is done     exited after a success, failed after a failure
 //! ```
 //!
-//! [`ServiceState`] says what each one means. Whoever asks for a stop gets it from each of them at once. A service that is stopped for a
-//! restart, or since it was not ready or not alive, goes on to `waiting`, `backoff` or `failed`, when nobody is left of its group.
+//! [`ServiceState`] says what each one means. `waiting` and `starting` have no child. A stop acts at once in all of them.
 //!
 //! # Promises
 //!
@@ -132,13 +134,14 @@
 //! # Stopped and restarted together
 //!
 //! [`after`](Service::after) is about starts only: when a service ends, those after it run on. [`with`](Service::with) ties the lives of two
-//! services: `x.with("y")` means that x is stopped when y is stopped, restarted or fails, and is started again when y is.
+//! services: `x.with("y")` means that x is stopped when y is stopped, restarted or fails, and is started again when y is. While y is stopped, has failed or
+//! waits for its restart, x does not start.
 //!
 //! Each with each is what OTP calls `one_for_all`:
 //!
 //! ```text
-//! a.with("b").with("c")          a fails           a, b and c
-//! b.with("a").with("c")    ──►   b and c are  ──►  start again
+//! a.with("b").with("c")          a fails           a, b and c start again,
+//! b.with("a").with("c")    ──►   b and c are  ──►  when the delay of a is over
 //! c.with("a").with("b")          stopped
 //! ```
 //!

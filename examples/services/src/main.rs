@@ -33,7 +33,8 @@ async fn run() -> Result<ExitCode, Error> {
             file = arg.into();
         }
     }
-    if !once && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let on_a_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !once && !on_a_terminal {
         return Err("this is no terminal; --once needs none".into());
     }
     let in_file = |error: Error| format!("{}: {error}", file.display());
