@@ -209,7 +209,7 @@ impl MonitorHandle {
         self.ask(|tell| Ask::Resize(name, size, tell)).await
     }
 
-    /// Opens the [files](Service::file) of all services anew, for who has renamed them.
+    /// Opens the [files](Service::file) of all services anew: for a program that has renamed them, such as logrotate.
     ///
     /// # Errors
     ///
@@ -292,7 +292,7 @@ impl MonitorHandle {
         self.shared().output(&name.into()).follow_raw(1)
     }
 
-    /// What happens to all services from now on.
+    /// What happens to all services from now on, as a bounded stream.
     pub fn events(&self) -> Events {
         Events::new(self.shared().subscribe())
     }

@@ -82,13 +82,13 @@ impl Monitor {
         self
     }
 
-    /// Where it makes the cgroups of its services: [`CgroupPlace::Found`] unless set.
+    /// Where the monitor makes the cgroups of its services: [`CgroupPlace::Found`] unless set.
     pub fn cgroups(mut self, place: CgroupPlace) -> Self {
         self.cgroups = place;
         self
     }
 
-    /// Whether a guard kills the groups of its services when this program dies: yes, unless set. The guard is one `/bin/sh` for all; see
+    /// Whether a guard kills the groups of the services when this program dies: yes unless set. The guard is one `/bin/sh` for all; see
     /// [`OnHostDeath::Kill`](super::OnHostDeath::Kill).
     pub const fn guard(mut self, guard: bool) -> Self {
         self.guarded = guard;
