@@ -134,7 +134,7 @@ pub enum MonitorError {
         /// How many there may be.
         limit: usize,
     },
-    /// Another service names it in its `after` or `with`, so it cannot be removed.
+    /// Another service names it in its `after`, so it cannot be removed.
     #[error("service `{name}` is needed by `{by}`")]
     #[non_exhaustive]
     Needed {

@@ -112,7 +112,7 @@ impl MonitorHandle {
     ///
     /// # Errors
     ///
-    /// [`MonitorError::Needed`] if another service comes after it, or is stopped with it.
+    /// [`MonitorError::Needed`] if another service comes after it. Those that are [stopped with](Service::with) it go on without it.
     pub async fn remove(&self, name: impl Into<ServiceName>) -> Result<(), MonitorError> {
         self.request(name.into(), Request::Remove).await
     }
@@ -209,7 +209,7 @@ impl MonitorHandle {
         self.ask(|tell| Ask::Resize(name, size, tell)).await
     }
 
-    /// Opens the [files](Service::file) of all services anew, for who has renamed them.
+    /// Opens the [files](Service::file) of all services anew: for a program that has renamed them, such as logrotate.
     ///
     /// # Errors
     ///
@@ -292,7 +292,7 @@ impl MonitorHandle {
         self.shared().output(&name.into()).follow_raw(1)
     }
 
-    /// What happens to all services from now on.
+    /// What happens to all services from now on, as a bounded stream.
     pub fn events(&self) -> Events {
         Events::new(self.shared().subscribe())
     }

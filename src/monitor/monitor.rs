@@ -27,7 +27,7 @@ const SHUTDOWN: Duration = Duration::from_secs(20);
 /// use std::time::Duration;
 ///
 /// use actix_process::Command;
-/// use actix_process::monitor::{Monitor, Service, Since, When};
+/// use actix_process::monitor::{Monitor, Service, When};
 ///
 /// # actix::System::new().block_on(async {
 /// let monitor = Monitor::new()
@@ -82,13 +82,13 @@ impl Monitor {
         self
     }
 
-    /// Where it makes the cgroups of its services: [`CgroupPlace::Found`] unless set.
+    /// Where the monitor makes the cgroups of its services: [`CgroupPlace::Found`] unless set.
     pub fn cgroups(mut self, place: CgroupPlace) -> Self {
         self.cgroups = place;
         self
     }
 
-    /// Whether a guard kills the groups of its services when this program dies: yes, unless set. The guard is one `/bin/sh` for all; see
+    /// Whether a guard kills the groups of the services when this program dies: yes unless set. The guard is one `/bin/sh` for all; see
     /// [`OnHostDeath::Kill`](super::OnHostDeath::Kill).
     pub const fn guard(mut self, guard: bool) -> Self {
         self.guarded = guard;

@@ -14,7 +14,6 @@ use crate::Signal;
 use crate::monitor::Monitor;
 use crate::monitor::core::{Instance, Kinship, LeaseId, Request, Slot, Ticket};
 use crate::monitor::error::MonitorError;
-use crate::monitor::graph;
 use crate::monitor::name::ServiceName;
 use crate::monitor::sampling::{self, Usage};
 use crate::monitor::service::ServiceSpec;
@@ -116,7 +115,7 @@ impl Engine {
             return drop(tell.send(Err(MonitorError::ShuttingDown)));
         }
         let policies: Vec<_> = services.iter().map(|spec| spec.policy.clone()).collect();
-        let checked = graph::check(self.core.policies(), &policies);
+        let checked = self.core.check(&policies);
         let limits = || check_limits(&self.cgroups, &services);
         if let Err(error) = checked.and_then(|()| limits()) {
             return drop(tell.send(Err(error.into())));

@@ -251,7 +251,7 @@ impl Engine {
             let (feed, beats) = (run.ready.clone(), run.beats.clone());
             let (process, tell) = (process.clone(), tell.clone());
             run.notify.set(async move {
-                let error = socket.listen(process, |heard| {
+                let listening = socket.listen(process, |heard| {
                     let Heard::Message(message) = heard else {
                         return;
                     };
@@ -265,7 +265,9 @@ impl Engine {
                         tell(StartTold::Notified(Box::new(message)));
                     }
                 });
-                log::warn!("a service is not heard any more: {}", error.await);
+                // The arguments of a log macro are not evaluated where nobody logs.
+                let error = listening.await;
+                log::warn!("a service is not heard any more: {error}");
             });
         }
         if own_protocol {

@@ -1,7 +1,6 @@
 //! What happened to a start: its child, its readiness, its end; and what follows by the service's policy.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::instance::{Instance, InstancePhase};
 use super::timers::TimerKind;
@@ -40,7 +39,6 @@ impl Core {
             {
                 self.never_ready(slot, problem);
             }
-            (_, Fact::Extended(time)) => self.extend(slot, time),
             (InstancePhase::Up { .. }, Fact::Unhealthy) => {
                 self.stop_run(slot, ExitKind::Unhealthy, How::Ladder);
             }
@@ -48,7 +46,7 @@ impl Core {
                 self.stop_run(slot, ExitKind::Watchdog, How::Watchdog);
             }
             (InstancePhase::Up { .. }, Fact::Exited) => {
-                self.timers.clear(slot, TimerKind::Ready);
+                self.timers.clear(slot, TimerKind::Launch);
                 self.timers.clear(slot, TimerKind::Idle);
                 self.set_phase(slot, InstancePhase::Stopping);
             }
@@ -67,7 +65,7 @@ impl Core {
     pub(in crate::monitor) fn tick(&mut self) {
         while let Some((slot, kind)) = self.timers.take_due(self.now) {
             match kind {
-                TimerKind::Ready => self.late(slot),
+                TimerKind::Launch => self.late(slot),
                 TimerKind::Backoff => {
                     if self
                         .get(slot)
@@ -83,6 +81,7 @@ impl Core {
     }
 
     fn spawned(&mut self, slot: Slot, pid: i32) {
+        self.timers.clear(slot, TimerKind::Launch);
         let now = self.now;
         if let Some(instance) = self.instance(slot) {
             instance.pid = Some(pid);
@@ -92,7 +91,7 @@ impl Core {
     }
 
     fn ready(&mut self, slot: Slot) {
-        self.timers.clear(slot, TimerKind::Ready);
+        self.timers.clear(slot, TimerKind::Launch);
         let now = self.now;
         let Some(instance) = self.instance(slot) else {
             return;
@@ -116,14 +115,6 @@ impl Core {
         self.dirty.push_back(slot);
     }
 
-    /// More time until it must be ready. The time that it has is never made shorter.
-    fn extend(&mut self, slot: Slot, time: Duration) {
-        if let Some(at) = self.timers.get(slot, TimerKind::Ready) {
-            let extended = self.now.saturating_add(time);
-            self.timers.set(slot, TimerKind::Ready, at.max(extended));
-        }
-    }
-
     fn never_ready(&mut self, slot: Slot, problem: Arc<str>) {
         if let Some(instance) = self.instance(slot) {
             instance.problem = Some(problem);
@@ -131,25 +122,22 @@ impl Core {
         self.stop_run(slot, ExitKind::Unready, How::Ladder);
     }
 
-    /// It was not ready in time.
+    /// There is no child in time.
     fn late(&mut self, slot: Slot) {
-        let within = self.entry_of(slot).map(|entry| entry.policy.ready_within);
-        let problem: Arc<str> = format!("not ready within {:?}", within.unwrap_or_default()).into();
-        match self
-            .get(slot)
-            .map(|instance| (instance.phase, instance.generation))
-        {
-            Some((InstancePhase::Launching, generation)) => {
-                self.effects.push(Effect::Abandon { slot, generation });
-                let failure = StartFailure::Unready {
-                    problem,
-                    exit: None,
-                };
-                self.not_started(slot, failure, false);
-            }
-            Some((InstancePhase::Up { ready: false }, _)) => self.never_ready(slot, problem),
-            _ => {}
+        let within = self.entry_of(slot).map(|entry| entry.policy.launch_within);
+        let Some(instance) = self.get(slot) else {
+            return;
+        };
+        if instance.phase != InstancePhase::Launching {
+            return;
         }
+        let generation = instance.generation;
+        self.effects.push(Effect::Abandon { slot, generation });
+        let failure = StartFailure::Unready {
+            problem: format!("not spawned within {:?}", within.unwrap_or_default()).into(),
+            exit: None,
+        };
+        self.not_started(slot, failure, false);
     }
 
     fn not_started(&mut self, slot: Slot, failure: StartFailure, permanent: bool) {
@@ -207,7 +195,7 @@ impl Core {
 
     /// No process of it is there any more. What comes next is what was asked for meanwhile; else what its policy says of the failure.
     pub(super) fn is_down(&mut self, slot: Slot, end: Option<(StartFailure, AfterEnd)>) {
-        for kind in [TimerKind::Ready, TimerKind::Idle] {
+        for kind in [TimerKind::Launch, TimerKind::Idle] {
             self.timers.clear(slot, kind);
         }
         let ending = self.is_shutting_down();

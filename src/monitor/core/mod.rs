@@ -81,8 +81,6 @@ pub(in crate::monitor) enum Fact {
     NeverReady {
         problem: Arc<str>,
     },
-    /// It has more time until it must be ready or gone.
-    Extended(Duration),
     Unhealthy,
     /// Its watchdog message did not come.
     Missed,

@@ -31,8 +31,8 @@ pub(in crate::monitor) struct Policy {
     pub(in crate::monitor) id: Arc<str>,
     pub(in crate::monitor) kinship: Kinship,
     pub(in crate::monitor) restart: Restart,
-    /// The time from the beginning of a start in which it must be ready.
-    pub(in crate::monitor) ready_within: Duration,
+    /// The time that the launch of a start may take: its command, and its spawn.
+    pub(in crate::monitor) launch_within: Duration,
     pub(in crate::monitor) idle_stop: Duration,
     pub(in crate::monitor) essential: bool,
     pub(in crate::monitor) after: Vec<Precondition>,

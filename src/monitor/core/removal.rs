@@ -112,8 +112,7 @@ impl Core {
         let Some(entry) = self.entry(service) else {
             return self.answer(ticket, Err(not_found()));
         };
-        let mut others = entry.followers.iter().chain(&entry.companions);
-        let needed = others.find_map(|other| self.entry(*other));
+        let needed = entry.followers.iter().find_map(|other| self.entry(*other));
         if let (None, Some(by)) = (&name.key, needed) {
             let error = MonitorError::Needed {
                 name: name.clone(),
@@ -169,7 +168,7 @@ impl Core {
         };
         instance.forgotten = true;
         let (name, service) = (instance.name.clone(), instance.service);
-        for kind in [TimerKind::Ready, TimerKind::Backoff, TimerKind::Idle] {
+        for kind in [TimerKind::Launch, TimerKind::Backoff, TimerKind::Idle] {
             self.timers.clear(slot, kind);
         }
         self.by_name.remove(&name);
@@ -198,6 +197,13 @@ impl Core {
             if let Some(other) = other.and_then(|other| self.entries.get_mut(other)) {
                 other.followers.retain(|follower| *follower != service);
                 other.companions.retain(|companion| *companion != service);
+            }
+        }
+        // Those that were stopped and restarted with it go on without it: two that name each other could never go.
+        for companion in &entry.companions {
+            if let Some(other) = self.entries.get_mut(companion) {
+                other.policy.with.retain(|id| *id != entry.policy.id);
+                self.dirty.extend(other.slots.iter().copied());
             }
         }
         for ticket in entry.removers {

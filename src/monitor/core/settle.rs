@@ -123,7 +123,7 @@ impl Core {
         let Some(entry) = self.entry_of(slot) else {
             return;
         };
-        let within = entry.policy.ready_within;
+        let within = entry.policy.launch_within;
         let Some(instance) = self.instance(slot) else {
             return;
         };
@@ -134,7 +134,7 @@ impl Core {
         instance.problem = None;
         let attempt = instance.history.attempt();
         self.timers
-            .set(slot, TimerKind::Ready, now.saturating_add(within));
+            .set(slot, TimerKind::Launch, now.saturating_add(within));
         self.set_phase(slot, InstancePhase::Launching);
         self.effects.push(Effect::Launch {
             slot,

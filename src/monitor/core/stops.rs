@@ -122,7 +122,7 @@ impl Core {
 
     /// Ends the run of this generation.
     pub(super) fn stop_run(&mut self, slot: Slot, cause: ExitKind, how: How) {
-        for kind in [TimerKind::Ready, TimerKind::Idle] {
+        for kind in [TimerKind::Launch, TimerKind::Idle] {
             self.timers.clear(slot, kind);
         }
         let Some(instance) = self.instance(slot) else {

@@ -7,8 +7,8 @@ use super::Slot;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum TimerKind {
-    /// It must be ready.
-    Ready,
+    /// Its child must be there.
+    Launch,
     /// The delay of a restart is over.
     Backoff,
     /// It was not leased for so long that it is stopped.

@@ -16,7 +16,7 @@ fn service(id: &str, after: &[&str], with: &[&str]) -> Policy {
         id: id.into(),
         kinship: Kinship::Always,
         restart: Restart::default(),
-        ready_within: Duration::from_secs(1),
+        launch_within: Duration::from_secs(1),
         idle_stop: Duration::from_secs(1),
         essential: false,
         after: after.iter().map(condition).collect(),

@@ -27,7 +27,6 @@ enum Step {
     IsReady,
     Unready,
     NeverReady,
-    Extended,
     Unhealthy,
     Missed,
     Exited,
@@ -50,14 +49,13 @@ const REQUESTS: [Step; 8] = [
     Step::Release,
 ];
 
-const FACTS: [Step; 16] = [
+const FACTS: [Step; 15] = [
     Step::Spawned,
     Step::NotStarted,
     Step::NeverStarted,
     Step::IsReady,
     Step::Unready,
     Step::NeverReady,
-    Step::Extended,
     Step::Unhealthy,
     Step::Missed,
     Step::Exited,
@@ -80,7 +78,6 @@ impl Step {
             Self::NeverReady => Fact::NeverReady {
                 problem: "its output ended".into(),
             },
-            Self::Extended => Fact::Extended(secs(7)),
             Self::Unhealthy => Fact::Unhealthy,
             Self::Missed => Fact::Missed,
             Self::Exited => Fact::Exited,
@@ -99,7 +96,6 @@ impl Step {
             Self::IsReady | Self::Unready | Self::NeverReady | Self::Unhealthy | Self::Missed => {
                 run == Some(Run::Up)
             }
-            Self::Extended => run.is_some(),
             Self::Exited | Self::Unkillable | Self::Success | Self::Failure | Self::Killed => {
                 matches!(run, Some(Run::Up | Run::Stopping(_)))
             }
@@ -181,7 +177,11 @@ impl Node {
         self.world.quiesce();
         self.world.pass(secs(200));
         self.world.quiesce();
-        assert_eq!(self.world.unanswered(), [], "no answer, and all is at rest");
+        assert_eq!(
+            self.world.unanswered(),
+            [0_u64; 0],
+            "no answer, and all is at rest"
+        );
         self.world.shut_down(secs(1));
         self.world.quiesce();
         assert!(self.world.report.is_some());

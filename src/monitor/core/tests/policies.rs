@@ -18,7 +18,7 @@ pub(super) fn service(id: &str) -> Policy {
         id: id.into(),
         kinship: Kinship::Always,
         restart: Restart::on_failure().backoff(Backoff::new().jitter(0.0)),
-        ready_within: Duration::from_secs(10),
+        launch_within: Duration::from_secs(10),
         idle_stop: Duration::from_secs(60),
         essential: false,
         after: Vec::new(),

@@ -233,7 +233,7 @@ fn a_service_that_others_name_is_not_removed_and_all_goes_in_the_right_order() {
     let mut world = World::new(vec![
         service("db"),
         service("web").after("db", When::Ready),
-        service("log").with("web"),
+        service("log").after("web", When::Ready),
     ]);
     world.quiesce();
     let db = world.ask("db", Request::Remove);
@@ -252,6 +252,24 @@ fn a_service_that_others_name_is_not_removed_and_all_goes_in_the_right_order() {
     }
     let again = world.ask("db", Request::Remove);
     world.refused(again, "there is no service `db`");
+    world.assert_empty();
+}
+
+#[test]
+fn companions_go_on_without_a_service_that_is_removed() {
+    let mut world = World::new(vec![service("a").with("b"), service("b").with("a")]);
+    world.quiesce();
+    let ticket = world.ask("a", Request::Remove);
+    world.quiesce();
+    world.ok(ticket);
+    assert_eq!(
+        world.state("b"),
+        Running { ready: true },
+        "restarted without it"
+    );
+    let ticket = world.ask("b", Request::Remove);
+    world.quiesce();
+    world.ok(ticket);
     world.assert_empty();
 }
 

@@ -133,21 +133,24 @@ fn success_is_an_exit_and_leaves_companions_alone() {
 }
 
 #[test]
-fn what_is_not_ready_in_time_is_stopped_and_tried_again() {
+fn what_will_not_be_ready_is_stopped_and_tried_again() {
     let mut world = World::new(vec![service("a")]);
     let start = world.ask("a", Request::Start);
     world.spawned("a");
-    world.fact("a", Fact::Extended(secs(15)));
-    world.pass(secs(14));
-    assert_eq!(world.news(), ["launch a"], "it has more time");
-    world.fact("a", Fact::Extended(ms(1)));
-    world.pass(secs(1));
+    world.pass(secs(60));
+    assert_eq!(
+        world.news(),
+        ["launch a"],
+        "its own wait counts the time from its spawn on"
+    );
+    let problem = "not ready in time".into();
+    world.fact("a", Fact::NeverReady { problem });
     assert_eq!(world.news(), ["stop a"]);
     world.waits(start);
     world.over("a", killed(Signal::TERM));
     world.refused(
         start,
-        "service `a` did not start: not ready within 10s: signal: 15 (SIGTERM)",
+        "service `a` did not start: not ready in time: signal: 15 (SIGTERM)",
     );
     assert_eq!(
         (world.state("a"), kind(&world, "a")),
