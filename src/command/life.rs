@@ -13,6 +13,32 @@ impl Command {
         self.edit(|spec| spec.on_orphaned = policy)
     }
 
+    /// Logs at the level debug, in place of warn, that the child is an orphan. For a program that keeps many children and tells of their
+    /// end by itself, once for all of them.
+    #[must_use = "a command is changed by value: `command = command.orphaned_quietly()`"]
+    pub fn orphaned_quietly(self) -> Self {
+        self.edit(|spec| spec.is_quiet_orphan = true)
+    }
+
+    /// Kills the child if nobody takes its handle: if the [`Spawning`](crate::Spawning) is dropped when it is too late to cancel the spawn. Without
+    /// this such a child belongs to its protocol, which has been told of it. For a spawn whose handle is the only one that counts, as in
+    /// a timeout around it.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    /// use std::time::Duration;
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let sleep = Command::new("sleep").arg("60").killed_if_untaken();
+    /// // Over in time or not: no `sleep` is left behind that nobody has.
+    /// let _ = tokio::time::timeout(Duration::from_micros(100), sleep.spawn(NoProtocol)).await.map(|child| child.map(|child| child.kill()));
+    /// # });
+    /// ```
+    #[must_use = "a command is changed by value: `command = command.killed_if_untaken()`"]
+    pub fn killed_if_untaken(self) -> Self {
+        self.edit(|spec| spec.kill_untaken = true)
+    }
+
     /// What happens to the other members of the process group that the child leads when the child has exited.
     /// [`OnLeftovers::Leave`] unless set; [helpers](crate::Collect) such as [`output`](Self::output), [`open`](Self::open) and
     /// [`stream`](Self::stream) kill them.

@@ -302,16 +302,6 @@ impl Command {
         })
     }
 
-    /// Nobody else has the child's handle: one that nobody takes kills it.
-    pub(crate) fn killed_if_untaken(self) -> Self {
-        self.edit(|spec| spec.kill_untaken = true)
-    }
-
-    /// Whoever keeps it warns of its end, once for all that are kept.
-    pub(crate) fn orphaned_quietly(self) -> Self {
-        self.edit(|spec| spec.is_quiet_orphan = true)
-    }
-
     /// What a terminal of the child shows is a stream.
     pub(crate) fn streamed(self) -> Self {
         self.edit(|spec| {
