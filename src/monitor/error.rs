@@ -1,6 +1,7 @@
 //! What can go wrong when something is asked of a monitor.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ use crate::WriteError;
 pub enum StartFailure {
     /// The closure that makes the command failed, with this text.
     Command(Arc<str>),
+    /// The monitor could not make what the start needs beside its child, for want of descriptors or threads, say.
+    #[non_exhaustive]
+    Setup {
+        /// What: its cgroup, its notification socket, or the thread of its closure.
+        what: &'static str,
+        /// Why.
+        error: Arc<io::Error>,
+    },
     /// The child could not be spawned.
     Spawn(Arc<SpawnError>),
     /// The child ended before it was ready, or was not ready in time and was stopped.
@@ -43,10 +52,18 @@ pub enum StartFailure {
     },
 }
 
+impl StartFailure {
+    pub(super) fn setup(what: &'static str, error: impl Into<io::Error>) -> Self {
+        let error = Arc::new(error.into());
+        Self::Setup { what, error }
+    }
+}
+
 impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(problem) => write!(f, "its command could not be made: {problem}"),
+            Self::Setup { what, error } => write!(f, "{what} could not be made: {error}"),
             Self::Spawn(error) => write!(f, "{error}"),
             Self::Unready { problem, exit } => {
                 write!(
@@ -160,7 +177,7 @@ pub enum MonitorError {
     Cgroups(Arc<str>),
     /// No arbiter or no signal handler could be had.
     #[error("the arbiter of the monitor: {0}")]
-    Arbiter(Arc<std::io::Error>),
+    Arbiter(Arc<io::Error>),
     /// The monitor is shutting down, and starts nothing any more.
     #[error("the monitor is shutting down")]
     ShuttingDown,

@@ -51,6 +51,8 @@ pub struct Status {
     pub descriptors: usize,
     /// How many lines a sink or a rate limit left out. What went from the ring for newer lines is not counted.
     pub dropped_lines: u64,
+    /// How much was dropped because it came too late: a command, a readiness, an end of a start that was over by then.
+    pub stale: u64,
 }
 
 impl Status {

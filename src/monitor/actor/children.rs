@@ -6,6 +6,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use super::told::StartTold;
+use super::untaken::end_untaken;
 use super::{Engine, GuardSlot, Told};
 use crate::Bytes;
 use crate::CloseReason;
@@ -34,10 +35,7 @@ impl ProcessProtocol for Monitor {
                 engine.spawned(slot, generation, process);
             }
             // Its start was given up when it was too late to cancel the spawn.
-            None => {
-                let _ = process.signal_group(Signal::KILL);
-                process.kill();
-            }
+            None => end_untaken(process),
         });
     }
 

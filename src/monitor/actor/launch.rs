@@ -1,5 +1,6 @@
 //! A start: from its command to its readiness, and the watch after that.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use super::place::ServiceRun;
 use super::told::StartTold;
+use super::untaken::UntakenSpawn;
 use super::{Engine, GuardSlot, Told};
 use crate::Command;
 use crate::Fd;
@@ -67,8 +69,8 @@ impl Engine {
                     address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
                 };
                 if let Err(error) = make_elsewhere(make, start, made) {
-                    let problem = format!("no thread for its closure: {error}").into();
-                    self.not_started(slot, generation, StartFailure::Command(problem), false);
+                    let failure = StartFailure::setup("the thread of its closure", error);
+                    self.not_started(slot, generation, failure, false);
                 }
             }
         }
@@ -77,14 +79,7 @@ impl Engine {
     /// Spawns the command of a start.
     pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
         match self.prepare(slot, generation, command) {
-            Err(problem) => {
-                self.not_started(
-                    slot,
-                    generation,
-                    StartFailure::Command(problem.into()),
-                    false,
-                );
-            }
+            Err(failure) => self.not_started(slot, generation, *failure, false),
             Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
         }
     }
@@ -95,23 +90,27 @@ impl Engine {
         slot: Slot,
         generation: u64,
         mut command: Command,
-    ) -> Result<(Command, Option<NotifySocket>), String> {
+    ) -> Result<(Command, Option<NotifySocket>), Box<StartFailure>> {
+        let gone = || Box::new(StartFailure::Command("it is gone".into()));
         let cgroups = self.cgroups.clone();
         let mut mark = None;
-        let place = self.place_at(slot).ok_or("it is gone")?;
+        let place = self.place_at(slot).ok_or_else(gone)?;
         let spec = Arc::clone(&place.spec);
         if spec.on_host_death == OnHostDeath::Kill
             && let GuardSlot::There(guard) = &self.guard
         {
             mark = Some(guard.announce(generation));
         }
-        let place = self.place(slot).ok_or("it is gone")?;
+        let place = self.place(slot).ok_or_else(gone)?;
         let name = place.name.to_string();
-        let run = place.run.as_mut().ok_or("it is gone")?;
+        let run = place.run.as_mut().ok_or_else(gone)?;
         run.guarded = mark.is_some();
         if matches!(spec.source, CommandSource::Made(_)) {
             let problem = spec.check_command(&command);
-            problem.map_err(|problem| format!("{}: {}", problem.field, problem.problem))?;
+            problem.map_err(|problem| {
+                let text = format!("{}: {}", problem.field, problem.problem);
+                Box::new(StartFailure::Command(text.into()))
+            })?;
         }
         if let Some(fd) = spec.ready.notification_fd() {
             command = command.fd(fd, Fd::read());
@@ -121,15 +120,17 @@ impl Engine {
             .as_ref()
             .and_then(|alive| alive.watchdog_period());
         let wants_socket = spec.ready.wants_notify() || period.is_some();
+        let failed = |what| move |error: io::Error| Box::new(StartFailure::setup(what, error));
         let socket = match wants_socket {
-            true => Some(NotifySocket::bind().map_err(|error| format!("no socket: {error}"))?),
+            true => Some(NotifySocket::bind().map_err(failed("its notification socket"))?),
             false => None,
         };
         command = notify::environment(command, socket.as_ref(), period);
         if !command.is_contained() {
             let leaf = cgroups.leaf(&name, generation, &spec.limits);
-            if let Some(leaf) = leaf.map_err(|error| error.to_string())? {
-                let directory = leaf.directory().map_err(|error| error.to_string())?;
+            let leaf = leaf.map_err(|error| failed("its cgroup")(error.into()))?;
+            if let Some(leaf) = leaf {
+                let directory = leaf.directory().map_err(failed("its cgroup"))?;
                 command = command.cgroup(directory);
                 run.leaf = Some(leaf);
             }
@@ -198,6 +199,7 @@ impl Engine {
             let address = address.clone();
             move |told| address.do_send(Told::Start(slot, generation, told))
         };
+        let spawning = UntakenSpawn::new(spawning);
         run.task.set(async move {
             let process = match spawning.await {
                 Ok(process) => process,
@@ -214,10 +216,8 @@ impl Engine {
             // It listens when the child is there, whose number it needs.
             run.socket = Some(socket);
         }
-        for fd in [1, 2]
-            .into_iter()
-            .filter(|fd| spec.ready.watches_lines_of(*fd))
-        {
+        let watched = is_read.iter().copied();
+        for fd in watched.filter(|fd| spec.ready.watches_lines_of(*fd)) {
             let feed = feed.clone();
             place.output.watch_lines(fd, move |seen| {
                 match seen {
@@ -322,7 +322,7 @@ fn make_elsewhere(
     make: Make,
     start: Start,
     made: impl FnOnce(Result<Box<Command>, Arc<str>>) + Send + 'static,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let work = move || {
         let result = catch_unwind(AssertUnwindSafe(|| make(&start)));
         made(match result {

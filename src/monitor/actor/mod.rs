@@ -9,6 +9,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod told;
+mod untaken;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -182,6 +182,7 @@ impl Engine {
             usage,
             descriptors,
             dropped_lines: counters.suppressed,
+            stale: instance.stale,
         })
     }
 }

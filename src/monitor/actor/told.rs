@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use actix::{Context, Handler, Message};
 
 use super::Engine;
+use super::untaken::end_untaken;
 use crate::Command;
 use crate::ExitStatus;
 use crate::ProcessHandle;
@@ -63,6 +64,11 @@ impl Engine {
                 let current = self.place_at(slot).and_then(|place| place.run.as_ref());
                 if current.is_some_and(|run| run.generation == generation) {
                     self.start_told(slot, generation, told);
+                } else {
+                    if let StartTold::Spawned(process) = &told {
+                        end_untaken(process);
+                    }
+                    self.core.count_stale(slot);
                 }
             }
             Told::Guard(event) => self.guard_told(&event),

@@ -22,8 +22,7 @@ impl Core {
             .filter(current)
             .map(|instance| instance.phase)
         else {
-            self.stale += 1;
-            return;
+            return self.count_stale(slot);
         };
         match (phase, fact) {
             (InstancePhase::Launching, Fact::Spawned { pid }) => self.spawned(slot, pid),
@@ -57,7 +56,14 @@ impl Core {
             (InstancePhase::Up { .. } | InstancePhase::Stopping, Fact::Over(end)) => {
                 self.over(slot, end)
             }
-            _ => self.stale += 1,
+            _ => self.count_stale(slot),
+        }
+    }
+
+    /// Counts what came for a start that is over, or that has no use for it any more.
+    pub(in crate::monitor) fn count_stale(&mut self, slot: Slot) {
+        if let Some(instance) = self.instance(slot) {
+            instance.stale += 1;
         }
     }
 

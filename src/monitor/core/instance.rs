@@ -57,6 +57,8 @@ pub(in crate::monitor) struct Instance {
     pub(in crate::monitor) restarts: u64,
     pub(in crate::monitor) last_exit: Option<Exit>,
     pub(in crate::monitor) leases: usize,
+    /// How much came for starts that were over.
+    pub(in crate::monitor) stale: u64,
     /// Somebody wants it to run.
     pub(super) wanted: bool,
     /// Of a service on demand: it was started by hand.
@@ -103,6 +105,7 @@ impl Instance {
             restarts: 0,
             last_exit: None,
             leases: 0,
+            stale: 0,
             wanted: false,
             held: false,
             barred: false,

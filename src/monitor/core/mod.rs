@@ -199,7 +199,6 @@ pub(in crate::monitor) struct Core {
     dirty: VecDeque<Slot>,
     ending: Option<ShutdownUnderWay>,
     shutdown_within: Duration,
-    stale: u64,
 }
 
 impl Core {
@@ -235,8 +234,10 @@ impl Core {
     }
 
     /// How much came for starts that were over.
-    pub(in crate::monitor) fn stale(&self) -> u64 {
-        self.stale
+    #[cfg(test)]
+    fn stale(&self) -> u64 {
+        let instances = self.instances.iter().flatten();
+        instances.map(|instance| instance.stale).sum()
     }
 
     pub(in crate::monitor) fn get(&self, slot: Slot) -> Option<&Instance> {
