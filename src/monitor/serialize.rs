@@ -103,6 +103,7 @@ mod tests {
                 processes: 3,
             }),
             descriptors: 4,
+            ignored_messages: 0,
             dropped_lines: 0,
         };
         assert_eq!(
@@ -110,7 +111,7 @@ mod tests {
             concat!(
                 r#"{"id":"lsp","key":"/src","state":"ready","pid":4711,"generation":7,"restarts":2,"uptime":1.25,"next_try":null,"#,
                 r#""last_exit":{"status":{"signal":"KILL"},"kind":"out_of_memory","ran":2.5,"tail":"no\n�memory"},"#,
-                r#""status_text":"indexing","leases":1,"usage":{"cpu":1.5,"rss":4096,"processes":3},"descriptors":4,"#,
+                r#""status_text":"indexing","ignored_messages":0,"leases":1,"usage":{"cpu":1.5,"rss":4096,"processes":3},"descriptors":4,"#,
                 r#""dropped_lines":0}"#
             )
         );

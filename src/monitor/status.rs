@@ -43,6 +43,8 @@ pub struct Status {
     pub last_exit: Option<Exit>,
     /// What it said of itself: the last `STATUS=` of sd_notify in its present run.
     pub status_text: Option<Arc<str>>,
+    /// How many messages of sd_notify came to the sockets of its starts and were ignored: from strangers, malformed, or with descriptors.
+    pub ignored_messages: u64,
     /// How many leases of it are held.
     pub leases: usize,
     /// What its processes use; only where that was asked for.

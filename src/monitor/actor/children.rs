@@ -20,6 +20,7 @@ use crate::Stopped;
 use crate::Unkillable;
 use crate::monitor::Monitor;
 use crate::monitor::core::{Fact, How, RunEnd, Slot};
+use crate::monitor::output::last;
 use crate::process_protocol;
 
 /// The time that a service has to write its core when its watchdog has bitten.
@@ -96,7 +97,7 @@ impl ProcessProtocol for Monitor {
         self.with(ctx, |engine| {
             if let Some((slot, generation)) = engine.of(process) {
                 engine.tick();
-                engine.exited(slot, generation, status, false);
+                engine.exited(slot, generation, status);
             }
         });
     }
@@ -132,13 +133,7 @@ impl Engine {
     }
 
     /// The child was reaped. What it has left of its group is stopped as well.
-    pub(super) fn exited(
-        &mut self,
-        slot: Slot,
-        generation: u64,
-        status: ExitStatus,
-        drained: bool,
-    ) {
+    pub(super) fn exited(&mut self, slot: Slot, generation: u64, status: ExitStatus) {
         let Some(place) = self.place(slot) else {
             return;
         };
@@ -147,7 +142,6 @@ impl Engine {
             return;
         };
         run.exited = Some(status);
-        run.drained |= drained;
         run.task.end();
         let is_stopped = run.stops > 0 || run.swept.is_some();
         let process = run.process.clone();
@@ -158,7 +152,7 @@ impl Engine {
         }
     }
 
-    fn drained(&mut self, slot: Slot, generation: u64) {
+    pub(super) fn drained(&mut self, slot: Slot, generation: u64) {
         let Some(place) = self.place(slot) else {
             return;
         };
@@ -243,12 +237,14 @@ impl Engine {
             return;
         };
         let leaf = run.leaf.as_ref();
+        let process = run.process.as_ref();
+        let kept = process.and_then(|process| Some(last(&process.tail(2)?.bytes)));
         let end = RunEnd {
             status,
             by,
             leftovers,
             out_of_memory: leaf.is_some_and(|leaf| leaf.oom_kills() > 0),
-            tail: place.output.tail(),
+            tail: kept.unwrap_or_else(|| place.output.tail()),
         };
         self.clear_run(slot, generation);
         self.core.fact(slot, generation, Fact::Over(end));

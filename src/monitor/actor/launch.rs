@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::place::ServiceRun;
 use super::told::StartTold;
 use super::{Engine, GuardSlot, Told};
 use crate::Command;
 use crate::Fd;
+use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::Signal;
 use crate::monitor::alive::{self, Beats};
@@ -25,6 +28,9 @@ use crate::monitor::start::Start;
 
 /// After the child's death a process that has left its group may hold its output open for so long.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on.
+const MAKING: usize = 4;
 
 impl Engine {
     pub(in crate::monitor) fn guard_started(&mut self, guard: GuardSlot) {
@@ -58,8 +64,14 @@ impl Engine {
         log::debug!("service {} starts, generation {generation}", place.name);
         match place.spec.source.clone() {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
+            CommandSource::Made(_) if Arc::strong_count(&place.making) > MAKING => {
+                let problem = "the closures of earlier starts have not returned".into();
+                self.not_started(slot, generation, StartFailure::Command(problem), false);
+            }
             CommandSource::Made(make) => {
+                let making = Arc::clone(&place.making);
                 let made = move |made| {
+                    drop(making);
                     address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
                 };
                 if let Err(error) = make_elsewhere(make, start, made) {
@@ -133,9 +145,11 @@ impl Engine {
         if command.get_process_group().is_none() {
             command = command.process_group(0);
         }
-        if spec.spawn_for.is_none() {
-            command = command.ended_timeout(DRAIN);
-        }
+        command = match spec.spawn_for {
+            None => command.ended_timeout(DRAIN),
+            // Without its protocol nobody reads what it writes.
+            Some(_) => command.on_orphaned(OnOrphaned::Kill),
+        };
         if spec.on_host_death == OnHostDeath::Kill {
             command = command.parent_death_signal(Signal::KILL);
         }
@@ -191,18 +205,39 @@ impl Engine {
             let address = address.clone();
             move |told| address.do_send(Told::Start(slot, generation, told))
         };
-        run.task.set(async move {
-            let process = match spawning.await {
-                Ok(process) => process,
-                Err(error) => return tell(StartTold::NotSpawned(error)),
-            };
-            if own_protocol {
-                tell(StartTold::Spawned(process.clone()));
+        let wait = {
+            let tell = tell.clone();
+            async move {
+                if !at_once {
+                    tell(StartTold::Ready(ready.await));
+                }
             }
-            if !at_once {
-                tell(StartTold::Ready(ready.await));
-            }
-        });
+        };
+        if own_protocol {
+            // Not a task of the run, which may be given up when the spawn cannot be cancelled any more: the child is told in any case.
+            let (begin, spawned) = oneshot::channel();
+            actix_rt::spawn(async move {
+                match spawning.await {
+                    Ok(process) => {
+                        tell(StartTold::Spawned(process));
+                        let _ = begin.send(());
+                    }
+                    Err(error) => tell(StartTold::NotSpawned(error)),
+                }
+            });
+            run.task.set(async move {
+                if spawned.await.is_ok() {
+                    wait.await;
+                }
+            });
+        } else {
+            run.task.set(async move {
+                match spawning.await {
+                    Ok(_) => wait.await,
+                    Err(error) => tell(StartTold::NotSpawned(error)),
+                }
+            });
+        }
         if let Some(socket) = socket {
             // It listens when the child is there, whose number it needs.
             run.socket = Some(socket);
@@ -244,9 +279,14 @@ impl Engine {
             let (feed, beats) = (run.ready.clone(), run.beats.clone());
             let (process, tell) = (process.clone(), tell.clone());
             run.notify.set(async move {
-                let error = socket.listen(process, |heard| {
-                    let Heard::Message(message) = heard else {
-                        return;
+                let listening = socket.listen(process, |heard| {
+                    let message = match heard {
+                        Heard::Message(message) => message,
+                        // Nobody can say whose it was.
+                        Heard::Late => return,
+                        Heard::Malformed | Heard::Descriptors | Heard::Stranger => {
+                            return tell(StartTold::Ignored);
+                        }
                     };
                     if let Some(feed) = &feed {
                         feed.message(&message);
@@ -254,16 +294,22 @@ impl Engine {
                     if let Some(beats) = &beats {
                         beats.message(&message);
                     }
-                    if message.status.is_some() || message.ready || message.reloading {
+                    if message.tells_state() {
                         tell(StartTold::Notified(Box::new(message)));
                     }
                 });
-                log::warn!("a service is not heard any more: {}", error.await);
+                // Not inside of the macro, which evaluates nothing where nobody logs.
+                let error = listening.await;
+                log::warn!("a service is not heard any more: {error}");
             });
         }
         if own_protocol {
-            let exited = process.exited();
-            actix_rt::spawn(async move { tell(StartTold::Exited(exited.await)) });
+            let process = process.clone();
+            actix_rt::spawn(async move {
+                tell(StartTold::Exited(process.exited().await));
+                let _ = actix_rt::time::timeout(DRAIN, process.ended()).await;
+                tell(StartTold::Drained);
+            });
         }
         let pid = process.spawned_pid();
         self.core.fact(slot, generation, Fact::Spawned { pid });

@@ -24,6 +24,10 @@ pub(super) struct ServicePlace {
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) output: ServiceOutput,
     pub(super) run: Option<Box<ServiceRun>>,
+    /// Each call of its closure has a clone.
+    pub(super) making: Arc<()>,
+    /// By sd_notify.
+    pub(super) ignored_messages: u64,
     /// What those are told who have a lease; there from the first one on.
     pub(super) current: Option<watch::Sender<Current>>,
 }

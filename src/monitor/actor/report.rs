@@ -45,6 +45,8 @@ impl Engine {
                 spec,
                 output,
                 run: None,
+                making: Arc::default(),
+                ignored_messages: 0,
                 current: None,
             });
         }
@@ -106,6 +108,8 @@ impl Engine {
         if let (Some(problem), Some(place)) = (&problem, self.place_at(slot)) {
             log::warn!("service {} {to}: {problem}", place.name);
         }
+        // Whoever hears of the event finds that the leases tell the same.
+        self.tell_leases(slot);
         let waits = to == ServiceState::Backoff;
         let next_try = self.core.next_try(slot).filter(|_| waits);
         self.publish_of(
@@ -119,7 +123,6 @@ impl Engine {
                 next_try,
             },
         );
-        self.tell_leases(slot);
     }
 
     fn current(&self, slot: Slot) -> Current {
@@ -175,6 +178,7 @@ impl Engine {
             next_try: self.core.next_try(slot),
             last_exit: instance.last_exit.clone(),
             status_text: run.and_then(|run| run.status_text.clone()),
+            ignored_messages: place.ignored_messages,
             leases: instance.leases,
             usage,
             descriptors,

@@ -9,6 +9,7 @@ use super::Engine;
 use crate::Command;
 use crate::ExitStatus;
 use crate::ProcessHandle;
+use crate::Signal;
 use crate::SpawnError;
 use crate::Stopped;
 use crate::Unkillable;
@@ -43,9 +44,13 @@ pub(in crate::monitor) enum StartTold {
     Ready(Result<(), NotReady>),
     Unhealthy(Unhealthy),
     Notified(Box<NotifyMessage>),
+    /// A message that was not heard.
+    Ignored,
     Stopped(Result<Stopped, Unkillable>),
     /// With a protocol of the user's: it was reaped.
     Exited(ExitStatus),
+    /// With a protocol of the user's: its outputs are read to their end, or had their time for that.
+    Drained,
 }
 
 impl Handler<Told> for Monitor {
@@ -63,6 +68,10 @@ impl Engine {
                 let current = self.place_at(slot).and_then(|place| place.run.as_ref());
                 if current.is_some_and(|run| run.generation == generation) {
                     self.start_told(slot, generation, told);
+                } else if let StartTold::Spawned(process) = told {
+                    // Its start was given up when it was too late to cancel the spawn.
+                    let _ = process.signal_group(Signal::KILL);
+                    process.kill();
                 }
             }
             Told::Guard(event) => self.guard_told(&event),
@@ -83,6 +92,8 @@ impl Engine {
                 self.not_started(slot, generation, failure, permanent);
             }
             StartTold::Spawned(process) => self.spawned(slot, generation, &process),
+            // A reload that began meanwhile is over when the service says so.
+            StartTold::Ready(Ok(())) if self.core.is_reloading(slot) => {}
             StartTold::Ready(Ok(())) => self.core.fact(slot, generation, Fact::Ready),
             StartTold::Ready(Err(why)) => {
                 let problem = why.to_string().into();
@@ -100,20 +111,29 @@ impl Engine {
                 self.core.fact(slot, generation, fact);
             }
             StartTold::Notified(message) => self.notified(slot, generation, &message),
+            StartTold::Ignored => {
+                if let Some(place) = self.place(slot) {
+                    place.ignored_messages += 1;
+                }
+            }
             StartTold::Stopped(result) => self.stopped(slot, generation, &result),
-            StartTold::Exited(status) => self.exited(slot, generation, status, true),
+            StartTold::Exited(status) => self.exited(slot, generation, status),
+            StartTold::Drained => self.drained(slot, generation),
         }
     }
 
     fn notified(&mut self, slot: Slot, generation: u64, message: &NotifyMessage) {
-        if let (Some(text), Some(place)) = (&message.status, self.place(slot))
-            && let Some(run) = &mut place.run
-        {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let tells_ready = place.spec.ready.wants_notify();
+        if let (Some(text), Some(run)) = (&message.status, &mut place.run) {
             run.status_text = Some(text.as_str().into());
         }
-        if message.reloading {
+        // In the order of the messages: the wait for readiness has its turn later.
+        if message.reloading || message.stopping {
             self.core.fact(slot, generation, Fact::Unready);
-        } else if message.ready && self.core.is_reloading(slot) {
+        } else if message.ready && (tells_ready || self.core.is_reloading(slot)) {
             self.core.fact(slot, generation, Fact::Ready);
         }
     }

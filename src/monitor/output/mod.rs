@@ -29,3 +29,4 @@ pub use since::Since;
 pub(super) use sinks::{LineWatch, SeenLine};
 pub use spec::ServiceLine;
 pub(super) use spec::{LineSink, OutputSpec};
+pub(super) use tail_bytes::last;
