@@ -153,6 +153,7 @@ impl TestProcess {
             event_sink: None,
             mailbox_turns: Arc::default(),
             on_orphaned: OnOrphaned::Leave,
+            is_quiet_orphan: false,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout: None,
             time_limit: None,

@@ -93,6 +93,7 @@ mod tests {
             event_sink: Some(sink.clone()),
             mailbox_turns: Arc::default(),
             on_orphaned: OnOrphaned::default(),
+            is_quiet_orphan: false,
             on_leftovers: OnLeftovers::default(),
             ended_timeout: None,
             time_limit: None,

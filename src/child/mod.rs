@@ -74,6 +74,8 @@ pub(crate) struct Child {
     asker: OnceLock<Kin>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
+    /// Whoever keeps it warns of its end: see `Command::orphaned_quietly`.
+    is_quiet_orphan: bool,
     /// The policy for orphans was applied.
     orphaned: Once,
     on_leftovers: OnLeftovers,
@@ -103,6 +105,7 @@ pub(crate) struct Origin {
     pub(crate) event_sink: Option<Arc<dyn EventSink>>,
     pub(crate) mailbox_turns: Arc<MailboxTurns>,
     pub(crate) on_orphaned: OnOrphaned,
+    pub(crate) is_quiet_orphan: bool,
     pub(crate) on_leftovers: OnLeftovers,
     pub(crate) ended_timeout: Option<Duration>,
     pub(crate) time_limit: Option<(Duration, Ladder)>,
@@ -141,6 +144,7 @@ impl Child {
             asker: OnceLock::new(),
             containment: origin.containment,
             on_orphaned: origin.on_orphaned,
+            is_quiet_orphan: origin.is_quiet_orphan,
             orphaned: Once::new(),
             on_leftovers: origin.on_leftovers,
             settled: AtomicBool::new(false),

@@ -70,7 +70,11 @@ impl Child {
             self.close_ports_of_orphan();
         }
         if applied {
-            log::warn!("{self} is orphaned, {why}: {:?}", self.on_orphaned);
+            let level = match self.is_quiet_orphan {
+                true => log::Level::Debug,
+                false => log::Level::Warn,
+            };
+            log::log!(level, "{self} is orphaned, {why}: {:?}", self.on_orphaned);
         }
     }
 

@@ -1,7 +1,10 @@
 //! What the users of other libraries look for, and what it is called here.
 //!
 //! [`twisted`] is for those who know `twisted.internet`, [`tokio`] for those who know `tokio::process` or
-//! [`std::process`]. These modules hold documentation only.
+//! [`std::process`], [`managers`] for those who know supervisord, systemd, OTP's supervisors or procmon. These modules hold
+//! documentation only.
 
+#[cfg(feature = "monitor")]
+pub mod managers;
 pub mod tokio;
 pub mod twisted;

@@ -307,6 +307,11 @@ impl Command {
         self.edit(|spec| spec.kill_untaken = true)
     }
 
+    /// Whoever keeps it warns of its end, once for all that are kept.
+    pub(crate) fn orphaned_quietly(self) -> Self {
+        self.edit(|spec| spec.is_quiet_orphan = true)
+    }
+
     /// What a terminal of the child shows is a stream.
     pub(crate) fn streamed(self) -> Self {
         self.edit(|spec| {

@@ -108,6 +108,7 @@ pub(crate) struct Spec {
     /// Where its actors live; `None`: where the spawn is asked for.
     pub(crate) arbiter: Option<ArbiterHandle>,
     pub(crate) on_orphaned: OnOrphaned,
+    pub(crate) is_quiet_orphan: bool,
     /// `None`: the default of the call that spawns.
     pub(crate) on_leftovers: Option<OnLeftovers>,
     pub(crate) ended_timeout: Option<Duration>,
@@ -149,6 +150,7 @@ impl Spec {
             pty: None,
             arbiter: None,
             on_orphaned: OnOrphaned::default(),
+            is_quiet_orphan: false,
             on_leftovers: None,
             ended_timeout: None,
             timeout: None,

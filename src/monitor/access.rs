@@ -29,6 +29,13 @@ impl Access {
         ask_at(&self.address, ask)
     }
 
+    /// Kills all that the monitor runs, now, and ends the monitor.
+    pub(super) fn kill(&self, why: &str) {
+        // It hears of the shutdown before it hears of the first death, lest it takes that for a crash.
+        let tell = || self.tell(Ask::ShutdownNow { kill: true });
+        self.shared.kill_all.kill_after(why, tell);
+    }
+
     pub(super) fn tell(&self, ask: Ask) {
         self.address.do_send(ask);
     }

@@ -48,19 +48,15 @@ struct LastHandle {
 impl Drop for LastHandle {
     fn drop(&mut self) {
         if !self.access.shared.has_ended() {
-            let kill_all = &self.access.shared.kill_all;
-            kill_all.kill("the last handle of a monitor was dropped");
-            self.access.tell(Ask::ShutdownNow { kill: true });
+            self.access.kill("the last handle of a monitor was dropped");
         }
     }
 }
 
 impl MonitorHandle {
-    pub(super) fn new(address: Addr<Monitor>, shared: Arc<MonitorShared>) -> Self {
+    pub(super) fn new(access: Access) -> Self {
         Self {
-            last: Arc::new(LastHandle {
-                access: Access { address, shared },
-            }),
+            last: Arc::new(LastHandle { access }),
         }
     }
 
@@ -213,7 +209,7 @@ impl MonitorHandle {
         self.ask(|tell| Ask::Resize(name, size, tell)).await
     }
 
-    /// Opens the [files](Service::file) of all services anew, for who has renamed them.
+    /// Opens the [files](Service::file) of all services anew: for a program that has renamed them, such as logrotate.
     ///
     /// # Errors
     ///
@@ -296,7 +292,7 @@ impl MonitorHandle {
         self.shared().output(&name.into()).follow_raw(1)
     }
 
-    /// What happens to all services from now on.
+    /// What happens to all services from now on, as a bounded stream.
     pub fn events(&self) -> Events {
         Events::new(self.shared().subscribe())
     }
@@ -310,7 +306,8 @@ impl MonitorHandle {
     /// Stops all services, in the reverse of their order, kills at the deadline what is left, and ends the monitor. No start is made any
     /// more, and all that wait for one are told so. A later call can only make the deadline shorter; all get the same report.
     ///
-    /// A service may ask for the shutdown of its own monitor.
+    /// A service may ask for the shutdown of its own monitor. The future is a handle as well: while it is there, the drop of the others kills
+    /// nothing.
     pub fn shutdown(
         &self,
         deadline: Duration,
@@ -318,12 +315,16 @@ impl MonitorHandle {
         let (tell, told) = oneshot::channel();
         self.access().tell(Ask::Shutdown(deadline, tell));
         let closed = self.closed();
+        // Who waits for the end does not want the kill that the drop of the last handle is.
+        let handle = self.clone();
         async move {
-            match told.await {
+            let report = match told.await {
                 Ok(report) => report,
                 // It had ended before.
                 Err(_) => closed.await,
-            }
+            };
+            drop(handle);
+            report
         }
     }
 
@@ -345,7 +346,8 @@ impl MonitorHandle {
     ///
     /// [`MonitorError::Arbiter`]: the handlers cannot be installed. [`MonitorError::Ended`].
     pub async fn closing_on_signals(&self) -> Result<(), MonitorError> {
-        self.ask(|tell| Ask::Signals(signals::Handlers::new(self.addr(), tell)))
+        let closed = self.closed();
+        self.ask(|tell| Ask::Signals(signals::Handlers::new(self.addr(), closed, tell)))
             .await
     }
 }

@@ -38,12 +38,14 @@ impl Default for Registry {
 }
 
 impl Registry {
-    fn kill(&self, why: &str) -> usize {
+    fn kill(&self, why: &str, before: impl FnOnce()) -> usize {
         // A copy must not take the lock either: a thread that it does not have may hold it.
         if std::process::id() != self.host {
             return 0;
         }
-        let Live::Children(children) = mem::replace(&mut *self.lock(), Live::Killed) else {
+        let children = mem::replace(&mut *self.lock(), Live::Killed);
+        before();
+        let Live::Children(children) = children else {
             return 0;
         };
         let count = children.len();
@@ -61,7 +63,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.kill("nobody holds the monitor any more");
+        self.kill("nobody holds the monitor any more", || {});
     }
 }
 
@@ -91,10 +93,39 @@ impl KillAll {
         removed.map(KillOnDrop::disarm);
     }
 
+    /// What is still in here got its SIGKILL and cannot die: it is signalled no more. A child that comes now is killed.
+    pub(in crate::monitor) fn end(&self) {
+        let before = mem::replace(&mut *self.registry.lock(), Live::Killed);
+        if let Live::Children(children) = before {
+            children
+                .into_values()
+                .for_each(|child| drop(child.disarm()));
+        }
+    }
+
+    /// How many children are in here.
+    #[cfg(test)]
+    pub(in crate::monitor) fn count(&self) -> usize {
+        match &*self.registry.lock() {
+            Live::Children(children) => children.len(),
+            Live::Killed => 0,
+        }
+    }
+
+    /// Whether all were killed.
+    pub(in crate::monitor) fn has_killed(&self) -> bool {
+        matches!(*self.registry.lock(), Live::Killed)
+    }
+
     /// Sends SIGKILL to every child and to its group, or its cgroup, and says in the log how many there were; gives that number. Waits for
     /// nothing. The second call does nothing, and so does each call in a copy of this process, by fork.
     pub(in crate::monitor) fn kill(&self, why: &str) -> usize {
-        self.registry.kill(why)
+        self.registry.kill(why, || {})
+    }
+
+    /// The same. What `before` does is done when it is known that all will be killed, and before any of them is.
+    pub(in crate::monitor) fn kill_after(&self, why: &str, before: impl FnOnce()) -> usize {
+        self.registry.kill(why, before)
     }
 }
 
@@ -153,6 +184,21 @@ mod tests {
             assert_eq!(family.members(), 1);
             assert_eq!(all.kill("a test"), 1);
             all_gone(family.group).await;
+        });
+    }
+
+    #[test]
+    fn after_the_end_nobody_is_signalled_but_who_comes_late() {
+        in_a_system(async {
+            let all = KillAll::default();
+            let families = [Family::spawn().await, Family::spawn().await];
+            all.add(1, &families[0].process);
+            all.end();
+            assert_eq!(all.kill("a test"), 0);
+            all.add(2, &families[1].process);
+            drop(all);
+            all_gone(families[1].group).await;
+            assert_eq!(families[0].members(), 2);
         });
     }
 

@@ -1,4 +1,4 @@
-//! What can be asked of a [`Monitor`](super::Monitor) by messages to its address: the same as by the methods of
+//! What can be asked of a [`Monitor`] by messages to its address: the same as by the methods of
 //! [`MonitorHandle`](super::MonitorHandle), which say what each does and how it is answered.
 //!
 //! ```

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, System, WrapFuture};
 
+use super::access::Access;
 use super::actor::{Engine, GuardSlot, Setup, Told, check_limits};
 use super::containment::{CgroupPlace, ServiceCgroups};
 use super::error::MonitorError;
@@ -81,13 +82,13 @@ impl Monitor {
         self
     }
 
-    /// Where it makes the cgroups of its services: [`CgroupPlace::Found`] unless set.
+    /// Where the monitor makes the cgroups of its services: [`CgroupPlace::Found`] unless set.
     pub fn cgroups(mut self, place: CgroupPlace) -> Self {
         self.cgroups = place;
         self
     }
 
-    /// Whether a guard kills the groups of its services when this program dies: yes, unless set. The guard is one `/bin/sh` for all; see
+    /// Whether a guard kills the groups of the services when this program dies: yes unless set. The guard is one `/bin/sh` for all; see
     /// [`OnHostDeath::Kill`](super::OnHostDeath::Kill).
     pub const fn guard(mut self, guard: bool) -> Self {
         self.guarded = guard;
@@ -138,7 +139,9 @@ impl Monitor {
                 ..Self::new()
             }
         });
-        Ok(MonitorHandle::new(address, shared))
+        let access = Access { address, shared };
+        end_with_the_system(access.clone());
+        Ok(MonitorHandle::new(access))
     }
 
     /// Does something with what runs, and what follows from that.
@@ -148,6 +151,29 @@ impl Monitor {
             engine.settle(ctx);
         }
     }
+}
+
+/// The System of this thread, if there is one, drops what its first arbiter has before the call that runs it returns. The monitor's own
+/// arbiter, on another thread, may be later than the end of `main`.
+fn end_with_the_system(access: Access) {
+    struct KillAtDrop(Access);
+
+    impl Drop for KillAtDrop {
+        fn drop(&mut self) {
+            if !self.0.shared.has_ended() {
+                self.0.kill("the System of a monitor has ended");
+            }
+        }
+    }
+
+    let Some(system) = System::try_current() else {
+        return;
+    };
+    let (closed, kill) = (access.shared.closed(), KillAtDrop(access));
+    system.arbiter().spawn(async move {
+        closed.await;
+        drop(kill);
+    });
 }
 
 impl Actor for Monitor {

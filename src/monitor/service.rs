@@ -199,36 +199,36 @@ impl Service {
         self.spec
     }
 
-    /// When it counts as ready: [`Ready::started`] unless set.
+    /// When a start of the service counts as ready: [`Ready::started`] unless set.
     pub fn ready(mut self, ready: Ready) -> Self {
         self.spec.ready = ready;
         self
     }
 
-    /// How it is watched while it is ready: not at all unless set.
+    /// How the service is watched while it is ready: not at all unless set.
     pub fn alive(mut self, alive: Alive) -> Self {
         self.spec.alive = Some(alive);
         self
     }
 
-    /// When it is started again: [`Restart::on_failure`] unless set.
+    /// After which ends the service is started again: [`Restart::on_failure`] unless set.
     pub fn restart(mut self, restart: Restart) -> Self {
         self.spec.policy.restart = restart;
         self
     }
 
-    /// How it is stopped: SIGTERM, 10 seconds, SIGKILL unless set. Signals go to its group, or its cgroup. A ladder has a step, and its
-    /// last one is SIGKILL: else a stop could leave it running.
+    /// How the service is stopped: SIGTERM, 10 seconds, SIGKILL unless set. Signals go to the group of the service, or to its cgroup. A
+    /// ladder without a step, or whose last step is not SIGKILL, is refused: it could leave the service running.
     pub fn stop(mut self, ladder: Ladder) -> Self {
         self.spec.ladder = ladder;
         self
     }
 
-    /// It starts only when the service `id` is as far as `when` says, in its present incarnation; and it is stopped before that one in a
-    /// shutdown. As often as one likes.
+    /// The service starts only when the service `id` is as far as `when` says, in the present run of `id`. In a shutdown the service is
+    /// stopped before `id`. May be called once for each service that this one waits for.
     ///
-    /// What happens to `id` later does not touch it: see [`with`](Self::with). If `id` is [on demand](Self::on_demand), it runs as long as this
-    /// one is wanted.
+    /// What happens to `id` later does not touch the service: [`with`](Self::with) is for that. If `id` is
+    /// [on demand](Self::on_demand), `id` runs as long as this service is wanted.
     pub fn after(mut self, id: impl AsRef<str>, when: When) -> Self {
         self.spec.policy.after.push(Precondition {
             id: id.as_ref().into(),
@@ -237,21 +237,23 @@ impl Service {
         self
     }
 
-    /// It is stopped when the service `id` is stopped, restarted or fails, and started again when that one is: see
-    /// [the pictures](crate::monitor#stopped-and-restarted-together). As often as one likes. When `id` ends with success, nothing happens.
+    /// The service is stopped when the service `id` is stopped, restarted or fails, and is started again when `id` is: see
+    /// [the pictures](crate::monitor#stopped-and-restarted-together). When `id` ends with success, nothing happens. May be called more than
+    /// once.
     pub fn with(mut self, id: impl AsRef<str>) -> Self {
         self.spec.policy.with.push(id.as_ref().into());
         self
     }
 
-    /// When it ends for good, [exited](super::ServiceState::Exited) or [failed](super::ServiceState::Failed), the monitor shuts down. A stop
-    /// or a restart by hand is no such end.
+    /// When the service ends for good, [exited](super::ServiceState::Exited) or [failed](super::ServiceState::Failed), the monitor shuts
+    /// down. A stop or a restart by hand is no such end.
     pub const fn essential(mut self) -> Self {
         self.spec.policy.essential = true;
         self
     }
 
-    /// It runs only while somebody has a [lease](super::MonitorHandle::lease) of it, and for [`idle_stop`](Self::idle_stop) after.
+    /// The service runs only while somebody has a [lease](super::MonitorHandle::lease) of it, and for [`idle_stop`](Self::idle_stop) after
+    /// the last one.
     pub fn on_demand(mut self) -> Self {
         if self.spec.policy.kinship == Kinship::Always {
             self.spec.policy.kinship = Kinship::OnDemand;
@@ -259,7 +261,8 @@ impl Service {
         self
     }
 
-    /// How long it runs on after the last lease was dropped: 5 minutes unless set; zero stops it at once. For a service on demand.
+    /// How long the service runs on after its last lease was dropped: 5 minutes unless set; zero stops it at once. Refused for a service
+    /// that is not on demand.
     pub const fn idle_stop(mut self, time: Duration) -> Self {
         self.spec.policy.idle_stop = time;
         self.spec.idle_stop_set = true;
@@ -276,14 +279,14 @@ impl Service {
         self
     }
 
-    /// What becomes of it when this program dies: [`OnHostDeath::Kill`] unless set.
+    /// What becomes of the service when this program dies: [`OnHostDeath::Kill`] unless set.
     pub const fn on_host_death(mut self, policy: OnHostDeath) -> Self {
         self.spec.on_host_death = policy;
         self
     }
 
-    /// The most memory, in bytes, that its processes may use together. Refused by the monitor where it has no
-    /// [cgroups with the controller](super::MonitorContainment).
+    /// The most memory, in bytes, that the processes of the service may use together. Refused where the monitor has no
+    /// [cgroups with the controller](super::MonitorContainment) `memory`.
     pub fn memory_max(mut self, bytes: u64) -> Self {
         self.spec.limits = self.spec.limits.memory_max(bytes);
         self
@@ -295,7 +298,7 @@ impl Service {
         self
     }
 
-    /// The most CPU time that it may use: 1.5 is one and a half CPUs. Refused as [`memory_max`](Self::memory_max) is.
+    /// The most CPU time that the service may use: 1.5 is one and a half CPUs. Refused as [`memory_max`](Self::memory_max) is.
     pub fn cpu_max(mut self, cpus: f64) -> Self {
         self.spec.limits = self.spec.limits.cpu_max(cpus);
         self

@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT as the beginning of a shutdown.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -11,19 +12,26 @@ use tokio::sync::oneshot;
 use super::Monitor;
 use super::actor::Ask;
 use super::error::MonitorError;
+use super::shutdown_report::ShutdownReport;
 
 /// The wish for them, with where the answer goes.
 pub(super) struct Handlers {
     address: Addr<Monitor>,
+    closed: Pin<Box<dyn Future<Output = ShutdownReport> + Send>>,
     tell: oneshot::Sender<Result<(), MonitorError>>,
 }
 
 impl Handlers {
-    pub(super) const fn new(
+    pub(super) fn new(
         address: Addr<Monitor>,
+        closed: impl Future<Output = ShutdownReport> + Send + 'static,
         tell: oneshot::Sender<Result<(), MonitorError>>,
     ) -> Self {
-        Self { address, tell }
+        Self {
+            address,
+            closed: Box::pin(closed),
+            tell,
+        }
     }
 
     /// Installs them. On the monitor's arbiter.
@@ -39,15 +47,21 @@ impl Handlers {
                 return drop(self.tell.send(Err(error)));
             }
         };
-        let address = self.address;
+        let (address, mut closed) = (self.address, self.closed);
         actix_rt::spawn(async move {
             let mut kill = false;
             loop {
-                poll_fn(|cx| match terminate.poll_recv(cx) {
-                    Poll::Ready(_) => Poll::Ready(()),
-                    Poll::Pending => interrupt.poll_recv(cx).map(drop),
-                })
-                .await;
+                let signalled = poll_fn(|cx| match terminate.poll_recv(cx) {
+                    Poll::Ready(_) => Poll::Ready(true),
+                    Poll::Pending => match interrupt.poll_recv(cx) {
+                        Poll::Ready(_) => Poll::Ready(true),
+                        // An arbiter that was given to the monitor goes on.
+                        Poll::Pending => closed.as_mut().poll(cx).map(|_| false),
+                    },
+                });
+                if !signalled.await {
+                    return;
+                }
                 address.do_send(Ask::ShutdownNow { kill });
                 kill = true;
             }

@@ -93,6 +93,7 @@ impl SpawnJob {
             event_sink,
             mailbox_turns,
             on_orphaned: spec.on_orphaned,
+            is_quiet_orphan: spec.is_quiet_orphan,
             on_leftovers: spec.on_leftovers.unwrap_or_default(),
             ended_timeout: spec.ended_timeout,
             time_limit: spec.timeout.clone(),

@@ -5,7 +5,7 @@ const RECIPES: &str = include_str!("../../src/recipes/recipes.md");
 const GOTCHAS: &str = include_str!("../../src/gotchas/gotchas.md");
 
 /// So many jobs there are, and the lines that a recipe shows.
-const JOBS: usize = 10;
+const JOBS: usize = 13;
 const SHOWN: std::ops::RangeInclusive<usize> = 5..=15;
 
 /// A browser is needed to run it.
@@ -52,7 +52,7 @@ fn recipes(page: &str) -> Vec<Recipe> {
 }
 
 #[test]
-fn each_of_the_ten_jobs_has_a_recipe_that_is_compiled() {
+fn each_job_has_a_recipe_that_is_compiled() {
     let recipes = recipes(RECIPES);
     let numbers: Vec<usize> = recipes.iter().map(|recipe| recipe.number).collect();
     assert_eq!(numbers, (1..=JOBS).collect::<Vec<_>>());

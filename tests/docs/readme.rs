@@ -9,6 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Recipient};
+use actix_process::monitor::{
+    Alive, Backoff, CgroupPlace, Lease, Monitor, MonitorHandle, OnHostDeath, Ready, Restart,
+    Service, ServiceState, Since, Start, When,
+};
 use actix_process::producer::{
     ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
 };
@@ -26,6 +30,8 @@ use tokio_util::codec::LinesCodec;
 const README: &str = include_str!("../../README.md");
 const TWISTED: &str = include_str!("../../src/coming_from/twisted.md");
 const TOKIO: &str = include_str!("../../src/coming_from/tokio.md");
+const MANAGERS: &str = include_str!("../../src/coming_from/managers.md");
+const PAGES: [&str; 4] = [README, TWISTED, TOKIO, MANAGERS];
 const PIECES: &str = include_str!("readme_pieces.rs");
 
 /// A line of a page, and whether it is inside a code block, and of which language.
@@ -64,12 +70,12 @@ fn squeezed(code: &str) -> String {
 fn every_piece_of_rust_is_compiled_and_run_here() {
     let here = squeezed(PIECES);
     let mut count = 0;
-    for piece in [README, TWISTED, TOKIO].into_iter().flat_map(rust_blocks) {
+    for piece in PAGES.into_iter().flat_map(rust_blocks) {
         assert!(here.contains(&squeezed(&piece)), "not in here:\n{piece}");
         count += 1;
     }
     assert_eq!(
-        count, 10,
+        count, 11,
         "the pages have other pieces of Rust than they had"
     );
 }
@@ -115,7 +121,7 @@ fn every_name_that_is_ours_exists() {
         .collect();
     let mut seen = 0;
     let mut middle_is_ours = false;
-    let pages = [README, TWISTED, TOKIO].into_iter().flat_map(lines);
+    let pages = PAGES.into_iter().flat_map(lines);
     for (_, line) in pages.filter(|(block, _)| block.is_none()) {
         match line.split('|').collect::<Vec<_>>()[..] {
             ["", _, " actix-process " | " you call ", _, ""] => middle_is_ours = true,
@@ -136,7 +142,7 @@ fn every_name_that_is_ours_exists() {
             }
         }
     }
-    assert!(seen > 180, "only {seen} names found: the tables changed");
+    assert!(seen > 280, "only {seen} names found: the tables changed");
 }
 
 /// What the line has in backticks, up to arguments and braces.
@@ -156,7 +162,7 @@ fn coming_from_tokio_begins_with_the_builder_by_value() {
 
 #[test]
 fn every_table_row_has_its_columns() {
-    let pages = [README, TWISTED, TOKIO].into_iter().flat_map(lines);
+    let pages = PAGES.into_iter().flat_map(lines);
     for (_, line) in pages.filter(|(_, line)| line.starts_with('|')) {
         let columns = line.split('|').count();
         assert_eq!(columns, 5, "three columns: {line}");
@@ -244,10 +250,13 @@ types! {
     IgnoredSignals IntoProtocol Ladder Leftover NoProtocol OnLeftovers OnOrphaned Output ParseSignalError ProcessEvent ProcessHandle
     ProcessId ProcessProtocol ProcessSupervisor Protocol Resource Rusage Signal SignalError Slots SlotsError Spawn SpawnError SpawnStep Spawning Stopped StoppedBy Tail Unkillable
     Why WriteError ExitFailure FindError Needle Open Opened Opening Io ProcessEvents StreamCommand OutputStream OutputLines StreamFailure IntoInput BytesInput StreamInput
-    codec testing
+    codec testing monitor
     process_protocol;
     producer: ProducerCommand ProducerError ProducerGuard ProducerKind ToProducer;
     codec: ContentLength;
+    monitor: Alive Backoff CgroupLimits CgroupPlace Event EventKind Events Exit ExitKind Follow FollowRaw Followed FollowedRaw Lease
+        LinePattern Monitor MonitorContainment MonitorError MonitorHandle OnHostDeath Ready Reported Restart Service ServiceLine
+        ServiceName ServiceState Since SpecError Start StartCommand StartError StartFailure Status Usage When messages;
     supervisor: List ProcessInfo ProcessState Shutdown ShutdownReport;
     testing: Recording Script StandIn TestProcess
 }
@@ -269,6 +278,12 @@ functions! {
     ProcessSupervisor { new(); current(); }
     Signal { new(1); }
     Spawn { new(Command::new(""), NoProtocol); }
+    Alive { watchdog(); tcp(""); port(); exec(Command::new("")); }
+    Backoff { new(); none(); }
+    Monitor { new(); }
+    Ready { started(); after(Duration::ZERO); line(""); fd(3); notify(); protocol(); tcp(""); port(); exec(Command::new("")); }
+    Restart { always(); on_failure(); never(); }
+    Service { new("", Command::new("")); keyed("", |_: &str, _: &Start| Ok(Command::new(""))); }
 }
 
 methods! {
@@ -315,6 +330,31 @@ methods! {
     Script as Script { stand_in(""); }
     Slots as Slots { run(std::future::ready(Ok::<(), ()>(()))); acquire(); }
     Spawning as Spawning { id(); }
+    Alive as Alive { every(Duration::ZERO); misses(1); timeout(Duration::ZERO); }
+    Backoff as Backoff { first(Duration::ZERO); factor(2.0); cap(Duration::ZERO); jitter(0.1); reset_after(Duration::ZERO); delay(1, 0.5); }
+    Lease as Lease { name(); process(); start(); is_current(); changed(); }
+    Monitor as Monitor {
+        service(Service::new("", Command::new(""))); services([]); on(&actix::Arbiter::current()); cgroups(CgroupPlace::Found);
+        guard(true); shutdown_within(Duration::ZERO); start();
+    }
+    MonitorHandle as MonitorHandle {
+        addr(); add(Service::new("", Command::new(""))); add_all([]); remove(""); start(""); ready(""); stop(""); restart("");
+        restart_now(""); signal("", Signal::TERM); write("", ""); resize("", PtySize::new(0, 0)); reopen_files(); status("");
+        all(); all_with_usage(); lease(""); lease_key("", ""); follow("", Since::Now); follow_raw(""); events(); containment();
+        shutdown(Duration::ZERO); closing(); closed(); closing_on_signals();
+    }
+    Ready as Ready { within(Duration::ZERO); every(Duration::ZERO); timeout(Duration::ZERO); on(1); }
+    Restart as Restart {
+        success_codes([1]); success_signals([Signal::TERM]); fatal([78]); backoff(Backoff::new()); limit(1, Duration::ZERO);
+        retry_missing();
+    }
+    Service as Service {
+        ready(Ready::started()); alive(Alive::port()); restart(Restart::never()); stop(Ladder::new()); after("", When::Ready); with("");
+        essential(); on_demand(); idle_stop(Duration::ZERO); at_most(1); on_host_death(OnHostDeath::Kill); memory_max(1); pids_max(1);
+        cpu_max(1.0); protocol(|_: &Start| NoProtocol); ring(0); raw_ring(0); max_line(1); on_line(|_| ()); log("");
+        log_rate(1, Duration::ZERO); file("");
+    }
+    Start as Start { free_port(); port(); set_ready(); }
 }
 
 callbacks! {
@@ -341,6 +381,10 @@ variants! {
     ResizeError { NoTerminal Closed Failed }
     StreamError { NotStream Taken }
     TerminalModesError { NoTerminal Closed TimedOut Failed }
+    CgroupPlace { Found MoveHost Directory Nowhere }
+    OnHostDeath { Leave StdinEof Kill }
+    ServiceState { Waiting Starting Running Stopping Backoff Exited Failed Stopped }
+    When { Ready Ended Succeeded }
     SpawnStep { Invalid Fds Pty Identity Limits Cwd Clone Exec Register }
     WriteError { NotWritable Closed }
 }

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_process::monitor::{Monitor, Ready, Restart, Service, Since, When};
 use actix_process::{
     Bytes, Command, Fd, Ladder, Line, NoProtocol, ProcessHandle, ProcessProtocol, Pty, PtySize,
     process_protocol,
@@ -13,6 +14,35 @@ use actix_process::{
 use common::run;
 use futures::channel::oneshot;
 use futures::{SinkExt, StreamExt, TryStreamExt};
+
+/// The second one keeps services running.
+#[test]
+fn services_that_are_kept_running() {
+    run(async {
+        let web = Command::new("sh").args(["-c", "echo listening; exec sleep 60"]);
+        let web = Service::new("web", web)
+            .ready(Ready::line("listening"))
+            .restart(Restart::always());
+        let jobs = Service::new("jobs", Command::new("sleep").arg("60")).after("web", When::Ready);
+        let model = Service::new("model", Command::new("sleep").arg("60")).on_demand();
+        let monitor = Monitor::new().services([web, jobs, model]).start()?;
+
+        monitor.ready("jobs").await?;
+        let lease = monitor.lease("model").await?; // It runs until the last lease is dropped, and a while more.
+        let mut lines = monitor.follow("web", Since::Start);
+        println!(
+            "{:?} of {:?}",
+            lines.next().await,
+            monitor.status("web").await?.pid
+        );
+        drop(lease);
+        let report = monitor.shutdown(Duration::from_secs(20)).await;
+        println!("{:?} ended by themselves or by SIGTERM", report.clean);
+        assert_eq!(report.clean.len(), 3, "{report:?}");
+        Ok::<(), Box<dyn Error>>(())
+    })
+    .unwrap();
+}
 
 mod first_program {
     use actix_process::Command;

@@ -17,6 +17,7 @@ use crate::ProcessHandle;
 use crate::ProcessProtocol;
 use crate::Signal;
 use crate::Stopped;
+use crate::StoppedBy;
 use crate::Unkillable;
 use crate::monitor::Monitor;
 use crate::monitor::core::{Fact, How, RunEnd, Slot};
@@ -172,6 +173,7 @@ impl Engine {
         let Some(run) = &mut place.run else {
             return;
         };
+        run.killed |= how == How::Kill;
         // The wait for readiness, or the watch.
         run.task.end();
         let Some(process) = run.process.clone() else {
@@ -226,6 +228,7 @@ impl Engine {
 
     /// Tells the core that the run is over, if it is.
     fn finish(&mut self, slot: Slot, generation: u64) {
+        let all_killed = self.shared.kill_all.has_killed();
         let Some(place) = self.place(slot) else {
             return;
         };
@@ -235,6 +238,11 @@ impl Engine {
         let (Some(status), Some((by, leftovers)), true) = (run.exited, run.swept, run.drained)
         else {
             return;
+        };
+        // The stop that was told first may be another one.
+        let by = match run.killed || all_killed {
+            true => StoppedBy::Signal(Signal::KILL),
+            false => by,
         };
         let leaf = run.leaf.as_ref();
         let process = run.process.as_ref();

@@ -27,6 +27,7 @@ impl Engine {
             return;
         };
         // What cannot be killed is signalled no more.
+        self.shared.kill_all.end();
         let ending = match std::mem::replace(&mut self.guard, GuardSlot::None) {
             GuardSlot::There(guard) => Some(guard.end()),
             _ => None,

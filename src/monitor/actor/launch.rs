@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::place::ServiceRun;
 use super::told::StartTold;
 use super::{Engine, GuardSlot, Told};
@@ -52,6 +50,10 @@ impl Engine {
     pub(super) fn launch(&mut self, slot: Slot, generation: u64, attempt: u32) {
         if let GuardSlot::Coming(waiting) = &mut self.guard {
             return waiting.push((slot, generation, attempt));
+        }
+        // The shutdown comes, which gives this start up.
+        if self.shared.kill_all.has_killed() {
+            return;
         }
         let address = self.address.clone();
         let Some(place) = self.place(slot) else {
@@ -153,6 +155,7 @@ impl Engine {
         if spec.on_host_death == OnHostDeath::Kill {
             command = command.parent_death_signal(Signal::KILL);
         }
+        command = command.orphaned_quietly();
         if let Some((name, value)) = mark {
             command = command.env(name, value);
         }
@@ -177,7 +180,9 @@ impl Engine {
         let spawning = match &spec.spawn_for {
             None => command.spawn(address.clone()),
             Some(spawn_for) => {
-                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(command, &run.start)));
+                // The monitor is not its protocol: a start that is given up is known by its future alone.
+                let command = command.clone().killed_if_untaken();
+                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(&command, &run.start)));
                 match spawned {
                     Ok(spawning) => spawning,
                     Err(_) => {
@@ -205,39 +210,18 @@ impl Engine {
             let address = address.clone();
             move |told| address.do_send(Told::Start(slot, generation, told))
         };
-        let wait = {
-            let tell = tell.clone();
-            async move {
-                if !at_once {
-                    tell(StartTold::Ready(ready.await));
-                }
+        run.task.set(async move {
+            let process = match spawning.await {
+                Ok(process) => process,
+                Err(error) => return tell(StartTold::NotSpawned(error)),
+            };
+            if own_protocol {
+                tell(StartTold::Spawned(process.clone()));
             }
-        };
-        if own_protocol {
-            // Not a task of the run, which may be given up when the spawn cannot be cancelled any more: the child is told in any case.
-            let (begin, spawned) = oneshot::channel();
-            actix_rt::spawn(async move {
-                match spawning.await {
-                    Ok(process) => {
-                        tell(StartTold::Spawned(process));
-                        let _ = begin.send(());
-                    }
-                    Err(error) => tell(StartTold::NotSpawned(error)),
-                }
-            });
-            run.task.set(async move {
-                if spawned.await.is_ok() {
-                    wait.await;
-                }
-            });
-        } else {
-            run.task.set(async move {
-                match spawning.await {
-                    Ok(_) => wait.await,
-                    Err(error) => tell(StartTold::NotSpawned(error)),
-                }
-            });
-        }
+            if !at_once {
+                tell(StartTold::Ready(ready.await));
+            }
+        });
         if let Some(socket) = socket {
             // It listens when the child is there, whose number it needs.
             run.socket = Some(socket);
@@ -298,7 +282,7 @@ impl Engine {
                         tell(StartTold::Notified(Box::new(message)));
                     }
                 });
-                // Not inside of the macro, which evaluates nothing where nobody logs.
+                // The arguments of a log macro are not evaluated where nobody logs.
                 let error = listening.await;
                 log::warn!("a service is not heard any more: {error}");
             });

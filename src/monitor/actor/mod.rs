@@ -6,6 +6,8 @@ mod ending;
 mod launch;
 mod place;
 mod report;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::collections::HashMap;
@@ -218,7 +220,13 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if !self.is_over {
             self.shared.kill_all.kill("a monitor is gone");
-            self.shared.end(ShutdownReport::default());
+            let alive = self.core.all().filter(|(_, instance)| instance.is_alive());
+            self.shared.end(ShutdownReport {
+                killed: alive
+                    .map(|(_, instance)| instance.name.to_string())
+                    .collect(),
+                ..ShutdownReport::default()
+            });
             self.home.end();
         }
     }

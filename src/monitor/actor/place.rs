@@ -60,6 +60,8 @@ pub(super) struct ServiceRun {
     pub(super) status_text: Option<Arc<str>>,
     /// The guard knows of it.
     pub(super) guarded: bool,
+    /// It got a SIGKILL that is not of its ladder.
+    pub(super) killed: bool,
     /// How many stops are under way.
     pub(super) stops: u32,
     /// Nobody is left of it: by which step, and how many outlived the child.
@@ -84,6 +86,7 @@ impl ServiceRun {
             beats: None,
             status_text: None,
             guarded: false,
+            killed: false,
             stops: 0,
             swept: None,
             exited: None,

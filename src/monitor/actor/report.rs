@@ -105,7 +105,10 @@ impl Engine {
         let failed = matches!(to, ServiceState::Failed | ServiceState::Backoff);
         let problem = self.core.failure(slot).filter(|_| failed);
         let problem = problem.map(ToString::to_string);
-        if let (Some(problem), Some(place)) = (&problem, self.place_at(slot)) {
+        // A kill of all has its own warning.
+        if !self.shared.kill_all.has_killed()
+            && let (Some(problem), Some(place)) = (&problem, self.place_at(slot))
+        {
             log::warn!("service {} {to}: {problem}", place.name);
         }
         // Whoever hears of the event finds that the leases tell the same.

@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -139,11 +138,6 @@ pub(super) fn oom_kills(events: &str) -> u64 {
     value_of(events, "oom_kill").unwrap_or(0)
 }
 
-/// The CPU time that the processes of the cgroup have used, by its `cpu.stat`.
-pub(super) fn cpu_time(stat: &str) -> Option<Duration> {
-    value_of(stat, "usage_usec").map(Duration::from_micros)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,14 +157,6 @@ mod tests {
         }
         assert_eq!(oom_kills("oom_kill 18446744073709551615"), u64::MAX);
         assert_eq!(oom_kills("oom_kill 18446744073709551616"), 0);
-    }
-
-    #[test]
-    fn cpu_stat_tells_the_time_of_user_and_system_together() {
-        let text = "usage_usec 1500001\nuser_usec 1000000\nsystem_usec 500001\nnice_usec 0\n";
-        assert_eq!(cpu_time(text), Some(Duration::from_micros(1_500_001)));
-        assert_eq!(cpu_time("user_usec 7\n"), None);
-        assert_eq!(cpu_time(""), None);
     }
 
     #[test]

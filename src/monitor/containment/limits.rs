@@ -57,7 +57,7 @@ impl CgroupLimits {
     /// The memory of all processes of the service, in bytes: 64 KiB at least. What is in swap does not count.
     ///
     /// When it is used up and the kernel can reclaim nothing, the kernel kills all processes of the service at once (SIGKILL). The
-    /// service has then ended by [`ExitKind::OutOfMemory`](super::ExitKind::OutOfMemory), and its restart policy applies.
+    /// service has then ended by [`ExitKind::OutOfMemory`](crate::monitor::ExitKind::OutOfMemory), and its restart policy applies.
     /// [`oom_kills_all`](Self::oom_kills_all) changes that.
     pub fn memory_max(mut self, bytes: u64) -> Self {
         self.memory_max = Some(bytes);

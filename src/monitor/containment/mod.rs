@@ -10,6 +10,7 @@ mod limits;
 mod mounts;
 mod name;
 mod parent;
+mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-#[cfg(test)]
-use leaf::LeafUsage;
 pub(in crate::monitor) use leaf::{Leaf, LeafError};
 pub use limits::CgroupLimits;
 pub(in crate::monitor) use limits::LimitProblem;

@@ -12,6 +12,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use super::files::{self, below, exists, members, read, write};
 use super::mounts::is_in_version_1;
 use super::name::LeafMaker;
+use super::removal;
 
 /// Those of which there are limits.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
@@ -240,8 +241,10 @@ impl Drop for CgroupParent {
         if std::process::id().cast_signed() != self.maker.pid {
             return;
         }
-        for name in std::mem::take(&mut *self.left()) {
-            let _ = files::remove(&self.dir, &name);
+        let mut left = std::mem::take(&mut *self.left());
+        left.retain(|name| !matches!(files::remove(&self.dir, name), Ok(true)));
+        if let (false, Ok(dir)) = (left.is_empty(), self.dir.try_clone()) {
+            removal::remove_when_empty(dir, left);
         }
     }
 }

@@ -51,6 +51,11 @@ impl GuardedStarts {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.slot_of.len()
+    }
+
     fn say(&mut self, slot: usize, start: Option<GuardedStart>) {
         if let Some(place) = self.slots.get_mut(slot)
             && *place != start

@@ -181,6 +181,12 @@ impl Guard {
         }
     }
 
+    /// How many starts are listed.
+    #[cfg(test)]
+    pub(in crate::monitor) fn listed(&self) -> usize {
+        self.state.borrow().starts.count()
+    }
+
     /// The pid of the shell, if there is one.
     pub(in crate::monitor) fn pid(&self) -> Option<i32> {
         self.state.borrow().shell.as_ref()?.process.pid()

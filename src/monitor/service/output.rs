@@ -50,7 +50,7 @@ impl Service {
 
     /// Appends each line to this file, which is made if it is not there. A thread of its own writes it, while there is something to be
     /// written. What cannot be written is lost, counted and told by an [event](crate::monitor::EventKind::SinkFailed); the service goes on.
-    /// For who has renamed the file: [`reopen_files`](crate::monitor::MonitorHandle::reopen_files).
+    /// After the file was renamed, [`reopen_files`](crate::monitor::MonitorHandle::reopen_files) makes the monitor write to a new one.
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
         self.spec.output.file = Some(path.as_ref().to_owned());
         self

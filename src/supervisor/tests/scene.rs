@@ -134,6 +134,7 @@ impl Scene {
             event_sink,
             mailbox_turns,
             on_orphaned: policy,
+            is_quiet_orphan: false,
             on_leftovers: OnLeftovers::Leave,
             ended_timeout,
             time_limit: None,

@@ -189,30 +189,6 @@ fn a_controller_is_enabled_where_no_process_is_in_the_way_and_else_the_problem_s
 }
 
 #[test]
-fn a_leaf_into_which_the_host_was_moved_is_not_killed_and_costs_one_descriptor() {
-    isolated(
-        || Scratch::make("self"),
-        |path| {
-            let cgroups = ServiceCgroups::find(&CgroupPlace::Directory(path.to_owned())).unwrap();
-            let open = || fs::read_dir("/proc/self/fd").unwrap().count();
-            let before = open();
-            let leaf = cgroups.leaf("web", 0, &none()).unwrap().unwrap();
-            assert_eq!(open(), before + 1);
-            let inside = path.join(&below(path)[0]).join("below");
-            fs::create_dir(&inside).unwrap();
-            enter(&inside);
-            let error = leaf.kill().unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(nix::libc::EBUSY));
-            enter(path);
-            leaf.kill().unwrap();
-            drop(leaf);
-            assert_eq!(open(), before);
-            assert_eq!(below(path), [] as [&str; 0]);
-        },
-    );
-}
-
-#[test]
 fn a_read_only_file_system_of_cgroups_leaves_the_group() {
     isolated(
         || Scratch::make("readonly"),
