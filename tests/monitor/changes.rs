@@ -11,33 +11,33 @@ use futures::StreamExt;
 
 use crate::common::DEADLINE;
 
-pub const RUNNING: ServiceState = ServiceState::Running { ready: false };
-pub const READY: ServiceState = ServiceState::Running { ready: true };
+pub(crate) const RUNNING: ServiceState = ServiceState::Running { ready: false };
+pub(crate) const READY: ServiceState = ServiceState::Running { ready: true };
 
 /// What a shell does with this script.
-pub fn sh(script: &str) -> Command {
+pub(crate) fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
 }
 
 /// A monitor without services and without a guard.
-pub fn empty() -> MonitorHandle {
+pub(crate) fn empty() -> MonitorHandle {
     Monitor::new().guard(false).start().unwrap()
 }
 
 /// Stops all that a monitor has.
-pub async fn end(monitor: &MonitorHandle) {
+pub(crate) async fn end(monitor: &MonitorHandle) {
     monitor.shutdown(Duration::from_secs(20)).await;
 }
 
 /// The changes of state that a monitor tells of.
-pub struct Changes {
+pub(crate) struct Changes {
     events: Events,
     seen: Vec<Event>,
 }
 
 impl Changes {
     /// From now on.
-    pub fn of(monitor: &MonitorHandle) -> Self {
+    pub(crate) fn of(monitor: &MonitorHandle) -> Self {
         Self {
             events: monitor.events(),
             seen: Vec::new(),
@@ -45,7 +45,7 @@ impl Changes {
     }
 
     /// Waits for the next change of this service to this state.
-    pub async fn until(&mut self, id: &str, to: ServiceState) -> Event {
+    pub(crate) async fn until(&mut self, id: &str, to: ServiceState) -> Event {
         loop {
             let next = actix_rt::time::timeout(DEADLINE, self.events.next()).await;
             let Ok(Some(Reported::Event(event))) = next else {
@@ -59,7 +59,7 @@ impl Changes {
     }
 
     /// All states of this service so far, the newest last.
-    pub fn states(&self, id: &str) -> Vec<ServiceState> {
+    pub(crate) fn states(&self, id: &str) -> Vec<ServiceState> {
         let of = self
             .seen
             .iter()
@@ -76,7 +76,7 @@ fn state_of(event: &Event) -> Option<ServiceState> {
 }
 
 /// The end of a run, of which this event tells.
-pub fn exit_of(event: &Event) -> Exit {
+pub(crate) fn exit_of(event: &Event) -> Exit {
     match &event.what {
         EventKind::State {
             exit: Some(exit), ..
@@ -86,7 +86,7 @@ pub fn exit_of(event: &Event) -> Exit {
 }
 
 /// The failure of a start.
-pub fn failure(result: Result<(), MonitorError>) -> StartFailure {
+pub(crate) fn failure(result: Result<(), MonitorError>) -> StartFailure {
     match result {
         Err(MonitorError::StartFailed { failure, .. }) => failure,
         other => panic!("no failed start: {other:?}"),
@@ -94,7 +94,7 @@ pub fn failure(result: Result<(), MonitorError>) -> StartFailure {
 }
 
 /// The end of the run by which a start failed.
-pub fn failed_exit(failure: &StartFailure) -> Exit {
+pub(crate) fn failed_exit(failure: &StartFailure) -> Exit {
     match failure {
         StartFailure::Unready {
             exit: Some(exit), ..
@@ -105,19 +105,19 @@ pub fn failed_exit(failure: &StartFailure) -> Exit {
 }
 
 /// Adds a service without waiting for the answer.
-pub fn add(monitor: &MonitorHandle, service: Service) -> Added {
+pub(crate) fn add(monitor: &MonitorHandle, service: Service) -> Added {
     let monitor = monitor.clone();
     actix_rt::spawn(async move { monitor.add(service).await })
 }
 
-pub type Added = actix_rt::task::JoinHandle<Result<(), MonitorError>>;
+pub(crate) type Added = actix_rt::task::JoinHandle<Result<(), MonitorError>>;
 
 /// The pid of the child of a service that runs.
-pub async fn pid(monitor: &MonitorHandle, id: &str) -> i32 {
+pub(crate) async fn pid(monitor: &MonitorHandle, id: &str) -> i32 {
     monitor.status(id).await.unwrap().pid.unwrap()
 }
 
 /// The pid of a child.
-pub fn pid_of(process: &ProcessHandle) -> i32 {
+pub(crate) fn pid_of(process: &ProcessHandle) -> i32 {
     process.spawned_pid()
 }

@@ -15,7 +15,7 @@ use crate::common::census::is_gone;
 use crate::common::{eventually, in_time, run};
 
 /// Runs this script on demand, and counts its starts.
-pub fn counted(id: &str, script: &'static str) -> (Service, Arc<AtomicUsize>) {
+pub(crate) fn counted(id: &str, script: &'static str) -> (Service, Arc<AtomicUsize>) {
     let starts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&starts);
     let service = Service::new(id, move |_: &Start| {
@@ -25,7 +25,7 @@ pub fn counted(id: &str, script: &'static str) -> (Service, Arc<AtomicUsize>) {
     (service.on_demand(), starts)
 }
 
-pub async fn with(service: Service) -> MonitorHandle {
+pub(crate) async fn with(service: Service) -> MonitorHandle {
     let monitor = empty();
     in_time(monitor.add(service)).await.unwrap();
     monitor
@@ -45,7 +45,7 @@ async fn asks(
     asking
 }
 
-pub async fn leases(monitor: &MonitorHandle, id: &str, count: usize) {
+pub(crate) async fn leases(monitor: &MonitorHandle, id: &str, count: usize) {
     in_time(async {
         while monitor.status(id).await.unwrap().leases != count {
             actix_rt::task::yield_now().await;

@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use actix_process::monitor::{Backoff, Ready, Restart, Service, ServiceState, Start, StartFailure};
+use actix_process::Command;
+use actix_process::monitor::{
+    Backoff, Ready, Restart, Service, ServiceState, Start, StartError, StartFailure,
+};
 
 use crate::changes::{Changes, READY, add, empty, end, failure, sh};
 use crate::common::{eventually, in_time, run};
@@ -49,7 +52,8 @@ fn it_is_told_which_start_it_is_for() {
 #[test]
 fn its_error_or_its_panic_is_a_failed_start() {
     run(async {
-        let closures: [(fn(&Start) -> _, &str); 3] = [
+        type Make = fn(&Start) -> Result<Command, StartError>;
+        let closures: [(Make, &str); 3] = [
             (|_| Err("no licence".into()), "no licence"),
             (|_| panic!("a panic of a test"), "panicked"),
             (|_| Ok(sh("x").arg("\0")), "command"),
@@ -106,7 +110,8 @@ fn hanging() -> (mpsc::Sender<()>, Arc<AtomicUsize>, Service) {
 fn one_that_hangs_holds_up_its_own_service_only_and_has_few_threads() {
     run(async {
         let (hold, inside, service) = hanging();
-        let restart = Restart::on_failure().backoff(Backoff::none());
+        let backoff = Backoff::new().first(Duration::from_millis(20)).factor(1.0);
+        let restart = Restart::on_failure().backoff(backoff);
         let ready = Ready::started().within(Duration::from_millis(100));
         let monitor = empty();
         let mut changes = Changes::of(&monitor);

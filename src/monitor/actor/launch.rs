@@ -216,7 +216,7 @@ impl Engine {
                 Err(error) => return tell(StartTold::NotSpawned(error)),
             };
             if own_protocol {
-                tell(StartTold::Spawned(process.clone()));
+                tell(StartTold::Spawned(process));
             }
             if !at_once {
                 tell(StartTold::Ready(ready.await));
