@@ -139,6 +139,7 @@ fn a_lease_after_a_success_waits_as_after_a_first_failure_however_often() {
     for _ in 0..10 {
         let (lease, ticket) = world.lease("a");
         world.pass(ms(200));
+        world.quiesce();
         world.ok(ticket);
         world.release(lease);
         world.over("a", end(0));
