@@ -19,39 +19,40 @@ pub struct Status {
     pub id: Arc<str>,
     /// Which instance of a [keyed](super::Service::keyed) service.
     pub key: Option<Arc<str>>,
-    /// Its state. [`is_ready`](Self::is_ready) says in short whether it can be used.
+    /// The state of the service. [`is_ready`](Self::is_ready) says in short whether it can be used.
     pub state: ServiceState,
-    /// The pid of its child, while there is one that is not reaped.
+    /// The pid of the child, while there is one that is not reaped.
     pub pid: Option<i32>,
-    /// The generation of its last start; 0 before the first one.
+    /// The [generation](super::Start::generation) of the last start; 0 before the first one.
     pub generation: u64,
-    /// How often it was started again, by its [`Restart`](super::Restart) or by hand, since it was added.
+    /// How often the service was started again, by its [`Restart`](super::Restart) or by hand, since the service was added.
     pub restarts: u64,
-    /// How long its child runs, from the spawn on.
+    /// How long the child runs, from the spawn on.
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "super::seconds::optional_seconds")
     )]
     pub uptime: Option<Duration>,
-    /// How long it still waits for the next try; only in [`Backoff`](ServiceState::Backoff).
+    /// How long the service still waits for the next try; only in [`Backoff`](ServiceState::Backoff).
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "super::seconds::optional_seconds")
     )]
     pub next_try: Option<Duration>,
-    /// How its last run ended.
+    /// How the last run ended.
     pub last_exit: Option<Exit>,
-    /// What it said of itself: the last `STATUS=` of sd_notify in its present run.
+    /// What the service said of itself: the last `STATUS=` of sd_notify in the present run.
     pub status_text: Option<Arc<str>>,
-    /// How many messages of sd_notify came to the sockets of its starts and were ignored: from strangers, malformed, or with descriptors.
+    /// How many messages of sd_notify came to the sockets of the service's starts and were ignored: from strangers, malformed, or with
+    /// descriptors.
     pub ignored_messages: u64,
-    /// How many leases of it are held.
+    /// How many leases of the service are held.
     pub leases: usize,
-    /// What its processes use; only where that was asked for.
+    /// What the processes of the service use; only where that was asked for: [`all_with_usage`](super::MonitorHandle::all_with_usage).
     pub usage: Option<Usage>,
-    /// How many descriptors of this program it takes.
+    /// How many descriptors of this program the service takes.
     pub descriptors: usize,
-    /// How many lines of its output were dropped: what its ring had no room for is not counted, what a sink or a rate limit left out is.
+    /// How many lines a sink or a rate limit left out. What went from the ring for newer lines is not counted.
     pub dropped_lines: u64,
 }
 

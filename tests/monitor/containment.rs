@@ -244,10 +244,11 @@ fn a_drop_of_the_last_handle_kills_daemons_and_leaves_no_cgroup() {
 
 #[test]
 fn a_limit_that_cannot_be_set_is_refused_with_its_controller_and_nothing_is_spawned() {
+    type Limited = fn(Service) -> Service;
     run(async {
         let marker = tempfile::tempdir().unwrap();
         let touched = marker.path().join("touched");
-        let limits: [(&str, &str, fn(Service) -> Service); 3] = [
+        let limits: [(&str, &str, Limited); 3] = [
             ("memory_max", "memory", |service| {
                 service.memory_max(1 << 30)
             }),

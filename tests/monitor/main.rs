@@ -22,3 +22,4 @@ mod shutdown_from_inside;
 mod signals_to_the_host;
 mod start_closures;
 mod sudden_ends;
+mod unkillable;

@@ -1,7 +1,6 @@
 //! What happened to a start: its child, its readiness, its end; and what follows by the service's policy.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::instance::{Instance, InstancePhase};
 use super::timers::TimerKind;

@@ -177,7 +177,11 @@ impl Node {
         self.world.quiesce();
         self.world.pass(secs(200));
         self.world.quiesce();
-        assert_eq!(self.world.unanswered(), [], "no answer, and all is at rest");
+        assert_eq!(
+            self.world.unanswered(),
+            [0_u64; 0],
+            "no answer, and all is at rest"
+        );
         self.world.shut_down(secs(1));
         self.world.quiesce();
         assert!(self.world.report.is_some());

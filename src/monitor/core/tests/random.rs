@@ -213,7 +213,11 @@ impl Play {
             .all()
             .any(|(_, instance)| instance.state() == ServiceState::Waiting)
         {
-            assert_eq!(self.world.unanswered(), [], "no answer, and all is at rest");
+            assert_eq!(
+                self.world.unanswered(),
+                [0_u64; 0],
+                "no answer, and all is at rest"
+            );
         }
         if self.world.began {
             assert!(core.all().all(|(_, instance)| !instance.is_alive()));
@@ -285,14 +289,14 @@ impl Play {
                 }
             }
         }
-        assert_eq!(self.world.unanswered(), []);
+        assert_eq!(self.world.unanswered(), [0_u64; 0]);
         for lease in self.model.leases.keys() {
             self.world.release(*lease);
         }
         for name in self.names() {
             self.world.ask(name, Request::Stop);
         }
-        assert_eq!(self.world.unanswered(), []);
+        assert_eq!(self.world.unanswered(), [0_u64; 0]);
         assert!(self.world.runs.is_empty());
     }
 }

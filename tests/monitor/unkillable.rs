@@ -1,0 +1,74 @@
+//! A service that this host may not kill: the monitor says so, ends without it, and signals it no more.
+
+use std::time::{Duration, Instant};
+
+use actix_process::Command;
+use actix_process::monitor::{CgroupPlace, Monitor, MonitorError, OnHostDeath, Service};
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::census::is_gone;
+use crate::common::isolated::isolated;
+use crate::common::report::may_change_ids;
+use crate::common::{eventually, in_time, run};
+
+const NOBODY: u32 = 65534;
+
+/// Whether this thread, and those that it starts from now on, may signal processes of others.
+fn may_kill_others(may: bool) {
+    const CAP_KILL: u32 = 5;
+    let header = [0x2008_0522_u32, 0];
+    let mut halves = [[0_u32; 3]; 2];
+    // SAFETY: the kernel reads the header and writes two halves.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), halves.as_mut_ptr()) };
+    assert_eq!(got, 0);
+    halves[0][0] &= !(1 << CAP_KILL);
+    halves[0][0] |= u32::from(may) << CAP_KILL;
+    // SAFETY: the kernel reads the header and two halves.
+    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), halves.as_ptr()) };
+    assert_eq!(set, 0);
+}
+
+#[test]
+fn a_shutdown_ends_without_what_cannot_be_killed_and_reports_that() {
+    if !may_change_ids() {
+        return;
+    }
+    isolated(|| {
+        may_kill_others(false);
+        run(async {
+            let other = Command::new("sleep").arg("600").uid(NOBODY);
+            let other = Service::new("other", other).on_host_death(OnHostDeath::Leave);
+            let good = Service::new("good", Command::new("sleep").arg("600"));
+            let monitor = Monitor::new()
+                .cgroups(CgroupPlace::Nowhere)
+                .services([other, good]);
+            let monitor = monitor.start().unwrap();
+            monitor.ready("other").await.unwrap();
+            monitor.ready("good").await.unwrap();
+            let pid = monitor.status("other").await.unwrap().pid.unwrap();
+            let begun = Instant::now();
+            let report = in_time(monitor.shutdown(Duration::from_millis(100))).await;
+            assert_eq!(report.unkillable, ["other"], "{report:?}");
+            assert_eq!(report.clean, ["good"], "{report:?}");
+            assert_eq!(report.killed, [] as [&str; 0], "{report:?}");
+            // The time of the kill, and a second for the answer.
+            let most = Duration::from_secs(10);
+            assert!(
+                report.took <= begun.elapsed() && report.took < most,
+                "{report:?}"
+            );
+            let result = monitor.stop("other").await;
+            assert!(matches!(result, Err(MonitorError::Ended)), "{result:?}");
+
+            may_kill_others(true);
+            drop(monitor);
+            // Nobody signals it any more, and the crate reaps it when it dies.
+            assert!(!is_gone(pid));
+            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+            let gone = || is_gone(pid).then_some(());
+            eventually("its end", gone, || pid.to_string()).await;
+        });
+    });
+}
