@@ -104,6 +104,7 @@ mod tests {
             }),
             descriptors: 4,
             dropped_lines: 0,
+            lost_bytes: 12,
         };
         assert_eq!(
             to_string(&status).unwrap(),
@@ -111,7 +112,7 @@ mod tests {
                 r#"{"id":"lsp","key":"/src","state":"ready","pid":4711,"generation":7,"restarts":2,"uptime":1.25,"next_try":null,"#,
                 r#""last_exit":{"status":{"signal":"KILL"},"kind":"out_of_memory","ran":2.5,"tail":"no\n�memory"},"#,
                 r#""status_text":"indexing","leases":1,"usage":{"cpu":1.5,"rss":4096,"processes":3},"descriptors":4,"#,
-                r#""dropped_lines":0}"#
+                r#""dropped_lines":0,"lost_bytes":12}"#
             )
         );
     }

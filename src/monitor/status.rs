@@ -47,10 +47,13 @@ pub struct Status {
     pub leases: usize,
     /// What its processes use; only where that was asked for.
     pub usage: Option<Usage>,
-    /// How many descriptors of this program it takes.
+    /// How many descriptors of this program it takes: its pipes that are open, or its terminal, the descriptor by which its child is
+    /// waited for, its cgroup, its socket for sd_notify, its file. Those that a protocol of the user's closes are counted until its end.
     pub descriptors: usize,
-    /// How many lines of its output were dropped: what its ring had no room for is not counted, what a sink or a rate limit left out is.
+    /// How many of its lines [`log_rate`](super::Service::log_rate) has kept from the log.
     pub dropped_lines: u64,
+    /// How many bytes of its output its [file](super::Service::file) did not get.
+    pub lost_bytes: u64,
 }
 
 impl Status {

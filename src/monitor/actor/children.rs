@@ -82,8 +82,11 @@ impl ProcessProtocol for Monitor {
             && let Some(place) = engine.place(slot)
         {
             place.output.closed(fd);
-            if let Some(feed) = place.run.as_ref().and_then(|run| run.ready.as_ref()) {
-                feed.closed(fd);
+            if let Some(run) = &mut place.run {
+                run.pipes = run.pipes.saturating_sub(1);
+                if let Some(feed) = &run.ready {
+                    feed.closed(fd);
+                }
             }
         }
     }

@@ -183,9 +183,13 @@ impl Engine {
         };
         let id = spawning.id();
         run.id = Some(id);
+        let map = command.fd_map();
+        let on_terminal = map.iter().any(|(_, fd)| fd.is_terminal());
+        let pipes = map.iter().filter(|(_, fd)| fd.is_read() || fd.is_write());
+        run.pipes = pipes.count() + usize::from(on_terminal);
+        place.output.on_terminal(on_terminal);
         run.beats = spec.alive.as_ref().map(Beats::new);
-        let is_read: Vec<i32> = command
-            .fd_map()
+        let is_read: Vec<i32> = map
             .iter()
             .filter(|(_, fd)| fd.is_read() || fd.is_terminal())
             .map(|(n, _)| n)

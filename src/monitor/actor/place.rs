@@ -63,6 +63,8 @@ pub(super) struct ServiceRun {
     /// Nobody is left of it: by which step, and how many outlived the child.
     pub(super) swept: Option<(StoppedBy, usize)>,
     pub(super) exited: Option<ExitStatus>,
+    /// How many of its pipes are open; a terminal is one.
+    pub(super) pipes: usize,
     /// All of its output was taken.
     pub(super) drained: bool,
 }
@@ -86,8 +88,21 @@ impl ServiceRun {
             stops: 0,
             swept: None,
             exited: None,
+            pipes: 0,
             drained: false,
         }
+    }
+
+    /// How many descriptors of this program it takes.
+    pub(super) fn descriptors(&self) -> usize {
+        let Some(process) = &self.process else {
+            return usize::from(self.socket.is_some());
+        };
+        let pipes = if self.drained { 0 } else { self.pipes };
+        pipes
+            + usize::from(self.exited.is_none() && process.try_status().is_none())
+            + usize::from(self.leaf.is_some())
+            + usize::from(self.notify.is_there())
     }
 }
 
@@ -100,6 +115,10 @@ impl Task {
     pub(super) fn set(&mut self, future: impl Future<Output = ()> + 'static) {
         self.end();
         self.0 = Some(actix_rt::spawn(future));
+    }
+
+    pub(super) const fn is_there(&self) -> bool {
+        self.0.is_some()
     }
 
     pub(super) fn end(&mut self) {
