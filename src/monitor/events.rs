@@ -9,7 +9,28 @@ use futures_core::Stream;
 use super::event::Event;
 use super::output::{FeedItem, Subscription};
 
-/// What happens to the services of a monitor. It ends with the monitor.
+/// What happens to the services of a monitor, as a stream that ends with the monitor; made by
+/// [`MonitorHandle::events`](super::MonitorHandle::events). 1,024 events wait for a reader that is slow; how many more it has missed is told.
+///
+/// ```
+/// # use std::time::Duration;
+/// use actix_process::Command;
+/// use actix_process::monitor::{EventKind, ExitKind, Monitor, Reported, Service, ServiceState};
+/// use futures::StreamExt;
+///
+/// # actix::System::new().block_on(async {
+/// let monitor = Monitor::new().start()?;
+/// let mut events = monitor.events();
+/// monitor.add(Service::new("task", Command::new("true"))).await?;
+/// while let Some(Reported::Event(event)) = events.next().await {
+///     if let EventKind::State { to: ServiceState::Exited, exit: Some(exit), .. } = event.what {
+///         assert_eq!(exit.kind, ExitKind::Ok);
+///         break;
+///     }
+/// }
+/// # monitor.shutdown(Duration::from_secs(20)).await;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Events(Subscription<Event>);
 

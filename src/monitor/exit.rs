@@ -15,22 +15,22 @@ use crate::ExitStatus;
 )]
 #[non_exhaustive]
 pub enum ExitKind {
-    /// By itself, with a status that counts as success.
+    /// The child ended by itself, with a status that [counts as success](super::Restart::success_codes).
     Ok,
-    /// By itself, with another exit code.
+    /// The child ended by itself, with another exit code.
     Code,
-    /// By a signal that this monitor did not send.
+    /// The child was killed by a signal that the monitor did not send.
     Signal,
-    /// The kernel killed a process of it when the memory of its cgroup was used up. Only where its cgroup says so; without a cgroup
-    /// that is [`Signal`](Self::Signal).
+    /// The kernel killed a process of the service when the memory of its cgroup was used up. Only where the cgroup says so; without a
+    /// cgroup that is [`Signal`](Self::Signal).
     OutOfMemory,
-    /// It did not send its watchdog message in time, and was stopped.
+    /// The service did not send its watchdog message in time, and was stopped.
     Watchdog,
-    /// It was not ready in time, or ended or said so before it was ready.
+    /// The service was not ready in time, or ended before it was ready, or said that it stops.
     Unready,
-    /// It missed too many of its liveness probes, and was stopped.
+    /// Too many liveness probes of the service failed, and it was stopped.
     Unhealthy,
-    /// It was stopped because somebody asked for that.
+    /// The service was stopped because somebody asked for that.
     Stopped,
     /// As [`Stopped`](Self::Stopped), and it took the SIGKILL of its ladder.
     Escalated,
@@ -42,11 +42,11 @@ pub enum ExitKind {
 pub struct Exit {
     /// The status of the child; `None` if there was no child, or if it is alive and cannot be killed.
     pub status: Option<ExitStatus>,
-    /// Why it ended.
+    /// Why the run ended.
     pub kind: ExitKind,
-    /// How long it ran, from its spawn on.
+    /// How long the run was, from the spawn on.
     pub ran: Duration,
-    /// The last of what it wrote to its standard error: 4 KiB at most. `Debug` shows how many bytes that are.
+    /// The last of what the service wrote to its standard error: 4 KiB at most. `Debug` shows how many bytes that are.
     pub tail: Bytes,
 }
 

@@ -13,11 +13,29 @@ use super::start::Start;
 use super::state::ServiceState;
 use crate::ProcessHandle;
 
-/// A service that runs and was ready when this was given; made by [`MonitorHandle::lease`](super::MonitorHandle::lease). Its drop gives the service back: when nobody has a
-/// lease any more, the service is stopped after its [`idle_stop`](super::Service::idle_stop).
+/// A share in a running service; made by [`MonitorHandle::lease`](super::MonitorHandle::lease) when the service is ready. The drop of a lease
+/// gives the share back: when nobody has a lease any more, the service is stopped after its [`idle_stop`](super::Service::idle_stop).
 ///
-/// If the service ends meanwhile it is started again, as its [`Restart`](super::Restart) says: [`changed`](Self::changed) tells of it, and
-/// [`process`](Self::process) is the new one then.
+/// If the service ends meanwhile it is started again, as its [`Restart`](super::Restart) says: [`changed`](Self::changed) tells of that, and
+/// [`process`](Self::process) is the new process then.
+///
+/// ```
+/// # use std::time::Duration;
+/// use actix_process::Command;
+/// use actix_process::monitor::{Monitor, Service};
+///
+/// # actix::System::new().block_on(async {
+/// let tool = Service::new("tool", Command::new("sleep").arg("60")).on_demand();
+/// let monitor = Monitor::new().service(tool).start()?;
+/// let mut lease = monitor.lease("tool").await?;
+/// let first = lease.process().clone();
+/// first.kill();
+/// lease.changed().await?;
+/// assert_ne!(lease.process().id(), first.id());
+/// drop(lease);
+/// # monitor.shutdown(Duration::from_secs(20)).await;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[must_use = "its drop gives the service back"]
 pub struct Lease {
     held: LeaseHold,

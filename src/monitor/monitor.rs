@@ -30,7 +30,7 @@ const SHUTDOWN: Duration = Duration::from_secs(20);
 /// use std::time::Duration;
 ///
 /// use actix_process::Command;
-/// use actix_process::monitor::{Monitor, Service, Since, When};
+/// use actix_process::monitor::{Monitor, Service, When};
 ///
 /// # actix::System::new().block_on(async {
 /// let monitor = Monitor::new()

@@ -6,11 +6,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Those that went without a SIGKILL, in the order in which they were gone.
+    /// The services that went without a SIGKILL, in the order in which they were gone.
     pub clean: Vec<String>,
-    /// Those that took a SIGKILL, of their ladder or at the deadline.
+    /// The services that took a SIGKILL, of their ladder or at the deadline.
     pub killed: Vec<String>,
-    /// Those that are alive and cannot be killed, and those of which it is not known yet.
+    /// The services that are alive and cannot be killed, and those of which that is not known yet.
     pub unkillable: Vec<String>,
     /// How many processes of the services' groups outlived their child.
     pub leftovers: usize,

@@ -19,40 +19,40 @@ pub struct Status {
     pub id: Arc<str>,
     /// Which instance of a [keyed](super::Service::keyed) service.
     pub key: Option<Arc<str>>,
-    /// Its state. [`is_ready`](Self::is_ready) says in short whether it can be used.
+    /// The state of the service. [`is_ready`](Self::is_ready) says in short whether it can be used.
     pub state: ServiceState,
-    /// The pid of its child, while there is one that is not reaped.
+    /// The pid of the child, while there is one that is not reaped.
     pub pid: Option<i32>,
-    /// The generation of its last start; 0 before the first one.
+    /// The [generation](super::Start::generation) of the last start; 0 before the first one.
     pub generation: u64,
-    /// How often it was started again, by its [`Restart`](super::Restart) or by hand, since it was added.
+    /// How often the service was started again, by its [`Restart`](super::Restart) or by hand, since the service was added.
     pub restarts: u64,
-    /// How long its child runs, from the spawn on.
+    /// How long the child runs, from the spawn on.
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "super::seconds::optional_seconds")
     )]
     pub uptime: Option<Duration>,
-    /// How long it still waits for the next try; only in [`Backoff`](ServiceState::Backoff).
+    /// How long the service still waits for the next try; only in [`Backoff`](ServiceState::Backoff).
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "super::seconds::optional_seconds")
     )]
     pub next_try: Option<Duration>,
-    /// How its last run ended.
+    /// How the last run ended.
     pub last_exit: Option<Exit>,
-    /// What it said of itself: the last `STATUS=` of sd_notify in its present run.
+    /// What the service said of itself: the last `STATUS=` of sd_notify in the present run.
     pub status_text: Option<Arc<str>>,
-    /// How many leases of it are held.
+    /// How many leases of the service are held.
     pub leases: usize,
-    /// What its processes use; only where that was asked for.
+    /// What the processes of the service use; only where that was asked for: [`all_with_usage`](super::MonitorHandle::all_with_usage).
     pub usage: Option<Usage>,
-    /// How many descriptors of this program it takes: its pipes that are open, or its terminal, the descriptor by which its child is
-    /// waited for, its cgroup, its socket for sd_notify, its file. Those that a protocol of the user's closes are counted until its end.
+    /// How many descriptors of this program the service takes: pipes that are open, or a terminal; the descriptor by which the child is
+    /// waited for; a cgroup; a socket for sd_notify; a file. Those that a protocol of the user's closes are counted until the end of the run.
     pub descriptors: usize,
-    /// How many of its lines [`log_rate`](super::Service::log_rate) has kept from the log.
+    /// How many lines of the service [`log_rate`](super::Service::log_rate) has kept from the log.
     pub dropped_lines: u64,
-    /// How many bytes of its output its [file](super::Service::file) did not get.
+    /// How many bytes of the output the [file](super::Service::file) of the service did not get.
     pub lost_bytes: u64,
 }
 
