@@ -235,6 +235,10 @@ impl Engine {
             return;
         };
         run.process = Some(process.clone());
+        if at_once {
+            run.ready = None;
+            run.task.let_go();
+        }
         self.shared.kill_all.add(generation, process);
         if let (true, GuardSlot::There(guard)) = (run.guarded, &self.guard) {
             guard.add(generation, process);

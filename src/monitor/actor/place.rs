@@ -51,6 +51,7 @@ pub(super) struct ServiceRun {
     pub(super) notify: Task,
     /// Until its child is there.
     pub(super) socket: Option<NotifySocket>,
+    /// Until it is ready.
     pub(super) ready: Option<ReadyFeed>,
     pub(super) beats: Option<Beats>,
     pub(super) status_text: Option<Arc<str>>,
@@ -97,6 +98,11 @@ impl Task {
     pub(super) fn set(&mut self, future: impl Future<Output = ()> + 'static) {
         self.end();
         self.0 = Some(actix_rt::spawn(future));
+    }
+
+    /// Lets it run on by itself. It has little left to do, and its memory is kept for nobody then.
+    pub(super) fn let_go(&mut self) {
+        self.0 = None;
     }
 
     pub(super) fn end(&mut self) {

@@ -18,6 +18,9 @@ use crate::monitor::status::Status;
 /// Three pipes and a pidfd.
 const DESCRIPTORS: usize = 4;
 
+/// The cgroup's directory, which its child's record keeps, and its `cgroup.kill`.
+const LEAF_DESCRIPTORS: usize = 2;
+
 impl Engine {
     /// A new instance.
     pub(super) fn born(&mut self, slot: Slot) {
@@ -159,7 +162,7 @@ impl Engine {
         let mut descriptors = 0;
         if let Some(run) = run.filter(|run| run.process.is_some()) {
             descriptors = DESCRIPTORS
-                + usize::from(run.leaf.is_some())
+                + run.leaf.as_ref().map_or(0, |_| LEAF_DESCRIPTORS)
                 + usize::from(place.spec.ready.notification_fd().is_some());
         }
         Some(Status {

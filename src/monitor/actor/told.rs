@@ -83,7 +83,13 @@ impl Engine {
                 self.not_started(slot, generation, failure, permanent);
             }
             StartTold::Spawned(process) => self.spawned(slot, generation, &process),
-            StartTold::Ready(Ok(())) => self.core.fact(slot, generation, Fact::Ready),
+            StartTold::Ready(Ok(())) => {
+                if let Some(Some(run)) = self.place(slot).map(|place| &mut place.run) {
+                    run.ready = None;
+                    run.task.let_go();
+                }
+                self.core.fact(slot, generation, Fact::Ready);
+            }
             StartTold::Ready(Err(why)) => {
                 let problem = why.to_string().into();
                 self.core
