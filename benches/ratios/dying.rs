@@ -220,7 +220,7 @@ fn both(cost: Cost) -> Vec<f64> {
 }
 
 /// Takes the whole of the hard limit; gives it.
-fn raise_descriptor_limit() -> Result<usize, Skipped> {
+pub(crate) fn raise_descriptor_limit() -> Result<usize, Skipped> {
     let failed = |error: nix::Error| Skipped(format!("the limit of descriptors: {error}"));
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed)?;

@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
+
 use crate::measure::pin;
 
 /// The arguments that make this program a child: see [`run`].
@@ -23,8 +25,10 @@ pub(crate) fn program() -> String {
 /// | arguments | does |
 /// |---|---|
 /// | `@pour BYTES CHUNK` | writes BYTES to standard output, CHUNK at a time |
-/// | `@lines N` | writes N lines of 100 bytes, in blocks of 4 KiB as stdio does |
+/// | `@lines N BLOCK` | writes N lines of 100 bytes, in blocks of so many bytes; 4096 without it, as stdio does |
 /// | `@drip MICROS` | when its input has ended, writes single bytes until nobody reads, MICROS apart; 0: without pause |
+/// | `@deaf` | ignores SIGTERM, writes a line, and waits for ever |
+/// | `@born FIFO` | writes its pid to FIFO, and waits for ever |
 /// | `@on CPU WORD...` | the same as the words after it, on that CPU |
 pub(crate) fn run(args: &[String]) -> bool {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -36,8 +40,11 @@ pub(crate) fn run(args: &[String]) -> bool {
             return run(&args[2..]);
         }
         ["@pour", bytes, chunk] => pour(number(bytes), number(chunk)),
-        ["@lines", lines] => write_lines(number(lines)),
+        ["@lines", lines] => write_lines(number(lines), 4096),
+        ["@lines", lines, block] => write_lines(number(lines), number(block)),
         ["@drip", micros] => drip(Duration::from_micros(number(micros) as u64)),
+        ["@deaf"] => deaf(),
+        ["@born", fifo] => born(fifo),
         _ => return false,
     };
     true
@@ -51,10 +58,10 @@ fn pour(mut bytes: usize, chunk: usize) -> io::Result<()> {
     Ok(())
 }
 
-fn write_lines(lines: usize) -> io::Result<()> {
+fn write_lines(lines: usize, block: usize) -> io::Result<()> {
     let mut line = [b'x'; 100];
     line[99] = b'\n';
-    let mut blocks = io::BufWriter::with_capacity(4096, Stdout);
+    let mut blocks = io::BufWriter::with_capacity(block, Stdout);
     for _ in 0..lines {
         blocks.write_all(&line)?;
     }
@@ -68,6 +75,26 @@ fn drip(pause: Duration) -> io::Result<()> {
         if !pause.is_zero() {
             std::thread::sleep(pause);
         }
+    }
+}
+
+fn deaf() -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    // Blocked is as good as ignored: nobody takes it.
+    signals.thread_block()?;
+    write(b"deaf\n")?;
+    wait_for_ever()
+}
+
+fn born(fifo: &str) -> io::Result<()> {
+    std::fs::write(fifo, format!("{}\n", std::process::id()))?;
+    wait_for_ever()
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        nix::unistd::pause();
     }
 }
 

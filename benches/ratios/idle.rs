@@ -1,7 +1,7 @@
 //! What a child costs that does nothing.
 
 use crate::harness::{Bench, Metric, Scale, Side, Skipped, USUAL};
-use crate::measure::Counting;
+use crate::measure::{Counting, settle};
 use crate::sides::{Ours, Tokio};
 use crate::{crowd, peer};
 
@@ -24,6 +24,7 @@ fn idle_ours(scale: Scale) -> Result<Side, Skipped> {
     // Once before, so that what grows once and stays is there.
     ours.run(async { crowd::hold(sleep(), count).await.kill().await });
     Ok(Box::new(move || {
+        ours.run(settle());
         Counting::start();
         let held = ours.run(crowd::hold(sleep(), count));
         let bytes = Counting::live() / count as f64;
@@ -38,6 +39,7 @@ fn idle_tokio(scale: Scale) -> Result<Side, Skipped> {
     let tokio = Tokio::new();
     tokio.run(async { peer::hold(&mut sleep(), count).await.kill().await });
     Ok(Box::new(move || {
+        tokio.run(settle());
         Counting::start();
         let held = tokio.run(peer::hold(&mut sleep(), count));
         let bytes = Counting::live() / count as f64;

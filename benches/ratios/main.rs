@@ -17,6 +17,9 @@ mod helper;
 mod idle;
 mod measure;
 mod peer;
+mod service_lines;
+mod service_restarts;
+mod services;
 mod sides;
 mod spawning;
 mod stalls;
@@ -41,6 +44,9 @@ fn benches() -> Vec<Bench> {
         talking::benches(),
         flowing::benches(),
         idle::benches(),
+        services::benches(),
+        service_restarts::benches(),
+        service_lines::benches(),
     ];
     all.into_iter().flatten().collect()
 }

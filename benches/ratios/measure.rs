@@ -51,6 +51,11 @@ pub(crate) fn thread_times() -> BTreeMap<(i32, String), f64> {
     tasks.filter_map(of).collect()
 }
 
+/// Waits until what was there before is freed: the end of a child is told before the last of its memory goes.
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
 /// Puts this thread, what it starts and what it spawns on one CPU.
 pub(crate) fn pin(cpu: usize) {
     let mut set = CpuSet::new();

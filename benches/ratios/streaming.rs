@@ -104,7 +104,7 @@ pub(crate) fn benches() -> Vec<Bench> {
 const GROWN: i32 = 128 * 1024;
 
 /// Puts this process on CPU 0; its children will be on `cpu`.
-fn apart(cpu: usize) -> Result<(), Skipped> {
+pub(crate) fn apart(cpu: usize) -> Result<(), Skipped> {
     if std::thread::available_parallelism().is_ok_and(|n| n.get() <= cpu) {
         return Err(Skipped("there is one CPU only".into()));
     }

@@ -77,7 +77,7 @@ pub enum EventKind {
     },
     /// A sink that failed works again.
     SinkRecovered {
-        /// How many lines it did not get.
+        /// How many bytes it did not get.
         lost: u64,
     },
     /// The guard, which kills all groups when this program is killed, was dead. Another one is in its place.

@@ -282,7 +282,37 @@ impl MonitorHandle {
         Ok(lease.keeping(self.clone()))
     }
 
-    /// The lines of a service, from `since` on. A service that is not there gives [`Closed`](super::Followed::Closed) at once.
+    /// The lines of a service, from `since` on. A service that is not there gives [`Closed`](super::Followed::Closed) at once, and so does
+    /// everybody get it when a shutdown begins: no stream holds up a server until the last service is stopped.
+    ///
+    /// The body of a stream of server-sent events: the number of a line is the event's id, so a browser that comes back with
+    /// `Last-Event-ID` gets what it has missed, and nothing twice.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use actix_process::monitor::{Followed, Monitor, MonitorHandle, Service, Since};
+    /// use futures::{Stream, StreamExt};
+    ///
+    /// fn body(monitor: &MonitorHandle, last_event_id: Option<&str>) -> impl Stream<Item = String> + use<> {
+    ///     let last = last_event_id.and_then(|id| id.parse().ok());
+    ///     let since = last.map_or(Since::Last(100), Since::Seq);
+    ///     monitor.follow("web", since).map(|item| match item {
+    ///         Followed::Line { seq, bytes, .. } => format!("id: {seq}\ndata: {}\n\n", String::from_utf8_lossy(&bytes)),
+    ///         Followed::Lagged(missed) => format!("event: lagged\ndata: {missed}\n\n"),
+    ///         Followed::Restarted => "event: restarted\ndata:\n\n".to_owned(),
+    ///         _ => "event: closed\ndata:\n\n".to_owned(),
+    ///     })
+    /// }
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let web = Service::new("web", Command::new("sh").args(["-c", "echo one; echo two; exec sleep 60"]));
+    /// let monitor = Monitor::new().service(web).start()?;
+    /// let seen: Vec<String> = body(&monitor, None).take(2).collect().await;
+    /// assert_eq!(seen, ["id: 1\ndata: one\n\n", "id: 2\ndata: two\n\n"]);
+    /// let again = body(&monitor, Some("1")).next().await;
+    /// assert_eq!(again.as_deref(), Some("id: 2\ndata: two\n\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn follow(&self, name: impl Into<ServiceName>, since: Since) -> Follow {
         self.shared().output(&name.into()).follow(since)
     }
@@ -303,7 +333,9 @@ impl MonitorHandle {
         &self.shared().containment
     }
 
-    /// Stops all services, in the reverse of their order, kills at the deadline what is left, and ends the monitor. No start is made any
+    /// Stops all services, in the reverse of their order, kills at the deadline what is left, and ends the monitor. Whoever follows a
+    /// service gets [`Closed`](super::Followed::Closed) when this begins. The answer comes when the files of services are written, for which it waits
+    /// 2 seconds at most. No start is made any
     /// more, and all that wait for one are told so. A later call can only make the deadline shorter; all get the same report.
     ///
     /// A service may ask for the shutdown of its own monitor. The future is a handle as well: while it is there, the drop of the others kills

@@ -13,6 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ by_name! {
 macro_rules! with_value {
     ($($(#[$doc:meta])* $message:ident { $(#[$of:meta])* $field:ident: $type:ty };)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Message)]
+        #[derive(Clone, Message)]
         #[rtype(result = "Result<(), MonitorError>")]
         #[expect(clippy::exhaustive_structs, reason = "a message that users write down")]
         pub struct $message {
@@ -123,6 +124,7 @@ macro_rules! with_value {
 
 with_value! {
     /// [`MonitorHandle::signal`](super::MonitorHandle::signal).
+    #[derive(Debug)]
     Signal {
         /// The signal.
         signal: SignalNumber
@@ -133,10 +135,21 @@ with_value! {
         data: Bytes
     };
     /// [`MonitorHandle::resize`](super::MonitorHandle::resize).
+    #[derive(Debug)]
     Resize {
         /// The size of its terminal.
         size: PtySize
     };
+}
+
+/// Of the data only how much it is.
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write")
+            .field("name", &self.name)
+            .field("data", &self.data.len())
+            .finish()
+    }
 }
 
 /// [`MonitorHandle::reopen_files`](super::MonitorHandle::reopen_files).

@@ -9,13 +9,16 @@ use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, System,
 use super::access::Access;
 use super::actor::{Engine, GuardSlot, Setup, Told, check_limits};
 use super::containment::{CgroupPlace, ServiceCgroups};
+use super::core::Kinship;
 use super::error::MonitorError;
 use super::graph;
 use super::guard::Guard;
 use super::handle::MonitorHandle;
 use super::home::MonitorHome;
+use super::name::ServiceName;
 use super::service::{Service, checked};
 use super::shared::MonitorShared;
+use super::shutdown_report::ShutdownReport;
 use crate::ToArbiterHandle;
 
 /// The time of a shutdown that nobody has given a deadline, unless [`Monitor::shutdown_within`] says otherwise.
@@ -123,7 +126,15 @@ impl Monitor {
             None => MonitorHome::start().map_err(|error| MonitorError::Arbiter(Arc::new(error)))?,
         };
         let shared = Arc::new(MonitorShared::new(cgroups.containment()));
+        for spec in &services {
+            // Whoever follows it before the monitor is there gets all of it.
+            if !matches!(spec.policy.kinship, Kinship::Keyed { .. }) {
+                let id = Arc::clone(&spec.policy.id);
+                shared.make_output(&ServiceName { id, key: None }, &spec.output);
+            }
+        }
         let arbiter = home.arbiter();
+        let unstarted = EndsUnstarted(Some(Arc::clone(&shared)));
         let setup = Setup {
             services,
             cgroups,
@@ -133,6 +144,7 @@ impl Monitor {
             shutdown_within: self.shutdown_within,
         };
         let address = Self::start_in_arbiter(&arbiter, move |ctx| {
+            unstarted.has_started();
             let engine = Engine::new(setup, ctx.address());
             Self {
                 engine: Some(Box::new(engine)),
@@ -149,6 +161,23 @@ impl Monitor {
         if let Some(engine) = &mut self.engine {
             act(engine);
             engine.settle(ctx);
+        }
+    }
+}
+
+/// Ends a monitor whose arbiter has ended before the monitor could start there.
+struct EndsUnstarted(Option<Arc<MonitorShared>>);
+
+impl EndsUnstarted {
+    fn has_started(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndsUnstarted {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.end(ShutdownReport::default());
         }
     }
 }

@@ -103,16 +103,18 @@ mod tests {
                 processes: 3,
             }),
             descriptors: 4,
+            ignored_messages: 0,
             dropped_lines: 0,
             stale: 0,
+            lost_bytes: 12,
         };
         assert_eq!(
             to_string(&status).unwrap(),
             concat!(
                 r#"{"id":"lsp","key":"/src","state":"ready","pid":4711,"generation":7,"restarts":2,"uptime":1.25,"next_try":null,"#,
                 r#""last_exit":{"status":{"signal":"KILL"},"kind":"out_of_memory","ran":2.5,"tail":"no\n�memory"},"#,
-                r#""status_text":"indexing","leases":1,"usage":{"cpu":1.5,"rss":4096,"processes":3},"descriptors":4,"#,
-                r#""dropped_lines":0,"stale":0}"#
+                r#""status_text":"indexing","ignored_messages":0,"leases":1,"usage":{"cpu":1.5,"rss":4096,"processes":3},"descriptors":4,"#,
+                r#""dropped_lines":0,"stale":0,"lost_bytes":12}"#
             )
         );
     }

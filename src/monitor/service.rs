@@ -305,9 +305,49 @@ impl Service {
     }
 
     /// The protocol of each start is what this closure gives: an address of an actor, for example. The actor has the output, with its
-    /// window: a slow one holds up the child. So nothing of it is kept here, or goes to a sink, and nobody can follow it.
+    /// window: a slow one holds up the child. So nothing of it is kept here, or goes to a sink, and nobody can follow it. An
+    /// [`Exit::tail`](super::Exit::tail) is there if the command's standard error is an [`Fd::tail`](crate::Fd::tail).
     ///
-    /// The closure is called on the monitor's arbiter, where the child's actors live. It must not block.
+    /// The closure is called on the monitor's arbiter, where the child's actors live. It must not block. An actor that it starts lives
+    /// there too, and ends when the child has ended. If the actor ends before, by a panic or by itself, the child is killed with its group,
+    /// whatever the command says of [`on_orphaned`](crate::Command::on_orphaned), and the service follows its
+    /// [`Restart`](super::Restart).
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use actix_process::monitor::{Monitor, Ready, Service, Start};
+    /// use actix_process::{Command, Fd, Line, ProcessHandle, ProcessProtocol, process_protocol};
+    ///
+    /// /// Asks a calculator for a sum as soon as it has greeted.
+    /// struct Sums(Start);
+    ///
+    /// impl Actor for Sums {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// impl ProcessProtocol for Sums {
+    ///     fn line_received(&mut self, process: &ProcessHandle, _: i32, line: Line, _: &mut Context<Self>) {
+    ///         if line.text == "hello" {
+    ///             self.0.set_ready();
+    ///             let _ = process.write("2 + 3\n");
+    ///         } else {
+    ///             println!("the sum is {}", String::from_utf8_lossy(&line.text));
+    ///         }
+    ///     }
+    /// }
+    /// process_protocol!(Sums);
+    ///
+    /// # System::new().block_on(async {
+    /// let script = "echo hello; while read sum; do echo $(($sum)); done";
+    /// let command = Command::new("sh").args(["-c", script]).stdout(Fd::lines(1024));
+    /// let sums = Service::new("sums", command)
+    ///     .ready(Ready::protocol())
+    ///     .protocol(|start: &Start| Sums(start.clone()).start());
+    /// let monitor = Monitor::new().service(sums).start()?;
+    /// monitor.ready("sums").await?;
+    /// # monitor.shutdown(std::time::Duration::from_secs(20)).await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn protocol<F, P>(mut self, protocol: F) -> Self
     where
         F: Fn(&Start) -> P + Send + Sync + 'static,

@@ -12,7 +12,7 @@ use super::core::LeaseId;
 use super::event::Event;
 use super::kill_all::KillAll;
 use super::name::ServiceName;
-use super::output::{Feed, OutputSource, Since};
+use super::output::{Feed, OutputSource, OutputSpec, Since};
 use super::shutdown_report::ShutdownReport;
 
 /// How many events are kept for those who are slow to take them.
@@ -64,6 +64,13 @@ impl MonitorShared {
         found.unwrap_or_else(OutputSource::none)
     }
 
+    /// The output of an instance, which somebody may follow already.
+    pub(super) fn make_output(&self, name: &ServiceName, spec: &OutputSpec) -> OutputSource {
+        let mut outputs = self.outputs();
+        let source = outputs.entry(name.clone());
+        source.or_insert_with(|| OutputSource::new(spec)).clone()
+    }
+
     pub(super) fn subscribe(&self) -> super::output::Subscription<Event> {
         self.events.subscribe(Since::Now)
     }
@@ -89,7 +96,8 @@ impl MonitorShared {
             ends
         });
         self.events.close();
-        self.outputs().clear();
+        let outputs = std::mem::take(&mut *self.outputs());
+        outputs.values().for_each(OutputSource::close);
     }
 
     pub(super) fn has_ended(&self) -> bool {

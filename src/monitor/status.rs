@@ -43,16 +43,22 @@ pub struct Status {
     pub last_exit: Option<Exit>,
     /// What the service said of itself: the last `STATUS=` of sd_notify in the present run.
     pub status_text: Option<Arc<str>>,
+    /// How many messages of sd_notify came to the sockets of the service's starts and were ignored: from strangers, malformed, or with
+    /// descriptors.
+    pub ignored_messages: u64,
     /// How many leases of the service are held.
     pub leases: usize,
     /// What the processes of the service use; only where that was asked for: [`all_with_usage`](super::MonitorHandle::all_with_usage).
     pub usage: Option<Usage>,
-    /// How many descriptors of this program the service takes.
+    /// How many descriptors of this program the service takes: pipes that are open, or a terminal; the descriptor by which the child is
+    /// waited for; a cgroup; a socket for sd_notify; a file. Those that a protocol of the user's closes are counted until the end of the run.
     pub descriptors: usize,
-    /// How many lines a sink or a rate limit left out. What went from the ring for newer lines is not counted.
+    /// How many lines of the service [`log_rate`](super::Service::log_rate) has kept from the log.
     pub dropped_lines: u64,
     /// How much was dropped because it came too late: a command, a readiness, an end of a start that was over by then.
     pub stale: u64,
+    /// How many bytes of the output the [file](super::Service::file) of the service did not get.
+    pub lost_bytes: u64,
 }
 
 impl Status {

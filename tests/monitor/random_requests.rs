@@ -84,6 +84,8 @@ struct World {
     leases: Vec<Lease>,
     /// The service on demand was stopped by hand: no lease from before keeps it up.
     is_barred: bool,
+    /// What c was stopped with was removed: it goes on without it.
+    goes_alone: bool,
     later: Vec<(Act, Answering)>,
 }
 
@@ -194,6 +196,7 @@ impl World {
                 assert!(!there);
                 let wanted = id != "lazy";
                 self.known.insert(id, Known { wanted });
+                self.goes_alone &= id != "c";
             }
             (Act::Add(_), Err(MonitorError::Spec(_))) => {
                 let missing = |other| !self.known.contains_key(other);
@@ -202,10 +205,12 @@ impl World {
             // Added, and waits for one that is stopped.
             (Act::Add(_), Err(MonitorError::Dependency { .. })) => {
                 self.known.insert(id, Known { wanted: true });
+                self.goes_alone &= id != "c";
             }
             (Act::Remove(_), Ok(())) => {
                 assert!(there);
                 self.known.remove(id);
+                self.goes_alone |= id == "b";
                 if id == "lazy" {
                     self.leases.clear();
                 }
@@ -270,12 +275,14 @@ impl World {
             let id = &*status.id;
             let waits = match id {
                 "b" => !self.is_wanted("a"),
-                "c" => !self.is_wanted("b") || !self.is_wanted("a"),
+                "c" => !self.goes_alone && !(self.is_wanted("a") && self.is_wanted("b")),
                 _ => false,
             };
             let fits = match status.state {
                 // What it came after may have been stopped later.
-                READY => self.is_wanted(id) && (id != "c" || self.is_wanted("b")),
+                READY => {
+                    self.is_wanted(id) && (id != "c" || self.goes_alone || self.is_wanted("b"))
+                }
                 ServiceState::Stopped => !self.is_wanted(id),
                 ServiceState::Waiting => self.is_wanted(id) && waits,
                 _ => false,
@@ -310,6 +317,7 @@ async fn one_case(acts: Vec<Act>) {
         known: known.into(),
         leases: Vec::new(),
         is_barred: false,
+        goes_alone: false,
         later: Vec::new(),
     };
     for act in &acts {

@@ -244,7 +244,7 @@ fn a_running_monitor_adds_none_of_the_batch_and_spawns_nothing() {
                 children.iter().map(|(pid, _)| *pid).collect::<Vec<_>>(),
                 [old]
             );
-            assert_eq!(watched.generations("bystander"), []);
+            assert_eq!(watched.generations("bystander"), [0_u64; 0]);
             in_time(watched.add(bystander().after("old", When::Ready)))
                 .await
                 .unwrap();

@@ -22,6 +22,7 @@ use crate::StoppedBy;
 use crate::Unkillable;
 use crate::monitor::Monitor;
 use crate::monitor::core::{Fact, How, RunEnd, Slot};
+use crate::monitor::output::last;
 use crate::process_protocol;
 
 /// The time that a service has to write its core when its watchdog has bitten.
@@ -80,8 +81,11 @@ impl ProcessProtocol for Monitor {
             && let Some(place) = engine.place(slot)
         {
             place.output.closed(fd);
-            if let Some(feed) = place.run.as_ref().and_then(|run| run.ready.as_ref()) {
-                feed.closed(fd);
+            if let Some(run) = &mut place.run {
+                run.pipes = run.pipes.saturating_sub(1);
+                if let Some(feed) = &run.ready {
+                    feed.closed(fd);
+                }
             }
         }
     }
@@ -95,7 +99,7 @@ impl ProcessProtocol for Monitor {
         self.with(ctx, |engine| {
             if let Some((slot, generation)) = engine.of(process) {
                 engine.tick();
-                engine.exited(slot, generation, status, false);
+                engine.exited(slot, generation, status);
             }
         });
     }
@@ -131,13 +135,7 @@ impl Engine {
     }
 
     /// The child was reaped. What it has left of its group is stopped as well.
-    pub(super) fn exited(
-        &mut self,
-        slot: Slot,
-        generation: u64,
-        status: ExitStatus,
-        drained: bool,
-    ) {
+    pub(super) fn exited(&mut self, slot: Slot, generation: u64, status: ExitStatus) {
         let Some(place) = self.place(slot) else {
             return;
         };
@@ -146,7 +144,6 @@ impl Engine {
             return;
         };
         run.exited = Some(status);
-        run.drained |= drained;
         run.task.end();
         let is_stopped = run.stops > 0 || run.swept.is_some();
         let process = run.process.clone();
@@ -157,7 +154,7 @@ impl Engine {
         }
     }
 
-    fn drained(&mut self, slot: Slot, generation: u64) {
+    pub(super) fn drained(&mut self, slot: Slot, generation: u64) {
         let Some(place) = self.place(slot) else {
             return;
         };
@@ -249,12 +246,14 @@ impl Engine {
             false => by,
         };
         let leaf = run.leaf.as_ref();
+        let process = run.process.as_ref();
+        let kept = process.and_then(|process| Some(last(&process.tail(2)?.bytes)));
         let end = RunEnd {
             status,
             by,
             leftovers,
             out_of_memory: leaf.is_some_and(|leaf| leaf.oom_kills() > 0),
-            tail: place.output.tail(),
+            tail: kept.unwrap_or_else(|| place.output.tail()),
         };
         self.clear_run(slot, generation);
         self.core.fact(slot, generation, Fact::Over(end));

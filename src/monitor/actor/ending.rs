@@ -1,10 +1,16 @@
 //! The end of a monitor.
 
+use std::time::Duration;
+
 use actix::{ActorContext, Context};
 
 use super::{Engine, GuardSlot};
 use crate::monitor::Monitor;
+use crate::monitor::output::ServiceOutput;
 use crate::monitor::shutdown_report::ShutdownReport;
+
+/// The end waits so long for the files of services to be written.
+const FLUSH: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Nothing runs any more, or nothing that can be killed.
@@ -35,13 +41,27 @@ impl Engine {
         let (shared, home) = (std::sync::Arc::clone(&self.shared), self.home.clone());
         self.is_over = true;
         let waiters = std::mem::take(&mut self.shutdown_waiters);
+        let outputs = self.places.iter().flatten().map(|place| &place.output);
+        let flushing: Vec<_> = outputs.map(ServiceOutput::flushed).collect();
         actix_rt::spawn(async move {
+            let flushed = async {
+                for file in flushing {
+                    file.await;
+                }
+            };
+            if actix_rt::time::timeout(FLUSH, flushed).await.is_err() {
+                log::warn!(
+                    "a file of a service is not written in {FLUSH:?}, and not waited for any more"
+                );
+            }
             if let Some(ending) = ending {
                 ending.await;
             }
             shared.end(report.clone());
             for waiter in waiters {
                 let _ = waiter.send(report.clone());
+                // The answer to a message goes on by a task of this arbiter.
+                actix_rt::task::yield_now().await;
             }
             home.end();
         });

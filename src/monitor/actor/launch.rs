@@ -13,6 +13,7 @@ use super::untaken::UntakenSpawn;
 use super::{Engine, GuardSlot, Told};
 use crate::Command;
 use crate::Fd;
+use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::Signal;
 use crate::monitor::alive::{self, Beats};
@@ -27,6 +28,9 @@ use crate::monitor::start::Start;
 
 /// After the child's death a process that has left its group may hold its output open for so long.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on.
+const MAKING: usize = 4;
 
 impl Engine {
     pub(in crate::monitor) fn guard_started(&mut self, guard: GuardSlot) {
@@ -64,8 +68,14 @@ impl Engine {
         log::debug!("service {} starts, generation {generation}", place.name);
         match place.spec.source.clone() {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
+            CommandSource::Made(_) if Arc::strong_count(&place.making) > MAKING => {
+                let problem = "the closures of earlier starts have not returned".into();
+                self.not_started(slot, generation, StartFailure::Command(problem), false);
+            }
             CommandSource::Made(make) => {
+                let making = Arc::clone(&place.making);
                 let made = move |made| {
+                    drop(making);
                     address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
                 };
                 if let Err(error) = make_elsewhere(make, start, made) {
@@ -138,9 +148,11 @@ impl Engine {
         if command.get_process_group().is_none() {
             command = command.process_group(0);
         }
-        if spec.spawn_for.is_none() {
-            command = command.ended_timeout(DRAIN);
-        }
+        command = match spec.spawn_for {
+            None => command.ended_timeout(DRAIN),
+            // Without its protocol nobody reads what it writes.
+            Some(_) => command.on_orphaned(OnOrphaned::Kill),
+        };
         if spec.on_host_death == OnHostDeath::Kill {
             command = command.parent_death_signal(Signal::KILL);
         }
@@ -184,9 +196,13 @@ impl Engine {
         };
         let id = spawning.id();
         run.id = Some(id);
+        let map = command.fd_map();
+        let on_terminal = map.iter().any(|(_, fd)| fd.is_terminal());
+        let pipes = map.iter().filter(|(_, fd)| fd.is_read() || fd.is_write());
+        run.pipes = pipes.count() + usize::from(on_terminal);
+        place.output.on_terminal(on_terminal);
         run.beats = spec.alive.as_ref().map(Beats::new);
-        let is_read: Vec<i32> = command
-            .fd_map()
+        let is_read: Vec<i32> = map
             .iter()
             .filter(|(_, fd)| fd.is_read() || fd.is_terminal())
             .map(|(n, _)| n)
@@ -206,7 +222,7 @@ impl Engine {
                 Err(error) => return tell(StartTold::NotSpawned(error)),
             };
             if own_protocol {
-                tell(StartTold::Spawned(process.clone()));
+                tell(StartTold::Spawned(process));
             }
             if !at_once {
                 tell(StartTold::Ready(ready.await));
@@ -242,6 +258,10 @@ impl Engine {
             return;
         };
         run.process = Some(process.clone());
+        if at_once {
+            run.ready = None;
+            run.task.let_go();
+        }
         self.shared.kill_all.add(generation, process);
         if let (true, GuardSlot::There(guard)) = (run.guarded, &self.guard) {
             guard.add(generation, process);
@@ -252,8 +272,13 @@ impl Engine {
             let (process, tell) = (process.clone(), tell.clone());
             run.notify.set(async move {
                 let listening = socket.listen(process, |heard| {
-                    let Heard::Message(message) = heard else {
-                        return;
+                    let message = match heard {
+                        Heard::Message(message) => message,
+                        // Nobody can say whose it was.
+                        Heard::Late => return,
+                        Heard::Malformed | Heard::Descriptors | Heard::Stranger => {
+                            return tell(StartTold::Ignored);
+                        }
                     };
                     if let Some(feed) = &feed {
                         feed.message(&message);
@@ -261,7 +286,7 @@ impl Engine {
                     if let Some(beats) = &beats {
                         beats.message(&message);
                     }
-                    if message.status.is_some() || message.ready || message.reloading {
+                    if message.tells_state() {
                         tell(StartTold::Notified(Box::new(message)));
                     }
                 });
@@ -271,8 +296,12 @@ impl Engine {
             });
         }
         if own_protocol {
-            let exited = process.exited();
-            actix_rt::spawn(async move { tell(StartTold::Exited(exited.await)) });
+            let process = process.clone();
+            actix_rt::spawn(async move {
+                tell(StartTold::Exited(process.exited().await));
+                let _ = actix_rt::time::timeout(DRAIN, process.ended()).await;
+                tell(StartTold::Drained);
+            });
         }
         let pid = process.spawned_pid();
         self.core.fact(slot, generation, Fact::Spawned { pid });

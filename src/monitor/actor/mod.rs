@@ -190,6 +190,9 @@ impl Engine {
             Effect::Born { slot } => self.born(slot),
             Effect::Forget { slot } => self.forget(slot),
             Effect::ShutdownBegan => {
+                for place in self.places.iter().flatten() {
+                    place.output.end_follows();
+                }
                 self.shared.begin_closing();
                 let event = Event::of_the_monitor(SystemTime::now(), EventKind::ShutdownBegan);
                 self.shared.events.publish(event);

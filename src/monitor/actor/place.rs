@@ -24,6 +24,10 @@ pub(super) struct ServicePlace {
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) output: ServiceOutput,
     pub(super) run: Option<Box<ServiceRun>>,
+    /// Each call of its closure has a clone.
+    pub(super) making: Arc<()>,
+    /// By sd_notify.
+    pub(super) ignored_messages: u64,
     /// What those are told who have a lease; there from the first one on.
     pub(super) current: Option<watch::Sender<Current>>,
 }
@@ -51,6 +55,7 @@ pub(super) struct ServiceRun {
     pub(super) notify: Task,
     /// Until its child is there.
     pub(super) socket: Option<NotifySocket>,
+    /// Until it is ready.
     pub(super) ready: Option<ReadyFeed>,
     pub(super) beats: Option<Beats>,
     pub(super) status_text: Option<Arc<str>>,
@@ -63,6 +68,8 @@ pub(super) struct ServiceRun {
     /// Nobody is left of it: by which step, and how many outlived the child.
     pub(super) swept: Option<(StoppedBy, usize)>,
     pub(super) exited: Option<ExitStatus>,
+    /// How many of its pipes are open; a terminal is one.
+    pub(super) pipes: usize,
     /// All of its output was taken.
     pub(super) drained: bool,
 }
@@ -86,8 +93,21 @@ impl ServiceRun {
             stops: 0,
             swept: None,
             exited: None,
+            pipes: 0,
             drained: false,
         }
+    }
+
+    /// How many descriptors of this program it takes.
+    pub(super) fn descriptors(&self) -> usize {
+        let Some(process) = &self.process else {
+            return usize::from(self.socket.is_some());
+        };
+        let pipes = if self.drained { 0 } else { self.pipes };
+        pipes
+            + usize::from(self.exited.is_none() && process.try_status().is_none())
+            + usize::from(self.leaf.is_some())
+            + usize::from(self.notify.is_there())
     }
 }
 
@@ -100,6 +120,15 @@ impl Task {
     pub(super) fn set(&mut self, future: impl Future<Output = ()> + 'static) {
         self.end();
         self.0 = Some(actix_rt::spawn(future));
+    }
+
+    pub(super) const fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Lets it run on by itself. It has little left to do, and its memory is kept for nobody then.
+    pub(super) fn let_go(&mut self) {
+        self.0 = None;
     }
 
     pub(super) fn end(&mut self) {

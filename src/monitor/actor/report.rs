@@ -15,9 +15,6 @@ use crate::monitor::sampling::Usage;
 use crate::monitor::state::ServiceState;
 use crate::monitor::status::Status;
 
-/// Three pipes and a pidfd.
-const DESCRIPTORS: usize = 4;
-
 impl Engine {
     /// A new instance.
     pub(super) fn born(&mut self, slot: Slot) {
@@ -32,10 +29,8 @@ impl Engine {
             let (address, name) = (self.address.clone(), name.clone());
             Arc::new(move |news| address.do_send(Told::File(name.clone(), news))) as OnFileNews
         });
-        let output = ServiceOutput::new(&spec.output, name.to_string().into(), news);
-        let mut outputs = self.shared.outputs();
-        outputs.insert(name.clone(), output.source().clone());
-        drop(outputs);
+        let source = self.shared.make_output(&name, &spec.output);
+        let output = ServiceOutput::new(&spec.output, source, name.to_string().into(), news);
         if self.places.len() <= slot {
             self.places.resize_with(slot + 1, || None);
         }
@@ -45,6 +40,8 @@ impl Engine {
                 spec,
                 output,
                 run: None,
+                making: Arc::default(),
+                ignored_messages: 0,
                 current: None,
             });
         }
@@ -109,6 +106,8 @@ impl Engine {
         {
             log::warn!("service {} {to}: {problem}", place.name);
         }
+        // Whoever hears of the event finds that the leases tell the same.
+        self.tell_leases(slot);
         let waits = to == ServiceState::Backoff;
         let next_try = self.core.next_try(slot).filter(|_| waits);
         self.publish_of(
@@ -122,7 +121,6 @@ impl Engine {
                 next_try,
             },
         );
-        self.tell_leases(slot);
     }
 
     fn current(&self, slot: Slot) -> Current {
@@ -159,12 +157,6 @@ impl Engine {
         let place = self.place_at(slot)?;
         let run = place.run.as_ref();
         let counters = place.output.counters();
-        let mut descriptors = 0;
-        if let Some(run) = run.filter(|run| run.process.is_some()) {
-            descriptors = DESCRIPTORS
-                + usize::from(run.leaf.is_some())
-                + usize::from(place.spec.ready.notification_fd().is_some());
-        }
         Some(Status {
             id: Arc::clone(&place.name.id),
             key: place.name.key.clone(),
@@ -178,11 +170,13 @@ impl Engine {
             next_try: self.core.next_try(slot),
             last_exit: instance.last_exit.clone(),
             status_text: run.and_then(|run| run.status_text.clone()),
+            ignored_messages: place.ignored_messages,
             leases: instance.leases,
             usage,
-            descriptors,
+            descriptors: run.map_or(0, |run| run.descriptors()) + place.output.descriptors(),
             dropped_lines: counters.suppressed,
             stale: instance.stale,
+            lost_bytes: counters.file_lost,
         })
     }
 }

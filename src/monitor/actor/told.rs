@@ -44,9 +44,13 @@ pub(in crate::monitor) enum StartTold {
     Ready(Result<(), NotReady>),
     Unhealthy(Unhealthy),
     Notified(Box<NotifyMessage>),
+    /// A message that was not heard.
+    Ignored,
     Stopped(Result<Stopped, Unkillable>),
     /// With a protocol of the user's: it was reaped.
     Exited(ExitStatus),
+    /// With a protocol of the user's: its outputs are read to their end, or had their time for that.
+    Drained,
 }
 
 impl Handler<Told> for Monitor {
@@ -89,7 +93,15 @@ impl Engine {
                 self.not_started(slot, generation, failure, permanent);
             }
             StartTold::Spawned(process) => self.spawned(slot, generation, &process),
-            StartTold::Ready(Ok(())) => self.core.fact(slot, generation, Fact::Ready),
+            // A reload that began meanwhile is over when the service says so.
+            StartTold::Ready(Ok(())) if self.core.is_reloading(slot) => {}
+            StartTold::Ready(Ok(())) => {
+                if let Some(Some(run)) = self.place(slot).map(|place| &mut place.run) {
+                    run.ready = None;
+                    run.task.let_go();
+                }
+                self.core.fact(slot, generation, Fact::Ready);
+            }
             StartTold::Ready(Err(why)) => {
                 let problem = why.to_string().into();
                 self.core
@@ -106,20 +118,29 @@ impl Engine {
                 self.core.fact(slot, generation, fact);
             }
             StartTold::Notified(message) => self.notified(slot, generation, &message),
+            StartTold::Ignored => {
+                if let Some(place) = self.place(slot) {
+                    place.ignored_messages += 1;
+                }
+            }
             StartTold::Stopped(result) => self.stopped(slot, generation, &result),
-            StartTold::Exited(status) => self.exited(slot, generation, status, true),
+            StartTold::Exited(status) => self.exited(slot, generation, status),
+            StartTold::Drained => self.drained(slot, generation),
         }
     }
 
     fn notified(&mut self, slot: Slot, generation: u64, message: &NotifyMessage) {
-        if let (Some(text), Some(place)) = (&message.status, self.place(slot))
-            && let Some(run) = &mut place.run
-        {
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let tells_ready = place.spec.ready.wants_notify();
+        if let (Some(text), Some(run)) = (&message.status, &mut place.run) {
             run.status_text = Some(text.as_str().into());
         }
-        if message.reloading {
+        // In the order of the messages: the wait for readiness has its turn later.
+        if message.reloading || message.stopping {
             self.core.fact(slot, generation, Fact::Unready);
-        } else if message.ready && self.core.is_reloading(slot) {
+        } else if message.ready && (tells_ready || self.core.is_reloading(slot)) {
             self.core.fact(slot, generation, Fact::Ready);
         }
     }

@@ -133,11 +133,6 @@ impl Alive {
         }
     }
 
-    /// Whether the start needs a `NotifySocket`.
-    pub(in crate::monitor) const fn wants_notify(&self) -> bool {
-        matches!(self.kind, AliveKind::Watchdog)
-    }
-
     /// The period that the service is told of.
     pub(in crate::monitor) const fn watchdog_period(&self) -> Option<Duration> {
         match self.kind {

@@ -264,7 +264,11 @@ impl Core {
         };
         match next {
             AfterEnd::Stopped => InstancePhase::Down(ServiceState::Stopped),
-            AfterEnd::Exited => InstancePhase::Down(ServiceState::Exited),
+            AfterEnd::Exited => {
+                // A lease that starts it anew waits as after a first failure, however often it ends so.
+                instance.not_before = now.saturating_add(restart.get_backoff().delay(1, random));
+                InstancePhase::Down(ServiceState::Exited)
+            }
             AfterEnd::Failed => {
                 // A lease tries again, but not at once.
                 let delay = match instance.history.next_try(&restart, now, random) {

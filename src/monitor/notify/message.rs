@@ -57,6 +57,11 @@ impl NotifyMessage {
         Some(message)
     }
 
+    /// Whether it says something of the state of the service.
+    pub(in crate::monitor) const fn tells_state(&self) -> bool {
+        self.ready || self.reloading || self.stopping || self.status.is_some()
+    }
+
     /// `None` if the line is malformed.
     fn take(&mut self, line: &[u8]) -> Option<()> {
         let at = line.iter().position(|byte| *byte == b'=')?;

@@ -48,6 +48,7 @@ struct FileState {
     /// Open, and not with the writer.
     file: Option<File>,
     writer: Writer,
+    writer_has_file: bool,
     reopen: bool,
     /// How much was lost when the last try failed, if it did.
     failing: Option<u64>,
@@ -83,6 +84,7 @@ impl FileSink {
             queue: FileQueue::new(queue),
             file: None,
             writer: Writer::None,
+            writer_has_file: false,
             reopen: false,
             failing: None,
             fresh: false,
@@ -117,6 +119,12 @@ impl FileSink {
         future::poll_fn(move |cx| watcher.poll(cx, |state| state.is_idle().then_some(())))
     }
 
+    /// How many descriptors it has open, the writer's included.
+    pub(super) fn descriptors(&self) -> usize {
+        let is_open = |state: &mut FileState| state.file.is_some() || state.writer_has_file;
+        usize::from(self.shared.state.with(is_open))
+    }
+
     /// How many bytes were lost.
     pub(super) fn lost(&self) -> u64 {
         self.shared.state.with(|state| state.queue.lost())
@@ -149,9 +157,11 @@ impl FileState {
                 }
                 false => None,
             };
+            let file = self.file.take();
+            self.writer_has_file = file.is_some();
             return WriterStep::Write {
                 chunk: self.queue.take(),
-                file: self.file.take(),
+                file,
                 _former: former,
             };
         }
@@ -265,6 +275,7 @@ impl SharedFile {
                 state.queue.give_back(chunk);
             }
             state.file = file;
+            state.writer_has_file = false;
             state.tried(result)
         });
         self.tell(news);

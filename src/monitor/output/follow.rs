@@ -9,6 +9,7 @@ use std::vec;
 
 use futures_core::Stream;
 
+use super::line_cutter::CutLine;
 use super::line_ring::{LineRing, RingLine};
 use super::since::Since;
 use super::watched::{Watched, Watcher};
@@ -42,7 +43,7 @@ pub enum Followed {
     Lagged(u64),
     /// The service was started anew: what follows is of another generation. Restarts between which there is no line may be one item.
     Restarted,
-    /// No more comes: the service was removed, or the monitor is shut down. This is the last item.
+    /// No more comes: the service was removed, or a shutdown of the monitor has begun. This is the last item.
     Closed,
 }
 
@@ -63,8 +64,40 @@ pub struct Follow {
 /// The lines of a service that are kept, and whether more may come.
 #[derive(Default)]
 pub(super) struct LineLog {
-    pub(super) ring: LineRing,
+    ring: LineRing,
     pub(super) closed: bool,
+    /// How many lines came after it was closed. They are kept no more.
+    after: u64,
+}
+
+impl LineLog {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            ring: LineRing::new(limit),
+            ..Self::default()
+        }
+    }
+
+    /// Adds lines; gives the number of the first one.
+    pub(super) fn push(&mut self, fd: i32, at: SystemTime, lines: &[CutLine<'_>]) -> u64 {
+        let first = self.last_seq() + 1;
+        if self.closed {
+            self.after += lines.len() as u64;
+        } else {
+            self.ring.push(fd, at, lines);
+        }
+        first
+    }
+
+    pub(super) const fn last_seq(&self) -> u64 {
+        self.ring.last_seq() + self.after
+    }
+
+    pub(super) const fn restart(&mut self) {
+        if !self.closed {
+            self.ring.restart();
+        }
+    }
 }
 
 impl Follow {

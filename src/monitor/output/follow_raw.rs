@@ -22,7 +22,7 @@ pub enum FollowedRaw {
     Lagged(u64),
     /// The service was started anew: what follows is of another generation.
     Restarted,
-    /// No more comes: the service was removed, or the monitor is shut down. This is the last item.
+    /// No more comes: the service was removed, or a shutdown of the monitor has begun. This is the last item.
     Closed,
 }
 
@@ -48,8 +48,6 @@ pub(super) struct RawLog {
 #[derive(Default)]
 pub(super) struct RawLogs {
     limit: usize,
-    /// The terminal, whose bytes are kept whether or not somebody follows them.
-    terminal: Option<i32>,
     /// Whether there is one: the usual service has none, and no lock is taken for each chunk of it.
     any: AtomicBool,
     logs: Mutex<OpenRawLogs>,
@@ -58,20 +56,26 @@ pub(super) struct RawLogs {
 #[derive(Default)]
 struct OpenRawLogs {
     by_fd: Vec<(i32, Arc<Watched<RawLog>>)>,
+    /// The terminal, whose bytes are kept whether or not somebody follows them.
+    terminal: Option<i32>,
     closed: bool,
 }
 
 impl RawLogs {
-    pub(super) fn new(limit: usize, terminal: Option<i32>) -> Self {
-        let logs = Self {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
             limit,
-            terminal,
             ..Self::default()
-        };
-        if let Some(fd) = terminal {
-            logs.log(&mut logs.lock(), fd);
         }
-        logs
+    }
+
+    /// Keeps the bytes of this descriptor, also while nobody follows them.
+    pub(super) fn keep(&self, terminal: Option<i32>) {
+        let mut open = self.lock();
+        open.terminal = terminal;
+        if let Some(fd) = terminal {
+            self.log(&mut open, fd);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenRawLogs> {
@@ -107,7 +111,7 @@ impl RawLogs {
         let log = {
             let mut open = self.lock();
             // Those whose last follower is gone. Nobody gets one while this is locked.
-            let terminal = self.terminal;
+            let terminal = open.terminal;
             open.by_fd
                 .retain(|(fd, log)| Some(*fd) == terminal || Arc::strong_count(log) > 1);
             self.any.store(!open.by_fd.is_empty(), Ordering::Release);
@@ -115,12 +119,20 @@ impl RawLogs {
             log.map(|(_, log)| Arc::clone(log))
         };
         if let Some(log) = log {
-            log.change(|log| log.ring.push(chunk));
+            log.change(|log| {
+                if !log.closed {
+                    log.ring.push(chunk);
+                }
+            });
         }
     }
 
     pub(super) fn restart(&self) {
-        self.change_all(|log| log.ring.restart());
+        self.change_all(|log| {
+            if !log.closed {
+                log.ring.restart();
+            }
+        });
     }
 
     pub(super) fn close(&self) {

@@ -131,11 +131,6 @@ impl LineRing {
         self.count - self.lines.len() as u64 + 1
     }
 
-    /// How many lines are not kept any more.
-    pub(super) fn evicted(&self) -> u64 {
-        self.first_seq() - 1
-    }
-
     /// The line with this number, if it is kept.
     pub(super) fn line(&self, seq: u64) -> Option<RingLine<'_>> {
         let index = usize::try_from(seq.checked_sub(self.first_seq())?).ok()?;
@@ -190,7 +185,7 @@ mod tests {
                 });
                 let kept = fitting.count();
                 prop_assert_eq!(ring.last_seq(), all.len() as u64);
-                prop_assert_eq!(ring.evicted(), (all.len() - kept) as u64);
+                prop_assert_eq!(ring.first_seq(), (all.len() - kept) as u64 + 1);
                 prop_assert!(ring.size() <= limit);
                 for (before, line) in all.iter().enumerate() {
                     let seq = before as u64 + 1;
@@ -239,7 +234,7 @@ mod tests {
             none.push(1, AT, &[CutLine::default()]);
         }
         assert_eq!((none.lines.capacity(), none.bytes.capacity()), (0, 0));
-        assert_eq!((none.last_seq(), none.evicted()), (100, 100));
+        assert_eq!((none.last_seq(), none.first_seq()), (100, 101));
     }
 
     #[test]

@@ -10,13 +10,15 @@ use super::file_sink::OnFileNews;
 use super::follow::{Follow, LineLog};
 use super::follow_raw::{FollowRaw, RawLogs};
 use super::line_cutter::{CutLine, LineCutter};
-use super::line_ring::LineRing;
 use super::since::Since;
 use super::sinks::{SeenLine, Sinks};
 use super::spec::OutputSpec;
 use super::tail_bytes::TailBytes;
 use super::watched::Watched;
 use crate::Bytes;
+
+/// The descriptor that the output of a terminal counts as.
+const TERMINAL: i32 = 1;
 
 /// The output of one instance of a service, over all its generations. It belongs to the monitor's thread; what others
 /// read of it is an [`OutputSource`]. Its drop closes it.
@@ -30,7 +32,6 @@ pub(in crate::monitor) struct ServiceOutput {
     tail: TailBytes,
     tail_fd: i32,
     generation: Option<u64>,
-    bytes: u64,
     closed: bool,
 }
 
@@ -41,15 +42,11 @@ pub(in crate::monitor) struct OutputSource {
     raw: Arc<RawLogs>,
 }
 
-/// What came, and what was cut of it by which bound.
+/// What came, and what a sink did not get of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::monitor) struct OutputCounters {
-    /// Bytes that the service wrote.
-    pub(in crate::monitor) bytes: u64,
     /// Lines, and pieces of long ones.
     pub(in crate::monitor) lines: u64,
-    /// Lines that the ring holds no more.
-    pub(in crate::monitor) evicted: u64,
     /// Lines that the log did not get.
     pub(in crate::monitor) suppressed: u64,
     /// Bytes that the file did not get.
@@ -57,29 +54,22 @@ pub(in crate::monitor) struct OutputCounters {
 }
 
 impl ServiceOutput {
-    /// `service` is what a line sink is told; `news` is told when the file fails and when it is well again.
+    /// `source` was made of the same `spec`, and somebody may follow it already. `service` is what a line sink is told; `news` is told
+    /// when the file fails and when it is well again.
     pub(in crate::monitor) fn new(
         spec: &OutputSpec,
+        source: OutputSource,
         service: Arc<str>,
         news: Option<OnFileNews>,
     ) -> Self {
-        let lines = LineLog {
-            ring: LineRing::new(spec.ring),
-            closed: false,
-        };
-        let terminal = spec.terminal.then_some(1);
         Self {
-            source: OutputSource {
-                lines: Arc::new(Watched::new(lines)),
-                raw: Arc::new(RawLogs::new(spec.raw_ring, terminal)),
-            },
+            source,
             sinks: Sinks::new(spec, service, news),
             max_line: spec.max_line,
             cutters: Vec::new(),
             tail: TailBytes::default(),
-            tail_fd: terminal.unwrap_or(2),
+            tail_fd: 2,
             generation: None,
-            bytes: 0,
             closed: false,
         }
     }
@@ -89,9 +79,16 @@ impl ServiceOutput {
         self.ended();
         self.tail.clear();
         if self.generation.replace(generation).is_some() {
-            self.source.lines.change(|log| log.ring.restart());
+            self.source.lines.change(LineLog::restart);
             self.source.raw.restart();
         }
+    }
+
+    /// Whether this generation is on a terminal: its descriptor 1 is all of its output, and the bytes of it are kept from here on, for
+    /// who attaches to it.
+    pub(in crate::monitor) fn on_terminal(&mut self, terminal: bool) {
+        self.tail_fd = if terminal { TERMINAL } else { 2 };
+        self.source.raw.keep(terminal.then_some(TERMINAL));
     }
 
     /// A chunk as it was read.
@@ -99,7 +96,6 @@ impl ServiceOutput {
         if self.closed {
             return;
         }
-        self.bytes += chunk.len() as u64;
         self.source.raw.push(fd, chunk);
         if fd == self.tail_fd {
             self.tail.push(chunk);
@@ -148,9 +144,13 @@ impl ServiceOutput {
         }
         self.ended();
         self.closed = true;
-        self.source.lines.change(|log| log.closed = true);
-        self.source.raw.close();
+        self.source.close();
         self.sinks.close();
+    }
+
+    /// Followers end behind what is there. The sinks get what comes after that, too.
+    pub(in crate::monitor) fn end_follows(&self) {
+        self.source.close();
     }
 
     /// The last 4 KiB of the standard error of this generation. A terminal has no standard error, and it is the last of its output.
@@ -178,17 +178,19 @@ impl ServiceOutput {
         self.sinks.flushed()
     }
 
-    pub(in crate::monitor) const fn source(&self) -> &OutputSource {
+    /// How many descriptors it has open: its file.
+    pub(in crate::monitor) fn descriptors(&self) -> usize {
+        self.sinks.descriptors()
+    }
+
+    #[cfg(test)]
+    pub(super) const fn source(&self) -> &OutputSource {
         &self.source
     }
 
     pub(in crate::monitor) fn counters(&self) -> OutputCounters {
-        let ring = |log: &mut LineLog| (log.ring.last_seq(), log.ring.evicted());
-        let (lines, evicted) = self.source.lines.with(ring);
         OutputCounters {
-            bytes: self.bytes,
-            lines,
-            evicted,
+            lines: self.source.lines.with(|log| log.last_seq()),
             suppressed: self.sinks.suppressed(),
             file_lost: self.sinks.file_lost(),
         }
@@ -203,27 +205,32 @@ fn deliver(
     at: SystemTime,
     lines: &[CutLine<'_>],
 ) {
-    let first = log.change(|log| {
-        let first = log.ring.last_seq() + 1;
-        log.ring.push(fd, at, lines);
-        first
-    });
+    let first = log.change(|log| log.push(fd, at, lines));
     sinks.lines(fd, at, first, lines);
 }
 
 impl OutputSource {
+    pub(in crate::monitor) fn new(spec: &OutputSpec) -> Self {
+        Self {
+            lines: Arc::new(Watched::new(LineLog::new(spec.ring))),
+            raw: Arc::new(RawLogs::new(spec.raw_ring)),
+        }
+    }
+
     /// One of a service that is not there: its followers get `Closed` at once.
     pub(in crate::monitor) fn none() -> Self {
-        let closed = LineLog {
-            closed: true,
-            ..LineLog::default()
+        let source = Self {
+            lines: Arc::default(),
+            raw: Arc::default(),
         };
-        let raw = RawLogs::default();
-        raw.close();
-        Self {
-            lines: Arc::new(Watched::new(closed)),
-            raw: Arc::new(raw),
-        }
+        source.close();
+        source
+    }
+
+    /// Its followers end behind what is there, and it keeps no more.
+    pub(in crate::monitor) fn close(&self) {
+        self.lines.change(|log| log.closed = true);
+        self.raw.close();
     }
 
     pub(in crate::monitor) fn follow(&self, since: Since) -> Follow {

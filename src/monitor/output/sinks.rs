@@ -154,6 +154,10 @@ impl Sinks {
         }
     }
 
+    pub(super) fn descriptors(&self) -> usize {
+        self.file.as_ref().map_or(0, FileSink::descriptors)
+    }
+
     pub(super) fn suppressed(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.total_suppressed())
     }

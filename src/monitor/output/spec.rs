@@ -37,8 +37,6 @@ pub(in crate::monitor) struct OutputSpec {
     pub(in crate::monitor) raw_ring: usize,
     /// Longer lines are cut.
     pub(in crate::monitor) max_line: usize,
-    /// The service is on a terminal: its descriptor 1 is all of its output.
-    pub(in crate::monitor) terminal: bool,
     pub(in crate::monitor) on_line: Option<LineSink>,
     /// The target of records in the log of this program.
     pub(in crate::monitor) log: Option<String>,
@@ -55,7 +53,6 @@ impl Default for OutputSpec {
             ring: 64 * 1024,
             raw_ring: 64 * 1024,
             max_line: 8 * 1024,
-            terminal: false,
             on_line: None,
             log: None,
             log_rate: (1000, Duration::from_secs(10)),
@@ -130,7 +127,6 @@ impl fmt::Debug for OutputSpec {
         f.debug_struct("OutputSpec")
             .field("ring", &self.ring)
             .field("max_line", &self.max_line)
-            .field("terminal", &self.terminal)
             .field("on_line", &self.on_line.is_some())
             .field("log", &self.log)
             .field("file", &self.file)

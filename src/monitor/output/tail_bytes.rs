@@ -19,11 +19,11 @@ impl TailBytes {
             // Each byte is moved once at most for each that comes.
             self.bytes.drain(..self.bytes.len() - TAIL);
         }
-        self.bytes.extend_from_slice(last(chunk));
+        self.bytes.extend_from_slice(end(chunk));
     }
 
     pub(super) fn look(&self) -> Bytes {
-        Bytes::copy_from_slice(last(&self.bytes))
+        last(&self.bytes)
     }
 
     pub(super) fn clear(&mut self) {
@@ -31,7 +31,12 @@ impl TailBytes {
     }
 }
 
-fn last(bytes: &[u8]) -> &[u8] {
+/// What an [`Exit`](crate::monitor::Exit) shows of these bytes.
+pub(in crate::monitor) fn last(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(end(bytes))
+}
+
+fn end(bytes: &[u8]) -> &[u8] {
     let begin = bytes.len().saturating_sub(TAIL);
     bytes.get(begin..).unwrap_or_default()
 }

@@ -106,7 +106,8 @@ impl Ready {
     /// `NOTIFY_SOCKET` is an abstract socket of this start alone. A message counts if its sender is the child, is in the group that the
     /// child leads, or descends from the child. If the sender is already gone it counts if it ran as the child's user. `STATUS=` is shown in
     /// the service's status, with its first 256 bytes. `EXTEND_TIMEOUT_USEC=` moves the end of [`within`](Self::within) away, to so long
-    /// from then. `STOPPING=1` before `READY=1` fails the start. Descriptors that are sent along are closed, and their message does not
+    /// from then. `STOPPING=1` before `READY=1` fails the start; later the service is not ready from then on, as after `RELOADING=1`, which
+    /// `READY=1` ends. Descriptors that are sent along are closed, and their message does not
     /// count.
     pub const fn notify() -> Self {
         Self::new(ReadyKind::Notify)
@@ -156,7 +157,8 @@ impl Ready {
         Self::new(ReadyKind::Check(Check::probe(probe)))
     }
 
-    /// How long the service has, from its spawn on: 30 seconds unless set. Not zero.
+    /// How long the service has, from its spawn on: 30 seconds unless set. Not zero. Before that the closure of its command and the spawn may
+    /// take as long.
     pub const fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
@@ -229,9 +231,12 @@ impl Ready {
         matches!(self.kind, ReadyKind::Line(..) | ReadyKind::Fd(_))
     }
 
-    /// The time from the spawn on.
+    /// The time for the command of a start, and its spawn.
     pub(in crate::monitor) const fn get_within(&self) -> Duration {
-        self.within
+        match &self.kind {
+            ReadyKind::After(_) => WITHIN,
+            _ => self.within,
+        }
     }
 
     /// Whether the start needs a `NotifySocket`.

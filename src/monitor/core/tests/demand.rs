@@ -134,6 +134,24 @@ fn a_lease_after_an_end_for_good_starts_it_though_another_lease_is_held() {
 }
 
 #[test]
+fn a_lease_after_a_success_waits_as_after_a_first_failure_however_often() {
+    let mut world = World::new(vec![on_demand("a")]);
+    for _ in 0..10 {
+        let (lease, ticket) = world.lease("a");
+        world.pass(ms(200));
+        world.quiesce();
+        world.ok(ticket);
+        world.release(lease);
+        world.over("a", end(0));
+        assert_eq!(world.state("a"), Exited);
+        let (lease, ticket) = world.lease("a");
+        assert_eq!(world.state("a"), Backoff);
+        world.waits(ticket);
+        world.release(lease);
+    }
+}
+
+#[test]
 fn a_service_that_restarts_keeps_its_leases() {
     let mut world = World::new(vec![on_demand("a")]);
     let (lease, _) = world.lease("a");

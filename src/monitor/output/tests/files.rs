@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::super::{FileNews, OutputSpec, ServiceOutput};
+use super::super::{FileNews, OutputSource, OutputSpec, ServiceOutput};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -21,7 +21,12 @@ fn with_file(path: &Path) -> (ServiceOutput, mpsc::Receiver<FileNews>) {
     };
     let (tell, told) = mpsc::channel();
     let news = move |news| tell.send(news).unwrap_or_default();
-    let output = ServiceOutput::new(&spec, Arc::from("web"), Some(Arc::new(news)));
+    let output = ServiceOutput::new(
+        &spec,
+        OutputSource::new(&spec),
+        Arc::from("web"),
+        Some(Arc::new(news)),
+    );
     (output, told)
 }
 

@@ -223,12 +223,12 @@ fn a_waker_may_drop_the_follower_that_it_wakes() {
 #[test]
 fn a_terminal_that_is_attached_again_gets_its_last_bytes_and_then_what_comes() {
     let spec = OutputSpec {
-        terminal: true,
         raw_ring: 16,
         ..OutputSpec::default()
     };
     let mut output = output(&spec);
     output.started(1);
+    output.on_terminal(true);
     output.data(1, b"\x1b[2Jgone before the screen");
     let mut follow = output.source().follow_raw(1);
     let data = |text: &'static [u8]| FollowedRaw::Data(text.into());

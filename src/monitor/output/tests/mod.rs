@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use super::{OutputSpec, ServiceOutput};
+use super::{OutputSource, OutputSpec, ServiceOutput};
 
 fn output(spec: &OutputSpec) -> ServiceOutput {
-    ServiceOutput::new(spec, Arc::from("web"), None)
+    ServiceOutput::new(spec, OutputSource::new(spec), Arc::from("web"), None)
 }
 
 /// What a stream has now.

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use super::super::{LineSink, OutputSpec, SeenLine, ServiceLine};
+use super::super::spec::LineSink;
+use super::super::{OutputSpec, SeenLine, ServiceLine};
 use super::output;
 
 type Seen = Arc<Mutex<Vec<String>>>;
