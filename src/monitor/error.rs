@@ -36,10 +36,10 @@ pub enum StartFailure {
         /// What was missing.
         problem: Arc<str>,
         /// How the child ended; `None` if it was not there yet.
-        exit: Option<Exit>,
+        exit: Option<Box<Exit>>,
     },
     /// The service ended after it had been ready, and is not started any more, or not at once.
-    Ended(Exit),
+    Ended(Box<Exit>),
     /// It was started too often: see [`Restart::limit`](super::Restart::limit).
     #[non_exhaustive]
     Limit {
@@ -69,7 +69,7 @@ impl fmt::Display for StartFailure {
                 write!(
                     f,
                     "{problem}{}",
-                    exit.as_ref().map_or_else(String::new, Exit::words)
+                    exit.as_ref().map_or_else(String::new, |exit| exit.words())
                 )
             }
             Self::Ended(exit) => write!(f, "it ended{}", exit.words()),

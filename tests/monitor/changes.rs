@@ -99,7 +99,7 @@ pub(crate) fn failed_exit(failure: &StartFailure) -> Exit {
         StartFailure::Unready {
             exit: Some(exit), ..
         }
-        | StartFailure::Ended(exit) => exit.clone(),
+        | StartFailure::Ended(exit) => Exit::clone(exit),
         other => panic!("no exit: {other:?}"),
     }
 }

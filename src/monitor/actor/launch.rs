@@ -211,10 +211,7 @@ impl Engine {
         run.ready = Some(feed.clone());
         let at_once = spec.ready.is_at_once();
         let own_protocol = spec.spawn_for.is_some();
-        let tell = {
-            let address = address.clone();
-            move |told| address.do_send(Told::Start(slot, generation, told))
-        };
+        let tell = move |told| address.do_send(Told::Start(slot, generation, told));
         let spawning = UntakenSpawn::new(spawning);
         run.task.set(async move {
             let process = match spawning.await {

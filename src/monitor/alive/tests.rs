@@ -187,5 +187,5 @@ fn what_cannot_work_is_a_problem() {
         assert_eq!(good.problem(), None, "{good:?}");
     }
     assert_eq!(tcp().watchdog_period(), None);
-    assert!(Alive::watchdog().wants_notify() && !tcp().wants_notify());
+    assert!(Alive::watchdog().watchdog_period().is_some() && tcp().watchdog_period().is_none());
 }

@@ -182,12 +182,12 @@ impl Core {
             instance.history.was_ready_for(&restart, readiness);
         }
         let failure = if instance.was_ready {
-            StartFailure::Ended(exit.clone())
+            StartFailure::Ended(Box::new(exit.clone()))
         } else {
             let problem = instance.problem.take();
             StartFailure::Unready {
                 problem: problem.unwrap_or_else(|| "it ended before it was ready".into()),
-                exit: Some(exit.clone()),
+                exit: Some(Box::new(exit.clone())),
             }
         };
         instance.last_exit = Some(exit);

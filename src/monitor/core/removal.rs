@@ -99,6 +99,11 @@ impl Core {
         self.entries.values().map(|entry| &entry.policy)
     }
 
+    #[cfg(test)]
+    pub(in crate::monitor) fn policy_of(&self, slot: Slot) -> Option<&Policy> {
+        Some(&self.entry_of(slot)?.policy)
+    }
+
     /// Stops an instance of a keyed service, or a service with all its instances, and forgets them.
     pub(super) fn remove(&mut self, name: &ServiceName, ticket: Ticket) {
         let not_found = || MonitorError::NotFound { name: name.clone() };
