@@ -37,10 +37,7 @@ pub struct Events(Subscription<Event>);
 /// One item of [`Events`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all of them are events"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are events")]
 pub enum Reported {
     /// Something happened.
     Event(Event),

@@ -275,7 +275,7 @@ impl World {
             let id = &*status.id;
             let waits = match id {
                 "b" => !self.is_wanted("a"),
-                "c" => !self.goes_alone && !(self.is_wanted("a") && self.is_wanted("b")),
+                "c" => !(self.goes_alone || self.is_wanted("a") && self.is_wanted("b")),
                 _ => false,
             };
             let fits = match status.state {

@@ -101,7 +101,10 @@ fn on_an_arbiter_that_was_given_and_that_stays() {
         use_it(&monitor).await;
         monitor.shutdown(SHUTDOWN).await;
         let (tell, told) = futures::channel::oneshot::channel();
-        assert!(arbiter.spawn_fn(move || drop(tell.send(()))));
+        let said = arbiter.spawn_fn(move || {
+            let _ = tell.send(());
+        });
+        assert!(said);
         in_time(told).await.unwrap();
         // That of this thread, too.
         let monitor = Monitor::new().services(services()).on(&Arbiter::current());

@@ -16,42 +16,42 @@ use crate::common::census::is_gone;
 use crate::common::helper::helper;
 use crate::common::{eventually, in_time};
 
-pub const fn ms(millis: u64) -> Duration {
+pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Longer than any test.
-pub const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// `READY` of a service that runs and is ready.
-pub const READY: ServiceState = ServiceState::Running { ready: true };
+pub(crate) const READY: ServiceState = ServiceState::Running { ready: true };
 
 /// A service whose child is the helper with these actions.
-pub fn helping<const N: usize>(id: &str, actions: [&str; N]) -> Service {
+pub(crate) fn helping<const N: usize>(id: &str, actions: [&str; N]) -> Service {
     Service::new(id, helper(actions))
 }
 
 /// A service that runs until it is stopped.
-pub fn pausing(id: &str) -> Service {
+pub(crate) fn pausing(id: &str) -> Service {
     helping(id, ["pause"])
 }
 
 /// A service that runs until its standard input is closed: by [`MonitorHandle`] or with its monitor.
-pub fn shell(id: &str, script: &str) -> Service {
+pub(crate) fn shell(id: &str, script: &str) -> Service {
     Service::new(id, Command::new("sh").args(["-c", script]))
 }
 
 /// Restarts at once, for ever.
-pub fn at_once(restart: Restart) -> Restart {
+pub(crate) fn at_once(restart: Restart) -> Restart {
     restart.backoff(Backoff::none())
 }
 
 /// Restarts only by hand, as far as a test can see.
-pub fn late(restart: Restart) -> Restart {
+pub(crate) fn late(restart: Restart) -> Restart {
     restart.backoff(Backoff::new().first(LONG).cap(LONG).jitter(0.0))
 }
 
-pub struct Watched {
+pub(crate) struct Watched {
     monitor: MonitorHandle,
     events: Arc<Mutex<Vec<Event>>>,
 }
@@ -65,12 +65,15 @@ impl Deref for Watched {
 }
 
 impl Watched {
-    pub async fn start(services: impl IntoIterator<Item = Service>) -> Self {
+    pub(crate) async fn start(services: impl IntoIterator<Item = Service>) -> Self {
         Self::start_of(Monitor::new(), services).await
     }
 
     /// The services are added once the events are listened to.
-    pub async fn start_of(monitor: Monitor, services: impl IntoIterator<Item = Service>) -> Self {
+    pub(crate) async fn start_of(
+        monitor: Monitor,
+        services: impl IntoIterator<Item = Service>,
+    ) -> Self {
         let monitor = monitor.start().unwrap();
         let mut stream = monitor.events();
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -100,16 +103,16 @@ impl Watched {
         self.events.lock().unwrap()
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.lock().clone()
     }
 
-    pub async fn until<T>(&self, what: &str, find: impl Fn(&[Event]) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, find: impl Fn(&[Event]) -> Option<T>) -> T {
         eventually(what, || find(&self.lock()), || self.texts().join(", ")).await
     }
 
     /// Each change of a state: `web starting`.
-    pub fn texts(&self) -> Vec<String> {
+    pub(crate) fn texts(&self) -> Vec<String> {
         let events = self.events();
         let changes = events.iter().filter_map(|event| match &event.what {
             EventKind::State { to, .. } => {
@@ -121,7 +124,7 @@ impl Watched {
     }
 
     /// The states that a service came to, in their order.
-    pub fn states(&self, id: &str) -> Vec<ServiceState> {
+    pub(crate) fn states(&self, id: &str) -> Vec<ServiceState> {
         let events = self.events();
         let of = events
             .iter()
@@ -134,7 +137,7 @@ impl Watched {
     }
 
     /// Waits until a service has come to a state so many times.
-    pub async fn times(&self, id: &str, state: ServiceState, times: usize) {
+    pub(crate) async fn times(&self, id: &str, state: ServiceState, times: usize) {
         let what = format!("{id} {state} {times} times");
         let come = || {
             let states = self.states(id);
@@ -144,12 +147,12 @@ impl Watched {
     }
 
     /// Waits until a service has come to a state.
-    pub async fn once(&self, id: &str, state: ServiceState) {
+    pub(crate) async fn once(&self, id: &str, state: ServiceState) {
         self.times(id, state, 1).await;
     }
 
     /// The generations of a service that were started.
-    pub fn generations(&self, id: &str) -> Vec<u64> {
+    pub(crate) fn generations(&self, id: &str) -> Vec<u64> {
         let events = self.events();
         let started = events.iter().filter(|event| {
             let starting = matches!(
@@ -164,30 +167,30 @@ impl Watched {
         started.map(|event| event.generation).collect()
     }
 
-    pub async fn look(&self, id: &str) -> Status {
+    pub(crate) async fn look(&self, id: &str) -> Status {
         in_time(self.monitor.status(id)).await.unwrap()
     }
 
-    pub async fn last_exit(&self, id: &str) -> Exit {
+    pub(crate) async fn last_exit(&self, id: &str) -> Exit {
         let status = self.look(id).await;
         let exit = status.last_exit.clone();
         exit.unwrap_or_else(|| panic!("{status:?}"))
     }
 
-    pub async fn pid(&self, id: &str) -> i32 {
+    pub(crate) async fn pid(&self, id: &str) -> i32 {
         let status = self.look(id).await;
         status.pid.unwrap_or_else(|| panic!("{status:?}"))
     }
 
     /// Kills the child of a service, as a crash does; gives the pid that it had.
-    pub async fn crash(&self, id: &str) -> i32 {
+    pub(crate) async fn crash(&self, id: &str) -> i32 {
         let pid = self.pid(id).await;
         kill(pid);
         pid
     }
 
     /// Shuts down; nothing may be left of any service.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         let report = in_time(self.monitor.shutdown(LONG)).await;
         assert!(report.unkillable.is_empty(), "{report:?}");
         let pids = self.events().into_iter().filter_map(|event| event.pid);
@@ -197,13 +200,13 @@ impl Watched {
     }
 }
 
-pub fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let pid = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
 /// The failure that a request was answered with.
-pub fn failure<T: Debug>(answer: Result<T, MonitorError>) -> StartFailure {
+pub(crate) fn failure<T: Debug>(answer: Result<T, MonitorError>) -> StartFailure {
     match answer {
         Err(MonitorError::StartFailed { failure, .. }) => failure,
         other => panic!("{other:?}"),

@@ -302,8 +302,6 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn after_any_sequence_all_that_is_wanted_is_up_and_nothing_else(
         specs in proptest::collection::vec(
