@@ -42,7 +42,8 @@ impl Backoff {
         }
     }
 
-    /// No delay at all. A program that cannot live is started again and again, as fast as the machine can.
+    /// No delay at all. A program that cannot live is started again and again, as fast as the machine can. Only a start that
+    /// gives no child at all is 10 ms from the next one.
     pub const fn none() -> Self {
         Self {
             first: Duration::ZERO,

@@ -59,6 +59,16 @@ impl StartFailure {
     }
 }
 
+impl StartFailure {
+    /// Whether there was a child.
+    pub(super) const fn had_child(&self) -> bool {
+        matches!(
+            self,
+            Self::Ended(_) | Self::Unready { exit: Some(_), .. } | Self::Limit { .. }
+        )
+    }
+}
+
 impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -127,6 +127,34 @@ impl Spawning {
         self.id
     }
 
+    /// Gives the spawn up, and leaves it to the future to tell what came of that: an error when nothing is left of the attempt, or the
+    /// child if it was too late. (The drop of the future tells nothing.) A spawn that has not begun does not begin.
+    ///
+    /// The future resolves 2 seconds after this at the latest, unless the child cannot be killed in its exec.
+    ///
+    /// ```
+    /// use actix_process::{Command, NoProtocol};
+    ///
+    /// # actix::System::new().block_on(async {
+    /// let mut spawning = Command::new("true").spawn(NoProtocol);
+    /// spawning.cancel();
+    /// assert!(spawning.await.is_err());
+    /// # });
+    /// ```
+    pub fn cancel(&mut self) {
+        match mem::replace(&mut self.state, SpawningState::Answered) {
+            SpawningState::Asked(spawn, _) => {
+                let (to, answer) = oneshot::channel();
+                spawn.fail(SpawnError::register("a spawn", "was cancelled"), to);
+                self.state = SpawningState::Submitted(answer);
+            }
+            state => {
+                self.state = state;
+                self.ticket.cancel();
+            }
+        }
+    }
+
     /// Begins, unless it has begun.
     pub(super) fn submit(&mut self) {
         match mem::replace(&mut self.state, SpawningState::Answered) {

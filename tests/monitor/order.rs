@@ -63,14 +63,7 @@ fn dependants_wait_for_the_present_incarnation_and_not_for_an_earlier_one() {
             in_time(watched.write("db", "\n")).await.unwrap();
         });
         started.unwrap();
-        assert_eq!(
-            watched
-                .states("db")
-                .iter()
-                .filter(|to| **to == READY)
-                .count(),
-            2
-        );
+        watched.times("db", READY, 2).await;
         watched.end().await;
     });
 }

@@ -260,3 +260,49 @@ fn at_any_moment_of_a_start_by_a_closure() {
         run(at_any_moment(Service::new("a", made)));
     });
 }
+
+#[test]
+fn a_stop_of_a_start_is_answered_when_its_child_is_gone() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let born = dir.path().join("born");
+        let script = format!("echo $$ >>{}; exec sleep 600", born.display());
+        let monitor = Monitor::new().guard(false);
+        let service = Service::new("a", Command::new("sh").args(["-c", &script])).on_demand();
+        let watched = Watched::start_of(monitor, [service]).await;
+        for round in 0..amount(1000, 60) {
+            let starting = watched.start("a");
+            let stopping = async {
+                for _ in 0..round % 25 {
+                    tokio::task::yield_now().await;
+                }
+                in_time(watched.stop("a")).await
+            };
+            let (_, stopped) = futures::join!(starting, stopping);
+            stopped.unwrap();
+            let said = std::fs::read_to_string(&born).unwrap_or_default();
+            for pid in said.lines() {
+                assert!(
+                    is_gone(pid.parse().unwrap()),
+                    "{pid} lives, in round {round}"
+                );
+            }
+            let _ = std::fs::remove_file(&born);
+        }
+    });
+}
+
+#[test]
+fn starts_that_fail_at_once_and_again_hold_up_nobody() {
+    run(async {
+        let spec = Service::new("a", Command::new("true"))
+            .restart(crate::watched::at_once(Restart::always()))
+            .protocol(|_: &Start| -> NoProtocol { std::panic::resume_unwind(Box::new("none")) });
+        let watched = Watched::start([spec.on_demand(), pausing("b")]).await;
+        let error = in_time(watched.start("a")).await.unwrap_err();
+        assert!(matches!(error, MonitorError::StartFailed { .. }), "{error}");
+        in_time(watched.ready("b")).await.unwrap();
+        in_time(watched.stop("a")).await.unwrap();
+        in_time(watched.shutdown(Duration::from_secs(60))).await;
+    });
+}

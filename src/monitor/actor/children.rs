@@ -28,6 +28,9 @@ use crate::process_protocol;
 /// The time that a service has to write its core when its watchdog has bitten.
 const CORE: Duration = Duration::from_secs(5);
 
+/// How long the death of a process is awaited that did not die of SIGKILL, before it is sent once more.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
 impl ProcessProtocol for Monitor {
     fn connection_made(&mut self, process: &ProcessHandle, ctx: &mut Self::Context) {
         self.with(ctx, |engine| match engine.of(process) {
@@ -189,7 +192,13 @@ impl Engine {
     }
 
     /// Takes the first step now. Where that ends it there is no task.
-    fn climb(&mut self, slot: Slot, generation: u64, process: &ProcessHandle, ladder: Ladder) {
+    pub(super) fn climb(
+        &mut self,
+        slot: Slot,
+        generation: u64,
+        process: &ProcessHandle,
+        ladder: Ladder,
+    ) {
         let mut stopping = Box::pin(process.stop(ladder));
         if let Some(Some(run)) = self.place(slot).map(|place| &mut place.run) {
             run.stops += 1;
@@ -216,14 +225,28 @@ impl Engine {
         run.stops = run.stops.saturating_sub(1);
         match result {
             Ok(stopped) => {
-                let outlived = stopped.outlived;
-                let before = run.swept.map_or(0, |(_, outlived)| outlived);
-                run.swept = Some((stopped.by, outlived.max(before)));
+                run.outlived = run.outlived.max(stopped.outlived);
                 // Reaped a moment before it is told.
                 run.exited.get_or_insert(stopped.status);
-                self.finish(slot, generation);
+                if stopped.leftovers.is_empty() {
+                    run.swept = Some(stopped.by);
+                    return self.finish(slot, generation);
+                }
+                let process = run.process.clone();
+                self.core.fact(slot, generation, Fact::Unkillable);
+                if let Some(process) = process {
+                    self.climb(slot, generation, &process, patient());
+                }
             }
-            Err(_) => self.core.fact(slot, generation, Fact::Unkillable),
+            Err(_) => {
+                // It may have died while that was told: nobody else looks after what it has left.
+                let died = run.exited.is_some() && run.stops == 0 && run.swept.is_none();
+                let process = run.process.clone().filter(|_| died);
+                self.core.fact(slot, generation, Fact::Unkillable);
+                if let Some(process) = process {
+                    self.climb(slot, generation, &process, patient());
+                }
+            }
         }
     }
 
@@ -236,10 +259,10 @@ impl Engine {
         let Some(run) = &place.run else {
             return;
         };
-        let (Some(status), Some((by, leftovers)), true) = (run.exited, run.swept, run.drained)
-        else {
+        let (Some(status), Some(by), true) = (run.exited, run.swept, run.drained) else {
             return;
         };
+        let leftovers = run.outlived;
         // The stop that was told first may be another one.
         let by = match run.killed || all_killed {
             true => StoppedBy::Signal(Signal::KILL),
@@ -275,6 +298,11 @@ impl Engine {
             guard.remove(generation);
         }
     }
+}
+
+/// For what did not die of SIGKILL: the stop is over when it has died.
+fn patient() -> Ladder {
+    Ladder::new().signal(Signal::KILL, PATIENCE)
 }
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

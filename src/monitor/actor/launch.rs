@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::place::ServiceRun;
 use super::told::StartTold;
 use super::untaken::UntakenSpawn;
 use super::{Engine, GuardSlot, Told};
 use crate::Command;
 use crate::Fd;
+use crate::Ladder;
 use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::Signal;
@@ -70,7 +73,7 @@ impl Engine {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
             CommandSource::Made(_) if Arc::strong_count(&place.making) > MAKING => {
                 let problem = "the closures of earlier starts have not returned".into();
-                self.not_started(slot, generation, StartFailure::Command(problem), false);
+                self.refuse(slot, generation, StartFailure::Command(problem));
             }
             CommandSource::Made(make) => {
                 let making = Arc::clone(&place.making);
@@ -80,7 +83,7 @@ impl Engine {
                 };
                 if let Err(error) = make_elsewhere(make, start, made) {
                     let failure = StartFailure::setup("the thread of its closure", error);
-                    self.not_started(slot, generation, failure, false);
+                    self.refuse(slot, generation, failure);
                 }
             }
         }
@@ -89,7 +92,7 @@ impl Engine {
     /// Spawns the command of a start.
     pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
         match self.prepare(slot, generation, command) {
-            Err(failure) => self.not_started(slot, generation, *failure, false),
+            Err(failure) => self.refuse(slot, generation, *failure),
             Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
         }
     }
@@ -189,7 +192,7 @@ impl Engine {
                     Err(_) => {
                         let problem = "the closure of its protocol panicked".into();
                         let failure = StartFailure::Command(problem);
-                        return self.not_started(slot, generation, failure, false);
+                        return self.refuse(slot, generation, failure);
                     }
                 }
             }
@@ -212,7 +215,9 @@ impl Engine {
         let at_once = spec.ready.is_at_once();
         let own_protocol = spec.spawn_for.is_some();
         let tell = move |told| address.do_send(Told::Start(slot, generation, told));
-        let spawning = UntakenSpawn::new(spawning);
+        let (cancel, cancelled) = oneshot::channel();
+        run.cancel = Some(cancel);
+        let spawning = UntakenSpawn::new(spawning, cancelled);
         run.task.set(async move {
             let process = match spawning.await {
                 Ok(process) => process,
@@ -255,6 +260,9 @@ impl Engine {
             return;
         };
         run.process = Some(process.clone());
+        run.cancel = None;
+        let abandoned = run.abandoned;
+        run.killed |= abandoned;
         if at_once {
             run.ready = None;
             run.task.let_go();
@@ -302,9 +310,19 @@ impl Engine {
         }
         let pid = process.spawned_pid();
         self.core.fact(slot, generation, Fact::Spawned { pid });
-        if at_once {
+        if abandoned {
+            // It was too late to cancel the spawn.
+            self.climb(slot, generation, process, Ladder::new().kill());
+        } else if at_once {
             self.core.fact(slot, generation, Fact::Ready);
         }
+    }
+
+    /// There will be no child of this start, as is found while it is launched. It is told later: a start that follows at once must not be
+    /// launched within this one.
+    fn refuse(&self, slot: Slot, generation: u64, failure: StartFailure) {
+        let told = StartTold::NotStarted(failure);
+        self.address.do_send(Told::Start(slot, generation, told));
     }
 
     /// There is no child of this start.
@@ -320,9 +338,18 @@ impl Engine {
         self.core.fact(slot, generation, fact);
     }
 
-    /// Gives up a start that has no child yet.
+    /// Gives up a start that has no child yet. The core is told when nothing of it is left.
     pub(super) fn abandon(&mut self, slot: Slot, generation: u64) {
-        self.clear_run(slot, generation);
+        let run = self.place(slot).and_then(|place| place.run.as_mut());
+        if let Some(run) = run.filter(|run| run.generation == generation)
+            && let Some(cancel) = run.cancel.take()
+        {
+            run.abandoned = true;
+            let _ = cancel.send(());
+            return;
+        }
+        let failure = StartFailure::Command("it was given up".into());
+        self.not_started(slot, generation, failure, false);
     }
 
     /// Begins to look after the liveness of a start that is ready.

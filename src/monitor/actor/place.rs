@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::ExitStatus;
@@ -63,10 +63,16 @@ pub(super) struct ServiceRun {
     pub(super) guarded: bool,
     /// It got a SIGKILL that is not of its ladder.
     pub(super) killed: bool,
+    /// Gives up the spawn, while that is under way.
+    pub(super) cancel: Option<oneshot::Sender<()>>,
+    /// It was given up before its child was there.
+    pub(super) abandoned: bool,
     /// How many stops are under way.
     pub(super) stops: u32,
-    /// Nobody is left of it: by which step, and how many outlived the child.
-    pub(super) swept: Option<(StoppedBy, usize)>,
+    /// Nobody is left of it: by which step.
+    pub(super) swept: Option<StoppedBy>,
+    /// How many of its group outlived the child.
+    pub(super) outlived: usize,
     pub(super) exited: Option<ExitStatus>,
     /// How many of its pipes are open; a terminal is one.
     pub(super) pipes: usize,
@@ -90,8 +96,11 @@ impl ServiceRun {
             status_text: None,
             guarded: false,
             killed: false,
+            cancel: None,
+            abandoned: false,
             stops: 0,
             swept: None,
+            outlived: 0,
             exited: None,
             pipes: 0,
             drained: false,

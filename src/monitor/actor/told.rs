@@ -39,6 +39,8 @@ pub(in crate::monitor) enum StartTold {
     /// Its command was made.
     Made(Result<Box<Command>, Arc<str>>),
     NotSpawned(SpawnError),
+    /// It was found while it was launched that there will be no child.
+    NotStarted(StartFailure),
     /// With a protocol of the user's: it runs.
     Spawned(ProcessHandle),
     Ready(Result<(), NotReady>),
@@ -91,6 +93,9 @@ impl Engine {
                 let permanent = is_hopeless(&error);
                 let failure = StartFailure::Spawn(Arc::new(error));
                 self.not_started(slot, generation, failure, permanent);
+            }
+            StartTold::NotStarted(failure) => {
+                self.not_started(slot, generation, failure, false);
             }
             StartTold::Spawned(process) => self.spawned(slot, generation, &process),
             // A reload that began meanwhile is over when the service says so.

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use tokio::sync::oneshot;
+
 use crate::ProcessHandle;
 use crate::Signal;
 use crate::SpawnError;
@@ -13,14 +15,18 @@ use crate::Spawning;
 /// committed a moment before.
 pub(super) struct UntakenSpawn {
     spawning: Spawning,
+    /// Tells that it is to be given up.
+    cancel: Option<oneshot::Receiver<()>>,
     /// A drop before the first poll begins nothing.
     is_begun: bool,
 }
 
 impl UntakenSpawn {
-    pub(super) const fn new(spawning: Spawning) -> Self {
+    /// It is given up when `cancel` says so, and resolves when nothing is left of it.
+    pub(super) const fn new(spawning: Spawning, cancel: oneshot::Receiver<()>) -> Self {
         Self {
             spawning,
+            cancel: Some(cancel),
             is_begun: false,
         }
     }
@@ -31,6 +37,14 @@ impl Future for UntakenSpawn {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.is_begun = true;
+        let cancelled = self.cancel.as_mut().map(|cancel| Pin::new(cancel).poll(cx));
+        if let Some(Poll::Ready(told)) = cancelled {
+            self.cancel = None;
+            // Else nobody can give it up any more.
+            if told.is_ok() {
+                self.spawning.cancel();
+            }
+        }
         Pin::new(&mut self.spawning).poll(cx)
     }
 }

@@ -1,6 +1,7 @@
 //! What happened to a start: its child, its readiness, its end; and what follows by the service's policy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::instance::{Instance, InstancePhase};
 use super::timers::TimerKind;
@@ -12,6 +13,9 @@ use crate::monitor::exit::{Exit, ExitKind};
 use crate::monitor::restart::AfterEnd;
 use crate::monitor::restart_history::NextTry;
 use crate::monitor::state::ServiceState;
+
+/// The least time from a start that gave no child to the next one: such a start can fail at once, and fail again at once, for ever.
+const LAUNCHES_APART: Duration = Duration::from_millis(10);
 
 impl Core {
     /// Takes note of what happened to the start of this generation. What comes for another one is dropped, and counted.
@@ -50,6 +54,11 @@ impl Core {
                 self.set_phase(slot, InstancePhase::Stopping);
             }
             (InstancePhase::Stopping, Fact::Exited) => {}
+            (InstancePhase::Stopping, Fact::NotStarted { .. }) if self.has_no_child(slot) => {
+                self.given_up(slot);
+            }
+            // It was too late to give it up: it is being killed.
+            (InstancePhase::Stopping, Fact::Spawned { pid }) => self.note_child(slot, pid),
             (InstancePhase::Up { .. } | InstancePhase::Stopping, Fact::Unkillable) => {
                 self.cannot_be_killed(slot)
             }
@@ -86,13 +95,22 @@ impl Core {
         }
     }
 
-    fn spawned(&mut self, slot: Slot, pid: i32) {
-        self.timers.clear(slot, TimerKind::Launch);
+    fn has_no_child(&self, slot: Slot) -> bool {
+        self.get(slot)
+            .is_some_and(|instance| instance.since.is_none())
+    }
+
+    fn note_child(&mut self, slot: Slot, pid: i32) {
         let now = self.now;
         if let Some(instance) = self.instance(slot) {
             instance.pid = Some(pid);
             instance.since = Some(now);
         }
+    }
+
+    fn spawned(&mut self, slot: Slot, pid: i32) {
+        self.timers.clear(slot, TimerKind::Launch);
+        self.note_child(slot, pid);
         self.set_phase(slot, InstancePhase::Up { ready: false });
     }
 
@@ -137,13 +155,26 @@ impl Core {
         if instance.phase != InstancePhase::Launching {
             return;
         }
-        let generation = instance.generation;
-        self.effects.push(Effect::Abandon { slot, generation });
-        let failure = StartFailure::Unready {
-            problem: format!("not spawned within {:?}", within.unwrap_or_default()).into(),
-            exit: None,
+        let text = format!("not spawned within {:?}", within.unwrap_or_default());
+        if let Some(instance) = self.instance(slot) {
+            instance.problem = Some(text.into());
+        }
+        self.abandon(slot, ExitKind::Unready);
+    }
+
+    /// Nothing is left of a start that was given up before its child was there.
+    fn given_up(&mut self, slot: Slot) {
+        let Some(instance) = self.instance(slot) else {
+            return;
         };
-        self.not_started(slot, failure, false);
+        let problem = instance.problem.take();
+        match problem.filter(|_| instance.cause == Some(ExitKind::Unready)) {
+            Some(problem) => {
+                let exit = None;
+                self.not_started(slot, StartFailure::Unready { problem, exit }, false);
+            }
+            None => self.is_down(slot, None),
+        }
     }
 
     fn not_started(&mut self, slot: Slot, failure: StartFailure, permanent: bool) {
@@ -262,6 +293,7 @@ impl Core {
         let Some(instance) = self.instance(slot) else {
             return InstancePhase::Down(ServiceState::Stopped);
         };
+        let had_child = failure.had_child();
         match next {
             AfterEnd::Stopped => InstancePhase::Down(ServiceState::Stopped),
             AfterEnd::Exited => {
@@ -289,6 +321,11 @@ impl Core {
                     InstancePhase::Down(ServiceState::Failed)
                 }
                 NextTry::After(delay) => {
+                    let delay = if had_child {
+                        delay
+                    } else {
+                        delay.max(LAUNCHES_APART)
+                    };
                     let at = now.saturating_add(delay);
                     instance.not_before = at;
                     if idle {

@@ -93,8 +93,7 @@ impl Core {
             .collect();
         for (slot, phase, generation) in alive {
             if phase == InstancePhase::Launching {
-                self.effects.push(Effect::Abandon { slot, generation });
-                self.is_down(slot, None);
+                self.abandon(slot, ExitKind::Stopped);
                 continue;
             }
             if let Some(instance) = self.instance(slot) {

@@ -75,9 +75,7 @@ impl Core {
                 self.stop_what_does_not_run(slot)
             }
             InstancePhase::Launching if instance.stop_asked => {
-                let generation = instance.generation;
-                self.effects.push(Effect::Abandon { slot, generation });
-                self.is_down(slot, None);
+                self.abandon(slot, ExitKind::Stopped);
             }
             InstancePhase::Up { .. } if instance.stop_asked && !self.is_held_up(slot) => {
                 self.stop_run(slot, ExitKind::Stopped, How::Ladder);
@@ -118,6 +116,18 @@ impl Core {
         for ticket in waiters {
             self.answer(ticket, Ok(()));
         }
+    }
+
+    /// Gives up a start that has no child yet. It is down when nothing of it is left.
+    pub(super) fn abandon(&mut self, slot: Slot, cause: ExitKind) {
+        self.timers.clear(slot, TimerKind::Launch);
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
+        instance.cause = Some(cause);
+        let generation = instance.generation;
+        self.set_phase(slot, InstancePhase::Stopping);
+        self.effects.push(Effect::Abandon { slot, generation });
     }
 
     /// Ends the run of this generation.

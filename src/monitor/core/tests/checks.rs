@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Effect, How, Kinship, Slot};
+use super::policies::not_started;
 use super::world::{Run, World};
 use crate::monitor::name::ServiceName;
 use crate::monitor::service::When;
@@ -16,6 +17,7 @@ impl World {
 
     /// Takes the effects, and holds each of them against what was before.
     pub(super) fn take(&mut self) {
+        let mut given_up = Vec::new();
         for effect in self.core.effects() {
             match effect {
                 Effect::Born { slot } => {
@@ -46,6 +48,12 @@ impl World {
                     self.note("abandon", slot);
                     let before = self.runs.remove(&slot);
                     assert_eq!(before, Some((generation, Run::Launching)));
+                    if self.gives_up_slowly {
+                        self.runs
+                            .insert(slot, (generation, Run::Stopping(How::Kill)));
+                    } else {
+                        given_up.push((slot, generation));
+                    }
                 }
                 Effect::Stop {
                     slot,
@@ -89,6 +97,14 @@ impl World {
                     assert_eq!(self.report.replace(report), None, "two ends");
                 }
             }
+        }
+        // At once nothing is left of them.
+        let some = !given_up.is_empty();
+        for (slot, generation) in given_up {
+            self.core.fact(slot, generation, not_started(false));
+        }
+        if some {
+            return self.take();
         }
         self.check();
     }
@@ -159,10 +175,11 @@ impl World {
                 "{} is {state}, and runs: {run:?}: {:#?}",
                 instance.name, self.log
             );
-            assert_eq!(
-                instance.pid.is_some(),
-                matches!(run, Some(Run::Up | Run::Stopping(_)))
-            );
+            let has_child = match run {
+                Some(Run::Stopping(_)) => instance.since.is_some(),
+                run => run == Some(Run::Up),
+            };
+            assert_eq!(instance.pid.is_some(), has_child);
         }
         assert_eq!(instances, self.states.len());
     }

@@ -303,3 +303,40 @@ fn exited_and_failed_are_told_by_a_wait_for_readiness() {
     let c = world.ask("c", Request::Ready);
     world.refused(c, "there is no service `c`");
 }
+
+#[test]
+fn a_stop_of_a_launch_is_done_when_nothing_is_left_of_it() {
+    for too_late in [false, true] {
+        let mut world = World::new(vec![service("a")]);
+        world.gives_up_slowly = true;
+        let stop = world.ask("a", Request::Stop);
+        assert_eq!(world.state("a"), Stopping);
+        world.waits(stop);
+        if too_late {
+            // Its child was there already, and is killed.
+            world.fact("a", Fact::Spawned { pid: 7 });
+            world.waits(stop);
+            world.fact("a", not_started(false));
+            world.waits(stop);
+            world.fact("a", Fact::Exited);
+            world.fact("a", Fact::Over(killed(Signal::KILL)));
+        } else {
+            world.fact("a", not_started(false));
+        }
+        world.ok(stop);
+        assert_eq!(world.state("a"), Stopped);
+    }
+}
+
+#[test]
+fn a_restart_of_a_launch_does_not_run_beside_it() {
+    let mut world = World::new(vec![service("a")]);
+    world.gives_up_slowly = true;
+    world.news();
+    let restart = world.ask("a", Request::Restart);
+    assert_eq!(world.news(), ["abandon a"]);
+    world.fact("a", not_started(false));
+    assert_eq!(world.news(), ["launch a"]);
+    world.up("a");
+    world.ok(restart);
+}

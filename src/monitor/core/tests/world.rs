@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) log: Vec<String>,
     pub(super) began: bool,
     pub(super) report: Option<ShutdownReport>,
+    /// What is given up is not gone until the test says so.
+    pub(super) gives_up_slowly: bool,
 }
 
 impl World {
@@ -106,6 +108,11 @@ impl World {
                 (Fact::Spawned { .. }, Run::Launching) => *run = Run::Up,
                 (Fact::NotStarted { .. }, Run::Launching)
                 | (Fact::Over(_), Run::Up | Run::Stopping(_)) => {
+                    self.runs.remove(&slot);
+                }
+                (Fact::NotStarted { .. }, Run::Stopping(_))
+                    if self.core.get(slot).unwrap().since.is_none() =>
+                {
                     self.runs.remove(&slot);
                 }
                 (Fact::Exited, Run::Up) => *run = Run::Stopping(How::Ladder),
