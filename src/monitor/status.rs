@@ -50,8 +50,8 @@ pub struct Status {
     pub leases: usize,
     /// What the processes of the service use; only where that was asked for: [`all_with_usage`](super::MonitorHandle::all_with_usage).
     pub usage: Option<Usage>,
-    /// How many descriptors of this program the service takes: pipes that are open, or a terminal; the descriptor by which the child is
-    /// waited for; a cgroup; a socket for sd_notify; a file. Those that a protocol of the user's closes are counted until the end of the run.
+    /// How many descriptors of this program the service takes: pipes that are open, or a terminal; the pidfd by which the child is
+    /// waited for (counted also where the kernel has none); a cgroup; a socket for sd_notify; a file. Those that a protocol of the user's closes are counted until the end of the run.
     pub descriptors: usize,
     /// How many lines of the service [`log_rate`](super::Service::log_rate) has kept from the log.
     pub dropped_lines: u64,
