@@ -26,6 +26,8 @@ pub(super) struct CgroupParent {
     pub(super) maker: LeafMaker,
     /// The root of all cgroups may have processes and controllers for its children.
     is_root: bool,
+    /// It is this process's own cgroup, and has no controller `memory`.
+    pub(super) is_plain: bool,
     /// The cgroups that were to be removed while somebody was in them.
     left: Mutex<Vec<PathBuf>>,
 }
@@ -53,6 +55,7 @@ impl CgroupParent {
             path,
             maker: LeafMaker::new(),
             is_root,
+            is_plain: false,
             left: Mutex::default(),
         };
         parent.sweep();
@@ -67,6 +70,14 @@ impl CgroupParent {
             // So that the kernel tells who was killed for want of memory. It may be refused.
             let _ = parent.enable("memory");
         }
+        Ok(parent)
+    }
+
+    /// As [`try_out`](Self::try_out), of the cgroup in which this process is.
+    pub(super) fn try_out_own(dir: OwnedFd, path: PathBuf) -> Result<Self, String> {
+        let mut parent = Self::try_out(dir, path)?;
+        let known = parent.words("cgroup.controllers");
+        parent.is_plain = known.is_ok_and(|known| known.iter().all(|name| name != "memory"));
         Ok(parent)
     }
 
@@ -171,7 +182,7 @@ impl CgroupParent {
     }
 
     /// Moves this process into a cgroup below this one.
-    pub(super) fn move_host(&self) -> Result<(), String> {
+    pub(super) fn move_host(&mut self) -> Result<(), String> {
         let name = PathBuf::from(self.maker.name(0, "host"));
         let failed = |error: io::Error| {
             let _ = files::remove(&self.dir, &name);
@@ -181,6 +192,8 @@ impl CgroupParent {
         self.make(&name).map_err(failed)?;
         let pid = self.maker.pid.to_string();
         write(&self.dir, name.join("cgroup.procs"), &pid).map_err(failed)?;
+        // This process's own is another one from now on.
+        self.is_plain = false;
         let _ = self.enable("memory");
         Ok(())
     }
