@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::stat::{Mode, mkdirat};
 
-use super::files::{self, below, exists, members, read, write};
+use super::files::{self, Removal, below, exists, members, read, write};
 use super::mounts::is_in_version_1;
 use super::name::LeafMaker;
 use super::removal;
@@ -198,9 +198,15 @@ impl CgroupParent {
         Ok(())
     }
 
-    /// A cgroup that is to be removed has somebody in it: it is removed later.
+    /// A cgroup that is to be removed is not: it is removed later if somebody is in it, or on another thread if there is much below it.
     pub(super) fn leave(&self, name: PathBuf) {
-        self.left().push(name);
+        if let (Ok(Removal::TooMany), Ok(dir)) =
+            (files::remove(&self.dir, &name), self.dir.try_clone())
+        {
+            removal::remove_when_empty(dir, vec![name]);
+        } else {
+            self.left().push(name);
+        }
     }
 
     /// Removes those of them that are empty by now.
@@ -212,7 +218,7 @@ impl CgroupParent {
         let asked: Vec<PathBuf> = left.drain(..piece).collect();
         drop(left);
         for name in asked {
-            if !matches!(files::remove(&self.dir, &name), Ok(true)) {
+            if !matches!(files::remove(&self.dir, &name), Ok(Removal::Done)) {
                 self.leave(name);
             }
         }
@@ -234,8 +240,9 @@ impl CgroupParent {
                 continue;
             }
             match files::remove(&self.dir, &name) {
-                Ok(true) => {}
-                Ok(false) => log::warn!(
+                Ok(Removal::Done) => {}
+                Ok(Removal::TooMany) => drop(files::remove_deep(&self.dir, &name)),
+                Ok(Removal::Populated) => log::warn!(
                     "a host that is dead has left processes in the cgroup {}",
                     self.path.join(&name).display()
                 ),
@@ -255,7 +262,7 @@ impl Drop for CgroupParent {
             return;
         }
         let mut left = std::mem::take(&mut *self.left());
-        left.retain(|name| !matches!(files::remove(&self.dir, name), Ok(true)));
+        left.retain(|name| !matches!(files::remove(&self.dir, name), Ok(Removal::Done)));
         if let (false, Ok(dir)) = (left.is_empty(), self.dir.try_clone()) {
             removal::remove_when_empty(dir, left);
         }
