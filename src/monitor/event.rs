@@ -80,7 +80,13 @@ pub enum EventKind {
         /// How many bytes it did not get.
         lost: u64,
     },
-    /// The guard, which kills all groups when this program is killed, was dead. Another one is in its place.
+    /// The guard, which kills all groups when this program is killed, did not start, or is dead. Services start without one. It is tried
+    /// again, at once or after a delay that grows to 30 seconds, until [`GuardReplaced`](Self::GuardReplaced).
+    GuardMissing {
+        /// Why there is none.
+        problem: String,
+    },
+    /// There is a guard in the place of the one that was missing. It knows of all that runs.
     GuardReplaced,
     /// A shutdown of the monitor began.
     ShutdownBegan,

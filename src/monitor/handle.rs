@@ -371,15 +371,14 @@ impl MonitorHandle {
     }
 
     /// From now on SIGTERM and SIGINT to this program begin a shutdown, with the time of
-    /// [`Monitor::shutdown_within`](super::Monitor::shutdown_within). A second one kills all services at once. The program does
+    /// [`Monitor::shutdown_within`](super::Monitor::shutdown_within). A second one kills all services at once, also while a
+    /// closure blocks the monitor's arbiter. The program does
     /// not end by the signals any more: it goes on when the monitor has [closed](Self::closed).
     ///
     /// # Errors
     ///
     /// [`MonitorError::Arbiter`]: the handlers cannot be installed. [`MonitorError::Ended`].
     pub async fn closing_on_signals(&self) -> Result<(), MonitorError> {
-        let closed = self.closed();
-        self.ask(|tell| Ask::Signals(signals::Handlers::new(self.addr(), closed, tell)))
-            .await
+        signals::begin_shutdowns(self.access().clone()).await
     }
 }

@@ -117,13 +117,16 @@
 //!
 //! **M13, the death of the host.** When the last handle is dropped, the System stops, or `main` returns, all services are killed at once. When
 //! the host itself is killed, also by SIGKILL, [`OnHostDeath`] says what becomes of each service. By default the kernel kills the
-//! child, and a guard, one `/bin/sh` for a monitor, kills its group. What escapes: a process in a session of its own, where there is no
+//! child, and a guard, one `/bin/sh` for a monitor, kills its group. A guard that does not start, or dies, is told
+//! ([`EventKind::GuardMissing`]) and tried again; services do not wait for it. What escapes: a process in a session of its own, where there is no
 //! cgroup; and all but the children themselves if somebody kills the guard together with the host.
 //!
-//! **M14, shutdown.** [`shutdown`](MonitorHandle::shutdown) starts nothing any more, tells all that wait, stops all services by M4 and M5, kills at
-//! the deadline what is left, and says what became of each ([`ShutdownReport`]). It is over 3 seconds after the deadline at the latest.
+//! **M14, shutdown.** [`shutdown`](MonitorHandle::shutdown) starts nothing any more, tells all that wait, ends all follows, stops all services by M4 and M5, kills at
+//! the deadline what is left, and says what became of each ([`ShutdownReport`]). What cannot be killed is given up
+//! 3 seconds after the deadline; the files of services have 2 seconds more to be written, and the guard 2 to end.
 //! [`closing`](MonitorHandle::closing) resolves when it begins. A service may ask its own monitor for it. The end of an
-//! [`essential`](Service::essential) service begins one.
+//! [`essential`](Service::essential) service begins one. With [`closing_on_signals`](MonitorHandle::closing_on_signals) a second signal kills at
+//! once, also while a closure blocks the monitor's arbiter.
 //!
 //! **M15, status and events.** [`status`](MonitorHandle::status) waits for no child. [`Events`] is bounded: who is slow is told how many were
 //! missed. Neither has arguments or values of the environment.

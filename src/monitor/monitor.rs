@@ -214,14 +214,7 @@ impl Actor for Monitor {
             let address = ctx.address();
             let starting = Guard::start(move |event| address.do_send(Told::Guard(event)));
             let started = starting.into_actor(self).map(|guard, monitor, ctx| {
-                let guard = match guard {
-                    Ok(guard) => GuardSlot::There(guard),
-                    Err(error) => {
-                        log::warn!("a monitor has no guard: {error}");
-                        GuardSlot::None
-                    }
-                };
-                monitor.with(ctx, |engine| engine.guard_started(guard));
+                monitor.with(ctx, |engine| engine.guard_started(GuardSlot::There(guard)));
             });
             ctx.spawn(started);
         }

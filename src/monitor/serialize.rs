@@ -156,6 +156,12 @@ mod tests {
     fn each_kind_of_event_has_a_word_of_its_own() {
         for (kind, expected) in [
             (EventKind::Added, json!({"kind": "added"})),
+            (
+                EventKind::GuardMissing {
+                    problem: "no".into(),
+                },
+                json!({"kind": "guard_missing", "problem": "no"}),
+            ),
             (EventKind::Removed, json!({"kind": "removed"})),
             (EventKind::Unkillable, json!({"kind": "unkillable"})),
             (

@@ -1,71 +1,75 @@
-//! SIGTERM and SIGINT as the beginning of a shutdown.
+//! SIGTERM and SIGINT as the beginning of a shutdown, and the second of them as the kill of everything.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread;
 
-use actix::Addr;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::Monitor;
+use super::access::Access;
 use super::actor::Ask;
 use super::error::MonitorError;
-use super::shutdown_report::ShutdownReport;
 
-/// The wish for them, with where the answer goes.
-pub(super) struct Handlers {
-    address: Addr<Monitor>,
-    closed: Pin<Box<dyn Future<Output = ShutdownReport> + Send>>,
-    tell: oneshot::Sender<Result<(), MonitorError>>,
+/// Installs the handlers, and waits for signals on a thread of its own: a closure of a user's that blocks the monitor's arbiter does not
+/// hold up the kill. The thread ends with the monitor.
+pub(super) async fn begin_shutdowns(access: Access) -> Result<(), MonitorError> {
+    let failed = |error| MonitorError::Arbiter(Arc::new(error));
+    if access.shared.has_ended() {
+        return Err(MonitorError::Ended);
+    }
+    let (tell, told) = oneshot::channel();
+    let thread = thread::Builder::new().name("actix-process-signal".to_owned());
+    let started = thread.spawn(move || match install() {
+        Ok((runtime, both)) => {
+            let _ = tell.send(Ok(()));
+            runtime.block_on(wait(access, both));
+        }
+        Err(error) => drop(tell.send(Err(error))),
+    });
+    started.map_err(failed)?;
+    told.await.map_err(|_| MonitorError::Ended)?.map_err(failed)
 }
 
-impl Handlers {
-    pub(super) fn new(
-        address: Addr<Monitor>,
-        closed: impl Future<Output = ShutdownReport> + Send + 'static,
-        tell: oneshot::Sender<Result<(), MonitorError>>,
-    ) -> Self {
-        Self {
-            address,
-            closed: Box::pin(closed),
-            tell,
-        }
-    }
+/// The handlers, with the runtime that they tell.
+fn install() -> io::Result<(Runtime, [Signal; 2])> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let both = [
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    ];
+    drop(entered);
+    Ok((runtime, both))
+}
 
-    /// Installs them. On the monitor's arbiter.
-    pub(super) fn install(self) {
-        let both = signal(SignalKind::terminate()).and_then(|terminate| {
-            let interrupt = signal(SignalKind::interrupt())?;
-            Ok((terminate, interrupt))
-        });
-        let (mut terminate, mut interrupt) = match both {
-            Ok(both) => both,
-            Err(error) => {
-                let error = MonitorError::Arbiter(Arc::new(error));
-                return drop(self.tell.send(Err(error)));
+/// Until the monitor has ended.
+async fn wait(access: Access, mut both: [Signal; 2]) {
+    let mut closed = pin!(access.shared.closed());
+    let mut is_second = false;
+    loop {
+        let signalled = poll_fn(|cx| {
+            // One at a time: two that came together are the first and the second.
+            if both
+                .iter_mut()
+                .any(|signal| signal.poll_recv(cx).is_ready())
+            {
+                return Poll::Ready(true);
             }
-        };
-        let (address, mut closed) = (self.address, self.closed);
-        actix_rt::spawn(async move {
-            let mut kill = false;
-            loop {
-                let signalled = poll_fn(|cx| match terminate.poll_recv(cx) {
-                    Poll::Ready(_) => Poll::Ready(true),
-                    Poll::Pending => match interrupt.poll_recv(cx) {
-                        Poll::Ready(_) => Poll::Ready(true),
-                        // An arbiter that was given to the monitor goes on.
-                        Poll::Pending => closed.as_mut().poll(cx).map(|_| false),
-                    },
-                });
-                if !signalled.await {
-                    return;
-                }
-                address.do_send(Ask::ShutdownNow { kill });
-                kill = true;
-            }
+            closed.as_mut().poll(cx).map(|_| false)
         });
-        let _ = self.tell.send(Ok(()));
+        if !signalled.await {
+            return;
+        }
+        if is_second {
+            access.kill("a second signal to shut down has come");
+        } else {
+            access.tell(Ask::ShutdownNow { kill: false });
+        }
+        is_second = true;
     }
 }

@@ -164,6 +164,31 @@ fn a_daemon_is_gone_after_the_stop_where_there_is_a_cgroup() {
 }
 
 #[test]
+fn a_daemon_is_gone_after_the_stop_where_the_cgroup_is_made_right_below_the_hosts() {
+    run(async {
+        let monitor = Monitor::new().service(with_daemon(&["pause"]));
+        let monitor = monitor.start().unwrap();
+        if *monitor.containment() == MonitorContainment::Group {
+            return skipped("no cgroup can be made");
+        }
+        monitor.ready("web").await.unwrap();
+        let daemon = daemon(&monitor).await;
+        let own = fs::read_to_string(format!("/proc/{daemon}/cgroup")).unwrap();
+        let own = own.lines().find_map(|line| line.strip_prefix("0::"));
+        let name = own.unwrap().rsplit('/').next().unwrap().to_owned();
+        let mut events = monitor.events();
+        in_time(monitor.stop("web")).await.unwrap();
+        assert!(is_gone(daemon), "it is gone when the stop is answered");
+        let told = leftovers(&mut events, ServiceState::Stopped).await;
+        assert_eq!(told, (1, Some(ExitKind::Escalated)));
+        let path = own_directory().unwrap().join(&name);
+        let gone = || (!path.exists()).then_some(());
+        eventually("its cgroup to be removed", gone, || name.clone()).await;
+        in_time(monitor.shutdown(LONG)).await;
+    });
+}
+
+#[test]
 fn a_daemon_that_its_service_leaves_is_stopped_where_there_is_a_cgroup() {
     let Some(cgroup) = Cgroup::new("left") else {
         return;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::System;
 use actix_process::Ladder;
-use actix_process::monitor::{Monitor, Ready, Service};
+use actix_process::monitor::{Monitor, Ready, Service, ServiceLine};
 use nix::sys::signal::Signal;
 
 use crate::common::helper::helper;
@@ -17,6 +17,9 @@ const LONG: Duration = Duration::from_secs(600);
 #[test]
 fn host() {
     let Some(role) = role() else { return };
+    if role == "blocked" {
+        return blocked();
+    }
     System::new().block_on(async {
         let actions: &[&str] = match role.as_str() {
             "stubborn" => &["ignore", "15", "say", "ready", "pause"],
@@ -38,6 +41,44 @@ fn host() {
         let report = monitor.closed().await;
         tell(format_args!("{:?} {:?}", report.clean, report.killed));
     });
+}
+
+/// No test but the host of one below, whose closure blocks the monitor's arbiter for ever.
+fn blocked() {
+    System::new().block_on(async {
+        let family = helper([
+            "leave", "1", "pause", "say", "ready", "take", "0", "1", "say", "block", "pause",
+        ]);
+        let block = |line: &ServiceLine<'_>| {
+            if line.bytes == b"block" {
+                tell("blocked");
+                loop {
+                    std::thread::park();
+                }
+            }
+        };
+        let service = Service::new("web", family).ready(Ready::line("ready"));
+        let monitor = Monitor::new()
+            .guard(false)
+            .shutdown_within(LONG)
+            .service(service.on_line(block));
+        let monitor = monitor.start().unwrap();
+        monitor.ready("web").await.unwrap();
+        monitor.closing_on_signals().await.unwrap();
+        monitor.write("web", "x").await.unwrap();
+        monitor.closed().await;
+    });
+}
+
+#[test]
+fn a_second_one_kills_at_once_while_a_closure_blocks_the_monitor() {
+    let mut host = Host::start("blocked");
+    assert_eq!(host.told(), "blocked");
+    assert_eq!(host.services("").len(), 2);
+    host.signal(Signal::SIGTERM);
+    // Two of the same number may be merged.
+    host.signal(Signal::SIGINT);
+    host.none_left(|host| host.services(""));
 }
 
 #[test]

@@ -18,7 +18,6 @@ use crate::monitor::name::ServiceName;
 use crate::monitor::sampling::{self, Usage};
 use crate::monitor::service::ServiceSpec;
 use crate::monitor::shutdown_report::ShutdownReport;
-use crate::monitor::signals::Handlers;
 use crate::monitor::spec_error::{SpecError, SpecProblem};
 use crate::monitor::status::Status;
 
@@ -42,7 +41,6 @@ pub(in crate::monitor) enum Ask {
     /// Of all, or of one; with what their processes use.
     Status(Option<ServiceName>, bool, Tell<Vec<Status>>),
     Shutdown(Duration, oneshot::Sender<ShutdownReport>),
-    Signals(Handlers),
     /// By a signal: the usual deadline, or none.
     ShutdownNow {
         kill: bool,
@@ -97,7 +95,6 @@ impl Engine {
                 self.shutdown_waiters.push(tell);
                 self.core.shut_down(within);
             }
-            Ask::Signals(handlers) => handlers.install(),
             Ask::ShutdownNow { kill } => {
                 let within = if kill {
                     Duration::ZERO

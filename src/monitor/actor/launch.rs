@@ -139,7 +139,10 @@ impl Engine {
             false => None,
         };
         command = notify::environment(command, socket.as_ref(), period);
-        if !command.is_contained() {
+        if !command.is_contained() && cgroups.command_makes_it(&spec.limits) {
+            command = command.contained_by_cgroup();
+            run.made_cgroup = true;
+        } else if !command.is_contained() {
             let leaf = cgroups.leaf(&name, generation, &spec.limits);
             let leaf = leaf.map_err(|error| failed("its cgroup")(error.into()))?;
             if let Some(leaf) = leaf {

@@ -71,8 +71,9 @@ pub(super) struct Engine {
 pub(super) enum GuardSlot {
     /// It is being started; these starts wait for it.
     Coming(Vec<(Slot, u64, u32)>),
+    /// It is there, or it is tried again and again.
     There(Guard),
-    /// None is wanted, or none can be had.
+    /// None is wanted, or the monitor has ended.
     None,
 }
 

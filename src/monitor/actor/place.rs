@@ -50,6 +50,8 @@ pub(super) struct ServiceRun {
     pub(super) id: Option<ProcessId>,
     pub(super) process: Option<ProcessHandle>,
     pub(super) leaf: Option<Leaf>,
+    /// Its command makes its cgroup.
+    pub(super) made_cgroup: bool,
     /// The launch, then the wait for readiness, then the watch.
     pub(super) task: Task,
     pub(super) notify: Task,
@@ -88,6 +90,7 @@ impl ServiceRun {
             id: None,
             process: None,
             leaf: None,
+            made_cgroup: false,
             task: Task(None),
             notify: Task(None),
             socket: None,
@@ -113,7 +116,10 @@ impl ServiceRun {
             return usize::from(self.socket.is_some());
         };
         let pipes = if self.drained { 0 } else { self.pipes };
+        // Its cgroup.events and its cgroup.kill.
+        let made_cgroup = if self.made_cgroup { 2 } else { 0 };
         pipes
+            + made_cgroup
             + usize::from(self.exited.is_none() && process.try_status().is_none())
             + usize::from(self.leaf.is_some())
             + usize::from(self.notify.is_there())

@@ -151,17 +151,23 @@ impl Engine {
     }
 
     fn guard_told(&mut self, event: &GuardEvent) {
-        match event {
-            GuardEvent::Lost { status } => log::warn!("the guard of a monitor is gone: {status}"),
+        let missing = |problem: String| EventKind::GuardMissing { problem };
+        let what = match event {
+            GuardEvent::NotStarted { error } => {
+                log::warn!("a monitor has no guard yet: {error}");
+                missing(error.to_string())
+            }
+            GuardEvent::Lost { status } => {
+                log::warn!("the guard of a monitor is gone: {status}");
+                missing(format!("the guard is gone: {status}"))
+            }
             GuardEvent::Failed { error, delay } => {
-                log::warn!("no guard for a monitor, next try in {delay:?}: {error}");
+                return log::warn!("no guard for a monitor, next try in {delay:?}: {error}");
             }
-            GuardEvent::Replaced => {
-                let now = SystemTime::now();
-                let event = Event::of_the_monitor(now, EventKind::GuardReplaced);
-                self.shared.events.publish(event);
-            }
-        }
+            GuardEvent::Replaced => EventKind::GuardReplaced,
+        };
+        let event = Event::of_the_monitor(SystemTime::now(), what);
+        self.shared.events.publish(event);
     }
 
     fn file_told(&mut self, name: &ServiceName, news: FileNews) {

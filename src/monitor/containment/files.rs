@@ -82,35 +82,67 @@ fn remove_one(dir: impl AsFd, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a cgroup that holds no process, with the cgroups that its processes have made below it. `false`: a process is in it.
-pub(super) fn remove(dir: impl AsFd, path: &Path) -> io::Result<bool> {
-    /// What a service has made above this number stays, until another attempt.
-    const MOST: usize = 4096;
+/// What became of an attempt to remove a cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    Done,
+    /// A process is in it.
+    Populated,
+    /// Its processes have made more cgroups below it than are removed at once: see [`remove_deep`].
+    TooMany,
+}
+
+/// Removes a cgroup that holds no process, with the cgroups that its processes have made below it, if they are not many.
+pub(super) fn remove(dir: impl AsFd, path: &Path) -> io::Result<Removal> {
+    /// So many are removed at once: an arbiter waits for it.
+    const MOST: usize = 64;
     let dir = dir.as_fd();
     // Mostly there is nothing below it.
     let Err(error) = remove_one(dir, path) else {
-        return Ok(true);
+        return Ok(Removal::Done);
     };
     if populated(&read(dir, path.join("cgroup.events")))? {
-        return Ok(false);
+        return Ok(Removal::Populated);
     }
     let mut found = vec![path.to_owned()];
     let mut next = 0;
-    while let Some(group) = found.get(next)
-        && found.len() < MOST
-    {
-        let more = below(dir, group, MOST - found.len())?;
+    while let Some(group) = found.get(next) {
+        let more = below(dir, group, MOST)?;
         found.extend(more);
+        if found.len() > MOST {
+            return Ok(Removal::TooMany);
+        }
         next += 1;
     }
     if found.len() == 1 {
         // The last process has left between the two calls.
-        return remove_one(dir, path).map(|()| true).map_err(|_| error);
+        return remove_one(dir, path)
+            .map(|()| Removal::Done)
+            .map_err(|_| error);
     }
     for group in found.iter().rev() {
         remove_one(dir, group)?;
     }
-    Ok(true)
+    Ok(Removal::Done)
+}
+
+/// Removes a cgroup that holds no process with all below it, however many there are. Not for an arbiter.
+pub(super) fn remove_deep(dir: impl AsFd, path: &Path) -> io::Result<()> {
+    const PIECE: usize = 256;
+    let dir = dir.as_fd();
+    let mut left = vec![path.to_owned()];
+    while let Some(group) = left.last() {
+        if let Err(error) = remove_one(dir, group) {
+            let more = below(dir, group, PIECE)?;
+            if more.is_empty() {
+                return Err(error);
+            }
+            left.extend(more);
+        } else {
+            left.pop();
+        }
+    }
+    Ok(())
 }
 
 /// Whether somebody is in the cgroup, by what came of reading its `cgroup.events`. Nobody is in one that is gone.

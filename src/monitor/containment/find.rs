@@ -31,7 +31,7 @@ pub(super) fn own_as(by_systemd: bool, may_move: bool) -> Result<CgroupParent, S
         .map_err(|error| format!("/proc/self/mountinfo cannot be read: {error}"))?;
     let mut refused = "no mounted file system of cgroups of version 2 shows its own".to_owned();
     for path in directories(&mounts, own) {
-        let found = own_at(own, path, by_systemd).and_then(|parent| {
+        let found = own_at(own, path, by_systemd).and_then(|mut parent| {
             if may_move && parent.is_occupied() {
                 parent.move_host()?;
             }
@@ -62,7 +62,7 @@ fn own_at(own: &Path, path: PathBuf, by_systemd: bool) -> Result<CgroupParent, S
     {
         return Ok(parent);
     }
-    CgroupParent::try_out(dir, path)
+    CgroupParent::try_out_own(dir, path)
 }
 
 /// The place that this user gives.

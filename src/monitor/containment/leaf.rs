@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::files::{self, oom_kills, read, write};
+use super::files::{self, Removal, oom_kills, read, write};
 use super::limits::CgroupLimits;
 use super::parent::CgroupParent;
 
@@ -95,7 +95,7 @@ impl Leaf {
     /// Removes it if nobody is in it, with what its processes have made below it; tells whether it is gone.
     pub(in crate::monitor) fn remove(&mut self) -> io::Result<bool> {
         if !self.removed {
-            self.removed = files::remove(&self.parent.dir, &self.name)?;
+            self.removed = files::remove(&self.parent.dir, &self.name)? == Removal::Done;
         }
         Ok(self.removed)
     }

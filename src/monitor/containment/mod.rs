@@ -140,6 +140,15 @@ impl ServiceCgroups {
         Ok(())
     }
 
+    /// Whether a child without limits needs no cgroup of the monitor's: [`Command::contained_by_cgroup`] makes one at the same place, on
+    /// the spawning thread. So it is where the cgroups are made right below this process's own, and the controller `memory` is not
+    /// there, by which a [`Leaf`] tells of an end for want of memory.
+    ///
+    /// [`Command::contained_by_cgroup`]: crate::Command::contained_by_cgroup
+    pub(in crate::monitor) fn command_makes_it(&self, limits: &CgroupLimits) -> bool {
+        self.0.as_ref().is_ok_and(|parent| parent.is_plain) && limits.files().is_empty()
+    }
+
     /// A new cgroup for a start of a service; `None` where services have process groups. Takes some file operations (about 0.1 ms).
     ///
     /// # Errors

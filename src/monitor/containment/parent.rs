@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::stat::{Mode, mkdirat};
 
-use super::files::{self, below, exists, members, read, write};
+use super::files::{self, Removal, below, exists, members, read, write};
 use super::mounts::is_in_version_1;
 use super::name::LeafMaker;
 use super::removal;
@@ -26,6 +26,8 @@ pub(super) struct CgroupParent {
     pub(super) maker: LeafMaker,
     /// The root of all cgroups may have processes and controllers for its children.
     is_root: bool,
+    /// It is this process's own cgroup, and has no controller `memory`.
+    pub(super) is_plain: bool,
     /// The cgroups that were to be removed while somebody was in them.
     left: Mutex<Vec<PathBuf>>,
 }
@@ -53,6 +55,7 @@ impl CgroupParent {
             path,
             maker: LeafMaker::new(),
             is_root,
+            is_plain: false,
             left: Mutex::default(),
         };
         parent.sweep();
@@ -67,6 +70,14 @@ impl CgroupParent {
             // So that the kernel tells who was killed for want of memory. It may be refused.
             let _ = parent.enable("memory");
         }
+        Ok(parent)
+    }
+
+    /// As [`try_out`](Self::try_out), of the cgroup in which this process is.
+    pub(super) fn try_out_own(dir: OwnedFd, path: PathBuf) -> Result<Self, String> {
+        let mut parent = Self::try_out(dir, path)?;
+        let known = parent.words("cgroup.controllers");
+        parent.is_plain = known.is_ok_and(|known| known.iter().all(|name| name != "memory"));
         Ok(parent)
     }
 
@@ -171,7 +182,7 @@ impl CgroupParent {
     }
 
     /// Moves this process into a cgroup below this one.
-    pub(super) fn move_host(&self) -> Result<(), String> {
+    pub(super) fn move_host(&mut self) -> Result<(), String> {
         let name = PathBuf::from(self.maker.name(0, "host"));
         let failed = |error: io::Error| {
             let _ = files::remove(&self.dir, &name);
@@ -181,13 +192,21 @@ impl CgroupParent {
         self.make(&name).map_err(failed)?;
         let pid = self.maker.pid.to_string();
         write(&self.dir, name.join("cgroup.procs"), &pid).map_err(failed)?;
+        // This process's own is another one from now on.
+        self.is_plain = false;
         let _ = self.enable("memory");
         Ok(())
     }
 
-    /// A cgroup that is to be removed has somebody in it: it is removed later.
+    /// A cgroup that is to be removed is not: it is removed later if somebody is in it, or on another thread if there is much below it.
     pub(super) fn leave(&self, name: PathBuf) {
-        self.left().push(name);
+        if let (Ok(Removal::TooMany), Ok(dir)) =
+            (files::remove(&self.dir, &name), self.dir.try_clone())
+        {
+            removal::remove_when_empty(dir, vec![name]);
+        } else {
+            self.left().push(name);
+        }
     }
 
     /// Removes those of them that are empty by now.
@@ -199,7 +218,7 @@ impl CgroupParent {
         let asked: Vec<PathBuf> = left.drain(..piece).collect();
         drop(left);
         for name in asked {
-            if !matches!(files::remove(&self.dir, &name), Ok(true)) {
+            if !matches!(files::remove(&self.dir, &name), Ok(Removal::Done)) {
                 self.leave(name);
             }
         }
@@ -221,8 +240,9 @@ impl CgroupParent {
                 continue;
             }
             match files::remove(&self.dir, &name) {
-                Ok(true) => {}
-                Ok(false) => log::warn!(
+                Ok(Removal::Done) => {}
+                Ok(Removal::TooMany) => drop(files::remove_deep(&self.dir, &name)),
+                Ok(Removal::Populated) => log::warn!(
                     "a host that is dead has left processes in the cgroup {}",
                     self.path.join(&name).display()
                 ),
@@ -242,7 +262,7 @@ impl Drop for CgroupParent {
             return;
         }
         let mut left = std::mem::take(&mut *self.left());
-        left.retain(|name| !matches!(files::remove(&self.dir, name), Ok(true)));
+        left.retain(|name| !matches!(files::remove(&self.dir, name), Ok(Removal::Done)));
         if let (false, Ok(dir)) = (left.is_empty(), self.dir.try_clone()) {
             removal::remove_when_empty(dir, left);
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::files;
+use super::files::{self, Removal};
 
 /// What is not empty by then cannot be killed: the next monitor here removes it, when the host is dead.
 const MOST_TIME: Duration = Duration::from_secs(10);
@@ -42,7 +42,16 @@ fn remove_all(dir: &OwnedFd, mut names: Vec<PathBuf>) -> io::Result<()> {
         }
     }
     loop {
-        names.retain(|name| matches!(files::remove(dir, name), Ok(false)));
+        names.retain(|name| match files::remove(dir, name) {
+            Ok(Removal::Populated) => true,
+            Ok(Removal::TooMany) => {
+                if let Err(error) = files::remove_deep(dir, name) {
+                    log::debug!("the cgroup {} stays: {error}", name.display());
+                }
+                false
+            }
+            Ok(Removal::Done) | Err(_) => false,
+        });
         let left = MOST_TIME.saturating_sub(begun.elapsed());
         if names.is_empty() || left.is_zero() {
             return Ok(());

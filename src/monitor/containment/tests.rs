@@ -30,6 +30,29 @@ async fn spawn(leaf: &Leaf, script: &str) -> ProcessHandle {
 }
 
 #[test]
+fn a_leaf_with_thousands_of_cgroups_below_it_is_removed_on_another_thread() {
+    let Some(scratch) = Scratch::make("thousands") else {
+        return;
+    };
+    run(async {
+        let cgroups = scratch.cgroups();
+        let mut leaf = cgroups.leaf("web", 3, &none()).unwrap().unwrap();
+        let path = scratch.path().join(scratch.names().pop().unwrap());
+        for outer in 0..5 {
+            let outer = path.join(outer.to_string());
+            fs::create_dir(&outer).unwrap();
+            for inner in 0..1000 {
+                fs::create_dir(outer.join(inner.to_string())).unwrap();
+            }
+        }
+        assert!(!leaf.remove().unwrap(), "that is too many at once");
+        assert!(path.join("4/999").exists());
+        drop(leaf);
+        eventually("its removal", || !path.exists());
+    });
+}
+
+#[test]
 fn a_stop_by_the_ladder_is_over_when_nobody_is_in_the_leaf() {
     let Some(scratch) = Scratch::make("stop") else {
         return;

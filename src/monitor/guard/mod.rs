@@ -78,6 +78,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[non_exhaustive]
 pub(in crate::monitor) enum GuardEvent {
+    /// The first one did not start: until there is one nothing is guarded. It is tried again as after a loss.
+    NotStarted {
+        /// What went wrong.
+        error: GuardError,
+    },
     /// It ended, and nobody had asked for that: until it is replaced nothing is guarded.
     Lost {
         /// How it ended.
@@ -104,24 +109,29 @@ pub(in crate::monitor) struct Guard {
 }
 
 impl Guard {
-    /// Starts the guard. `tell` is told, on this arbiter, when it dies and when there is another one.
-    pub(in crate::monitor) async fn start(
-        tell: impl Fn(GuardEvent) + 'static,
-    ) -> Result<Self, GuardError> {
+    /// Starts the guard. `tell` is told, on this arbiter, when it dies and when there is another one. Where the first try fails, that is
+    /// told, and the guard comes later: it is told then of all that was listed before.
+    pub(in crate::monitor) async fn start(tell: impl Fn(GuardEvent) + 'static) -> Self {
         let mark: Rc<str> = format!("{MARK}={:016x}", fastrand::u64(..)).into();
-        let shell = GuardShell::start(&mark).await?;
+        let shell = match GuardShell::start(&mark).await {
+            Ok(shell) => Some(shell),
+            Err(error) => {
+                tell(GuardEvent::NotStarted { error });
+                None
+            }
+        };
         let state = Rc::new(RefCell::new(GuardState {
             starts: GuardedStarts::default(),
-            shell: Some(shell),
+            shell,
             flushing: None,
             ended: false,
         }));
         actix_rt::spawn(watch(Rc::downgrade(&state), Rc::clone(&mark), tell));
-        Ok(Self {
+        Self {
             state,
             mark,
             clock: StartClock::new(),
-        })
+        }
     }
 
     /// Before each spawn of a guarded start: gives the name and the value of the variable that the command must have in its
@@ -278,64 +288,83 @@ async fn flush_when_there_is_room(
     process.kill();
 }
 
-/// Replaces a guard that has died, as long as there is something to guard for.
+/// Replaces a guard that has died, or has not come, as long as there is something to guard for.
 async fn watch(of: Weak<RefCell<GuardState>>, mark: Rc<str>, tell: impl Fn(GuardEvent)) {
     let mut delay = Duration::ZERO;
     loop {
-        let exited = of.upgrade().and_then(|state| {
-            let state = state.borrow();
-            state.shell.as_ref().map(|shell| shell.process.exited())
-        });
-        let Some(exited) = exited else {
+        let Some(state) = of.upgrade() else {
             return;
         };
-        let begun = Instant::now();
-        let status = exited.await;
-        if begun.elapsed() >= STEADY {
-            delay = Duration::ZERO;
-        }
-        {
-            let Some(state) = of.upgrade() else {
-                return;
-            };
-            let mut state = state.borrow_mut();
-            if state.ended {
-                return;
-            }
-            drop(state.take_shell());
-        }
-        tell(GuardEvent::Lost { status });
-        loop {
-            if !delay.is_zero() {
-                sleep(delay).await;
-            }
-            delay = (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
-            if of.upgrade().is_none_or(|state| state.borrow().ended) {
-                return;
-            }
-            let started = GuardShell::start(&mark).await;
-            let Some(state) = of.upgrade() else {
-                return;
-            };
-            if state.borrow().ended {
-                if let Ok(shell) = started {
-                    shell.end().await;
+        let shell = |state: &GuardState| Some(state.shell.as_ref()?.process.exited());
+        let exited = shell(&state.borrow());
+        drop(state);
+        match exited {
+            // The first try has failed just now.
+            None => delay = FIRST_DELAY,
+            Some(exited) => {
+                let begun = Instant::now();
+                let status = exited.await;
+                if begun.elapsed() >= STEADY {
+                    delay = Duration::ZERO;
                 }
-                return;
-            }
-            match started {
-                Ok(shell) => {
-                    {
-                        let mut state = state.borrow_mut();
-                        state.starts.forget_told();
-                        state.shell = Some(shell);
-                    }
-                    flush(&state);
-                    break;
+                let Some(state) = of.upgrade() else {
+                    return;
+                };
+                let mut state = state.borrow_mut();
+                if state.ended {
+                    return;
                 }
-                Err(error) => tell(GuardEvent::Failed { error, delay }),
+                drop(state.take_shell());
+                drop(state);
+                tell(GuardEvent::Lost { status });
             }
+        }
+        if !replace(&of, &mark, &tell, &mut delay).await {
+            return;
         }
         tell(GuardEvent::Replaced);
+    }
+}
+
+/// Tries until there is another guard; `false`: none is wanted any more.
+async fn replace(
+    of: &Weak<RefCell<GuardState>>,
+    mark: &str,
+    tell: &impl Fn(GuardEvent),
+    delay: &mut Duration,
+) -> bool {
+    loop {
+        if !delay.is_zero() {
+            sleep(*delay).await;
+        }
+        *delay = (*delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
+        if of.upgrade().is_none_or(|state| state.borrow().ended) {
+            return false;
+        }
+        let started = GuardShell::start(mark).await;
+        let Some(state) = of.upgrade() else {
+            return false;
+        };
+        if state.borrow().ended {
+            if let Ok(shell) = started {
+                shell.end().await;
+            }
+            return false;
+        }
+        match started {
+            Ok(shell) => {
+                {
+                    let mut state = state.borrow_mut();
+                    state.starts.forget_told();
+                    state.shell = Some(shell);
+                }
+                flush(&state);
+                return true;
+            }
+            Err(error) => tell(GuardEvent::Failed {
+                error,
+                delay: *delay,
+            }),
+        }
     }
 }

@@ -108,7 +108,7 @@ impl Drop for Family {
 pub(super) async fn guard() -> (Guard, mpsc::UnboundedReceiver<GuardEvent>, i32) {
     let (tell, told) = mpsc::unbounded_channel();
     let guard = Guard::start(move |event| drop(tell.send(event)));
-    let guard = guard.await.unwrap();
+    let guard = guard.await;
     let pid = guard.pid().unwrap();
     until("the guard ignores SIGTERM", || ignores(pid, 15)).await;
     (guard, told, pid)
