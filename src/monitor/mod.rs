@@ -199,6 +199,7 @@ pub mod messages;
 mod monitor;
 mod name;
 mod notify;
+mod one_line;
 mod output;
 mod ready;
 mod restart;

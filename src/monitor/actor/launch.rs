@@ -21,6 +21,7 @@ use crate::monitor::core::{Fact, Slot};
 use crate::monitor::error::StartFailure;
 use crate::monitor::host_death::OnHostDeath;
 use crate::monitor::notify::{self, Heard, NotifySocket};
+use crate::monitor::one_line::one_line;
 use crate::monitor::output::SeenLine;
 use crate::monitor::ready;
 use crate::monitor::service::{CommandSource, Make};
@@ -89,19 +90,20 @@ impl Engine {
     /// Spawns the command of a start.
     pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
         match self.prepare(slot, generation, command) {
-            Err(failure) => self.not_started(slot, generation, *failure, false),
+            Err(refused) => self.not_started(slot, generation, refused.0, refused.1),
             Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
         }
     }
 
-    /// The command as the monitor needs it, and the socket by which the service tells of itself.
+    /// The command as the monitor needs it, and the socket by which the service tells of itself. Or why there is none, and whether another
+    /// try cannot help.
     fn prepare(
         &mut self,
         slot: Slot,
         generation: u64,
         mut command: Command,
-    ) -> Result<(Command, Option<NotifySocket>), Box<StartFailure>> {
-        let gone = || Box::new(StartFailure::Command("it is gone".into()));
+    ) -> Result<(Command, Option<NotifySocket>), Box<(StartFailure, bool)>> {
+        let gone = || Box::new((StartFailure::Command("it is gone".into()), false));
         let cgroups = self.cgroups.clone();
         let mut mark = None;
         let place = self.place_at(slot).ok_or_else(gone)?;
@@ -119,7 +121,7 @@ impl Engine {
             let problem = spec.check_command(&command);
             problem.map_err(|problem| {
                 let text = format!("{}: {}", problem.field, problem.problem);
-                Box::new(StartFailure::Command(text.into()))
+                Box::new((StartFailure::Command(text.into()), true))
             })?;
         }
         if let Some(fd) = spec.ready.notification_fd() {
@@ -130,7 +132,8 @@ impl Engine {
             .as_ref()
             .and_then(|alive| alive.watchdog_period());
         let wants_socket = spec.ready.wants_notify() || period.is_some();
-        let failed = |what| move |error: io::Error| Box::new(StartFailure::setup(what, error));
+        let failed =
+            |what| move |error: io::Error| Box::new((StartFailure::setup(what, error), false));
         let socket = match wants_socket {
             true => Some(NotifySocket::bind().map_err(failed("its notification socket"))?),
             false => None,
@@ -350,12 +353,12 @@ fn make_elsewhere(
     made: impl FnOnce(Result<Box<Command>, Arc<str>>) + Send + 'static,
 ) -> io::Result<()> {
     let work = move || {
-        let result = catch_unwind(AssertUnwindSafe(|| make(&start)));
-        made(match result {
-            Ok(Ok(command)) => Ok(Box::new(command)),
-            Ok(Err(error)) => Err(error.to_string().into()),
-            Err(_) => Err("its closure panicked".into()),
-        });
+        // The text of an error is the user's code too.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let made = make(&start).map(Box::new);
+            made.map_err(|error| one_line(&error.to_string()).into())
+        }));
+        made(result.unwrap_or_else(|_| Err("its closure panicked".into())));
     };
     let thread = thread::Builder::new().name("actix-process-start".to_owned());
     thread.spawn(work).map(drop)

@@ -137,8 +137,9 @@ impl Engine {
         if let (Some(text), Some(run)) = (&message.status, &mut place.run) {
             run.status_text = Some(text.as_str().into());
         }
+        // A reload that is over in the same message is none.
         // In the order of the messages: the wait for readiness has its turn later.
-        if message.reloading || message.stopping {
+        if message.stopping || (message.reloading && !message.ready) {
             self.core.fact(slot, generation, Fact::Unready);
         } else if message.ready && (tells_ready || self.core.is_reloading(slot)) {
             self.core.fact(slot, generation, Fact::Ready);

@@ -48,8 +48,9 @@ impl Core {
                 self.timers.clear(slot, TimerKind::Launch);
                 self.timers.clear(slot, TimerKind::Idle);
                 self.set_phase(slot, InstancePhase::Stopping);
+                self.is_reaped(slot);
             }
-            (InstancePhase::Stopping, Fact::Exited) => {}
+            (InstancePhase::Stopping, Fact::Exited) => self.is_reaped(slot),
             (InstancePhase::Up { .. } | InstancePhase::Stopping, Fact::Unkillable) => {
                 self.cannot_be_killed(slot)
             }
@@ -57,6 +58,13 @@ impl Core {
                 self.over(slot, end)
             }
             _ => self.count_stale(slot),
+        }
+    }
+
+    /// From now on another process may have its pid. The group keeps its number while somebody is in it.
+    fn is_reaped(&mut self, slot: Slot) {
+        if let Some(instance) = self.instance(slot) {
+            instance.pid = None;
         }
     }
 
@@ -91,6 +99,7 @@ impl Core {
         let now = self.now;
         if let Some(instance) = self.instance(slot) {
             instance.pid = Some(pid);
+            instance.group = Some(pid);
             instance.since = Some(now);
         }
         self.set_phase(slot, InstancePhase::Up { ready: false });
@@ -164,9 +173,10 @@ impl Core {
             return;
         };
         let escalated = end.by == StoppedBy::Signal(Signal::KILL);
+        let is_ok = restart.judge(Some(end.status), None).kind == ExitKind::Ok;
         let known = match instance.cause {
             Some(ExitKind::Stopped) if escalated => Some(ExitKind::Escalated),
-            None if end.out_of_memory => Some(ExitKind::OutOfMemory),
+            None if end.out_of_memory && !is_ok => Some(ExitKind::OutOfMemory),
             None if !instance.was_ready => Some(ExitKind::Unready),
             cause => cause,
         };
@@ -209,6 +219,7 @@ impl Core {
             return;
         };
         instance.pid = None;
+        instance.group = None;
         instance.since = None;
         instance.ready_since = None;
         instance.unkillable = false;

@@ -160,9 +160,10 @@ impl World {
                 instance.name, self.log
             );
             assert_eq!(
-                instance.pid.is_some(),
+                instance.group.is_some(),
                 matches!(run, Some(Run::Up | Run::Stopping(_)))
             );
+            assert!(instance.pid.is_none() || instance.pid == instance.group);
         }
         assert_eq!(instances, self.states.len());
     }
