@@ -30,6 +30,20 @@ use crate::monitor::start::Start;
 /// After the child's death a process that has left its group may hold its output open for so long.
 const DRAIN: Duration = Duration::from_millis(500);
 
+/// Why there is no child of a start.
+struct NoChild {
+    failure: StartFailure,
+    /// To try again cannot help.
+    permanent: bool,
+}
+
+impl NoChild {
+    fn now(failure: StartFailure) -> Box<Self> {
+        let permanent = false;
+        Box::new(Self { failure, permanent })
+    }
+}
+
 /// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on.
 const MAKING: usize = 4;
 
@@ -90,20 +104,19 @@ impl Engine {
     /// Spawns the command of a start.
     pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
         match self.prepare(slot, generation, command) {
-            Err(refused) => self.not_started(slot, generation, refused.0, refused.1),
+            Err(why) => self.not_started(slot, generation, why.failure, why.permanent),
             Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
         }
     }
 
-    /// The command as the monitor needs it, and the socket by which the service tells of itself. Or why there is none, and whether another
-    /// try cannot help.
+    /// The command as the monitor needs it, and the socket by which the service tells of itself. Or why there is none.
     fn prepare(
         &mut self,
         slot: Slot,
         generation: u64,
         mut command: Command,
-    ) -> Result<(Command, Option<NotifySocket>), Box<(StartFailure, bool)>> {
-        let gone = || Box::new((StartFailure::Command("it is gone".into()), false));
+    ) -> Result<(Command, Option<NotifySocket>), Box<NoChild>> {
+        let gone = || NoChild::now(StartFailure::Command("it is gone".into()));
         let cgroups = self.cgroups.clone();
         let mut mark = None;
         let place = self.place_at(slot).ok_or_else(gone)?;
@@ -121,7 +134,9 @@ impl Engine {
             let problem = spec.check_command(&command);
             problem.map_err(|problem| {
                 let text = format!("{}: {}", problem.field, problem.problem);
-                Box::new((StartFailure::Command(text.into()), true))
+                let failure = StartFailure::Command(text.into());
+                let permanent = true;
+                Box::new(NoChild { failure, permanent })
             })?;
         }
         if let Some(fd) = spec.ready.notification_fd() {
@@ -132,8 +147,7 @@ impl Engine {
             .as_ref()
             .and_then(|alive| alive.watchdog_period());
         let wants_socket = spec.ready.wants_notify() || period.is_some();
-        let failed =
-            |what| move |error: io::Error| Box::new((StartFailure::setup(what, error), false));
+        let failed = |what| move |error: io::Error| NoChild::now(StartFailure::setup(what, error));
         let socket = match wants_socket {
             true => Some(NotifySocket::bind().map_err(failed("its notification socket"))?),
             false => None,
