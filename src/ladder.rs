@@ -136,6 +136,19 @@ impl Ladder {
         self.steps.last().map(|step| step.act.as_reason())
     }
 
+    /// How long the child has after the last step. `None` for a ladder without steps.
+    ///
+    /// ```
+    /// use actix_process::Ladder;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Ladder::new().kill().last_wait(), Some(Duration::from_secs(2)));
+    /// ```
+    #[must_use]
+    pub fn last_wait(&self) -> Option<Duration> {
+        self.steps.last().map(|step| step.wait)
+    }
+
     /// SIGTERM, `grace`, SIGKILL.
     pub(crate) fn terminate(grace: Duration) -> Self {
         Self::new().term(grace).kill()

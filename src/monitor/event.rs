@@ -21,7 +21,7 @@ pub struct Event {
     pub key: Option<Arc<str>>,
     /// The generation of the start that this belongs to; 0 if it belongs to none.
     pub generation: u64,
-    /// The pid of the child that this is about, while it is not reaped or was just reaped.
+    /// The pid of the child that this is about, while it is not reaped. The change of state that tells of its end has it too.
     pub pid: Option<i32>,
     /// When it happened, by the clock of the system, which may be set.
     #[cfg_attr(

@@ -19,10 +19,11 @@ pub enum ExitKind {
     Ok,
     /// The child ended by itself, with another exit code.
     Code,
-    /// The child was killed by a signal that the monitor did not send.
+    /// The child was killed by a signal that is not part of a stop, nor of another decision of the monitor:
+    /// [`MonitorHandle::signal`](super::MonitorHandle::signal) may have sent it.
     Signal,
     /// The kernel killed a process of the service when the memory of its cgroup was used up. Only where the cgroup says so; without a
-    /// cgroup that is [`Signal`](Self::Signal).
+    /// cgroup that is [`Signal`](Self::Signal). Not if the child ended with success nevertheless.
     OutOfMemory,
     /// The service did not send its watchdog message in time, and was stopped.
     Watchdog,

@@ -69,7 +69,8 @@ impl Lease {
         loop {
             let asked = name.clone();
             access.ask(|tell| Ask::Lease(asked, id, tell)).await?;
-            let mut current = access.ask(|tell| Ask::Current(id, tell)).await?;
+            let asked = name.clone();
+            let mut current = access.ask(|tell| Ask::Current(asked, id, tell)).await?;
             let seen = current.borrow_and_update().clone();
             if let Current::Up { process, start } = seen {
                 return Ok(Self {

@@ -202,6 +202,7 @@ pub mod messages;
 mod monitor;
 mod name;
 mod notify;
+mod one_line;
 mod output;
 mod ready;
 mod restart;

@@ -153,6 +153,11 @@ impl Restart {
         &self.backoff
     }
 
+    /// Whether no end of a run is the last one.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self.after, After::All) && self.limit.is_none() && self.fatal.is_empty()
+    }
+
     pub(super) const fn get_limit(&self) -> Option<RestartLimit> {
         self.limit
     }

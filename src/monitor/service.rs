@@ -218,7 +218,7 @@ impl Service {
     }
 
     /// How the service is stopped: SIGTERM, 10 seconds, SIGKILL unless set. Signals go to the group of the service, or to its cgroup. A
-    /// ladder without a step, or whose last step is not SIGKILL, is refused: it could leave the service running.
+    /// ladder without a step, or whose last step is not SIGKILL with 100 ms or more, is refused: it could leave the service running.
     pub fn stop(mut self, ladder: Ladder) -> Self {
         self.spec.ladder = ladder;
         self
@@ -246,7 +246,8 @@ impl Service {
     }
 
     /// When the service ends for good, [exited](super::ServiceState::Exited) or [failed](super::ServiceState::Failed), the monitor shuts
-    /// down. A stop or a restart by hand is no such end.
+    /// down. A stop or a restart by hand is no such end. Refused together with [`Restart::always`](super::Restart::always) that has neither a limit
+    /// nor fatal codes: there is no such end then.
     pub const fn essential(mut self) -> Self {
         self.spec.policy.essential = true;
         self
@@ -285,8 +286,26 @@ impl Service {
         self
     }
 
+    /// What the processes of the service may use together, in place of all limits that were set before: for what the three methods below
+    /// cannot say. Refused as [`memory_max`](Self::memory_max) is.
+    ///
+    /// ```
+    /// use actix_process::Command;
+    /// use actix_process::monitor::{CgroupLimits, Service};
+    ///
+    /// // One worker may die for want of memory, and the others live on.
+    /// let limits = CgroupLimits::new().memory_max(1 << 30).oom_kills_all(false);
+    /// let pool = Service::new("pool", Command::new("pool")).limits(limits);
+    /// # let _ = pool;
+    /// ```
+    pub const fn limits(mut self, limits: CgroupLimits) -> Self {
+        self.spec.limits = limits;
+        self
+    }
+
     /// The most memory, in bytes, that the processes of the service may use together. Refused where the monitor has no
-    /// [cgroups with the controller](super::MonitorContainment) `memory`.
+    /// [cgroups with the controller](super::MonitorContainment) `memory`, and for a command that says itself by what its child is held:
+    /// [`Command::is_contained`](crate::Command::is_contained).
     pub fn memory_max(mut self, bytes: u64) -> Self {
         self.spec.limits = self.spec.limits.memory_max(bytes);
         self

@@ -48,7 +48,7 @@ pub struct Status {
     pub ignored_messages: u64,
     /// How many leases of the service are held.
     pub leases: usize,
-    /// What the processes of the service use; only where that was asked for: [`all_with_usage`](super::MonitorHandle::all_with_usage).
+    /// What the processes of the service's group use, also while its child is reaped and others are left; only where that was asked for: [`all_with_usage`](super::MonitorHandle::all_with_usage).
     pub usage: Option<Usage>,
     /// How many descriptors of this program the service takes: pipes that are open, or a terminal; the pidfd by which the child is
     /// waited for (counted also where the kernel has none); a cgroup; a socket for sd_notify; a file. Those that a protocol of the user's closes are counted until the end of the run.

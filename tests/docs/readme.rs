@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Recipient};
 use actix_process::monitor::{
-    Alive, Backoff, CgroupPlace, Lease, Monitor, MonitorHandle, OnHostDeath, Ready, Restart,
-    Service, ServiceState, Since, Start, When,
+    Alive, Backoff, CgroupLimits, CgroupPlace, Lease, Monitor, MonitorHandle, OnHostDeath, Ready,
+    Restart, Service, ServiceState, Since, Start, When,
 };
 use actix_process::producer::{
     ProducerCommand, ProducerError, ProducerGuard, ProducerKind, ToProducer,
@@ -351,7 +351,7 @@ methods! {
     Service as Service {
         ready(Ready::started()); alive(Alive::port()); restart(Restart::never()); stop(Ladder::new()); after("", When::Ready); with("");
         essential(); on_demand(); idle_stop(Duration::ZERO); at_most(1); on_host_death(OnHostDeath::Kill); memory_max(1); pids_max(1);
-        cpu_max(1.0); protocol(|_: &Start| NoProtocol); ring(0); raw_ring(0); max_line(1); on_line(|_| ()); log("");
+        limits(CgroupLimits::new()); cpu_max(1.0); protocol(|_: &Start| NoProtocol); ring(0); raw_ring(0); max_line(1); on_line(|_| ()); log("");
         log_rate(1, Duration::ZERO); file("");
     }
     Start as Start { free_port(); port(); set_ready(); }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use actix_process::Command;
 use actix_process::monitor::{
     Backoff, Lease, Monitor, MonitorError, MonitorHandle, Ready, Restart, Service, ServiceState,
     Start, When, messages,
@@ -327,5 +328,21 @@ fn who_comes_after_one_on_demand_has_it_for_as_long_as_it_is_wanted() {
         assert_eq!(state(&monitor, "it").await, READY);
         assert_eq!(starts.load(Ordering::Acquire), 2);
         end(&monitor).await;
+    });
+}
+
+#[test]
+fn a_lease_of_a_service_that_is_removed_in_between_finds_no_service() {
+    run(async {
+        let service = Service::new("it", Command::new("sleep").arg("600"));
+        let monitor = Monitor::new().guard(false).service(service);
+        let monitor = monitor.start().unwrap();
+        in_time(monitor.ready("it")).await.unwrap();
+        let mut lease = Box::pin(monitor.lease("it"));
+        assert!(futures::poll!(lease.as_mut()).is_pending());
+        in_time(monitor.remove("it")).await.unwrap();
+        let error = in_time(lease).await.unwrap_err();
+        assert!(matches!(error, MonitorError::NotFound { .. }), "{error:?}");
+        monitor.shutdown(Duration::from_secs(20)).await;
     });
 }

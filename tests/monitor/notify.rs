@@ -314,3 +314,27 @@ fn one_that_feeds_its_watchdog_lives_until_it_bites() {
         end(&monitor).await;
     });
 }
+
+#[test]
+fn a_reload_that_is_over_in_the_same_message_ends_ready() {
+    run(async {
+        let monitor = empty();
+        let mut changes = Changes::of(&monitor);
+        let added = add(&monitor, sender().ready(Ready::notify()));
+        changes.until("it", RUNNING).await;
+        says(&monitor, "RELOADING=1|READY=1|STATUS=once").await;
+        in_time(added).await.unwrap().unwrap();
+        says(&monitor, "RELOADING=1").await;
+        changes.until("it", READY).await;
+        changes.until("it", RUNNING).await;
+        says(&monitor, "RELOADING=1|READY=1").await;
+        changes.until("it", READY).await;
+        says(&monitor, "RELOADING=1|READY=1|STATUS=twice").await;
+        until(&monitor, "status", |status| {
+            status.status_text.as_deref() == Some("twice")
+        })
+        .await;
+        assert!(monitor.status("it").await.unwrap().is_ready());
+        end(&monitor).await;
+    });
+}

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use actix_process::Command;
 use actix_process::monitor::{
-    ExitKind, MonitorError, MonitorHandle, Ready, Restart, Service, ServiceState, Start,
-    StartFailure,
+    ExitKind, Followed, MonitorError, MonitorHandle, Ready, Restart, Service, ServiceState, Since,
+    Start, StartFailure,
 };
+use futures::StreamExt;
 
 use crate::changes::{Changes, READY, RUNNING, add, empty, end, exit_of, failed_exit, failure, sh};
 use crate::common::census::is_gone;
@@ -296,6 +297,29 @@ fn a_probe_ends_when_the_service_stops() {
             let answer = in_time(added).await.unwrap();
             let overtaken = matches!(answer, Err(MonitorError::Overtaken { by: "stop", .. }));
             assert!(overtaken, "{answer:?}");
+        }
+        end(&monitor).await;
+    });
+}
+
+#[test]
+fn what_comes_on_the_notification_descriptor_is_no_output() {
+    run(async {
+        let script = "printf 'x\\n' >&3; read go; echo said; exec sleep 600";
+        let service = Service::new("it", sh(script)).ready(Ready::fd(3));
+        let monitor = empty();
+        in_time(monitor.add(service)).await.unwrap();
+        let mut lines = monitor.follow("it", Since::Start);
+        monitor.write("it", "go\n").await.unwrap();
+        loop {
+            match in_time(lines.next()).await {
+                Some(Followed::Line { fd, bytes, .. }) => {
+                    assert_eq!((fd, &bytes[..]), (1, &b"said"[..]));
+                    break;
+                }
+                Some(_) => {}
+                None => panic!("no line"),
+            }
         }
         end(&monitor).await;
     });

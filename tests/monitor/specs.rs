@@ -1,10 +1,10 @@
 //! What is wrong with a service is told before anything is spawned, and its batch is not added.
 
 use actix_process::monitor::{
-    Alive, Backoff, CgroupPlace, Monitor, MonitorError, Ready, Restart, Service, ServiceState,
-    Since, SpecError, Start, When, messages,
+    Alive, Backoff, CgroupLimits, CgroupPlace, Monitor, MonitorError, Ready, Restart, Service,
+    ServiceState, Since, SpecError, Start, When, messages,
 };
-use actix_process::{Command, Fd, FdMap, Ladder, NoProtocol};
+use actix_process::{Command, Fd, FdMap, Ladder, NoProtocol, Signal};
 use std::time::Duration;
 
 use crate::common::census::Census;
@@ -79,7 +79,17 @@ fn refused() -> Vec<(Vec<Service>, &'static str, &'static str, &'static str)> {
             "stop",
             "SIGKILL",
         ),
+        one(
+            ok().stop(Ladder::new().term(LONG).signal(Signal::KILL, ms(99))),
+            "stop",
+            "SIGKILL",
+        ),
         // Restarts.
+        one(
+            ok().essential().restart(Restart::always()),
+            "essential",
+            "never ends",
+        ),
         one(
             backoff(Backoff::new().first(ms(2)).cap(ms(1))),
             "restart.backoff",
@@ -158,6 +168,8 @@ fn refused() -> Vec<(Vec<Service>, &'static str, &'static str, &'static str)> {
             "alive",
             "longer",
         ),
+        one(ready(Ready::port()), "ready", "free_port"),
+        one(alive(Alive::port()), "alive", "free_port"),
         // Instances.
         one(ok().at_most(3), "at_most", "not keyed"),
         one(ok().idle_stop(LONG), "idle_stop", "not on demand"),
@@ -171,6 +183,22 @@ fn refused() -> Vec<(Vec<Service>, &'static str, &'static str, &'static str)> {
         one(ok().file("/"), "file", ""),
         // Limits that nothing here can set.
         one(ok().memory_max(1 << 30), "memory_max", "cgroup"),
+        one(
+            ok().memory_max(1 << 30)
+                .limits(CgroupLimits::new().pids_max(9)),
+            "pids_max",
+            "cgroup",
+        ),
+        one(
+            a(helper(["pause"]).contained()).memory_max(1 << 30),
+            "memory_max",
+            "command",
+        ),
+        one(
+            a(helper(["pause"]).contained()).pids_max(9),
+            "pids_max",
+            "command",
+        ),
     ]
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use actix_process::Command;
 use actix_process::monitor::{
-    Backoff, Ready, Restart, Service, ServiceState, Start, StartError, StartFailure,
+    Backoff, MonitorContainment, MonitorError, Ready, Restart, Service, ServiceState, Start,
+    StartError, StartFailure,
 };
 
 use crate::changes::{Changes, READY, add, empty, end, failure, sh};
@@ -155,5 +156,77 @@ fn a_stop_does_not_wait_for_it() {
         let status = monitor.status("it").await.unwrap();
         assert_eq!((status.pid, status.state), (None, ServiceState::Stopped));
         end(&monitor).await;
+    });
+}
+
+#[test]
+fn one_whose_command_is_refused_is_not_called_again() {
+    run(async {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let refused: [fn() -> Service; 2] = [
+            || Service::new("it", |_: &Start| Ok(sh("x").arg("a\0b"))),
+            || {
+                let contained = |_: &Start| Ok(sh("exec sleep 600").contained());
+                Service::new("it", contained).memory_max(64 << 20)
+            },
+        ];
+        for service in refused {
+            let restart = Restart::on_failure().backoff(Backoff::none());
+            let monitor = empty();
+            let cgroups = matches!(
+                monitor.containment(),
+                MonitorContainment::Cgroup { controllers } if controllers.iter().any(|one| one == "memory")
+            );
+            let answer = in_time(monitor.add(service().restart(restart))).await;
+            if let (Err(MonitorError::Spec(error)), false) = (&answer, cgroups) {
+                assert_eq!(error.field, "memory_max");
+                end(&monitor).await;
+                continue;
+            }
+            let failure = failure(answer);
+            assert!(matches!(failure, StartFailure::Command(_)), "{failure:?}");
+            let status = monitor.status("it").await.unwrap();
+            assert_eq!(
+                (status.state, status.restarts),
+                (ServiceState::Failed, 0),
+                "{calls:?}"
+            );
+            end(&monitor).await;
+        }
+    });
+}
+
+/// The text of an error of the user's: lines, a terminal's escapes, and too much.
+fn rude() -> StartError {
+    format!("one\ntwo \u{1b}[2J \"quoted\" {}", "x".repeat(5000)).into()
+}
+
+fn is_polite(text: &str) {
+    assert!(text.contains("one\\ntwo \\u{1b}[2J \"quoted\""), "{text:?}");
+    assert!(text.len() < 1300, "{} bytes", text.len());
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
+
+#[test]
+fn the_text_of_an_error_of_the_users_is_one_line_and_not_long() {
+    run(async {
+        let never = Restart::never();
+        let closure = Service::new("it", |_: &Start| Err(rude()));
+        let probe = Service::new("it", sh("exec sleep 600"))
+            .ready(Ready::probe(|_| async { Err(rude()) }).within(Duration::from_millis(300)));
+        let loud = sh("printf 'one\\ntwo \\033[2J \"quoted\"' >&2; exit 1");
+        let exec = Service::new("it", sh("exec sleep 600"))
+            .ready(Ready::exec(loud).within(Duration::from_millis(500)));
+        for (service, all) in [(closure, true), (probe, true), (exec, false)] {
+            let monitor = empty();
+            let answer = in_time(monitor.add(service.restart(never.clone()))).await;
+            let text = answer.unwrap_err().to_string();
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert!(text.contains("two"), "{text:?}");
+            if all {
+                is_polite(&text);
+            }
+            end(&monitor).await;
+        }
     });
 }

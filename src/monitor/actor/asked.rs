@@ -31,8 +31,8 @@ pub(in crate::monitor) enum Ask {
     Add(Vec<ServiceSpec>, Tell<()>),
     /// The ticket is answered when it is ready.
     Lease(ServiceName, LeaseId, Tell<()>),
-    /// Of a lease that was given.
-    Current(LeaseId, Tell<watch::Receiver<Current>>),
+    /// Of a lease of this service that was given.
+    Current(ServiceName, LeaseId, Tell<watch::Receiver<Current>>),
     Release(LeaseId),
     Signal(ServiceName, Signal, Tell<()>),
     Write(ServiceName, Bytes, Tell<()>),
@@ -61,17 +61,22 @@ impl Engine {
         match ask {
             Ask::Request(name, request, tell) => {
                 let ticket = self.ticket(tell);
+                let removes = matches!(request, Request::Remove);
                 self.core.request(&name, request, ticket);
+                if removes {
+                    // Of a keyed one without instances nothing else tells.
+                    self.forget_spec(&name.id);
+                }
             }
             Ask::Add(services, tell) => self.add_checked(services, tell),
             Ask::Lease(name, lease, tell) => {
                 let ticket = self.ticket(tell);
                 self.core.lease(&name, lease, ticket);
             }
-            Ask::Current(lease, tell) => {
+            Ask::Current(name, lease, tell) => {
                 let slot = self.core.leased(lease);
                 let current = slot.and_then(|slot| self.follow_current(slot));
-                let _ = tell.send(current.ok_or(MonitorError::Ended));
+                let _ = tell.send(current.ok_or(MonitorError::NotFound { name }));
             }
             Ask::Release(lease) => self.core.release(lease),
             Ask::Signal(name, signal, tell) => {
@@ -174,22 +179,21 @@ impl Engine {
                 }
             },
         };
-        let group = |slot: Slot| {
-            self.core
-                .get(slot)
-                .and_then(|instance: &Instance| instance.pid)
-        };
-        let groups: Vec<i32> = slots.iter().filter_map(|slot| group(*slot)).collect();
-        let all = slots.iter().filter_map(|slot| self.status(*slot, None));
-        let all: Vec<Status> = all.collect();
+        let group = |slot: Slot| self.core.get(slot).and_then(|it: &Instance| it.group);
+        let all = slots
+            .iter()
+            .filter_map(|slot| Some((group(*slot), self.status(*slot, None)?)));
+        let all: Vec<(Option<i32>, Status)> = all.collect();
         if !usage {
-            return drop(tell.send(Ok(all)));
+            let all = all.into_iter().map(|(_, status)| status);
+            return drop(tell.send(Ok(all.collect())));
         }
         // A look at all processes takes its time.
         actix_rt::task::spawn_blocking(move || {
+            let groups: Vec<i32> = all.iter().filter_map(|(group, _)| *group).collect();
             let used: HashMap<i32, Usage> = sampling::sample(&groups).unwrap_or_default();
-            let with = |mut status: Status| {
-                status.usage = status.pid.and_then(|pid| used.get(&pid).cloned());
+            let with = |(group, mut status): (Option<i32>, Status)| {
+                status.usage = group.and_then(|group| used.get(&group).cloned());
                 status
             };
             let _ = tell.send(Ok(all.into_iter().map(with).collect()));

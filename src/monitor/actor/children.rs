@@ -134,7 +134,10 @@ impl Engine {
         if let Some(feed) = run.and_then(|run| run.ready.as_ref()) {
             feed.data(fd, data);
         }
-        place.output.data(fd, data);
+        // What says that it is ready is no output.
+        if place.spec.ready.notification_fd() != Some(fd) {
+            place.output.data(fd, data);
+        }
     }
 
     /// The child was reaped. What it has left of its group is stopped as well.

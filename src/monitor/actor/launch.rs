@@ -24,6 +24,7 @@ use crate::monitor::core::{Fact, Slot};
 use crate::monitor::error::StartFailure;
 use crate::monitor::host_death::OnHostDeath;
 use crate::monitor::notify::{self, Heard, NotifySocket};
+use crate::monitor::one_line::one_line;
 use crate::monitor::output::SeenLine;
 use crate::monitor::ready;
 use crate::monitor::service::{CommandSource, Make};
@@ -31,6 +32,20 @@ use crate::monitor::start::Start;
 
 /// After the child's death a process that has left its group may hold its output open for so long.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// Why there is no child of a start.
+struct NoChild {
+    failure: StartFailure,
+    /// To try again cannot help.
+    permanent: bool,
+}
+
+impl NoChild {
+    fn now(failure: StartFailure) -> Box<Self> {
+        let permanent = false;
+        Box::new(Self { failure, permanent })
+    }
+}
 
 /// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on.
 const MAKING: usize = 4;
@@ -73,7 +88,7 @@ impl Engine {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
             CommandSource::Made(_) if Arc::strong_count(&place.making) > MAKING => {
                 let problem = "the closures of earlier starts have not returned".into();
-                self.refuse(slot, generation, StartFailure::Command(problem));
+                self.refuse(slot, generation, StartFailure::Command(problem), false);
             }
             CommandSource::Made(make) => {
                 let making = Arc::clone(&place.making);
@@ -83,7 +98,7 @@ impl Engine {
                 };
                 if let Err(error) = make_elsewhere(make, start, made) {
                     let failure = StartFailure::setup("the thread of its closure", error);
-                    self.refuse(slot, generation, failure);
+                    self.refuse(slot, generation, failure, false);
                 }
             }
         }
@@ -92,19 +107,19 @@ impl Engine {
     /// Spawns the command of a start.
     pub(super) fn spawn(&mut self, slot: Slot, generation: u64, command: Command) {
         match self.prepare(slot, generation, command) {
-            Err(failure) => self.refuse(slot, generation, *failure),
+            Err(why) => self.refuse(slot, generation, why.failure, why.permanent),
             Ok((command, socket)) => self.spawn_prepared(slot, generation, &command, socket),
         }
     }
 
-    /// The command as the monitor needs it, and the socket by which the service tells of itself.
+    /// The command as the monitor needs it, and the socket by which the service tells of itself. Or why there is none.
     fn prepare(
         &mut self,
         slot: Slot,
         generation: u64,
         mut command: Command,
-    ) -> Result<(Command, Option<NotifySocket>), Box<StartFailure>> {
-        let gone = || Box::new(StartFailure::Command("it is gone".into()));
+    ) -> Result<(Command, Option<NotifySocket>), Box<NoChild>> {
+        let gone = || NoChild::now(StartFailure::Command("it is gone".into()));
         let cgroups = self.cgroups.clone();
         let mut mark = None;
         let place = self.place_at(slot).ok_or_else(gone)?;
@@ -122,7 +137,9 @@ impl Engine {
             let problem = spec.check_command(&command);
             problem.map_err(|problem| {
                 let text = format!("{}: {}", problem.field, problem.problem);
-                Box::new(StartFailure::Command(text.into()))
+                let failure = StartFailure::Command(text.into());
+                let permanent = true;
+                Box::new(NoChild { failure, permanent })
             })?;
         }
         if let Some(fd) = spec.ready.notification_fd() {
@@ -133,7 +150,7 @@ impl Engine {
             .as_ref()
             .and_then(|alive| alive.watchdog_period());
         let wants_socket = spec.ready.wants_notify() || period.is_some();
-        let failed = |what| move |error: io::Error| Box::new(StartFailure::setup(what, error));
+        let failed = |what| move |error: io::Error| NoChild::now(StartFailure::setup(what, error));
         let socket = match wants_socket {
             true => Some(NotifySocket::bind().map_err(failed("its notification socket"))?),
             false => None,
@@ -195,7 +212,7 @@ impl Engine {
                     Err(_) => {
                         let problem = "the closure of its protocol panicked".into();
                         let failure = StartFailure::Command(problem);
-                        return self.refuse(slot, generation, failure);
+                        return self.refuse(slot, generation, failure, false);
                     }
                 }
             }
@@ -323,8 +340,8 @@ impl Engine {
 
     /// There will be no child of this start, as is found while it is launched. It is told later: a start that follows at once must not be
     /// launched within this one.
-    fn refuse(&self, slot: Slot, generation: u64, failure: StartFailure) {
-        let told = StartTold::NotStarted(failure);
+    fn refuse(&self, slot: Slot, generation: u64, failure: StartFailure, permanent: bool) {
+        let told = StartTold::NotStarted(failure, permanent);
         self.address.do_send(Told::Start(slot, generation, told));
     }
 
@@ -380,12 +397,12 @@ fn make_elsewhere(
     made: impl FnOnce(Result<Box<Command>, Arc<str>>) + Send + 'static,
 ) -> io::Result<()> {
     let work = move || {
-        let result = catch_unwind(AssertUnwindSafe(|| make(&start)));
-        made(match result {
-            Ok(Ok(command)) => Ok(Box::new(command)),
-            Ok(Err(error)) => Err(error.to_string().into()),
-            Err(_) => Err("its closure panicked".into()),
-        });
+        // The text of an error is the user's code too.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let made = make(&start).map(Box::new);
+            made.map_err(|error| one_line(&error.to_string()).into())
+        }));
+        made(result.unwrap_or_else(|_| Err("its closure panicked".into())));
     };
     let thread = thread::Builder::new().name("actix-process-start".to_owned());
     thread.spawn(work).map(drop)

@@ -54,6 +54,8 @@ pub(super) struct Engine {
     by_process: HashMap<ProcessId, (Slot, u64)>,
     tickets: HashMap<Ticket, oneshot::Sender<Result<(), MonitorError>>>,
     last_ticket: Ticket,
+    /// How many tickets there are when it is time to look for those that were dropped.
+    next_look: usize,
     /// The timer that is armed, and for when.
     timer: Option<(Duration, SpawnHandle)>,
     guard: GuardSlot,
@@ -66,6 +68,9 @@ pub(super) struct Engine {
     home: MonitorHome,
     address: Addr<Monitor>,
 }
+
+/// Fewer tickets than these are not worth a look.
+const LEAST_LOOK: usize = 128;
 
 /// The guard of the groups.
 pub(super) enum GuardSlot {
@@ -87,6 +92,7 @@ impl Engine {
             by_process: HashMap::new(),
             tickets: HashMap::new(),
             last_ticket: 0,
+            next_look: LEAST_LOOK,
             timer: None,
             guard: GuardSlot::None,
             cgroups: setup.cgroups,
@@ -123,9 +129,22 @@ impl Engine {
     }
 
     fn ticket(&mut self, tell: oneshot::Sender<Result<(), MonitorError>>) -> Ticket {
+        self.forget_dropped_waits();
         self.last_ticket += 1;
         self.tickets.insert(self.last_ticket, tell);
         self.last_ticket
+    }
+
+    /// Forgets those whose answer nobody takes any more, when there are twice as many as after the last look.
+    fn forget_dropped_waits(&mut self) {
+        if self.tickets.len() < self.next_look {
+            return;
+        }
+        self.tickets.retain(|_, tell| !tell.is_closed());
+        self.next_look = (2 * self.tickets.len()).max(LEAST_LOOK);
+        let tickets = &self.tickets;
+        self.core
+            .forget_waits(|ticket| !tickets.contains_key(&ticket));
     }
 
     /// Does what follows from all that the core was told, and arms the timer.

@@ -53,18 +53,19 @@ impl Engine {
             return;
         };
         self.shared.outputs().remove(&place.name);
-        let is_last = self
-            .core
-            .policies()
-            .all(|policy| policy.id != place.name.id);
-        if is_last {
-            self.specs.remove(&place.name.id);
-        }
+        self.forget_spec(&place.name.id);
         self.shared.events.publish(Event {
             id: Some(place.name.id.clone()),
             key: place.name.key.clone(),
             ..Event::of_the_monitor(SystemTime::now(), EventKind::Removed)
         });
+    }
+
+    /// Forgets what a service is, if the core has no such service any more.
+    pub(super) fn forget_spec(&mut self, id: &Arc<str>) {
+        if self.core.policies().all(|policy| policy.id != *id) {
+            self.specs.remove(id);
+        }
     }
 
     pub(super) fn publish(&self, slot: Slot, what: EventKind) {

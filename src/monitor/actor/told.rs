@@ -39,8 +39,8 @@ pub(in crate::monitor) enum StartTold {
     /// Its command was made.
     Made(Result<Box<Command>, Arc<str>>),
     NotSpawned(SpawnError),
-    /// It was found while it was launched that there will be no child.
-    NotStarted(StartFailure),
+    /// It was found while it was launched that there will be no child; whether another try cannot help.
+    NotStarted(StartFailure, bool),
     /// With a protocol of the user's: it runs.
     Spawned(ProcessHandle),
     Ready(Result<(), NotReady>),
@@ -94,8 +94,8 @@ impl Engine {
                 let failure = StartFailure::Spawn(Arc::new(error));
                 self.not_started(slot, generation, failure, permanent);
             }
-            StartTold::NotStarted(failure) => {
-                self.not_started(slot, generation, failure, false);
+            StartTold::NotStarted(failure, permanent) => {
+                self.not_started(slot, generation, failure, permanent);
             }
             StartTold::Spawned(process) => self.spawned(slot, generation, &process),
             // A reload that began meanwhile is over when the service says so.
@@ -142,8 +142,9 @@ impl Engine {
         if let (Some(text), Some(run)) = (&message.status, &mut place.run) {
             run.status_text = Some(text.as_str().into());
         }
+        // A reload that is over in the same message is none.
         // In the order of the messages: the wait for readiness has its turn later.
-        if message.reloading || message.stopping {
+        if message.stopping || (message.reloading && !message.ready) {
             self.core.fact(slot, generation, Fact::Unready);
         } else if message.ready && (tells_ready || self.core.is_reloading(slot)) {
             self.core.fact(slot, generation, Fact::Ready);

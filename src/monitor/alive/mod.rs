@@ -108,6 +108,11 @@ impl Alive {
         self
     }
 
+    /// Whether it looks at the port that the start chose.
+    pub(in crate::monitor) const fn needs_port(&self) -> bool {
+        matches!(self.kind, AliveKind::Check(Check::Port))
+    }
+
     /// What is wrong with it, for the check of a service's spec.
     pub(in crate::monitor) fn problem(&self) -> Option<String> {
         let text = |text: &str| Some(text.to_owned());

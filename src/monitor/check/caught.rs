@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::super::one_line::one_line;
 use super::super::start::StartError;
 use super::Answer;
 
@@ -34,7 +35,7 @@ impl Future for Caught {
         // The text of an error is the user's code too.
         let polled = call(|| {
             let polled = future.as_mut().poll(cx);
-            polled.map(|result| result.map_err(|error: StartError| error.to_string()))
+            polled.map(|result| result.map_err(|error: StartError| one_line(&error.to_string())))
         });
         match polled {
             Ok(polled) => polled,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::CollectError;
 use crate::Command;
 
+use super::one_line::one_line;
 use super::start::{Start, StartError};
 use caught::{Caught, call};
 
@@ -90,7 +91,7 @@ impl Check {
                 let run = run.timeout(time).grace(Duration::ZERO);
                 run.await.map(drop).map_err(|error| match error {
                     CollectError::TimedOut(_) => late(),
-                    error => error.to_string(),
+                    error => one_line(&error.to_string()),
                 })
             }
             Self::Probe(probe) => {

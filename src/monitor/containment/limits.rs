@@ -86,6 +86,11 @@ impl CgroupLimits {
         self
     }
 
+    /// The method that set a limit, if there is one.
+    pub(in crate::monitor) fn first(&self) -> Option<&'static str> {
+        self.files().first().map(|file| file.field)
+    }
+
     /// Whether each limit can be meant. Whether this host can set it is another question.
     pub(in crate::monitor) fn check(&self) -> Result<(), LimitProblem> {
         let problem = |field, problem: String| Err(LimitProblem { field, problem });

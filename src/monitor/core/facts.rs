@@ -52,8 +52,9 @@ impl Core {
                 self.timers.clear(slot, TimerKind::Launch);
                 self.timers.clear(slot, TimerKind::Idle);
                 self.set_phase(slot, InstancePhase::Stopping);
+                self.is_reaped(slot);
             }
-            (InstancePhase::Stopping, Fact::Exited) => {}
+            (InstancePhase::Stopping, Fact::Exited) => self.is_reaped(slot),
             (InstancePhase::Stopping, Fact::NotStarted { .. }) if self.has_no_child(slot) => {
                 self.given_up(slot);
             }
@@ -66,6 +67,13 @@ impl Core {
                 self.over(slot, end)
             }
             _ => self.count_stale(slot),
+        }
+    }
+
+    /// From now on another process may have its pid. The group keeps its number while somebody is in it.
+    fn is_reaped(&mut self, slot: Slot) {
+        if let Some(instance) = self.instance(slot) {
+            instance.pid = None;
         }
     }
 
@@ -104,6 +112,7 @@ impl Core {
         let now = self.now;
         if let Some(instance) = self.instance(slot) {
             instance.pid = Some(pid);
+            instance.group = Some(pid);
             instance.since = Some(now);
         }
     }
@@ -195,9 +204,10 @@ impl Core {
             return;
         };
         let escalated = end.by == StoppedBy::Signal(Signal::KILL);
+        let is_ok = restart.judge(Some(end.status), None).kind == ExitKind::Ok;
         let known = match instance.cause {
             Some(ExitKind::Stopped) if escalated => Some(ExitKind::Escalated),
-            None if end.out_of_memory => Some(ExitKind::OutOfMemory),
+            None if end.out_of_memory && !is_ok => Some(ExitKind::OutOfMemory),
             None if !instance.was_ready => Some(ExitKind::Unready),
             cause => cause,
         };
@@ -240,6 +250,7 @@ impl Core {
             return;
         };
         instance.pid = None;
+        instance.group = None;
         instance.since = None;
         instance.ready_since = None;
         instance.unkillable = false;

@@ -48,7 +48,10 @@ pub(in crate::monitor) struct Instance {
     pub(super) service: usize,
     pub(super) phase: InstancePhase,
     pub(in crate::monitor) generation: u64,
+    /// Of its child, until that is reaped.
     pub(in crate::monitor) pid: Option<i32>,
+    /// The number of its child's process group, until nobody is left of it.
+    pub(in crate::monitor) group: Option<i32>,
     /// Since when it is ready.
     pub(super) ready_since: Option<Duration>,
     /// When the child of this generation was there.
@@ -100,6 +103,7 @@ impl Instance {
             phase: InstancePhase::Down(ServiceState::Stopped),
             generation: 0,
             pid: None,
+            group: None,
             since: None,
             ready_since: None,
             restarts: 0,

@@ -3,6 +3,7 @@
 
 mod commands;
 mod facts;
+mod forgotten_waits;
 mod instance;
 mod leases;
 mod look;
@@ -238,6 +239,15 @@ impl Core {
     fn stale(&self) -> u64 {
         let instances = self.instances.iter().flatten();
         instances.map(|instance| instance.stale).sum()
+    }
+
+    /// How many wait for a readiness or a stop.
+    #[cfg(test)]
+    pub(in crate::monitor) fn waiting(&self) -> usize {
+        let instances = self.instances.iter().flatten();
+        instances
+            .map(|it| it.waiters.len() + it.stop_waiters.len())
+            .sum()
     }
 
     pub(in crate::monitor) fn get(&self, slot: Slot) -> Option<&Instance> {

@@ -137,7 +137,10 @@ impl Core {
         }
         for slot in &slots {
             self.overtake_starts(*slot, "remove");
-            self.overtake_stops(*slot, "remove");
+            // An instance that goes already: whoever waits for that may go on.
+            if name.key.is_none() || !self.is_evicted(*slot) {
+                self.overtake_stops(*slot, "remove");
+            }
             self.leases.retain(|_, leased| leased != slot);
             if let Some(instance) = self.instance(*slot) {
                 instance.leases = 0;

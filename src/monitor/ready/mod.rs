@@ -96,7 +96,7 @@ impl Ready {
     }
 
     /// When the child writes a newline to its descriptor `n`, which is 3 or greater: what s6 calls `notification-fd`. The monitor maps
-    /// the descriptor as a pipe. The start fails when the descriptor is closed before.
+    /// the descriptor as a pipe; what comes there is no output of the service. The start fails when the descriptor is closed before.
     pub const fn fd(n: i32) -> Self {
         Self::new(ReadyKind::Fd(n))
     }
@@ -126,7 +126,8 @@ impl Ready {
         Self::new(ReadyKind::Check(Check::tcp(address)))
     }
 
-    /// The same on 127.0.0.1 and the port that [`Start::free_port`] gave to this start.
+    /// The same on 127.0.0.1 and the port that [`Start::free_port`] gave to this start. Refused for a service whose command no closure makes:
+    /// nobody asks for a port there.
     pub const fn port() -> Self {
         Self::new(ReadyKind::Check(Check::Port))
     }
@@ -183,6 +184,11 @@ impl Ready {
             *on = Some(fd);
         }
         self
+    }
+
+    /// Whether it looks at the port that the start chose.
+    pub(in crate::monitor) const fn needs_port(&self) -> bool {
+        matches!(self.kind, ReadyKind::Check(Check::Port))
     }
 
     /// What is wrong with it, for the check of a service's spec.

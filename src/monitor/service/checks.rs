@@ -1,5 +1,7 @@
 //! What is wrong with a service, looked at alone.
 
+use std::time::Duration;
+
 use super::{CommandSource, Service, ServiceSpec};
 use crate::Command;
 use crate::Fd;
@@ -8,6 +10,9 @@ use crate::StoppedBy;
 use crate::monitor::core::Kinship;
 use crate::monitor::error::MonitorError;
 use crate::monitor::spec_error::SpecProblem;
+
+/// A process takes its time to die of SIGKILL.
+const LEAST_KILL: Duration = Duration::from_millis(100);
 
 impl ServiceSpec {
     /// What can be said before any start. What depends on other services, and on this host, is checked elsewhere.
@@ -24,6 +29,15 @@ impl ServiceSpec {
             let text = "its last step is not SIGKILL, so a stop could leave the service running";
             return problem("stop", text.to_owned());
         }
+        if self.ladder.last_wait().is_none_or(|wait| wait < LEAST_KILL) {
+            let text = format!("its last step, SIGKILL, has less than {LEAST_KILL:?}");
+            return problem("stop", text);
+        }
+        if self.policy.essential && self.policy.restart.is_endless() {
+            let text =
+                "with `Restart::always`, without a limit and fatal codes, it never ends for good";
+            return problem("essential", text.to_owned());
+        }
         if let Err((field, text)) = self.output.check() {
             return problem(field, text);
         }
@@ -39,10 +53,21 @@ impl ServiceSpec {
             let text = "its output goes to the protocol, so the monitor sees no line of it";
             return problem("ready", text.to_owned());
         }
-        match &self.source {
-            CommandSource::Fixed(command) => self.check_command(command),
-            CommandSource::Made(_) => Ok(()),
+        let CommandSource::Fixed(command) = &self.source else {
+            return Ok(());
+        };
+        let alive_needs = self.alive.as_ref().is_some_and(|alive| alive.needs_port());
+        // A protocol's closure may call it as well.
+        if self.spawn_for.is_none() && (self.ready.needs_port() || alive_needs) {
+            let field = if self.ready.needs_port() {
+                "ready"
+            } else {
+                "alive"
+            };
+            let text = "no closure makes the command, so nobody calls `free_port`";
+            return problem(field, text.to_owned());
         }
+        self.check_command(command)
     }
 
     /// The same for a command, which may come late.
@@ -50,6 +75,12 @@ impl ServiceSpec {
         let problem = |field, text: String| Err(SpecProblem::new(field, text));
         if let Err(error) = command.check() {
             return problem("command", error.to_string());
+        }
+        if let Some(limit) = self.limits.first()
+            && command.is_contained()
+        {
+            let text = "the command says itself by which cgroup its child is held";
+            return problem(limit, text.to_owned());
         }
         let map = command.fd_map();
         let is_read = |fd: i32| {

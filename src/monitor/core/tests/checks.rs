@@ -179,7 +179,8 @@ impl World {
                 Some(Run::Stopping(_)) => instance.since.is_some(),
                 run => run == Some(Run::Up),
             };
-            assert_eq!(instance.pid.is_some(), has_child);
+            assert_eq!(instance.group.is_some(), has_child);
+            assert!(instance.pid.is_none() || instance.pid == instance.group);
         }
         assert_eq!(instances, self.states.len());
     }

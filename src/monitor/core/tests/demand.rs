@@ -1,9 +1,10 @@
 //! Leases: what is started, shared, stopped when idle, and evicted.
 
 use super::super::Request;
-use super::policies::{end, not_started};
+use super::policies::{end, killed, not_started};
 use super::world::World;
 use super::{keyed, ms, on_demand, secs, service};
+use crate::Signal;
 use crate::monitor::restart::Restart;
 use crate::monitor::state::ServiceState::{Backoff, Exited, Failed, Running, Stopped, Stopping};
 
@@ -315,4 +316,20 @@ fn a_removal_of_a_keyed_service_is_answered_when_its_last_instance_is_gone() {
     world.over(key("b"), end(0));
     world.ok(all);
     world.assert_empty();
+}
+
+#[test]
+fn two_removals_of_one_instance_are_both_answered_when_it_is_gone() {
+    let mut world = World::new(vec![keyed("lsp", 2)]);
+    world.lease(key("a"));
+    world.up(key("a"));
+    let (first, second) = (
+        world.ask(key("a"), Request::Remove),
+        world.ask(key("a"), Request::Remove),
+    );
+    world.waits(first);
+    world.waits(second);
+    world.over(key("a"), killed(Signal::TERM));
+    world.ok(first);
+    world.ok(second);
 }

@@ -9,7 +9,7 @@ use crate::StoppedBy;
 use crate::monitor::backoff::Backoff as Delays;
 use crate::monitor::exit::ExitKind;
 use crate::monitor::restart::Restart;
-use crate::monitor::state::ServiceState::{Backoff, Exited, Failed, Starting, Stopped};
+use crate::monitor::state::ServiceState::{Backoff, Exited, Failed, Starting, Stopped, Stopping};
 
 fn kind(world: &World, id: &str) -> ExitKind {
     let instance = world.core.get(world.slot(id)).unwrap();
@@ -235,4 +235,30 @@ fn reloading_is_no_failure_and_its_next_readiness_is_watched_already() {
             .iter()
             .any(|effect| matches!(effect, Effect::Watch { .. }))
     );
+}
+
+#[test]
+fn one_that_ends_with_success_has_not_run_out_of_memory() {
+    for (status, expected) in [(0, ExitKind::Ok), (3, ExitKind::OutOfMemory)] {
+        let mut world = World::new(vec![service("a")]);
+        world.up("a");
+        let mut last = end(status);
+        // A member of its group was killed, earlier on.
+        last.out_of_memory = true;
+        world.over("a", last);
+        assert_eq!(kind(&world, "a"), expected);
+    }
+}
+
+#[test]
+fn the_pid_of_a_child_that_was_reaped_is_told_no_more() {
+    let mut world = World::new(vec![service("a")]);
+    world.up("a");
+    assert_eq!(world.core.get(0).unwrap().pid, Some(7));
+    world.fact("a", Fact::Exited);
+    assert_eq!(world.state("a"), Stopping);
+    let instance = world.core.get(0).unwrap();
+    assert_eq!((instance.pid, instance.group), (None, Some(7)));
+    world.over("a", end(0));
+    assert_eq!(world.core.get(0).unwrap().group, None);
 }
