@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use actix_process::monitor::{CgroupPlace, Monitor, MonitorHandle, Ready, Service};
+use actix_process::monitor::{
+    CgroupPlace, Monitor, MonitorContainment, MonitorHandle, Ready, Service,
+};
 use actix_process::{Command, Ladder};
 use futures::future::join_all;
 
@@ -15,22 +17,30 @@ use crate::sides::Ours;
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
-        // 200 services of `sleep`, from the start of their monitor until all run, against as many bare spawns. Each
-        // service has a cgroup where this host may make one.
+        // 200 services of `sleep`, from the start of their monitor until all run, against as many bare spawns that are
+        // held in the same way: by a cgroup where this host may make one, else by a process group.
         Bench {
             name: "monitor_start",
             metrics: vec![Metric::at_most("", "s", 1.2, 1.0)],
             rounds: MANY,
             ours: |scale| start_ours(scale, CgroupPlace::Found),
-            peer: start_bare,
+            peer: |scale| start_bare(scale, held_as_services()),
         },
-        // The same without cgroups: services have process groups.
+        // The same against bare spawns that nothing holds.
+        Bench {
+            name: "monitor_start_plain",
+            metrics: vec![Metric::at_most("", "s", f64::INFINITY, 1.0)],
+            rounds: MANY,
+            ours: |scale| start_ours(scale, CgroupPlace::Found),
+            peer: |scale| start_bare(scale, sleep()),
+        },
+        // Without cgroups: services have process groups, and so have the bare children.
         Bench {
             name: "monitor_start_groups",
             metrics: vec![Metric::at_most("", "s", 1.2, 1.0)],
             rounds: MANY,
             ours: |scale| start_ours(scale, CgroupPlace::Nowhere),
-            peer: start_bare,
+            peer: |scale| start_bare(scale, sleep().process_group(0)),
         },
         // The share of one core that a monitor takes that has 1,000 quiet services, over 10 s.
         Bench {
@@ -67,6 +77,21 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn sleep() -> Command {
     Command::new("sleep").arg("1000")
+}
+
+/// The same, held as a monitor holds its services here.
+fn held_as_services() -> Command {
+    let containment = Ours::new().run(async {
+        let monitor = Monitor::new().start();
+        let monitor = monitor.expect("a monitor can be started");
+        let containment = monitor.containment().clone();
+        stopped(monitor).await;
+        containment
+    });
+    match containment {
+        MonitorContainment::Cgroup { .. } => sleep().contained_by_cgroup(),
+        _ => sleep().process_group(0),
+    }
 }
 
 /// As many services of `sleep`.
@@ -115,13 +140,13 @@ fn start_ours(scale: Scale, cgroups: CgroupPlace) -> Result<Side, Skipped> {
     }))
 }
 
-fn start_bare(scale: Scale) -> Result<Side, Skipped> {
+fn start_bare(scale: Scale, command: Command) -> Result<Side, Skipped> {
     raise_descriptor_limit()?;
     let count = scale.pick(200, 10);
     let ours = Ours::new();
     Ok(Box::new(move || {
         let begun = Instant::now();
-        let held = ours.run(crowd::hold(sleep(), count));
+        let held = ours.run(crowd::hold(command.clone(), count));
         let wall = begun.elapsed().as_secs_f64();
         ours.run(held.kill());
         vec![wall]
