@@ -4,11 +4,11 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::made::make_elsewhere;
 use super::place::ServiceRun;
 use super::told::StartTold;
 use super::untaken::UntakenSpawn;
@@ -24,10 +24,9 @@ use crate::monitor::core::{Fact, Slot};
 use crate::monitor::error::StartFailure;
 use crate::monitor::host_death::OnHostDeath;
 use crate::monitor::notify::{self, Heard, NotifySocket};
-use crate::monitor::one_line::one_line;
 use crate::monitor::output::SeenLine;
 use crate::monitor::ready;
-use crate::monitor::service::{CommandSource, Make};
+use crate::monitor::service::CommandSource;
 use crate::monitor::start::Start;
 
 /// After the child's death a process that has left its group may hold its output open for so long.
@@ -388,22 +387,4 @@ impl Engine {
             });
         }
     }
-}
-
-/// Calls the closure on a thread of its own: it may take its time.
-fn make_elsewhere(
-    make: Make,
-    start: Start,
-    made: impl FnOnce(Result<Box<Command>, Arc<str>>) + Send + 'static,
-) -> io::Result<()> {
-    let work = move || {
-        // The text of an error is the user's code too.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let made = make(&start).map(Box::new);
-            made.map_err(|error| one_line(&error.to_string()).into())
-        }));
-        made(result.unwrap_or_else(|_| Err("its closure panicked".into())));
-    };
-    let thread = thread::Builder::new().name("actix-process-start".to_owned());
-    thread.spawn(work).map(drop)
 }

@@ -4,6 +4,7 @@ mod asked;
 mod children;
 mod ending;
 mod launch;
+mod made;
 mod place;
 mod report;
 #[cfg(test)]

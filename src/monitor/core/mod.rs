@@ -13,6 +13,7 @@ mod settle;
 mod shutdown;
 mod stops;
 mod timers;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
