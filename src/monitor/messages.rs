@@ -263,6 +263,14 @@ impl Handler<Shutdown> for Monitor {
     fn handle(&mut self, message: Shutdown, ctx: &mut Context<Self>) -> Self::Result {
         let (tell, told) = oneshot::channel();
         ctx.address().do_send(Ask::Shutdown(message.deadline, tell));
-        Box::pin(async move { told.await.map_err(|_| MonitorError::Ended) })
+        let closed = self.engine.as_ref().map(|engine| engine.shared().closed());
+        Box::pin(async move {
+            match (told.await, closed) {
+                (Ok(report), _) => Ok(report),
+                // The monitor ended before it came to this request.
+                (Err(_), Some(closed)) => Ok(closed.await),
+                (Err(_), None) => Err(MonitorError::Ended),
+            }
+        })
     }
 }

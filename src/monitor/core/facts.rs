@@ -8,7 +8,7 @@ use super::timers::TimerKind;
 use super::{Core, Effect, Fact, How, RunEnd, Slot};
 use crate::Signal;
 use crate::StoppedBy;
-use crate::monitor::error::{MonitorError, StartFailure};
+use crate::monitor::error::StartFailure;
 use crate::monitor::exit::{Exit, ExitKind};
 use crate::monitor::restart::AfterEnd;
 use crate::monitor::restart_history::NextTry;
