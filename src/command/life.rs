@@ -15,7 +15,7 @@ impl Command {
 
     /// Logs at the level debug, in place of warn, that the child is an orphan. For a program that keeps many children and tells of their
     /// end by itself, once for all of them.
-    #[must_use = "a command is changed by value: `command = command.orphaned_quietly()`"]
+    #[must_use = "a command is changed by value: `command = command.orphaned_quietly(..)`"]
     pub fn orphaned_quietly(self) -> Self {
         self.edit(|spec| spec.is_quiet_orphan = true)
     }
@@ -34,7 +34,7 @@ impl Command {
     /// let _ = tokio::time::timeout(Duration::from_micros(100), sleep.spawn(NoProtocol)).await.map(|child| child.map(|child| child.kill()));
     /// # });
     /// ```
-    #[must_use = "a command is changed by value: `command = command.killed_if_untaken()`"]
+    #[must_use = "a command is changed by value: `command = command.killed_if_untaken(..)`"]
     pub fn killed_if_untaken(self) -> Self {
         self.edit(|spec| spec.kill_untaken = true)
     }
