@@ -113,11 +113,21 @@ async fn run(program: &str, kill: bool) -> Result<(), Error> {
     let hover = server.request("textDocument/hover", place.clone()).await?;
     let text = hover["contents"]["value"].as_str().unwrap_or_default();
     println!("hover: {}", text.lines().last().unwrap_or_default());
-    let completion = server.request("textDocument/completion", place).await?;
-    // A list, or an object with one.
-    let items = completion.get("items").unwrap_or(&completion).as_array();
-    for item in items.into_iter().flatten() {
-        println!("completion: {}", item["label"]);
+    // A server that is still busy with the document may know of none yet.
+    for _ in 0..10 {
+        let completion = server
+            .request("textDocument/completion", place.clone())
+            .await?;
+        // A list, or an object with one.
+        let items = completion.get("items").unwrap_or(&completion).as_array();
+        let items = items.filter(|items| !items.is_empty());
+        for item in items.into_iter().flatten() {
+            println!("completion: {}", item["label"]);
+        }
+        if items.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     server.request("shutdown", Value::Null).await?;
     server.notify("exit", Value::Null).await?;
