@@ -137,12 +137,10 @@ impl Child {
         if self.live.pid().is_some() || !lock(&self.escalations).is_empty() {
             return;
         }
-        if self.on_leftovers != OnLeftovers::Leave
-            && !self.settled.swap(true, Ordering::SeqCst)
-            && self.live.group_left().is_some()
-        {
+        let acts = !matches!(self.on_leftovers, OnLeftovers::Leave | OnLeftovers::Hold);
+        if acts && !self.settled.swap(true, Ordering::SeqCst) && self.live.group_left().is_some() {
             match self.on_leftovers {
-                OnLeftovers::Leave => {}
+                OnLeftovers::Leave | OnLeftovers::Hold => {}
                 OnLeftovers::Kill => {
                     if !self.kill_by_policy() {
                         return;
@@ -154,7 +152,7 @@ impl Child {
                 }
             }
         }
-        if self.progress.is_ended() {
+        if self.progress.is_ended() && self.on_leftovers != OnLeftovers::Hold {
             self.live.end();
         }
     }

@@ -59,6 +59,11 @@ pub enum OnLeftovers {
     Kill,
     /// SIGTERM at once, and SIGKILL to those that are left after this time.
     Terminate(Duration),
+    /// Nothing yet, and they stay in reach: for a program that calls [`stop`](crate::ProcessHandle::stop) for each child that has exited.
+    /// With [`Leave`](Self::Leave) a stop reaches them after [`ProcessEnded`](crate::ProcessEvent::ProcessEnded) only where the kernel
+    /// finds a group without its leader (from Linux 6.9 on). With this one the zombie of the child holds its number elsewhere, until a stop is
+    /// over or the last handle is dropped.
+    Hold,
 }
 
 /// How a child is to be contained for which the caller has no cgroup.

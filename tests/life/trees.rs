@@ -228,6 +228,32 @@ fn what_a_child_leaves_follows_on_leftovers() {
 }
 
 #[test]
+fn what_a_child_leaves_stays_in_reach_of_a_late_stop_if_it_is_held() {
+    run(async {
+        // They hold none of its pipes, so the child ends before them.
+        let script = "for i in 1 2; do sleep 600 <&- >&- 2>&- & done; echo held $!";
+        let command = Command::new("sh").args(["-c", script]).process_group(0);
+        let (trace, process) = spawned(command.on_leftovers(OnLeftovers::Hold)).await;
+        let member = held(&trace.output(&process, 1, "held").await);
+        let pid = process.spawned_pid();
+        trace.ended(&process).await;
+        let stopped = in_time(process.stop(Ladder::new().term(LONG).kill()))
+            .await
+            .unwrap();
+        assert_eq!((stopped.outlived, &stopped.leftovers[..]), (2, &[][..]));
+        gone(member).await;
+        // Nor is its zombie left.
+        let seen = || format!("{:?}", state_and_parent(pid));
+        eventually(
+            "its reap",
+            || state_and_parent(pid).is_none().then_some(()),
+            seen,
+        )
+        .await;
+    });
+}
+
+#[test]
 fn a_child_that_was_held_for_its_group_is_reaped_in_the_end() {
     in_a_host_of_its_own(|| {
         run(async {
