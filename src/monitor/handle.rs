@@ -62,8 +62,7 @@ impl MonitorHandle {
 
     /// The monitor as an actor, for the messages of [`messages`](super::messages).
     ///
-    /// The monitor is the [protocol](crate::ProcessProtocol) of its own children. It is of no use as the protocol of another child: it takes
-    /// a child that it does not know for one whose start it has given up, and kills the child with its group.
+    /// The monitor is the [protocol](crate::ProcessProtocol) of its own children. What it is told of others it ignores.
     #[must_use]
     pub fn addr(&self) -> Addr<Monitor> {
         self.access().address.clone()

@@ -63,7 +63,8 @@
 //!                             Restart is done     exited after a success, failed after a failure
 //! ```
 //!
-//! [`ServiceState`] says what each one means. `waiting` and `starting` have no child. A stop acts at once in all of them.
+//! [`ServiceState`] says what each one means. `waiting` has no child, and `starting` none that counts. A stop acts at once in all of them, and is answered when nothing is left of the
+//! start.
 //!
 //! # Promises
 //!
@@ -169,7 +170,7 @@
 //! - Each service leads a process group, or a session on a terminal, so Ctrl-C at a terminal reaches only the program itself. It ends the program, and
 //!   the guard kills the services; [`closing_on_signals`](MonitorHandle::closing_on_signals) makes an orderly shutdown of it.
 //! - [`write`](MonitorHandle::write) queues without a bound.
-//! - [`Backoff::none`] starts what cannot live as often as the machine can.
+//! - [`Backoff::none`] starts what cannot live as often as the machine can; a start that gives no child is tried every 10 ms.
 //! - The monitor ends with the System of the thread that started it, and its services with it. Under `#[tokio::main]` it has a System of its own.
 //!
 //! # Features

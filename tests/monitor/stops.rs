@@ -13,7 +13,7 @@ use crate::common::helper::numbers;
 use crate::common::isolated::{isolated, skipped};
 use crate::common::limits::is_root;
 use crate::common::{eventually, in_time, run};
-use crate::watched::{LONG, READY, Watched, at_once, helping, kill, ms};
+use crate::watched::{LONG, READY, Watched, at_once, helping, kill, ms, shell};
 
 /// How many the first leftovers were that were told of.
 async fn leftovers(watched: &Watched) -> usize {
@@ -101,6 +101,22 @@ fn what_a_crash_leaves_behind_is_gone_before_the_next_start() {
         assert!(is_gone(grandchild));
         assert_eq!(leftovers(&watched).await, 1);
         watched.times("a", READY, 2).await;
+        watched.end().await;
+    });
+}
+
+#[test]
+fn what_holds_none_of_the_childs_pipes_is_stopped_and_counted_too() {
+    run(async {
+        // The child ends before it: it has ended when the monitor hears of its exit.
+        let script = "sleep 600 <&- >&- 2>&- & echo held $!; exit 3";
+        let family = shell("a", script).restart(Restart::never());
+        let watched =
+            Watched::start_of(Monitor::new().cgroups(CgroupPlace::Nowhere), [family]).await;
+        watched.once("a", ServiceState::Failed).await;
+        let grandchild = held(&watched, "a", 1).await[0];
+        assert!(is_gone(grandchild));
+        assert_eq!(leftovers(&watched).await, 1);
         watched.end().await;
     });
 }

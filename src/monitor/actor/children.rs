@@ -6,7 +6,6 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use super::told::StartTold;
-use super::untaken::end_untaken;
 use super::{Engine, GuardSlot, Told};
 use crate::Bytes;
 use crate::CloseReason;
@@ -33,13 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 impl ProcessProtocol for Monitor {
     fn connection_made(&mut self, process: &ProcessHandle, ctx: &mut Self::Context) {
-        self.with(ctx, |engine| match engine.of(process) {
-            Some((slot, generation)) => {
+        self.with(ctx, |engine| {
+            // A child that somebody else has spawned for this actor is none of its services.
+            if let Some((slot, generation)) = engine.of(process) {
                 engine.tick();
                 engine.spawned(slot, generation, process);
             }
-            // Its start was given up when it was too late to cancel the spawn.
-            None => end_untaken(process),
         });
     }
 

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::given_up::CancellableSpawn;
 use super::made::make_elsewhere;
 use super::place::ServiceRun;
 use super::told::StartTold;
-use super::untaken::UntakenSpawn;
 use super::{Engine, GuardSlot, Told};
 use crate::Command;
 use crate::Fd;
 use crate::Ladder;
+use crate::OnLeftovers;
 use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::Signal;
@@ -170,15 +171,16 @@ impl Engine {
         if command.get_process_group().is_none() {
             command = command.process_group(0);
         }
-        command = match spec.spawn_for {
-            None => command.ended_timeout(DRAIN),
-            // Without its protocol nobody reads what it writes.
-            Some(_) => command.on_orphaned(OnOrphaned::Kill),
-        };
+        if spec.spawn_for.is_none() {
+            command = command.ended_timeout(DRAIN);
+        }
         if spec.on_host_death == OnHostDeath::Kill {
             command = command.parent_death_signal(Signal::KILL);
         }
-        command = command.orphaned_quietly();
+        // The stop at its exit deals with them.
+        command = command.on_leftovers(OnLeftovers::Hold);
+        // Without its protocol nobody reads what it writes, and without the monitor nobody stops it.
+        command = command.on_orphaned(OnOrphaned::Kill).orphaned_quietly();
         if let Some((name, value)) = mark {
             command = command.env(name, value);
         }
@@ -236,7 +238,7 @@ impl Engine {
         let tell = move |told| address.do_send(Told::Start(slot, generation, told));
         let (cancel, cancelled) = oneshot::channel();
         run.cancel = Some(cancel);
-        let spawning = UntakenSpawn::new(spawning, cancelled);
+        let spawning = CancellableSpawn::new(spawning, cancelled);
         run.task.set(async move {
             let process = match spawning.await {
                 Ok(process) => process,

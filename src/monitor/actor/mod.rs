@@ -3,6 +3,7 @@
 mod asked;
 mod children;
 mod ending;
+mod given_up;
 mod launch;
 mod made;
 mod place;
@@ -10,7 +11,6 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod told;
-mod untaken;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use actix::{Context, Handler, Message};
 
 use super::Engine;
-use super::untaken::end_untaken;
 use crate::Command;
 use crate::ExitStatus;
 use crate::ProcessHandle;
@@ -71,9 +70,6 @@ impl Engine {
                 if current.is_some_and(|run| run.generation == generation) {
                     self.start_told(slot, generation, told);
                 } else {
-                    if let StartTold::Spawned(process) = &told {
-                        end_untaken(process);
-                    }
                     self.core.count_stale(slot);
                 }
             }
