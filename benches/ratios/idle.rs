@@ -12,12 +12,13 @@ pub(crate) fn benches() -> Vec<Bench> {
         name: "idle_bytes",
         metrics: vec![Metric::at_most("", "bytes a child", 7000.0, 4500.0).by_value()],
         rounds: USUAL,
-        ours: idle_ours,
+        ours: bytes_of_bare_children,
         peer: idle_tokio,
     }]
 }
 
-fn idle_ours(scale: Scale) -> Result<Side, Skipped> {
+/// Of our bare children, which services are compared with as well.
+pub(crate) fn bytes_of_bare_children(scale: Scale) -> Result<Side, Skipped> {
     let count = scale.pick(1000, 10);
     let sleep = || actix_process::Command::new("sleep").arg("1000");
     let ours = Ours::new();

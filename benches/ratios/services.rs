@@ -12,6 +12,7 @@ use crate::crowd;
 use crate::dying::raise_descriptor_limit;
 use crate::harness::{Bench, MANY, Metric, Rounds, Scale, Side, Skipped, USUAL};
 use crate::helper;
+use crate::idle::bytes_of_bare_children;
 use crate::measure::{Counting, cost, cpu_time, settle};
 use crate::sides::Ours;
 
@@ -56,7 +57,7 @@ pub(crate) fn benches() -> Vec<Bench> {
             metrics: vec![Metric::at_most("", "bytes each", 3.0, 2.0)],
             rounds: USUAL,
             ours: bytes_ours,
-            peer: bytes_bare,
+            peer: bytes_of_bare_children,
         },
         // A shutdown of 500 services that ignore SIGTERM; the peer is the time of their ladder.
         Bench {
@@ -181,21 +182,6 @@ fn bytes_ours(scale: Scale) -> Result<Side, Skipped> {
         let monitor = ours.run(started(sleeping(count)));
         let bytes = Counting::live() / count as f64;
         ours.run(stopped(monitor));
-        vec![bytes]
-    }))
-}
-
-fn bytes_bare(scale: Scale) -> Result<Side, Skipped> {
-    raise_descriptor_limit()?;
-    let count = scale.pick(1000, 10);
-    let ours = Ours::new();
-    ours.run(async { crowd::hold(sleep(), count).await.kill().await });
-    Ok(Box::new(move || {
-        ours.run(settle());
-        Counting::start();
-        let held = ours.run(crowd::hold(sleep(), count));
-        let bytes = Counting::live() / count as f64;
-        ours.run(held.kill());
         vec![bytes]
     }))
 }

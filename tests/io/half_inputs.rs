@@ -6,7 +6,7 @@ use crate::common;
 use std::path::Path;
 use std::time::Duration;
 
-use actix_process::{Bytes, Command, StreamFailure};
+use actix_process::{Bytes, Command, ProcessHandle, StreamFailure};
 use common::{amount, run};
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -120,51 +120,42 @@ fn the_signal_of_a_timeout_comes_before_the_close() {
     });
 }
 
+/// Ends the arbiter of 20 children that read to the end of their input; none may take that for the end. `begin` starts one, sees that it is
+/// ready, and gives its process with what must not be dropped before.
+async fn end_their_arbiters<T>(begin: impl AsyncFn(Command) -> (ProcessHandle, T)) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut took = 0;
+    for round in 0..20 {
+        let whole = dir.path().join(format!("whole{round}"));
+        let arbiter = actix::Arbiter::new();
+        let (process, _kept) = begin(reader_to_the_end(&whole).on(&arbiter)).await;
+        arbiter.stop();
+        let _ = arbiter.join();
+        process.exited().await;
+        took += usize::from(whole.exists());
+    }
+    assert_eq!(
+        took, 0,
+        "of 20 children took the end of the arbiter for the end of the input"
+    );
+}
+
 #[test]
 fn the_end_of_an_arbiter_is_no_end_of_input() {
-    run(async {
-        let dir = tempfile::tempdir().unwrap();
-        let mut took = 0;
-        for round in 0..20 {
-            let whole = dir.path().join(format!("whole{round}"));
-            let arbiter = actix::Arbiter::new();
-            let command = reader_to_the_end(&whole).on(&arbiter);
-            let mut output = command.stream().input(half()).start().await.unwrap();
-            assert_eq!(output.next().await.unwrap().unwrap(), "ready\n");
-            arbiter.stop();
-            let process = output.process().clone();
-            let _ = arbiter.join();
-            process.exited().await;
-            took += usize::from(whole.exists());
-        }
-        assert_eq!(
-            took, 0,
-            "of 20 children took the end of the arbiter for the end of the input"
-        );
-    });
+    run(end_their_arbiters(async |command: Command| {
+        let mut output = command.stream().input(half()).start().await.unwrap();
+        assert_eq!(output.next().await.unwrap().unwrap(), "ready\n");
+        (output.process().clone(), output)
+    }));
 }
 
 #[test]
 fn the_end_of_an_arbiter_is_no_end_of_input_for_an_opened_child() {
-    run(async {
-        let dir = tempfile::tempdir().unwrap();
-        let mut took = 0;
-        for round in 0..20 {
-            let whole = dir.path().join(format!("whole{round}"));
-            let arbiter = actix::Arbiter::new();
-            let command = reader_to_the_end(&whole).on(&arbiter);
-            let mut child = command.open().await.unwrap();
-            assert_eq!(child.stdout.next().await.unwrap(), "ready\n");
-            arbiter.stop();
-            let _ = arbiter.join();
-            child.process.exited().await;
-            took += usize::from(whole.exists());
-        }
-        assert_eq!(
-            took, 0,
-            "of 20 children took the end of the arbiter for the end of the input"
-        );
-    });
+    run(end_their_arbiters(async |command: Command| {
+        let mut child = command.open().await.unwrap();
+        assert_eq!(child.stdout.next().await.unwrap(), "ready\n");
+        (child.process.clone(), child)
+    }));
 }
 
 #[test]

@@ -91,6 +91,15 @@ fn with_daemon(then: &[&str]) -> Service {
         .stop(Ladder::new().term(Duration::from_millis(300)).kill())
 }
 
+/// A monitor in this cgroup, with a service that has a daemon.
+async fn running_in(cgroup: &Cgroup) -> (MonitorHandle, i32) {
+    let monitor = Monitor::new().cgroups(cgroup.place());
+    let monitor = monitor.service(with_daemon(&["pause"])).start().unwrap();
+    monitor.ready("web").await.unwrap();
+    let daemon = daemon(&monitor).await;
+    (monitor, daemon)
+}
+
 /// The last line of the kind `held PID`.
 async fn daemon(monitor: &MonitorHandle) -> i32 {
     let mut lines = monitor.follow("web", actix_process::monitor::Since::Start);
@@ -236,10 +245,7 @@ fn a_signal_reaches_all_of_the_cgroup() {
         return;
     };
     run(async {
-        let monitor = Monitor::new().cgroups(cgroup.place());
-        let monitor = monitor.service(with_daemon(&["pause"])).start().unwrap();
-        monitor.ready("web").await.unwrap();
-        let daemon = daemon(&monitor).await;
+        let (monitor, daemon) = running_in(&cgroup).await;
         monitor.signal("web", Signal::USR1).await.unwrap();
         let gone = || is_gone(daemon).then_some(());
         eventually("the daemon to be gone", gone, || daemon.to_string()).await;
@@ -254,10 +260,7 @@ fn a_drop_of_the_last_handle_kills_daemons_and_leaves_no_cgroup() {
         return;
     };
     run(async {
-        let monitor = Monitor::new().cgroups(cgroup.place());
-        let monitor = monitor.service(with_daemon(&["pause"])).start().unwrap();
-        monitor.ready("web").await.unwrap();
-        let daemon = daemon(&monitor).await;
+        let (monitor, daemon) = running_in(&cgroup).await;
         let closed = monitor.closed();
         drop(monitor);
         let report = in_time(closed).await;
