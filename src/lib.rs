@@ -256,6 +256,7 @@ mod line;
 #[cfg(feature = "monitor")]
 pub mod monitor;
 mod open;
+mod pool;
 mod port;
 mod protocol;
 pub mod recipes;

@@ -1,0 +1,3 @@
+//! Jobs to worker processes: one right outcome each.
+
+mod core;
