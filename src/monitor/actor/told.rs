@@ -71,6 +71,9 @@ impl Engine {
                     self.start_told(slot, generation, told);
                 } else {
                     self.core.count_stale(slot);
+                    if matches!(told, StartTold::Made(_)) {
+                        self.make_what_waits(slot);
+                    }
                 }
             }
             Told::Guard(event) => self.guard_told(&event),
