@@ -6,12 +6,7 @@ use super::{NoAnswer, Recycling, Scheduler, StopWorker, WorkerId};
 impl Scheduler {
     /// The time has come for what was to be done by now.
     pub(in crate::pool) fn tick(&mut self) {
-        while let Some((at, job)) = self.expiries.first().copied()
-            && at <= self.now
-        {
-            self.give_up(job, NoAnswer::Expired);
-            self.expiries.remove(&(at, job));
-        }
+        self.expire();
         while let Some((at, worker)) = self.dues.first().copied()
             && at <= self.now
         {
@@ -23,6 +18,16 @@ impl Scheduler {
         {
             self.set_old_at(worker, None);
             self.mark(worker, Recycling::Age);
+        }
+    }
+
+    /// Ends the jobs that have waited for too long: none is dispatched too late, even if the driver's timer is late.
+    pub(super) fn expire(&mut self) {
+        while let Some((at, job)) = self.expiries.first().copied()
+            && at <= self.now
+        {
+            self.give_up(job, NoAnswer::Expired);
+            self.expiries.remove(&(at, job));
         }
     }
 

@@ -167,6 +167,7 @@ impl Scheduler {
 
     /// What follows from all that was told since the last time. To be called after every input.
     pub(in crate::pool) fn effects(&mut self) -> Vec<PoolEffect> {
+        self.expire();
         self.make_room_for_the_reload();
         self.recycle();
         self.start_first_of_the_reload();

@@ -3,6 +3,7 @@
 mod keys;
 mod losses;
 mod queue;
+mod random;
 mod world;
 
 use std::time::Duration;

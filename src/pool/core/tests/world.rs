@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) workers: BTreeMap<WorkerId, Made>,
     /// Which jobs of a key were dispatched, in order, retries included.
     pub(super) key_order: BTreeMap<String, Vec<JobId>>,
+    pub(super) key_worker: BTreeMap<String, WorkerId>,
+    pub(super) was_checked_out: BTreeSet<WorkerId>,
     pub(super) reloads: BTreeMap<u64, Option<bool>>,
     pub(super) drained: bool,
     /// What the machine said, as text: "start 1", "send 1 to 1", "stop 1 Ladder".
@@ -60,6 +62,8 @@ impl World {
             outcomes: BTreeMap::new(),
             workers: BTreeMap::new(),
             key_order: BTreeMap::new(),
+            key_worker: BTreeMap::new(),
+            was_checked_out: BTreeSet::new(),
             reloads: BTreeMap::new(),
             drained: false,
             log: Vec::new(),
@@ -250,8 +254,35 @@ impl World {
             let order = self.key_order.entry(key.to_string()).or_default();
             order.push(job);
         }
-        let expired = terms.expires.is_some_and(|at| at < self.now);
+        let expired = terms.expires.is_some_and(|at| at <= self.now);
         assert!(!expired, "{job} is dispatched too late: {log:#?}");
+        self.in_turn(worker, job);
+    }
+
+    /// No job that may go to any worker was passed over, and the worker of a key is the one of its last job while that can be had.
+    fn in_turn(&mut self, worker: WorkerId, job: JobId) {
+        let terms = self.open[&job].clone();
+        let turn = |job: JobId, terms: &JobTerms| (!terms.urgent, job);
+        for (other, others) in &self.open {
+            let waits = self.workers.values().all(|made| made.job != Some(*other));
+            let comparable = others.own_args == terms.own_args || !self.terms.one_shot;
+            if waits && comparable && others.key.is_none() {
+                let after = turn(*other, others) > turn(job, &terms);
+                assert!(after, "{job} before {other}: {:#?}", self.log);
+            }
+        }
+        let Some(key) = &terms.key else { return };
+        let before = self.key_worker.insert(key.to_string(), worker);
+        if let Some(before) = before
+            && before != worker
+            && !self.terms.one_shot
+        {
+            let free = match self.pool.worker_state(before) {
+                None | Some(WorkerAt::Stopping(_) | WorkerAt::Spent) => true,
+                Some(_) => self.was_checked_out.contains(&before),
+            };
+            assert!(free, "{job} of {key} left {before}: {:#?}", self.log);
+        }
     }
 
     fn execute(&mut self, effect: PoolEffect) {
@@ -296,6 +327,7 @@ impl World {
             PoolEffect::CheckedOut { worker, job } => {
                 self.gives(worker, job);
                 self.workers.get_mut(&worker).unwrap().checked_out = true;
+                self.was_checked_out.insert(worker);
             }
             PoolEffect::TellCancel { worker, job } => {
                 let made = self.workers.get_mut(&worker).unwrap();
