@@ -256,7 +256,8 @@ mod line;
 #[cfg(feature = "monitor")]
 pub mod monitor;
 mod open;
-mod pool;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod port;
 mod protocol;
 pub mod recipes;
