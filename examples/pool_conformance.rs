@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actix_process::{Bytes, Command, Fd, FdSink, FdStream, Opened};
+use actix_process::{Bytes, Command, ExitStatus, Fd, FdSink, FdStream, Opened};
 use futures::{SinkExt, StreamExt};
 use tokio::time::timeout;
 
@@ -29,6 +29,10 @@ const NAMES: [&str; 10] = [
 /// The most bytes of a frame's body.
 const MAX: usize = 8 << 20;
 
+/// How long the start, and each step after it, may take.
+const START: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(10);
+
 /// What was seen that breaks the rule.
 type Outcome = Result<(), String>;
 type Rule = for<'a> fn(&'a mut Talk) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>;
@@ -42,6 +46,8 @@ struct Talk {
     /// The job that was sent last.
     id: u64,
     within: Duration,
+    /// 3 was not closed.
+    is_open: bool,
 }
 
 /// A frame, shortly.
@@ -49,6 +55,11 @@ fn shown((kind, id, body): &(u8, u64, Vec<u8>)) -> String {
     let name = NAMES.get(usize::from(*kind)).unwrap_or(&"?");
     let text = String::from_utf8_lossy(body.get(..40).unwrap_or(body));
     format!("{name} {id} of {} bytes: {text:?}", body.len())
+}
+
+fn frame(kind: u8, id: u64, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(9 + body.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes()[..], &[kind], &id.to_be_bytes(), body].concat()
 }
 
 impl Talk {
@@ -66,7 +77,8 @@ impl Talk {
             process,
             arrived: Vec::new(),
             id: 0,
-            within: within.unwrap_or(Duration::from_secs(60)),
+            is_open: true,
+            within: within.unwrap_or(START),
         };
         loop {
             match talk.frame().await? {
@@ -75,17 +87,16 @@ impl Talk {
                 other => return Err(format!("first came {}", shown(&other))),
             }
         }
-        talk.within = within.unwrap_or(Duration::from_secs(10));
+        talk.within = within.unwrap_or(STEP);
         Ok(talk)
     }
 
     async fn send(&mut self, kind: u8, id: u64, body: &[u8]) -> Outcome {
-        let mut frame = Vec::with_capacity(13 + body.len());
-        frame.extend(u32::try_from(9 + body.len()).unwrap_or(0).to_be_bytes());
-        frame.push(kind);
-        frame.extend(id.to_be_bytes());
-        frame.extend(body);
-        match timeout(self.within, self.jobs.send(Bytes::from(frame))).await {
+        self.write(frame(kind, id, body)).await
+    }
+
+    async fn write(&mut self, bytes: Vec<u8>) -> Outcome {
+        match timeout(self.within, self.jobs.send(Bytes::from(bytes))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("3 cannot be written: {error}")),
             Err(_) => Err("the worker does not read 3".to_owned()),
@@ -162,6 +173,17 @@ impl Talk {
             true => Ok(()),
             false => Err(format!("came {}", shown(&found))),
         }
+    }
+
+    async fn close(&mut self) -> Outcome {
+        self.is_open = false;
+        let closed = self.jobs.close().await;
+        closed.map_err(|error| error.to_string())
+    }
+
+    async fn exit(&mut self) -> Result<ExitStatus, String> {
+        let exited = timeout(self.within, self.process.process.exited()).await;
+        exited.map_err(|_| "the worker does not exit".to_owned())
     }
 
     /// Begins the job without an end, until its first chunk has come.
@@ -244,7 +266,19 @@ async fn a_ping_during(talk: &mut Talk) -> Outcome {
             other => return Err(format!("came {}", shown(&other))),
         }
     }
-    talk.cancel().await
+    // Both in one write.
+    let both = [frame(PING, 6, b""), frame(CANCEL, talk.id, b"")].concat();
+    talk.write(both).await?;
+    let (mut pongs, mut ends) = (0, 0);
+    while pongs + ends < 2 {
+        match talk.frame().await? {
+            (CHUNK, id, _) if id == talk.id && ends == 0 => {}
+            (PONG, 6, _) => pongs += 1,
+            (END | ERROR, id, _) if id == talk.id && ends == 0 => ends += 1,
+            other => return Err(format!("came {}", shown(&other))),
+        }
+    }
+    talk.echo(b"after both").await
 }
 
 async fn prints(talk: &mut Talk) -> Outcome {
@@ -254,48 +288,47 @@ async fn prints(talk: &mut Talk) -> Outcome {
 }
 
 async fn the_end(talk: &mut Talk) -> Outcome {
-    let closed = talk.jobs.close().await;
-    closed.map_err(|error| error.to_string())?;
+    talk.close().await?;
     if let Some(frame) = talk.next().await? {
         return Err(format!("after 3 was closed came {}", shown(&frame)));
     }
-    let ended = talk.process.process.ended();
-    match timeout(talk.within, ended).await {
-        Ok(status) if status.code() == Some(0) => Ok(()),
-        Ok(status) => Err(status.to_string()),
-        Err(_) => Err("the worker does not exit".to_owned()),
+    match talk.exit().await? {
+        status if status.code() == Some(0) => Ok(()),
+        status => Err(status.to_string()),
     }
 }
 
-const RULES: [(&str, Rule); 11] = [
-    ("0 bytes come back", |talk| Box::pin(talk.echo(b""))),
-    ("1 byte comes back", |talk| Box::pin(talk.echo(b"\n"))),
-    ("1 KiB comes back", |talk| Box::pin(talk.echo(&[0; 1024]))),
-    ("1 MiB comes back", |talk| {
-        Box::pin(talk.echo(&[255; 1 << 20]))
-    }),
-    ("chunks come in order", |talk| {
-        Box::pin(chunks_in_order(talk))
-    }),
-    ("an error is one, and the next job is right", |talk| {
-        Box::pin(an_error(talk))
-    }),
-    ("a cancel is answered, and the next job is right", |talk| {
-        Box::pin(a_cancel(talk))
-    }),
-    ("a cancel of an answered job is ignored", |talk| {
-        Box::pin(a_late_cancel(talk))
-    }),
-    ("a ping between jobs is answered", |talk| {
-        Box::pin(a_ping_between(talk))
-    }),
-    ("a ping during a job is answered", |talk| {
-        Box::pin(a_ping_during(talk))
-    }),
-    ("prints on 1 and 2 harm nothing", |talk| {
-        Box::pin(prints(talk))
-    }),
-];
+async fn the_end_during_a_job(talk: &mut Talk) -> Outcome {
+    talk.slow().await?;
+    talk.close().await?;
+    // Chunks, and whatever the worker makes of the job.
+    while talk.next().await?.is_some() {}
+    talk.exit().await.map(drop)
+}
+
+/// By name, each a function of a worker that waits for a job.
+macro_rules! rules {
+    ($($name:literal: $rule:expr,)*) => {
+        [$(($name, (|talk| Box::pin($rule(talk))) as Rule),)*]
+    };
+}
+
+const RULES: [(&str, Rule); 14] = rules! {
+    "ready comes first": |_| std::future::ready(Ok(())),
+    "0 bytes come back": |talk| Talk::echo(talk, b""),
+    "1 byte comes back": |talk| Talk::echo(talk, b"\n"),
+    "1 KiB comes back": |talk| Talk::echo(talk, &[0; 1024]),
+    "1 MiB comes back": |talk| Talk::echo(talk, &[255; 1 << 20]),
+    "chunks come in order": chunks_in_order,
+    "an error is one, and the next job is right": an_error,
+    "a cancel is answered, and the next job is right": a_cancel,
+    "a cancel of an answered job is ignored": a_late_cancel,
+    "a ping between jobs is answered": a_ping_between,
+    "a ping during a job is answered": a_ping_during,
+    "prints on 1 and 2 harm nothing": prints,
+    "exits with 0 when 3 closes, and writes no more": the_end,
+    "exits when 3 closes during a job": the_end_during_a_job,
+};
 
 /// Prints what came of a rule; whether it holds.
 fn holds(name: &str, outcome: &Outcome) -> bool {
@@ -306,33 +339,40 @@ fn holds(name: &str, outcome: &Outcome) -> bool {
     outcome.is_ok()
 }
 
-/// Whether all rules hold. A rule that fails ends the worker, and the next rule has a new one.
+/// Whether all rules hold. A rule that fails, or is about the end, ends the worker; the next rule has a new one.
 async fn try_all(command: &Command, within: Option<Duration>) -> bool {
-    let mut talk = match Talk::start(command, within).await {
-        Ok(talk) => talk,
-        Err(saw) => return holds("ready comes first", &Err(saw)),
-    };
-    holds("ready comes first", &Ok(()));
-    let end: (&str, Rule) = (
-        "when 3 closes the worker exits with 0, and writes no more",
-        |talk| Box::pin(the_end(talk)),
-    );
-    let mut all = true;
-    for (name, rule) in RULES.into_iter().chain([end]) {
-        let outcome = rule(&mut talk).await;
+    let (mut all, mut ready) = (true, None);
+    for (name, rule) in RULES {
+        let mut talk = match ready.take() {
+            Some(talk) => talk,
+            None => match Talk::start(command, within).await {
+                Ok(talk) => talk,
+                Err(saw) => return holds("ready comes first", &Err(saw)),
+            },
+        };
+        let tried = async {
+            rule(&mut talk).await?;
+            if talk.is_open {
+                let after = talk.echo(b"and no more").await;
+                after.map_err(|saw| format!("{saw}, after it"))?;
+            }
+            Ok(())
+        };
+        // Each step has its deadline; this one is for a worker that says something for ever.
+        let most = 3 * within.unwrap_or(STEP);
+        let outcome = timeout(most, tried).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("no end of it after {most:?}")));
         if holds(name, &outcome) {
+            ready = talk.is_open.then_some(talk);
             continue;
         }
         all = false;
-        let said = talk.process.process.tail(2);
-        if let Some(said) = said.filter(|said| !said.bytes.is_empty()) {
+        if let Some(said) = talk.process.process.tail(2) {
             let said = String::from_utf8_lossy(&said.bytes);
-            println!("        on 2: {}", said.trim_end());
+            let last = said.lines().rfind(|line| !line.is_empty());
+            let last: String = last.unwrap_or("nothing").chars().take(100).collect();
+            println!("        last on 2: {last}");
         }
-        talk = match Talk::start(command, within).await {
-            Ok(talk) => talk,
-            Err(saw) => return holds("ready comes first", &Err(saw)),
-        };
     }
     all
 }

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """A worker of a pool with Framing::Frames; the format is in docs/wire.md.
-
 Copy it, and put your own work into `answer`. It needs nothing but Python's standard library.
 """
 
@@ -8,14 +7,15 @@ import os
 import select
 import struct
 import sys
-import time
+from time import sleep
 
 JOB, CHUNK, END, ERROR, CANCEL, READY, PROGRESS, PING, PONG = range(1, 10)
 HEAD = struct.Struct(">IBQ")  # the length of what follows, the type, the job's id
+arrived = bytearray()
 
 
 def answer(job):
-    """Your work. What it yields are parts of the answer, what it returns is the last part, what it raises is the error."""
+    """Your work: yields parts of the answer, returns the last one, raises an error."""
     what, _, rest = job.partition(b" ")
     if what == b"echo":
         return rest
@@ -24,18 +24,14 @@ def answer(job):
             yield b"%d" % (number + 1)
     elif what == b"slow":
         while True:
-            time.sleep(0.005)
+            sleep(0.005)
             yield b"tick"
     elif what == b"print":
         print("1" * 100_000, flush=True)
-        print("2" * 100_000, file=sys.stderr, flush=True)
+        print("2" * 100_000, file=sys.stderr)
         return b"printed"
     else:
         raise ValueError(rest.decode())
-
-
-class Cancelled(Exception):
-    """Nobody wants the answer of the job any more."""
 
 
 def send(kind, job, body=b""):
@@ -44,15 +40,14 @@ def send(kind, job, body=b""):
         frame = frame[os.write(4, frame):]
 
 
-def receive(arrived=bytearray()):
-    """The type, job and body of the next frame. When the pool closes 3, the worker is done."""
-    while len(arrived) < HEAD.size or len(arrived) < 4 + int.from_bytes(arrived[:4], "big"):
-        more = os.read(3, 1 << 16)
-        if not more:
+def receive():
+    """The next frame. When the pool closes 3, the worker exits."""
+    while len(arrived) < 13 or len(arrived) < 4 + int.from_bytes(arrived[:4], "big"):
+        if not (more := os.read(3, 1 << 16)):
             sys.exit("half a frame" if arrived else 0)
-        arrived += more
+        arrived.extend(more)
     length, kind, job = HEAD.unpack_from(arrived)
-    body = bytes(arrived[HEAD.size:4 + length])
+    body = bytes(arrived[13:4 + length])
     del arrived[:4 + length]
     return kind, job, body
 
@@ -62,12 +57,12 @@ def do(job, body):
         parts = answer(body)
         while True:
             send(CHUNK, job, next(parts))
-            while select.select([3], [], [], 0)[0]:  # what the pool says meanwhile
+            while arrived or select.select([3], [], [], 0)[0]:  # what the pool says
                 kind, of, said = receive()
                 if kind == PING:
                     send(PONG, of, said)
-                elif kind == CANCEL and of == job:
-                    raise Cancelled("cancelled")
+                if kind == CANCEL and of == job:
+                    return send(ERROR, job, b"cancelled")
     except StopIteration as last:
         send(END, job, last.value or b"")
     except Exception as error:
@@ -80,5 +75,5 @@ while True:
     kind, job, body = receive()
     if kind == JOB:
         do(job, body)
-    elif kind == PING:
+    if kind == PING:
         send(PONG, job, body)

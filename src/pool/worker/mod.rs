@@ -239,12 +239,11 @@ where
 
 /// The front of `text` of at most `max` bytes, up to the end of a character.
 fn cut(text: &str, max: usize) -> &str {
-    let end = (0..=max).rev().find_map(|end| text.get(..end));
-    if text.len() > max {
-        end.unwrap_or_default()
-    } else {
-        text
+    if text.len() <= max {
+        return text;
     }
+    let end = (0..=max).rev().find_map(|end| text.get(..end));
+    end.unwrap_or_default()
 }
 
 /// The text of a panic.
