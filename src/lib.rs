@@ -249,6 +249,8 @@ mod event;
 mod failed_run;
 pub mod gotchas;
 mod handle;
+#[cfg(feature = "monitor")]
+mod host;
 mod id;
 mod ladder;
 mod limits;

@@ -189,11 +189,8 @@ mod event;
 mod events;
 mod exit;
 mod graph;
-mod guard;
 mod handle;
-mod home;
 mod host_death;
-mod kill_all;
 mod lease;
 pub mod messages;
 #[expect(

@@ -12,14 +12,14 @@ use super::containment::{CgroupPlace, ServiceCgroups};
 use super::core::Kinship;
 use super::error::MonitorError;
 use super::graph;
-use super::guard::Guard;
 use super::handle::MonitorHandle;
-use super::home::MonitorHome;
 use super::name::ServiceName;
 use super::service::{Service, checked};
 use super::shared::MonitorShared;
 use super::shutdown_report::ShutdownReport;
 use crate::ToArbiterHandle;
+use crate::host::guard::Guard;
+use crate::host::home::ActorHome;
 
 /// The time of a shutdown that nobody has given a deadline, unless [`Monitor::shutdown_within`] says otherwise.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -122,8 +122,9 @@ impl Monitor {
         let cgroups = found.map_err(|why| MonitorError::Cgroups(why.into()))?;
         check_limits(&cgroups, &services)?;
         let home = match self.arbiter {
-            Some(arbiter) => MonitorHome::Given(arbiter),
-            None => MonitorHome::start().map_err(|error| MonitorError::Arbiter(Arc::new(error)))?,
+            Some(arbiter) => ActorHome::Given(arbiter),
+            None => ActorHome::start("monitor")
+                .map_err(|error| MonitorError::Arbiter(Arc::new(error)))?,
         };
         let shared = Arc::new(MonitorShared::new(cgroups.containment()));
         for spec in &services {

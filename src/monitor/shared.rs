@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use super::containment::MonitorContainment;
 use super::core::LeaseId;
 use super::event::Event;
-use super::kill_all::KillAll;
 use super::name::ServiceName;
 use super::output::{Feed, OutputSource, OutputSpec, Since};
 use super::shutdown_report::ShutdownReport;
+use crate::host::kill_all::KillAll;
 
 /// How many events are kept for those who are slow to take them.
 const EVENTS: usize = 1024;
@@ -42,7 +42,7 @@ impl MonitorShared {
     pub(super) fn new(containment: MonitorContainment) -> Self {
         Self {
             events: Feed::new(EVENTS),
-            kill_all: KillAll::default(),
+            kill_all: KillAll::new("services"),
             containment,
             outputs: Mutex::default(),
             closing: watch::Sender::new(ClosingState::No),

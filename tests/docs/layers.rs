@@ -26,7 +26,8 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// They see what a user of the crate sees, and what is below them here.
-const ABOVE_THE_SURFACE: [&str; 6] = [
+const ABOVE_THE_SURFACE: [&str; 7] = [
+    "host",
     "monitor",
     "pool",
     "nats",
@@ -163,7 +164,8 @@ impl Sources {
                     || self.public.contains(to)
                     || EXPORTED_MACROS.contains(&to.as_str());
                 let home = self.home(&import.to);
-                if from != to && (!exported || home.len() > 1) {
+                let is_below = ABOVE_THE_SURFACE.contains(&to.as_str()) && rank(to) < rank(from);
+                if from != to && !is_below && (!exported || home.len() > 1) {
                     let (place, home) = (&import.place, home.join("::"));
                     found.push(format!(
                         "{place} uses `{home}`, which lib.rs does not export"

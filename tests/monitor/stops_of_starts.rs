@@ -1,8 +1,8 @@
 //! A stop at every point of a start acts at once, and nothing comes of that start later.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_process::monitor::{
@@ -259,6 +259,70 @@ fn at_any_moment_of_a_start_by_a_closure() {
         let made = |_: &Start| Ok(Command::new("sleep").arg("600"));
         run(at_any_moment(Service::new("a", made)));
     });
+}
+
+#[test]
+fn a_start_waits_for_the_closures_of_starts_that_were_given_up() {
+    run(async {
+        let gate = Arc::new(Gate::default());
+        let of_the_closure = Arc::clone(&gate);
+        let service = Service::new("a", move |_: &Start| {
+            of_the_closure.pass();
+            Ok(Command::new("sleep").arg("600"))
+        });
+        let monitor = Monitor::new().guard(false);
+        let watched = Watched::start_of(monitor, [service.on_demand()]).await;
+        for given_up in 1..=4 {
+            let started = watched.start("a");
+            let stopped = async {
+                eventually(
+                    "a closure at the gate",
+                    || (gate.waiting() == given_up).then_some(()),
+                    || gate.waiting().to_string(),
+                )
+                .await;
+                in_time(watched.stop("a")).await
+            };
+            let (started, stopped) = futures::join!(in_time(started), stopped);
+            assert!(
+                matches!(started, Err(MonitorError::Overtaken { .. })),
+                "{started:?}"
+            );
+            stopped.unwrap();
+        }
+        let (started, ()) = futures::join!(in_time(watched.start("a")), async {
+            watched.look("a").await;
+            assert_eq!(gate.waiting(), 4);
+            gate.open();
+        });
+        started.unwrap();
+        watched.end().await;
+    });
+}
+
+/// Closures wait here until it is open.
+#[derive(Default)]
+struct Gate {
+    /// How many wait, and whether it is open.
+    state: Mutex<(usize, bool)>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        drop(self.opened.wait_while(state, |state| !state.1).unwrap());
+    }
+
+    fn waiting(&self) -> usize {
+        self.state.lock().unwrap().0
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.opened.notify_all();
+    }
 }
 
 #[test]

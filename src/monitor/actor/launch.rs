@@ -27,7 +27,7 @@ use crate::monitor::host_death::OnHostDeath;
 use crate::monitor::notify::{self, Heard, NotifySocket};
 use crate::monitor::output::SeenLine;
 use crate::monitor::ready;
-use crate::monitor::service::CommandSource;
+use crate::monitor::service::{CommandSource, Make};
 use crate::monitor::start::Start;
 
 /// After the child's death a process that has left its group may hold its output open for so long.
@@ -47,7 +47,8 @@ impl NoChild {
     }
 }
 
-/// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on.
+/// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on. One more
+/// waits until one of them returns, as long as a launch may take.
 const MAKING: usize = 4;
 
 impl Engine {
@@ -75,32 +76,53 @@ impl Engine {
         if self.shared.kill_all.has_killed() {
             return;
         }
-        let address = self.address.clone();
         let Some(place) = self.place(slot) else {
             return;
         };
         let (id, key) = (Arc::clone(&place.name.id), place.name.key.clone());
         let start = Start::new(id, key, generation, attempt);
         place.output.started(generation);
-        place.run = Some(Box::new(ServiceRun::new(start.clone())));
+        place.run = Some(Box::new(ServiceRun::new(start)));
         log::debug!("service {} starts, generation {generation}", place.name);
         match place.spec.source.clone() {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
-            CommandSource::Made(_) if Arc::strong_count(&place.making) > MAKING => {
-                let problem = "the closures of earlier starts have not returned".into();
-                self.refuse(slot, generation, StartFailure::Command(problem), false);
-            }
-            CommandSource::Made(make) => {
-                let making = Arc::clone(&place.making);
-                let made = move |made| {
-                    drop(making);
-                    address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
-                };
-                if let Err(error) = make_elsewhere(make, start, made) {
-                    let failure = StartFailure::setup("the thread of its closure", error);
-                    self.refuse(slot, generation, failure, false);
-                }
-            }
+            CommandSource::Made(make) => self.make(slot, generation, make),
+        }
+    }
+
+    /// Calls the closure that makes the command, or does so when one of an earlier start has returned.
+    fn make(&mut self, slot: Slot, generation: u64, make: Make) {
+        let address = self.address.clone();
+        let Some(place) = self.place(slot) else {
+            return;
+        };
+        let Some(run) = &mut place.run else {
+            return;
+        };
+        run.waits_to_make = Arc::strong_count(&place.making) > MAKING;
+        if run.waits_to_make {
+            return;
+        }
+        let making = Arc::clone(&place.making);
+        let made = move |made| {
+            drop(making);
+            address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
+        };
+        if let Err(error) = make_elsewhere(make, run.start.clone(), made) {
+            let failure = StartFailure::setup("the thread of its closure", error);
+            self.refuse(slot, generation, failure, false);
+        }
+    }
+
+    /// A closure of a start that was given up has returned: one that waits for that may be called.
+    pub(super) fn make_what_waits(&mut self, slot: Slot) {
+        let Some(place) = self.place_at(slot) else {
+            return;
+        };
+        if let Some(run) = place.run.as_ref().filter(|run| run.waits_to_make)
+            && let CommandSource::Made(make) = place.spec.source.clone()
+        {
+            self.make(slot, run.generation, make);
         }
     }
 

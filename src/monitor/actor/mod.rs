@@ -28,19 +28,19 @@ use super::containment::ServiceCgroups;
 use super::core::{Core, Effect, Slot, Ticket};
 use super::error::MonitorError;
 use super::event::{Event, EventKind};
-use super::guard::Guard;
-use super::home::MonitorHome;
 use super::service::ServiceSpec;
 use super::shared::MonitorShared;
 use super::shutdown_report::ShutdownReport;
 use crate::ProcessId;
+use crate::host::guard::Guard;
+use crate::host::home::ActorHome;
 use place::ServicePlace;
 
 /// What a monitor needs to run, made before it has an arbiter.
 pub(super) struct Setup {
     pub(super) services: Vec<ServiceSpec>,
     pub(super) cgroups: ServiceCgroups,
-    pub(super) home: MonitorHome,
+    pub(super) home: ActorHome,
     pub(super) shared: Arc<MonitorShared>,
     pub(super) guarded: bool,
     pub(super) shutdown_within: Duration,
@@ -66,7 +66,7 @@ pub(super) struct Engine {
     is_over: bool,
     shutdown_waiters: Vec<oneshot::Sender<ShutdownReport>>,
     shutdown_within: Duration,
-    home: MonitorHome,
+    home: ActorHome,
     address: Addr<Monitor>,
 }
 

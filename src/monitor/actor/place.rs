@@ -69,6 +69,8 @@ pub(super) struct ServiceRun {
     pub(super) cancel: Option<oneshot::Sender<()>>,
     /// It was given up before its child was there.
     pub(super) abandoned: bool,
+    /// Its closure is called when one of an earlier start has returned.
+    pub(super) waits_to_make: bool,
     /// How many stops are under way.
     pub(super) stops: u32,
     /// Nobody is left of it: by which step.
@@ -101,6 +103,7 @@ impl ServiceRun {
             killed: false,
             cancel: None,
             abandoned: false,
+            waits_to_make: false,
             stops: 0,
             swept: None,
             outlived: 0,

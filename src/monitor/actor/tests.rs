@@ -43,7 +43,7 @@ async fn records(monitor: &MonitorHandle) -> [usize; 5] {
 }
 
 fn in_a_system(test: impl Future<Output = ()>) {
-    crate::monitor::guard::tests::in_a_system(test);
+    crate::host::guard::tests::in_a_system(test);
 }
 
 #[test]

@@ -12,13 +12,13 @@ use crate::ProcessHandle;
 use crate::SpawnError;
 use crate::Stopped;
 use crate::Unkillable;
+use crate::host::guard::GuardEvent;
 use crate::monitor::Monitor;
 use crate::monitor::alive::Unhealthy;
 use crate::monitor::core::{Fact, Slot};
 use crate::monitor::error::StartFailure;
 use crate::monitor::event::{Event, EventKind};
 use crate::monitor::exit::ExitKind;
-use crate::monitor::guard::GuardEvent;
 use crate::monitor::name::ServiceName;
 use crate::monitor::notify::NotifyMessage;
 use crate::monitor::output::FileNews;
@@ -71,6 +71,9 @@ impl Engine {
                     self.start_told(slot, generation, told);
                 } else {
                     self.core.count_stale(slot);
+                    if matches!(told, StartTold::Made(_)) {
+                        self.make_what_waits(slot);
+                    }
                 }
             }
             Told::Guard(event) => self.guard_told(&event),

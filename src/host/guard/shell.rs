@@ -21,7 +21,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 /// Why there is no guard.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(in crate::monitor) enum GuardError {
+pub(crate) enum GuardError {
     /// There is no pipe to it.
     #[error("no pipe to the guard: {0}")]
     Pipe(#[source] io::Error),

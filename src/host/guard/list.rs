@@ -22,7 +22,7 @@ pub(super) struct GuardedStart {
     pub(super) time: u64,
 }
 
-/// The starts of one monitor, and of which of them the guard has still to be told.
+/// The starts of one monitor or pool, and of which of them the guard has still to be told.
 #[derive(Debug, Default)]
 pub(super) struct GuardedStarts {
     slots: Vec<Option<GuardedStart>>,

@@ -1,4 +1,4 @@
-//! The kill of everything that a monitor runs, at once, from any thread.
+//! The kill of all children that a monitor or a pool keeps, at once, from any thread.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::KillOnDrop;
 use crate::ProcessHandle;
 
-/// The children of a monitor, for whoever finds that nobody is left to stop them in order: the last handle was dropped, the System
+/// The children of a monitor or a pool, for whoever finds that nobody is left to stop them in order: the last handle was dropped, the System
 /// stopped, `main` returns. When the last clone of this is dropped, they are killed as well.
-#[derive(Clone, Default)]
-pub(in crate::monitor) struct KillAll {
+#[derive(Clone)]
+pub(crate) struct KillAll {
     registry: Arc<Registry>,
 }
 
 struct Registry {
+    /// A word for the children.
+    what: &'static str,
     /// The process that made this: a copy of it, by fork, kills nobody.
     host: u32,
     live: Mutex<Live>,
@@ -28,16 +30,15 @@ enum Live {
     Killed,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
+impl Registry {
+    fn new(what: &'static str) -> Self {
         Self {
+            what,
             host: std::process::id(),
             live: Mutex::new(Live::Children(HashMap::new())),
         }
     }
-}
 
-impl Registry {
     fn kill(&self, why: &str, before: impl FnOnce()) -> usize {
         // A copy must not take the lock either: a thread that it does not have may hold it.
         if std::process::id() != self.host {
@@ -51,7 +52,7 @@ impl Registry {
         let count = children.len();
         drop(children);
         if count > 0 {
-            log::warn!("{why}: {count} services were killed");
+            log::warn!("{why}: {count} {} were killed", self.what);
         }
         count
     }
@@ -63,14 +64,20 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.kill("nobody holds the monitor any more", || {});
+        self.kill("nobody holds them any more", || {});
     }
 }
 
 impl KillAll {
+    /// `what` is a word for the children: services, workers.
+    pub(crate) fn new(what: &'static str) -> Self {
+        let registry = Arc::new(Registry::new(what));
+        Self { registry }
+    }
+
     /// A child that is to be killed with the others, until it is [removed](Self::remove). One that comes after the kill is
     /// killed at once.
-    pub(in crate::monitor) fn add(&self, generation: u64, process: &ProcessHandle) {
+    pub(crate) fn add(&self, generation: u64, process: &ProcessHandle) {
         let process = process.clone().kill_on_drop();
         let killed = match &mut *self.registry.lock() {
             Live::Children(children) => {
@@ -85,7 +92,7 @@ impl KillAll {
     }
 
     /// Nobody is left of the child and its group. As often as one likes.
-    pub(in crate::monitor) fn remove(&self, generation: u64) {
+    pub(crate) fn remove(&self, generation: u64) {
         let removed = match &mut *self.registry.lock() {
             Live::Children(children) => children.remove(&generation),
             Live::Killed => None,
@@ -94,7 +101,7 @@ impl KillAll {
     }
 
     /// What is still in here got its SIGKILL and cannot die: it is signalled no more. A child that comes now is killed.
-    pub(in crate::monitor) fn end(&self) {
+    pub(crate) fn end(&self) {
         let before = mem::replace(&mut *self.registry.lock(), Live::Killed);
         if let Live::Children(children) = before {
             children
@@ -105,7 +112,7 @@ impl KillAll {
 
     /// How many children are in here.
     #[cfg(test)]
-    pub(in crate::monitor) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         match &*self.registry.lock() {
             Live::Children(children) => children.len(),
             Live::Killed => 0,
@@ -113,18 +120,18 @@ impl KillAll {
     }
 
     /// Whether all were killed.
-    pub(in crate::monitor) fn has_killed(&self) -> bool {
+    pub(crate) fn has_killed(&self) -> bool {
         matches!(*self.registry.lock(), Live::Killed)
     }
 
     /// Sends SIGKILL to every child and to its group, or its cgroup, and says in the log how many there were; gives that number. Waits for
     /// nothing. The second call does nothing, and so does each call in a copy of this process, by fork.
-    pub(in crate::monitor) fn kill(&self, why: &str) -> usize {
+    pub(crate) fn kill(&self, why: &str) -> usize {
         self.registry.kill(why, || {})
     }
 
     /// The same. What `before` does is done when it is known that all will be killed, and before any of them is.
-    pub(in crate::monitor) fn kill_after(&self, why: &str, before: impl FnOnce()) -> usize {
+    pub(crate) fn kill_after(&self, why: &str, before: impl FnOnce()) -> usize {
         self.registry.kill(why, before)
     }
 }
@@ -144,12 +151,12 @@ impl fmt::Debug for KillAll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::guard::tests::{Family, all_gone, in_a_system};
+    use crate::host::guard::tests::{Family, all_gone, in_a_system};
 
     #[test]
     fn every_group_is_killed_once_from_any_thread_and_a_removed_one_is_not() {
         in_a_system(async {
-            let all = KillAll::default();
+            let all = KillAll::new("services");
             let families = [Family::spawn().await, Family::spawn().await];
             let removed = Family::spawn().await;
             for (generation, family) in families.iter().enumerate() {
@@ -176,7 +183,7 @@ mod tests {
     #[test]
     fn what_a_child_that_has_exited_left_is_killed() {
         in_a_system(async {
-            let all = KillAll::default();
+            let all = KillAll::new("services");
             let family = Family::spawn().await;
             all.add(1, &family.process);
             assert!(family.process.kill());
@@ -190,7 +197,7 @@ mod tests {
     #[test]
     fn after_the_end_nobody_is_signalled_but_who_comes_late() {
         in_a_system(async {
-            let all = KillAll::default();
+            let all = KillAll::new("services");
             let families = [Family::spawn().await, Family::spawn().await];
             all.add(1, &families[0].process);
             all.end();
@@ -205,7 +212,7 @@ mod tests {
     #[test]
     fn the_drop_of_the_last_clone_kills() {
         in_a_system(async {
-            let all = KillAll::default();
+            let all = KillAll::new("services");
             let family = Family::spawn().await;
             all.add(1, &family.process);
             drop(all.clone());

@@ -1,4 +1,4 @@
-# Reads what to kill; kills it by SIGKILL at the end of its input. See the module. $1: what marks the starts of this monitor.
+# Reads what to kill; kills it by SIGKILL at the end of its input. See the module. $1: what marks the starts of this monitor or pool.
 # `+ SLOT GROUP TIME NUMBER` lists a group, whose leader started at TIME. With GROUP 0: start NUMBER is under way, since TIME.
 # `- SLOT` takes it from the list. `q` ends this without a kill.
 trap '' HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU VTALRM PROF XCPU XFSZ

@@ -1,4 +1,4 @@
-//! The guard of a monitor: a shell that outlives the host, and kills the groups of its services when the host is gone.
+//! The guard of a monitor or a pool: a shell that outlives the host, and kills the groups of its children when the host is gone.
 //!
 //! The guard is one `/bin/sh` in a session of its own, which ignores what a terminal or `kill` may send. It holds nothing of the
 //! host's but the reading end of a pipe, of which only the host has the other end: every child of this crate, and every program
@@ -45,7 +45,7 @@ mod leader_time;
 mod list;
 mod shell;
 #[cfg(test)]
-pub(in crate::monitor) mod tests;
+pub(crate) mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -63,7 +63,7 @@ use self::leader_time::StartClock;
 use self::list::{GuardedStart, GuardedStarts};
 use self::shell::{GuardShell, PipeSend};
 
-pub(in crate::monitor) use self::shell::GuardError;
+pub(crate) use self::shell::GuardError;
 
 /// The variable of the mark that the children of guarded starts have.
 const MARK: &str = "ACTIX_PROCESS_START";
@@ -77,7 +77,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// What becomes of a guard.
 #[derive(Debug)]
 #[non_exhaustive]
-pub(in crate::monitor) enum GuardEvent {
+pub(crate) enum GuardEvent {
     /// The first one did not start: until there is one nothing is guarded. It is tried again as after a loss.
     NotStarted {
         /// What went wrong.
@@ -99,10 +99,10 @@ pub(in crate::monitor) enum GuardEvent {
     },
 }
 
-/// The guard of one monitor; made, used and dropped on the monitor's arbiter.
+/// The guard of one monitor or pool; made, used and dropped on its arbiter.
 ///
 /// Dropping it is as the death of the host: all that is listed is killed. [`end`](Self::end) kills nothing.
-pub(in crate::monitor) struct Guard {
+pub(crate) struct Guard {
     state: Rc<RefCell<GuardState>>,
     mark: Rc<str>,
     clock: StartClock,
@@ -111,7 +111,7 @@ pub(in crate::monitor) struct Guard {
 impl Guard {
     /// Starts the guard. `tell` is told, on this arbiter, when it dies and when there is another one. Where the first try fails, that is
     /// told, and the guard comes later: it is told then of all that was listed before.
-    pub(in crate::monitor) async fn start(tell: impl Fn(GuardEvent) + 'static) -> Self {
+    pub(crate) async fn start(tell: impl Fn(GuardEvent) + 'static) -> Self {
         let mark: Rc<str> = format!("{MARK}={:016x}", fastrand::u64(..)).into();
         let shell = match GuardShell::start(&mark).await {
             Ok(shell) => Some(shell),
@@ -136,7 +136,7 @@ impl Guard {
 
     /// Before each spawn of a guarded start: gives the name and the value of the variable that the command must have in its
     /// environment. [`add`](Self::add) or [`remove`](Self::remove) follows, by whether the spawn succeeds.
-    pub(in crate::monitor) fn announce(&self, generation: u64) -> (&'static str, String) {
+    pub(crate) fn announce(&self, generation: u64) -> (&'static str, String) {
         self.change(|starts| {
             starts.put(GuardedStart {
                 generation,
@@ -149,7 +149,7 @@ impl Guard {
     }
 
     /// The start has a child, which leads a group: at once after the spawn. A child that leads none is left alone.
-    pub(in crate::monitor) fn add(&self, generation: u64, process: &ProcessHandle) {
+    pub(crate) fn add(&self, generation: u64, process: &ProcessHandle) {
         let group = process.spawned_pid();
         // To signal the group 1 is to signal everybody.
         if group <= 1 {
@@ -166,7 +166,7 @@ impl Guard {
     }
 
     /// The start failed, or nobody is left of its group. As often as one likes.
-    pub(in crate::monitor) fn remove(&self, generation: u64) {
+    pub(crate) fn remove(&self, generation: u64) {
         self.change(|starts| starts.remove(generation));
     }
 
@@ -177,7 +177,7 @@ impl Guard {
 
     /// Ends the guard: it kills nothing, and is not replaced. The call tells it; the future is ready when it is gone, after
     /// two seconds at most.
-    pub(in crate::monitor) fn end(self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn end(self) -> impl Future<Output = ()> + use<> {
         let shell = {
             let mut state = self.state.borrow_mut();
             state.ended = true;
@@ -193,12 +193,12 @@ impl Guard {
 
     /// How many starts are listed.
     #[cfg(test)]
-    pub(in crate::monitor) fn listed(&self) -> usize {
+    pub(crate) fn listed(&self) -> usize {
         self.state.borrow().starts.count()
     }
 
     /// The pid of the shell, if there is one.
-    pub(in crate::monitor) fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         self.state.borrow().shell.as_ref()?.process.pid()
     }
 }

@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 use super::{Guard, GuardEvent};
 use crate::{Command, Fd, NoProtocol, ProcessHandle};
 
-pub(in crate::monitor) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A test that hangs fails.
-pub(in crate::monitor) fn in_a_system(test: impl Future<Output = ()>) {
+pub(crate) fn in_a_system(test: impl Future<Output = ()>) {
     actix::System::new().block_on(async {
         let ended = tokio::time::timeout(2 * DEADLINE, test).await;
         assert!(ended.is_ok(), "the test hangs");
@@ -28,7 +28,7 @@ pub(in crate::monitor) fn in_a_system(test: impl Future<Output = ()>) {
 }
 
 /// Waits until something outside of this process is so.
-pub(in crate::monitor) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < DEADLINE, "not in time: {what}");
@@ -50,7 +50,7 @@ pub(super) fn members(group: i32) -> usize {
         .count()
 }
 
-pub(in crate::monitor) async fn all_gone(group: i32) {
+pub(crate) async fn all_gone(group: i32) {
     until("a group is gone", || members(group) == 0).await;
 }
 
@@ -65,16 +65,16 @@ pub(super) async fn guard_gone(pid: i32) {
 }
 
 /// A shell and its child, in a group that the shell leads; they die with this.
-pub(in crate::monitor) struct Family {
-    pub(in crate::monitor) process: ProcessHandle,
-    pub(in crate::monitor) group: i32,
+pub(crate) struct Family {
+    pub(crate) process: ProcessHandle,
+    pub(crate) group: i32,
 }
 
 /// Says the number of its child when that runs.
 pub(super) const FAMILY: &str = "sleep 300 & echo $!; wait";
 
 impl Family {
-    pub(in crate::monitor) async fn spawn() -> Self {
+    pub(crate) async fn spawn() -> Self {
         Self::of(Command::new("/bin/sh").args(["-c", FAMILY])).await
     }
 
@@ -93,7 +93,7 @@ impl Family {
         }
     }
 
-    pub(in crate::monitor) fn members(&self) -> usize {
+    pub(crate) fn members(&self) -> usize {
         members(self.group)
     }
 }

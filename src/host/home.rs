@@ -1,4 +1,4 @@
-//! The arbiter where a monitor and its services live.
+//! The arbiter where an actor and the children that it keeps live.
 
 use std::io;
 use std::sync::mpsc;
@@ -7,27 +7,27 @@ use std::thread;
 use actix::{Arbiter, ArbiterHandle, System};
 use tokio::runtime::Builder;
 
-/// Where a monitor lives, and what has to be ended when the monitor has ended.
+/// Where an actor lives that keeps children, and what has to be ended when the actor has ended.
 #[derive(Debug, Clone)]
-pub(super) enum MonitorHome {
+pub(crate) enum ActorHome {
     /// An arbiter that somebody else ends.
     Given(ArbiterHandle),
-    /// An arbiter of the monitor's own, in the System of the thread that started the monitor.
+    /// An arbiter of the actor's own, in the System of the thread that started the actor.
     Arbiter(ArbiterHandle),
-    /// The one arbiter of a System of the monitor's own, for a thread in no System.
+    /// The one arbiter of a System of the actor's own, for a thread in no System.
     System(System),
 }
 
-impl MonitorHome {
-    /// An arbiter in the System of this thread; if this thread is in none, a System on a thread of its own.
-    pub(super) fn start() -> io::Result<Self> {
+impl ActorHome {
+    /// An arbiter in the System of this thread; if this thread is in none, a System on a thread of its own. `of` is a word for what the actor is.
+    pub(crate) fn start(of: &'static str) -> io::Result<Self> {
         if System::is_registered() {
             let runtime = || Builder::new_current_thread().enable_all().build();
             return Ok(Self::Arbiter(Arbiter::try_with_tokio_rt(runtime)?.handle()));
         }
         let (tell, told) = mpsc::channel();
         thread::Builder::new()
-            .name("actix-process-monitor".to_owned())
+            .name(format!("actix-process-{of}"))
             .spawn(move || {
                 let runtime = match Builder::new_current_thread().enable_all().build() {
                     Ok(runtime) => runtime,
@@ -36,21 +36,21 @@ impl MonitorHome {
                 let runner = System::with_tokio_rt(move || runtime);
                 let _ = tell.send(Ok(System::current()));
                 if let Err(error) = runner.run() {
-                    log::warn!("the arbiter of a monitor has stopped: {error}");
+                    log::warn!("the arbiter of a {of} has stopped: {error}");
                 }
             })?;
         Ok(Self::System(told.recv().map_err(io::Error::other)??))
     }
 
-    pub(super) fn arbiter(&self) -> ArbiterHandle {
+    pub(crate) fn arbiter(&self) -> ArbiterHandle {
         match self {
             Self::Given(arbiter) | Self::Arbiter(arbiter) => arbiter.clone(),
             Self::System(system) => system.arbiter().clone(),
         }
     }
 
-    /// Ends the arbiter if it is the monitor's own.
-    pub(super) fn end(&self) {
+    /// Ends the arbiter if it is the actor's own.
+    pub(crate) fn end(&self) {
         match self {
             Self::Given(_) => {}
             Self::Arbiter(arbiter) => {
