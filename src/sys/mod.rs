@@ -11,6 +11,8 @@ mod close_others;
 pub(crate) mod copy;
 pub(crate) mod fdplan;
 pub(crate) mod handshake;
+#[cfg(feature = "pool")]
+pub(crate) mod inherited;
 pub(crate) mod io;
 pub(crate) mod listen_pid;
 mod pidfd_info;

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""A worker of a pool with Framing::Frames; the format is in docs/wire.md.
+Copy it, and put your own work into `answer`. It needs nothing but Python's standard library.
+"""
+
+import os
+import select
+import struct
+import sys
+from time import sleep
+
+JOB, CHUNK, END, ERROR, CANCEL, READY, PROGRESS, PING, PONG = range(1, 10)
+HEAD = struct.Struct(">IBQ")  # the length of what follows, the type, the job's id
+arrived = bytearray()
+
+
+def answer(job):
+    """Your work: yields parts of the answer, returns the last one, raises an error."""
+    what, _, rest = job.partition(b" ")
+    if what == b"echo":
+        return rest
+    if what == b"chunks":
+        for number in range(int(rest)):
+            yield b"%d" % (number + 1)
+    elif what == b"slow":
+        while True:
+            sleep(0.005)
+            yield b"tick"
+    elif what == b"print":
+        print("1" * 100_000, flush=True)
+        print("2" * 100_000, file=sys.stderr)
+        return b"printed"
+    else:
+        raise ValueError(rest.decode())
+
+
+def send(kind, job, body=b""):
+    frame = HEAD.pack(9 + len(body), kind, job) + body
+    while frame:
+        frame = frame[os.write(4, frame):]
+
+
+def receive():
+    """The next frame. When the pool closes 3, the worker exits."""
+    while len(arrived) < 13 or len(arrived) < 4 + int.from_bytes(arrived[:4], "big"):
+        if not (more := os.read(3, 1 << 16)):
+            sys.exit("half a frame" if arrived else 0)
+        arrived.extend(more)
+    length, kind, job = HEAD.unpack_from(arrived)
+    body = bytes(arrived[13:4 + length])
+    del arrived[:4 + length]
+    return kind, job, body
+
+
+def do(job, body):
+    try:
+        parts = answer(body)
+        while True:
+            send(CHUNK, job, next(parts))
+            while arrived or select.select([3], [], [], 0)[0]:  # what the pool says
+                kind, of, said = receive()
+                if kind == PING:
+                    send(PONG, of, said)
+                if kind == CANCEL and of == job:
+                    return send(ERROR, job, b"cancelled")
+    except StopIteration as last:
+        send(END, job, last.value or b"")
+    except Exception as error:
+        send(ERROR, job, str(error).encode())
+
+
+send(PROGRESS, 0, b"loading")  # load your model here
+send(READY, 0, b"\x01worker.py")
+while True:
+    kind, job, body = receive()
+    if kind == JOB:
+        do(job, body)
+    if kind == PING:
+        send(PONG, job, body)

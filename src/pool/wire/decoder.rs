@@ -1,0 +1,93 @@
+//! Bytes to frames.
+
+use bytes::{Buf, BytesMut};
+
+use super::HEAD;
+use super::error::WireError;
+use super::frame::{COUNTED, Frame, FrameKind};
+
+/// From whom the bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Pool,
+    Worker,
+}
+
+/// Takes frames off the front of bytes.
+///
+/// What may not be is refused as soon as the bytes that say so are there: the length by the first four. No memory is reserved here
+/// for what a length promises, so what waits for the rest of a frame is no more than what has arrived. Bodies are split off without a
+/// copy. After an error the bytes are as they were, and each further call gives the same error.
+#[derive(Debug, Clone)]
+pub(in crate::pool) struct FrameDecoder {
+    max: usize,
+    sender: Sender,
+}
+
+impl FrameDecoder {
+    /// For what a worker writes. `max`: the most bytes of a body.
+    pub(in crate::pool) const fn from_worker(max: usize) -> Self {
+        let sender = Sender::Worker;
+        Self { max, sender }
+    }
+
+    /// For what a pool writes. `max`: the most bytes of a body.
+    pub(in crate::pool) const fn from_pool(max: usize) -> Self {
+        let sender = Sender::Pool;
+        Self { max, sender }
+    }
+
+    /// The next frame; `None` while it is not whole.
+    ///
+    /// # Errors
+    ///
+    /// The bytes begin with no frame that may come from there.
+    pub(in crate::pool) fn decode(&self, bytes: &mut BytesMut) -> Result<Option<Frame>, WireError> {
+        let mut rest = &bytes[..];
+        let Ok(length) = rest.try_get_u32() else {
+            return Ok(None);
+        };
+        let Some(body) = (length as usize).checked_sub(COUNTED) else {
+            return Err(WireError::TooShort { length });
+        };
+        if body > self.max {
+            return Err(WireError::TooLong {
+                length: body,
+                max: self.max,
+            });
+        }
+        let Ok(kind) = rest.try_get_u8() else {
+            return Ok(None);
+        };
+        let kind = FrameKind::of(kind).ok_or(WireError::UnknownKind(kind))?;
+        let may_come = match self.sender {
+            Sender::Pool => kind.is_to_worker(),
+            Sender::Worker => kind.is_from_worker(),
+        };
+        if !may_come {
+            return Err(WireError::WrongWay(kind));
+        }
+        let Ok(id) = rest.try_get_u64() else {
+            return Ok(None);
+        };
+        kind.check(id, body)?;
+        if rest.len() < body {
+            return Ok(None);
+        }
+        bytes.advance(HEAD);
+        let body = bytes.split_to(body).freeze();
+        Ok(Some(Frame { kind, id, body }))
+    }
+
+    /// To be asked when no more bytes come and no frame is left.
+    ///
+    /// # Errors
+    ///
+    /// A frame has begun.
+    pub(in crate::pool) fn check_end(&self, bytes: &BytesMut) -> Result<(), WireError> {
+        match bytes.len() {
+            0 => Ok(()),
+            received => Err(WireError::Cut { received }),
+        }
+    }
+}

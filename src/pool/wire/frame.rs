@@ -1,0 +1,215 @@
+//! One frame, and its bytes.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::error::WireError;
+use super::{HEAD, MAX_LOADING, MAX_NAME, VERSION};
+
+/// So many bytes of a frame its length counts besides the body: the type and the id.
+pub(super) const COUNTED: usize = 9;
+
+/// The type of a frame: its fifth byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(in crate::pool) enum FrameKind {
+    /// To the worker: a job.
+    Job = 1,
+    /// From the worker: a part of an answer, and more follows.
+    Chunk = 2,
+    /// From the worker: the last part of an answer.
+    End = 3,
+    /// From the worker: what it says instead of (the rest of) an answer.
+    Error = 4,
+    /// To the worker: nobody wants the answer any more.
+    Cancel = 5,
+    /// From the worker, first: it takes jobs.
+    Ready = 6,
+    /// From the worker: it is loading still, or a job goes on.
+    Progress = 7,
+    /// Both ways: answer this.
+    Ping = 8,
+    /// Both ways: the answer.
+    Pong = 9,
+}
+
+impl FrameKind {
+    pub(in crate::pool) const ALL: [Self; 9] = [
+        Self::Job,
+        Self::Chunk,
+        Self::End,
+        Self::Error,
+        Self::Cancel,
+        Self::Ready,
+        Self::Progress,
+        Self::Ping,
+        Self::Pong,
+    ];
+
+    pub(in crate::pool) fn of(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Whether a pool sends it to a worker.
+    pub(super) const fn is_to_worker(self) -> bool {
+        matches!(self, Self::Job | Self::Cancel | Self::Ping | Self::Pong)
+    }
+
+    /// Whether a worker sends it to its pool.
+    pub(super) const fn is_from_worker(self) -> bool {
+        !matches!(self, Self::Job | Self::Cancel)
+    }
+
+    /// What `docs/wire.md` calls it.
+    pub(in crate::pool) const fn name(self) -> &'static str {
+        match self {
+            Self::Job => "job",
+            Self::Chunk => "chunk",
+            Self::End => "end",
+            Self::Error => "error",
+            Self::Cancel => "cancel",
+            Self::Ready => "ready",
+            Self::Progress => "progress",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+        }
+    }
+
+    /// Whether a frame of this type may have this id and a body of this length.
+    pub(super) fn check(self, id: u64, length: usize) -> Result<(), WireError> {
+        let is_of_job = match self {
+            Self::Job | Self::Chunk | Self::End | Self::Error | Self::Cancel => Some(true),
+            Self::Ready => Some(false),
+            Self::Progress | Self::Ping | Self::Pong => None,
+        };
+        if is_of_job.is_some_and(|is_of_job| is_of_job == (id == 0)) {
+            return Err(WireError::WrongId { kind: self, id });
+        }
+        let what = match self {
+            Self::Cancel if length > 0 => "and none is allowed",
+            Self::Ready if length == 0 => "and a version belongs there",
+            Self::Ready if length > 1 + MAX_NAME => "and a name has at most 128",
+            Self::Progress if id == 0 && length > MAX_LOADING => "and at most 256 are allowed",
+            _ => return Ok(()),
+        };
+        Err(WireError::WrongBody {
+            kind: self,
+            length,
+            what,
+        })
+    }
+}
+
+impl fmt::Display for FrameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What goes over the wire at once. The body is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::pool) struct Frame {
+    pub(in crate::pool) kind: FrameKind,
+    /// The job's, or 0.
+    pub(in crate::pool) id: u64,
+    pub(in crate::pool) body: Bytes,
+}
+
+impl Frame {
+    pub(in crate::pool) fn new(kind: FrameKind, id: u64, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self { kind, id, body }
+    }
+
+    /// A worker's first frame.
+    ///
+    /// # Errors
+    ///
+    /// The name has more than 128 bytes.
+    pub(in crate::pool) fn ready(name: &str) -> Result<Self, WireError> {
+        FrameKind::Ready.check(0, 1 + name.len())?;
+        let body = [&[VERSION], name.as_bytes()].concat();
+        Ok(Self::new(FrameKind::Ready, 0, body))
+    }
+
+    /// The bytes before the body, which needs no copy then.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_head`].
+    pub(in crate::pool) fn head(&self) -> Result<[u8; HEAD], WireError> {
+        encode_head(self.kind, self.id, self.body.len())
+    }
+
+    /// Puts the whole frame behind what is in `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_head`]; nothing is put there then.
+    pub(in crate::pool) fn encode(&self, bytes: &mut BytesMut) -> Result<(), WireError> {
+        let head = self.head()?;
+        bytes.reserve(HEAD + self.body.len());
+        bytes.put_slice(&head);
+        bytes.put_slice(&self.body);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("kind", &self.kind)
+            .field("id", &self.id)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
+}
+
+/// The bytes before a body of `length` bytes.
+///
+/// # Errors
+///
+/// The frame's length would not fit into its 32 bits.
+pub(in crate::pool) fn encode_head(
+    kind: FrameKind,
+    id: u64,
+    length: usize,
+) -> Result<[u8; HEAD], WireError> {
+    let counted = u32::try_from(length.saturating_add(COUNTED));
+    let counted = counted.map_err(|_| WireError::TooLong {
+        length,
+        max: u32::MAX as usize - COUNTED,
+    })?;
+    let mut head = [0; HEAD];
+    let mut space = &mut head[..];
+    space.put_u32(counted);
+    space.put_u8(kind as u8);
+    space.put_u64(id);
+    Ok(head)
+}
+
+/// What a worker says of itself in `ready`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::pool) struct Greeting {
+    pub(in crate::pool) name: String,
+}
+
+impl Greeting {
+    /// From the body of a `ready`.
+    ///
+    /// # Errors
+    ///
+    /// Another version than [`VERSION`]; a name that is too long, or not UTF-8.
+    pub(in crate::pool) fn parse(body: &[u8]) -> Result<Self, WireError> {
+        FrameKind::Ready.check(0, body.len())?;
+        let (version, name) = body.split_first().unwrap_or((&0, &[]));
+        if *version != VERSION {
+            return Err(WireError::UnknownVersion(*version));
+        }
+        let name = str::from_utf8(name).map_err(|_| WireError::NameNotUtf8)?;
+        Ok(Self {
+            name: name.to_owned(),
+        })
+    }
+}

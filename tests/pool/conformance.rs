@@ -1,0 +1,235 @@
+//! Workers keep to the wire format, and the conformance test finds each rule that one breaks.
+
+use crate::common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+
+use common::example::{example, finish, path, run};
+use common::isolated::skipped;
+
+const WORKER: &str = include_str!("../../examples/workers/worker.py");
+
+/// Its last rule; so many there are.
+const LAST: &str = "exits when 3 closes during a job";
+const RULES: usize = 14;
+
+fn has_python() -> bool {
+    let found = Command::new("python3").arg("--version").output().is_ok();
+    if !found {
+        skipped("there is no python3");
+    }
+    found
+}
+
+/// That each rule holds.
+fn assert_conforms(worker: &mut Command) {
+    let (printed, said) = run(worker);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), RULES, "{printed}{said}");
+    for line in &lines {
+        assert!(line.starts_with("ok      "), "{printed}{said}");
+    }
+    assert!(lines.last().unwrap().ends_with(LAST), "{printed}");
+}
+
+#[test]
+fn the_rust_worker_conforms() {
+    assert_conforms(example("pool_conformance").arg(path("pool_worker")));
+}
+
+#[test]
+fn the_python_worker_conforms() {
+    if has_python() {
+        let worker = ["python3", "examples/workers/worker.py"];
+        assert_conforms(example("pool_conformance").args(worker));
+    }
+}
+
+/// What is changed in the Python worker, and the lines that its faults give: the rule, and the beginning of what was seen.
+type Fault = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const ECHO: &str = "        return rest\n";
+const READY: &str = "send(READY, 0, b\"\\x01worker.py\")";
+const CHUNK: &str = "yield b\"%d\" % (number + 1)";
+const CANCELLED: &str = "return send(ERROR, job, b\"cancelled\")";
+
+const FAULTS: [Fault; 14] = [
+    (
+        READY,
+        "send(READY, 0, b\"\\x02worker.py\")",
+        &[("ready comes first", "first came ready 0 of 10 bytes")],
+    ),
+    (
+        READY,
+        "send(END, 1)",
+        &[("ready comes first", "first came end 1 of 0 bytes")],
+    ),
+    (
+        READY,
+        "print('ready'); sys.exit(3)",
+        &[("ready comes first", "the worker closed 4")],
+    ),
+    (
+        READY,
+        "os.write(4, b'GET / HTTP/1.1\\r\\n\\r\\n')",
+        &[("ready comes first", "a frame of the length 1195725856")],
+    ),
+    (
+        ECHO,
+        "        return rest[:1000]\n",
+        &[
+            ("1 KiB comes back", "came end"),
+            ("1 MiB comes back", "came end"),
+        ],
+    ),
+    (
+        CHUNK,
+        "yield b\"%d\" % (int(rest) - number)",
+        &[("chunks come in order", "500 chunks came, and end")],
+    ),
+    (
+        "send(ERROR, job, str(error).encode())",
+        "send(END, job, str(error).encode())",
+        &[("an error is one, and the next job is right", "came end")],
+    ),
+    (
+        "send(ERROR, job, str(error).encode())",
+        "send(ERROR, job, str(error).encode()); send(END, job)",
+        &[("an error is one, and the next job is right", "in job")],
+    ),
+    (
+        CANCELLED,
+        "return",
+        &[
+            (
+                "a cancel is answered, and the next job is right",
+                "nothing came in time",
+            ),
+            (
+                "a cancel of an answered job is ignored",
+                "nothing came in time",
+            ),
+            ("a ping during a job is answered", "nothing came in time"),
+        ],
+    ),
+    (
+        "kind == CANCEL and of == job",
+        "kind == CANCEL",
+        &[("a cancel of an answered job is ignored", "came error")],
+    ),
+    (
+        "while True:\n    kind, job, body",
+        "PING = 10\nwhile True:\n    kind, job, body",
+        &[
+            ("a ping between jobs is answered", "nothing came in time"),
+            ("a ping during a job is answered", "no end of it after"),
+        ],
+    ),
+    (
+        "while arrived or select",
+        "while select",
+        &[("a ping during a job is answered", "no end of it after")],
+    ),
+    (
+        "print(\"1\" * 100_000, flush=True)",
+        "os.write(4, b'1' * 100_000)",
+        &[(
+            "prints on 1 and 2 harm nothing",
+            "a frame of the length 825307441",
+        )],
+    ),
+    (
+        "sys.exit(\"half a frame\" if arrived else 0)",
+        "send(END, 0) or sys.exit(1)",
+        &[(
+            "exits with 0 when 3 closes, and writes no more",
+            "after 3 was closed came end 0 of 0 bytes",
+        )],
+    ),
+];
+
+/// What the conformance test says of the worker with this fault.
+fn tried(folder: &Path, number: usize, fault: &Fault) -> Output {
+    let (right, wrong, _) = fault;
+    assert_eq!(WORKER.matches(right).count(), 1, "the worker lacks {right}");
+    let file = folder.join(format!("{number}.py"));
+    fs::write(&file, WORKER.replace(right, wrong)).unwrap();
+    let mut test = example("pool_conformance");
+    finish(test.args(["--within", "3", "python3"]).arg(file))
+}
+
+#[test]
+fn each_fault_of_a_worker_fails_its_rule_and_no_other() {
+    if !has_python() {
+        return;
+    }
+    // Else each of the threads builds it.
+    path("pool_conformance");
+    let folder = tempfile::tempdir().unwrap();
+    let outputs: Vec<Output> = thread::scope(|threads| {
+        let folder = folder.path();
+        let tries = FAULTS.iter().enumerate();
+        let tries: Vec<_> = tries
+            .map(|(number, fault)| threads.spawn(move || tried(folder, number, fault)))
+            .collect();
+        let outputs = tries.into_iter().map(|tried| tried.join().unwrap());
+        outputs.collect()
+    });
+    let mut unlike = String::new();
+    for ((_, wrong, expected), output) in FAULTS.iter().zip(outputs) {
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let lines = printed.lines();
+        let failed = lines.filter_map(|line| line.strip_prefix("FAILED  "));
+        let failed: Vec<&str> = failed.collect();
+        let as_expected = output.status.code() == Some(1)
+            && failed.len() == expected.len()
+            && failed
+                .iter()
+                .zip(*expected)
+                .all(|(line, (rule, saw))| line.starts_with(&format!("{rule}: {saw}")));
+        if !as_expected {
+            unlike += &format!("{wrong}:\n{printed}\n");
+        }
+    }
+    assert!(unlike.is_empty(), "{unlike}");
+}
+
+#[test]
+fn a_worker_that_never_says_that_it_is_ready_fails() {
+    let output = finish(example("pool_conformance").args(["--within", "1", "sleep", "60"]));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, "FAILED  ready comes first: nothing came in time\n");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_command_that_is_not_there_fails() {
+    let output = finish(example("pool_conformance").arg("/no/such/worker"));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let said = printed.strip_prefix("FAILED  ready comes first: ");
+    assert!(
+        said.is_some_and(|said| said.contains("/no/such/worker")),
+        "{printed}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// A worker of Rust's that a shell started: what it says of itself.
+#[test]
+fn a_worker_that_no_pool_has_started_says_so() {
+    let output = finish(
+        Command::new("sh")
+            .args(["-c", "exec \"$0\" 3<&- 4<&-"])
+            .arg(path("pool_worker")),
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("descriptor 3 of a pool's worker"), "{said}");
+    assert!(!output.status.success());
+}

@@ -1,0 +1,6 @@
+//! Jobs to worker processes.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod conformance;
