@@ -23,7 +23,10 @@ pub(super) struct CancelOnDrop {
 
 impl CancelOnDrop {
     pub(super) const fn new(job: JobId, pool: Arc<LastPoolHandle>) -> Self {
-        Self { job, pool: Some(pool) }
+        Self {
+            job,
+            pool: Some(pool),
+        }
     }
 
     fn disarm(&mut self) {
@@ -52,7 +55,10 @@ enum AnswerState {
 }
 
 impl Answer {
-    pub(super) const fn new(told: oneshot::Receiver<Result<Bytes, JobError>>, cancel: CancelOnDrop) -> Self {
+    pub(super) const fn new(
+        told: oneshot::Receiver<Result<Bytes, JobError>>,
+        cancel: CancelOnDrop,
+    ) -> Self {
         Self(AnswerState::Waits { told, cancel })
     }
 
@@ -72,7 +78,9 @@ impl Future for Answer {
                 // The pool is gone with the job.
                 Poll::Ready(told.unwrap_or(Err(JobError::ShuttingDown)))
             }
-            AnswerState::Refused(why) => why.take().map_or(Poll::Pending, |why| Poll::Ready(Err(why))),
+            AnswerState::Refused(why) => why
+                .take()
+                .map_or(Poll::Pending, |why| Poll::Ready(Err(why))),
         }
     }
 }
@@ -103,7 +111,12 @@ impl AnswerStream {
         end: oneshot::Receiver<Result<Bytes, JobError>>,
         cancel: CancelOnDrop,
     ) -> Self {
-        Self { chunks, end: Some(end), cancel, first: None }
+        Self {
+            chunks,
+            end: Some(end),
+            cancel,
+            first: None,
+        }
     }
 
     /// Waits for the first part, or for an end without one.

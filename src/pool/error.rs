@@ -113,7 +113,12 @@ impl fmt::Debug for JobError {
                 .field("status", status)
                 .field("tail", &bytes(tail))
                 .finish(),
-            Self::WorkerLost { status, kind, tail, attempts } => f
+            Self::WorkerLost {
+                status,
+                kind,
+                tail,
+                attempts,
+            } => f
                 .debug_struct("WorkerLost")
                 .field("status", status)
                 .field("kind", kind)
@@ -123,7 +128,10 @@ impl fmt::Debug for JobError {
             Self::QueueFull { limit } => f.debug_struct("QueueFull").field("limit", limit).finish(),
             Self::TooLarge { limit } => f.debug_struct("TooLarge").field("limit", limit).finish(),
             Self::Timeout { ran } => f.debug_struct("Timeout").field("ran", ran).finish(),
-            Self::Poisoned { attempts } => f.debug_struct("Poisoned").field("attempts", attempts).finish(),
+            Self::Poisoned { attempts } => f
+                .debug_struct("Poisoned")
+                .field("attempts", attempts)
+                .finish(),
             Self::Protocol { what } => f.debug_struct("Protocol").field("what", what).finish(),
             Self::PoolDown { last } => f.debug_struct("PoolDown").field("last", last).finish(),
             Self::Expired => f.write_str("Expired"),

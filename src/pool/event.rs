@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use futures_core::Stream;
 
+use super::recycling::Recycling;
 use crate::monitor::Exit;
 use crate::monitor::output::{FeedItem, Subscription};
 
@@ -80,22 +81,6 @@ pub enum PoolEventKind {
     GuardReplaced,
     /// A drain or a shutdown began.
     ShutdownBegan,
-}
-
-/// Why a worker is replaced that has done nothing wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Recycling {
-    /// It has done its [number of jobs](super::Pool::max_jobs).
-    Jobs,
-    /// It is [too old](super::Pool::max_age).
-    Age,
-    /// It has [too much memory](super::Pool::max_rss).
-    Memory,
-    /// The pool has [another command](super::PoolHandle::reload).
-    Reload,
-    /// It had [nothing to do](super::Pool::idle_timeout).
-    Idle,
 }
 
 /// What happens to a pool, as a stream that ends with the pool; made by [`PoolHandle::events`](super::PoolHandle::events). 1,024 events wait for a

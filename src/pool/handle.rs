@@ -108,7 +108,7 @@ impl PoolHandle {
         let job = job.into();
         self.checked(&job)?;
         let place = self.place()?;
-        let (chunks, read) = mpsc::channel(self.shared().window);
+        let (chunks, read) = mpsc::channel(self.shared().settings.window);
         let (end, ended) = oneshot::channel();
         let cancel = self.send(job, place, Outlet::Parts { chunks, end });
         AnswerStream::new(read, ended, cancel).begun().await
@@ -155,7 +155,10 @@ impl PoolHandle {
     /// [`PoolError::Ended`].
     pub async fn reload(&self, command: impl Into<Command>) -> Result<(), PoolError> {
         let command = command.into();
-        self.shared().settings.with_command(command.clone()).checked()?;
+        self.shared()
+            .settings
+            .with_command(command.clone())
+            .checked()?;
         let (tell, told) = oneshot::channel();
         self.access().tell(PoolAsk::Reload(Box::new(command), tell));
         told.await.unwrap_or(Err(PoolError::Ended))
@@ -169,10 +172,14 @@ impl PoolHandle {
 
     /// Ends all jobs with [`JobError::ShuttingDown`], and stops the workers by their ladder. At the deadline what is left is killed.
     pub async fn shutdown(&self, deadline: Duration) -> PoolReport {
-        self.ended_by(|tell| PoolAsk::Shutdown(deadline, tell)).await
+        self.ended_by(|tell| PoolAsk::Shutdown(deadline, tell))
+            .await
     }
 
-    async fn ended_by(&self, ask: impl FnOnce(oneshot::Sender<PoolReport>) -> PoolAsk) -> PoolReport {
+    async fn ended_by(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<PoolReport>) -> PoolAsk,
+    ) -> PoolReport {
         let over = self.shared().closing.over();
         let (tell, told) = oneshot::channel();
         self.access().tell(ask(tell));
@@ -195,20 +202,26 @@ impl PoolHandle {
 
     /// What can be said of a job before it has a place.
     fn checked(&self, job: &Job) -> Result<(), JobError> {
-        let shared = self.shared();
-        if shared.framing != Framing::OneShot {
+        let settings = &self.shared().settings;
+        if settings.framing != Framing::OneShot {
             if !job.args.is_empty() {
-                return Err(JobError::protocol("only jobs of one-shot pools have arguments"));
+                return Err(JobError::protocol(
+                    "only jobs of one-shot pools have arguments",
+                ));
             }
-            if job.body.len() > shared.max_frame {
-                let limit = shared.max_frame;
+            if job.body.len() > settings.max_frame {
+                let limit = settings.max_frame;
                 return Err(JobError::TooLarge { limit });
             }
         }
-        if shared.framing == Framing::JsonLines && !is_json(&job.body) {
+        if settings.framing == Framing::JsonLines && !is_json(&job.body) {
             return Err(JobError::protocol("the job is no JSON value"));
         }
-        if job.args.iter().any(|arg| arg.as_encoded_bytes().contains(&0)) {
+        if job
+            .args
+            .iter()
+            .any(|arg| arg.as_encoded_bytes().contains(&0))
+        {
             return Err(JobError::protocol("an argument holds a NUL byte"));
         }
         Ok(())
@@ -220,7 +233,9 @@ impl PoolHandle {
         place.map_err(|error| match error {
             TryAcquireError::NoPermits => {
                 shared.refused.fetch_add(1, Ordering::Relaxed);
-                JobError::QueueFull { limit: shared.queue }
+                JobError::QueueFull {
+                    limit: shared.settings.queue,
+                }
             }
             TryAcquireError::Closed => JobError::ShuttingDown,
         })
@@ -228,7 +243,10 @@ impl PoolHandle {
 
     async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, JobError> {
         let places: Arc<Semaphore> = Arc::clone(&self.shared().places);
-        places.acquire_owned().await.map_err(|_| JobError::ShuttingDown)
+        places
+            .acquire_owned()
+            .await
+            .map_err(|_| JobError::ShuttingDown)
     }
 
     fn submitted(&self, job: Job, place: OwnedSemaphorePermit) -> Answer {
@@ -240,7 +258,13 @@ impl PoolHandle {
     fn send(&self, job: Job, place: OwnedSemaphorePermit, outlet: Outlet) -> CancelOnDrop {
         let id = self.shared().next_job();
         let at = Instant::now();
-        let submission = Submission { id, job, outlet, place, at };
+        let submission = Submission {
+            id,
+            job,
+            outlet,
+            place,
+            at,
+        };
         self.access().tell(PoolAsk::Submit(Box::new(submission)));
         CancelOnDrop::new(id, Arc::clone(&self.last))
     }

@@ -55,7 +55,9 @@ impl Histogram {
     /// the time is in the last bucket.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let rank = (share.clamp(0.0, 1.0) * self.count() as f64).ceil().max(1.0) as u64;
+        let rank = (share.clamp(0.0, 1.0) * self.count() as f64)
+            .ceil()
+            .max(1.0) as u64;
         let mut seen = 0;
         for (bound, count) in self.buckets() {
             seen += count;

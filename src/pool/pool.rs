@@ -217,13 +217,14 @@ impl Pool {
     /// [`PoolError::Spec`] if the description is not acceptable: nothing was spawned. [`PoolError::Arbiter`] if no thread can be started.
     pub fn start(self) -> Result<PoolHandle, PoolError> {
         let settings = self.settings;
-        let checked = settings.check();
-        checked.map_err(|problem| problem.of_a("pool", &settings.name))?;
+        settings.checked()?;
         let home = match self.arbiter {
             Some(arbiter) => ActorHome::Given(arbiter),
-            None => ActorHome::start("pool").map_err(|error| PoolError::Arbiter(Arc::new(error)))?,
+            None => {
+                ActorHome::start("pool").map_err(|error| PoolError::Arbiter(Arc::new(error)))?
+            }
         };
-        let shared = Arc::new(PoolShared::new(&settings));
+        let shared = Arc::new(PoolShared::new(settings.clone()));
         let arbiter = home.arbiter();
         let unstarted = EndsUnstarted(Some(Arc::clone(&shared)));
         let setup = PoolSetup {

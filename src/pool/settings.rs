@@ -11,6 +11,7 @@ use crate::Ladder;
 use crate::Signal;
 use crate::StoppedBy;
 use crate::monitor::Backoff;
+use crate::monitor::SpecError;
 use crate::monitor::spec_error::SpecProblem;
 
 /// A process takes its time to die of SIGKILL.
@@ -106,8 +107,22 @@ impl PoolSettings {
         }
     }
 
+    /// The same with another command.
+    pub(super) fn with_command(&self, command: Command) -> Self {
+        Self {
+            command,
+            ..self.clone()
+        }
+    }
+
+    /// What is wrong with it, as an error of this pool.
+    pub(super) fn checked(&self) -> Result<(), SpecError> {
+        self.check()
+            .map_err(|problem| problem.of_a("pool", &self.name))
+    }
+
     /// What is wrong with it.
-    pub(super) fn check(&self) -> Result<(), SpecProblem> {
+    fn check(&self) -> Result<(), SpecProblem> {
         let problem = |field, text: &str| Err(SpecProblem::new(field, text));
         if self.max == 0 {
             return problem("workers", "there is to be no worker");
@@ -140,7 +155,10 @@ impl PoolSettings {
         if self.max_jobs == Some(0) {
             return problem("max_jobs", "is zero");
         }
-        for (field, size) in [("max_rss", self.max_rss), ("max_rss_hard", self.max_rss_hard)] {
+        for (field, size) in [
+            ("max_rss", self.max_rss),
+            ("max_rss_hard", self.max_rss_hard),
+        ] {
             if size == Some(0) {
                 return problem(field, "is zero");
             }
@@ -158,7 +176,10 @@ impl PoolSettings {
             return problem("max_frame", "is zero");
         }
         if u32::try_from(self.max_frame.saturating_add(9)).is_err() {
-            return problem("max_frame", "does not fit into the 32 bits of a frame's length");
+            return problem(
+                "max_frame",
+                "does not fit into the 32 bits of a frame's length",
+            );
         }
         if self.max_answer == 0 {
             return problem("max_answer", "is zero");
@@ -166,7 +187,9 @@ impl PoolSettings {
         if self.window == 0 {
             return problem("window", "is zero");
         }
-        self.backoff.check().map_err(|text| SpecProblem::new("backoff", text))?;
+        self.backoff
+            .check()
+            .map_err(|text| SpecProblem::new("backoff", text))?;
         self.check_ladder()?;
         self.check_descriptors()?;
         let checked = self.framed(self.command.clone()).check();
@@ -176,10 +199,14 @@ impl PoolSettings {
     fn check_ladder(&self) -> Result<(), SpecProblem> {
         let problem = |text: String| Err(SpecProblem::new("stop", text));
         if self.ladder.last() != Some(StoppedBy::Signal(Signal::KILL)) {
-            return problem("its last step is not SIGKILL, so a stop could leave the worker running".to_owned());
+            return problem(
+                "its last step is not SIGKILL, so a stop could leave the worker running".to_owned(),
+            );
         }
         if self.ladder.last_wait().is_none_or(|wait| wait < LEAST_KILL) {
-            return problem(format!("its last step, SIGKILL, has less than {LEAST_KILL:?}"));
+            return problem(format!(
+                "its last step, SIGKILL, has less than {LEAST_KILL:?}"
+            ));
         }
         Ok(())
     }
@@ -193,13 +220,17 @@ impl PoolSettings {
         }
         if self.framing == Framing::Frames {
             return match map.iter().find(|(n, _)| matches!(*n, JOBS | ANSWERS)) {
-                Some((n, _)) => refused(format!("the command maps descriptor {n} to something else")),
+                Some((n, _)) => {
+                    refused(format!("the command maps descriptor {n} to something else"))
+                }
                 None => Ok(()),
             };
         }
         let piped = |n: i32, is: fn(&Fd) -> bool| map.get(n).is_some_and(is);
         if !piped(0, Fd::is_write) || !piped(1, |fd| fd.is_read() || fd.is_stream()) {
-            return refused("the standard input or output of the command is no pipe of this program".to_owned());
+            return refused(
+                "the standard input or output of the command is no pipe of this program".to_owned(),
+            );
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 
 use super::core::{JobId, WorkerId};
 use super::event::PoolEvent;
-use super::framing::Framing;
 use super::report::PoolReport;
 use super::settings::PoolSettings;
 use crate::host::closing::Closing;
@@ -20,10 +19,7 @@ const EVENTS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct PoolShared {
-    pub(super) framing: Framing,
-    pub(super) queue: usize,
-    pub(super) max_frame: usize,
-    pub(super) window: usize,
+    pub(super) settings: PoolSettings,
     /// One for each job that the pool may have. It is closed when the pool takes no jobs any more.
     pub(super) places: Arc<Semaphore>,
     /// Jobs for which there was no place.
@@ -37,12 +33,8 @@ pub(super) struct PoolShared {
 }
 
 impl PoolShared {
-    pub(super) fn new(settings: &PoolSettings) -> Self {
+    pub(super) fn new(settings: PoolSettings) -> Self {
         Self {
-            framing: settings.framing,
-            queue: settings.queue,
-            max_frame: settings.max_frame,
-            window: settings.window,
             places: Arc::new(Semaphore::new(settings.places())),
             refused: AtomicU64::new(0),
             events: Feed::new(EVENTS),
@@ -50,6 +42,7 @@ impl PoolShared {
             closing: Closing::new(),
             outputs: Mutex::default(),
             last_job: AtomicU64::new(0),
+            settings,
         }
     }
 

@@ -1,11 +1,11 @@
 //! What a pool has done, and what its workers do now.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::core::Scheduler;
 use super::error::JobError;
-use super::event::Recycling;
 use super::histogram::Histogram;
+use super::recycling::Recycling;
 use super::report::PoolReport;
 use crate::Bytes;
 
@@ -100,7 +100,12 @@ impl PoolCounters {
         *count += 1;
     }
 
-    pub(super) fn outcome(&mut self, outcome: &Result<Bytes, JobError>, at: Instant, begun: Option<Instant>) {
+    pub(super) fn outcome(
+        &mut self,
+        outcome: &Result<Bytes, JobError>,
+        at: Instant,
+        begun: Option<Instant>,
+    ) {
         let outcomes = &mut self.outcomes;
         let count = match outcome {
             Ok(_) => &mut outcomes.answered,
@@ -131,7 +136,11 @@ impl PoolCounters {
     }
 
     pub(super) fn ended_in_shutdown(&mut self, killed: bool, leftovers: usize) {
-        let count = if killed { &mut self.shutdown.killed } else { &mut self.shutdown.clean };
+        let count = if killed {
+            &mut self.shutdown.killed
+        } else {
+            &mut self.shutdown.clean
+        };
         *count += 1;
         self.shutdown.leftovers += leftovers;
     }
@@ -147,25 +156,23 @@ impl PoolCounters {
     pub(super) fn stats(&self, scheduler: &Scheduler, refused: u64) -> PoolStats {
         let counts = scheduler.counts();
         PoolStats {
-            starting: counts.starting,
-            idle: counts.idle,
-            busy: counts.busy,
-            cancelling: counts.cancelling,
-            checked_out: counts.checked_out,
-            stopping: counts.stopping,
+            starting: counts.workers.starting,
+            idle: counts.workers.idle,
+            busy: counts.workers.busy,
+            cancelling: counts.workers.cancelling,
+            checked_out: counts.workers.checked_out,
+            stopping: counts.workers.stopping,
             waiting: counts.waiting,
             running: counts.running,
             down: counts.down,
-            outcomes: Outcomes { queue_full: refused, ..self.outcomes },
+            outcomes: Outcomes {
+                queue_full: refused,
+                ..self.outcomes
+            },
             recycled: self.recycled,
             stale: self.stale,
             wait: self.wait.clone(),
             run: self.run.clone(),
         }
     }
-}
-
-/// The time that a job waited at least, for who wonders.
-pub(super) fn waited(at: Instant) -> Duration {
-    at.elapsed()
 }

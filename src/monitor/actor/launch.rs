@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-
 use super::made::make_elsewhere;
 use super::place::ServiceRun;
 use super::told::StartTold;

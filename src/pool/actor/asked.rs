@@ -1,5 +1,6 @@
 //! What handles and futures ask of the actor.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Context, Handler, Message};
@@ -49,6 +50,11 @@ impl Handler<PoolAsk> for Pool {
 }
 
 impl PoolEngine {
+    fn stats(&self) -> PoolStats {
+        let refused = self.shared.refused.load(Ordering::Relaxed);
+        self.counters.stats(&self.scheduler, refused)
+    }
+
     fn asked(&mut self, ask: PoolAsk) {
         match ask {
             PoolAsk::Submit(submission) => self.submit(*submission),

@@ -70,7 +70,9 @@ impl PoolEngine {
                 let _ = waiter.send(Err(crate::pool::error::PoolError::Ended));
             }
         }
-        if let ShutdownStage::Begun { waiters, .. } | ShutdownStage::Leaving(_, waiters) = &mut self.stage {
+        if let ShutdownStage::Begun { waiters, .. } | ShutdownStage::Leaving(_, waiters) =
+            &mut self.stage
+        {
             waiters.extend(tell);
         }
     }
@@ -99,7 +101,9 @@ impl PoolEngine {
     }
 
     fn end(&mut self) {
-        let ShutdownStage::Begun { since, waiters } = std::mem::replace(&mut self.stage, ShutdownStage::Over) else {
+        let ShutdownStage::Begun { since, waiters } =
+            std::mem::replace(&mut self.stage, ShutdownStage::Over)
+        else {
             return;
         };
         let report = PoolReport {
@@ -116,7 +120,9 @@ impl PoolEngine {
         if !matches!(self.stage, ShutdownStage::Leaving(..)) {
             return;
         }
-        let ShutdownStage::Leaving(report, waiters) = std::mem::replace(&mut self.stage, ShutdownStage::Over) else {
+        let ShutdownStage::Leaving(report, waiters) =
+            std::mem::replace(&mut self.stage, ShutdownStage::Over)
+        else {
             return;
         };
         // What cannot be killed is signalled no more.

@@ -49,9 +49,17 @@ pub(super) struct PoolJob {
 
 impl PoolEngine {
     pub(super) fn submit(&mut self, submission: Submission) {
-        let Submission { id, job, outlet, place, at } = submission;
+        let Submission {
+            id,
+            job,
+            outlet,
+            place,
+            at,
+        } = submission;
         // It may have waited for this actor.
-        let expires = job.expires.map(|after| (self.began.elapsed() + after).saturating_sub(at.elapsed()));
+        let expires = job
+            .expires
+            .map(|after| (self.began.elapsed() + after).saturating_sub(at.elapsed()));
         let terms = JobTerms {
             urgent: job.urgent,
             key: job.key,
@@ -60,15 +68,18 @@ impl PoolEngine {
             retries: job.retries,
             own_args: !job.args.is_empty(),
         };
-        self.jobs.insert(id, PoolJob {
-            body: job.body,
-            args: job.args,
-            outlet,
-            at,
-            begun: None,
-            instead: None,
-            _place: place,
-        });
+        self.jobs.insert(
+            id,
+            PoolJob {
+                body: job.body,
+                args: job.args,
+                outlet,
+                at,
+                begun: None,
+                instead: None,
+                _place: place,
+            },
+        );
         match self.scheduler.submit(id, terms, SubmitKind::Job) {
             Ok(()) => {}
             Err(Refused::Down) => self.no_answer(id, NoAnswer::Down),
@@ -135,17 +146,25 @@ impl PoolEngine {
         }
     }
 
-    pub(super) fn answered(&mut self, worker: WorkerId, job: JobId, answer: Result<Bytes, JobError>) {
+    pub(super) fn answered(
+        &mut self,
+        worker: WorkerId,
+        job: JobId,
+        answer: Result<Bytes, JobError>,
+    ) {
         match self.scheduler.answered(worker, job) {
             Answered::Outcome => self.finish(job, answer),
             Answered::Stale => self.counters.stale += 1,
-            Answered::OutOfTurn => self.wrong(worker, "an answer to a job that it does not have".into()),
+            Answered::OutOfTurn => {
+                self.wrong(worker, "an answer to a job that it does not have".into())
+            }
         }
     }
 
     /// Gives a job to its worker.
     pub(super) fn send_job(&mut self, worker: WorkerId, job: JobId) {
-        let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker)) else {
+        let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
+        else {
             return;
         };
         there.begun = Some(Instant::now());

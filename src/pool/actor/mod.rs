@@ -164,7 +164,11 @@ impl PoolEngine {
             }
             PoolEffect::CheckedOut { worker, job } => self.checked_out(worker, job),
             PoolEffect::WentDown => {
-                log::warn!("pool {}: no worker can be started: {}", self.settings.name, self.last_problem);
+                log::warn!(
+                    "pool {}: no worker can be started: {}",
+                    self.settings.name,
+                    self.last_problem
+                );
                 self.publish(None, PoolEventKind::Down);
             }
             PoolEffect::CameUp => self.publish(None, PoolEventKind::Up),

@@ -39,7 +39,10 @@ pub(in crate::pool) enum WorkerTold {
     /// It does not keep to the framing.
     Wrong(Arc<str>),
     /// It has closed its channel, and has exited if there is a status.
-    Dying { status: Option<ExitStatus>, tail: Bytes },
+    Dying {
+        status: Option<ExitStatus>,
+        tail: Bytes,
+    },
     /// A process of it is alive after its SIGKILL.
     Unkillable,
     /// Nobody is left of it. The last that is told.
@@ -88,7 +91,10 @@ impl PoolEngine {
             WorkerTold::Wrong(what) => self.wrong(worker, what),
             WorkerTold::Dying { status, tail } => self.dying(worker, status, tail),
             WorkerTold::Unkillable => {
-                log::warn!("pool {}: worker {worker} is alive after its SIGKILL", self.settings.name);
+                log::warn!(
+                    "pool {}: worker {worker} is alive after its SIGKILL",
+                    self.settings.name
+                );
                 self.counters.unkillable += 1;
                 self.publish(Some(worker), PoolEventKind::Unkillable);
             }
@@ -101,7 +107,9 @@ impl PoolEngine {
         let what = match event {
             GuardEvent::NotStarted { error } => {
                 log::warn!("pool {name} has no guard yet: {error}");
-                PoolEventKind::GuardMissing { problem: error.to_string() }
+                PoolEventKind::GuardMissing {
+                    problem: error.to_string(),
+                }
             }
             GuardEvent::Lost { status } => {
                 log::warn!("the guard of pool {name} is gone: {status}");

@@ -1,7 +1,7 @@
 //! The workers of a pool, as its actor sees them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -75,18 +75,21 @@ impl PoolEngine {
         self.shared.outputs().insert(worker, source.clone());
         let name = format!("{} worker {worker}", self.settings.name);
         let (link, commands) = mpsc::unbounded_channel();
-        self.workers.insert(worker, WorkerPlace {
-            link,
-            process: None,
-            began: Instant::now(),
-            ready: false,
-            jobs: 0,
-            wrong: None,
-            status: None,
-            tail: Bytes::new(),
-            stopped: false,
-            job,
-        });
+        self.workers.insert(
+            worker,
+            WorkerPlace {
+                link,
+                process: None,
+                began: Instant::now(),
+                ready: false,
+                jobs: 0,
+                wrong: None,
+                status: None,
+                tail: Bytes::new(),
+                stopped: false,
+                job,
+            },
+        );
         log::debug!("pool {}: worker {worker} starts", self.settings.name);
         actix_rt::spawn(link::run(LinkSetup {
             worker,
@@ -137,7 +140,7 @@ impl PoolEngine {
         // What the arguments of one job do not allow is no fault of the command.
         if let Some(job) = place.job
             && self.jobs.get(&job).is_some_and(|job| !job.args.is_empty())
-            && error.raw_os_error() == Some(nix::libc::E2BIG)
+            && error.errno() == Some(nix::libc::E2BIG)
         {
             self.end_job(job, JobError::Protocol { what: problem });
             self.scheduler.worker_gone(worker);
@@ -151,7 +154,10 @@ impl PoolEngine {
 
     /// What is told of it.
     pub(super) fn start_failed(&mut self, worker: WorkerId, problem: Arc<str>) {
-        log::debug!("pool {}: worker {worker} was not started: {problem}", self.settings.name);
+        log::debug!(
+            "pool {}: worker {worker} was not started: {problem}",
+            self.settings.name
+        );
         self.last_problem = Arc::clone(&problem);
         self.publish(Some(worker), PoolEventKind::StartFailed { problem });
     }
@@ -173,7 +179,10 @@ impl PoolEngine {
     }
 
     pub(super) fn wrong(&mut self, worker: WorkerId, what: Arc<str>) {
-        log::debug!("pool {}: worker {worker} is out of step: {what}", self.settings.name);
+        log::debug!(
+            "pool {}: worker {worker} is out of step: {what}",
+            self.settings.name
+        );
         if let Some(place) = self.workers.get_mut(&worker) {
             place.wrong = Some(Arc::clone(&what));
             if !place.ready {
@@ -189,7 +198,8 @@ impl PoolEngine {
         let Some(place) = self.workers.get_mut(&worker) else {
             return;
         };
-        let unready = !place.ready && !place.stopped && place.wrong.is_none() && place.status.is_none();
+        let unready =
+            !place.ready && !place.stopped && place.wrong.is_none() && place.status.is_none();
         place.stopped |= place.wrong.is_none() && place.status.is_none();
         let _ = place.link.send(LinkCommand::Stop(how));
         if unready && !self.stage.has_begun() && how == StopWorker::Ladder {
@@ -198,7 +208,12 @@ impl PoolEngine {
     }
 
     pub(super) fn gone(&mut self, worker: WorkerId, end: WorkerEnd) {
-        let WorkerEnd { status, killed, leftovers, tail } = end;
+        let WorkerEnd {
+            status,
+            killed,
+            leftovers,
+            tail,
+        } = end;
         if let Some(place) = self.workers.get_mut(&worker) {
             place.status = Some(status);
             place.tail = tail;
@@ -240,19 +255,18 @@ impl PoolEngine {
             true => (PoolEventKind::Reloaded, Ok(())),
             false => {
                 let problem = Arc::clone(&self.last_problem);
-                (PoolEventKind::ReloadFailed, Err(PoolError::Reload { problem }))
+                (
+                    PoolEventKind::ReloadFailed,
+                    Err(PoolError::Reload { problem }),
+                )
             }
         };
         // One of the two is used no more.
-        self.commands.retain(|of, _| if done { *of >= spec } else { *of != spec });
+        self.commands
+            .retain(|of, _| if done { *of >= spec } else { *of != spec });
         self.publish(None, what);
         if let Some((_, tell)) = self.reload.take_if(|(of, _)| *of == spec) {
             let _ = tell.send(answer);
         }
-    }
-
-    /// The oldest age of a start that is not ready, for who wonders.
-    pub(super) fn uptime(place: &WorkerPlace) -> Duration {
-        place.began.elapsed()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{JobId, WorkerId};
+use super::{JobId, Recycling, WorkerId};
 
 /// The outcome of a job that has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +24,6 @@ pub(in crate::pool) enum NoAnswer {
     /// Workers cannot be started.
     Down,
     ShuttingDown,
-}
-
-/// Why a worker is replaced that has done nothing wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::pool) enum Recycling {
-    Jobs,
-    Age,
-    Memory,
-    Reload,
-    Idle,
 }
 
 /// How a worker is stopped. A stop may be followed by a harder one, never by a milder one.

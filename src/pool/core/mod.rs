@@ -21,6 +21,7 @@ mod recycling;
 mod reload;
 mod starts;
 mod states;
+mod streamed;
 mod terms;
 mod worker;
 
@@ -32,9 +33,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[allow(unused_imports)]
-pub(in crate::pool) use counts::PoolCounts;
+pub(in crate::pool) use crate::pool::recycling::Recycling;
 #[allow(unused_imports)]
-pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, Recycling, StopWorker};
+pub(in crate::pool) use counts::PoolCounts;
+pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
 #[allow(unused_imports)]
 pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
 #[allow(unused_imports)]

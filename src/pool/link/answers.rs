@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use futures_core::Stream;
 
-use super::json_lines::JsonLines;
 use super::LinkJob;
+use super::json_lines::JsonLines;
 use crate::Bytes;
 use crate::FdStream;
 use crate::ProcessHandle;
@@ -58,7 +58,9 @@ impl Answers {
                 let decoder = FrameDecoder::from_worker(settings.max_frame);
                 Dialect::Frames(decoder, BytesMut::new())
             }
-            Framing::JsonLines => Dialect::Lines(JsonLines::new(settings.max_frame, settings.noise)),
+            Framing::JsonLines => {
+                Dialect::Lines(JsonLines::new(settings.max_frame, settings.noise))
+            }
             Framing::OneShot => Dialect::Raw,
         };
         Self { stream, dialect }
@@ -133,7 +135,11 @@ fn said(frame: Frame) -> Result<Said, Arc<str>> {
 }
 
 /// Sends a job: its head and its body by one write if it is small.
-pub(super) fn send_frame(process: &ProcessHandle, fd: i32, job: &LinkJob) -> Result<(), WriteError> {
+pub(super) fn send_frame(
+    process: &ProcessHandle,
+    fd: i32,
+    job: &LinkJob,
+) -> Result<(), WriteError> {
     send(process, fd, FrameKind::Job, job.id, &job.body)
 }
 

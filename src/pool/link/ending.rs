@@ -36,7 +36,9 @@ impl WorkerLink {
         let own = self.settings.ladder.clone();
         let ladder = match end {
             TalkEnd::Closed => {
-                let status = actix_rt::time::timeout(STATUS, self.process.exited()).await.ok();
+                let status = actix_rt::time::timeout(STATUS, self.process.exited())
+                    .await
+                    .ok();
                 let tail = pump.printed().tail();
                 self.teller.tell(WorkerTold::Dying { status, tail });
                 own
@@ -145,5 +147,8 @@ fn kill(process: &ProcessHandle) {
 }
 
 async fn discard(mut stream: FdStream) {
-    while poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await.is_some() {}
+    while poll_fn(|cx| Pin::new(&mut stream).poll_next(cx))
+        .await
+        .is_some()
+    {}
 }

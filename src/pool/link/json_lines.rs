@@ -57,16 +57,27 @@ impl JsonLines {
         let answer: Option<Line<'_>> = serde_json::from_slice(text).ok();
         let part = |json: &RawValue| line.slice_ref(json.get().as_bytes());
         match answer {
-            Some(Line { id: Some(id), ok: Some(answer), chunk: None, error: None }) => {
-                Ok(Said::End(id, part(answer)))
+            Some(Line {
+                id: Some(id),
+                ok: Some(answer),
+                chunk: None,
+                error: None,
+            }) => Ok(Said::End(id, part(answer))),
+            Some(Line {
+                id: Some(id),
+                ok: None,
+                chunk: Some(chunk),
+                error: None,
+            }) => Ok(Said::Chunk(id, part(chunk))),
+            Some(Line {
+                id: Some(id),
+                ok: None,
+                chunk: None,
+                error: Some(error),
+            }) => Ok(Said::Error(id, part(error))),
+            None if self.noise == Noise::Log && !text.starts_with(b"{\"id\"") => {
+                Ok(Said::Noise(line))
             }
-            Some(Line { id: Some(id), ok: None, chunk: Some(chunk), error: None }) => {
-                Ok(Said::Chunk(id, part(chunk)))
-            }
-            Some(Line { id: Some(id), ok: None, chunk: None, error: Some(error) }) => {
-                Ok(Said::Error(id, part(error)))
-            }
-            None if self.noise == Noise::Log && !text.starts_with(b"{\"id\"") => Ok(Said::Noise(line)),
             _ => Err("a line that is no answer".into()),
         }
     }

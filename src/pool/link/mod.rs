@@ -8,6 +8,8 @@ mod output;
 mod start;
 mod talk;
 
+pub(super) use json_lines::is_json;
+
 use std::rc::Rc;
 use std::sync::Arc;
 

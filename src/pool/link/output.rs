@@ -26,7 +26,9 @@ impl OutputPump {
     pub(super) fn start(process: &ProcessHandle, fds: &[i32], mut output: ServiceOutput) -> Self {
         output.started(1);
         let output = PrintedOutput(Rc::new(RefCell::new(output)));
-        let streams = fds.iter().filter_map(|fd| Some((*fd, process.take_stream(*fd).ok()?)));
+        let streams = fds
+            .iter()
+            .filter_map(|fd| Some((*fd, process.take_stream(*fd).ok()?)));
         let tasks = streams.map(|(fd, stream)| actix_rt::spawn(read(fd, stream, output.clone())));
         Self {
             tasks: tasks.collect(),
@@ -61,7 +63,9 @@ impl PrintedOutput {
 }
 
 async fn read(fd: i32, mut stream: FdStream, output: PrintedOutput) {
-    while let Some(chunk) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut stream).poll_next(cx)).await {
+    while let Some(chunk) =
+        std::future::poll_fn(|cx| std::pin::Pin::new(&mut stream).poll_next(cx)).await
+    {
         output.data(fd, &chunk);
     }
     output.0.borrow_mut().closed(fd);

@@ -35,7 +35,8 @@ pub(super) struct NotSpawned {
 
 impl NotSpawned {
     pub(super) fn tell(self) {
-        self.teller.tell(WorkerTold::NotSpawned(Box::new(self.error)));
+        self.teller
+            .tell(WorkerTold::NotSpawned(Box::new(self.error)));
     }
 }
 
@@ -85,7 +86,11 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
     };
     // It is there: the map has it.
     let answers = process.take_stream(answers).ok();
-    let printed: &[i32] = if framing == Framing::Frames { &[1, 2] } else { &[2] };
+    let printed: &[i32] = if framing == Framing::Frames {
+        &[1, 2]
+    } else {
+        &[2]
+    };
     let pump = OutputPump::start(&process, printed, setup.output);
     if framing != Framing::Frames {
         teller.tell(WorkerTold::Ready("".into()));
@@ -126,11 +131,18 @@ fn prepared(setup: &LinkSetup, mark: Option<(&'static str, String)>) -> Command 
 }
 
 /// What a worker reads its jobs from.
-pub(super) fn send_job(process: &ProcessHandle, framing: Framing, input: i32, job: &super::LinkJob) {
+pub(super) fn send_job(
+    process: &ProcessHandle,
+    framing: Framing,
+    input: i32,
+    job: &super::LinkJob,
+) {
     // A worker that is gone, or has closed it, is told by its end.
     let _ = match framing {
         Framing::Frames => super::answers::send_frame(process, input, job),
-        Framing::JsonLines => process.write_to_child(input, super::json_lines::job_line(job.id, &job.body)),
+        Framing::JsonLines => {
+            process.write_to_child(input, super::json_lines::job_line(job.id, &job.body))
+        }
         Framing::OneShot => {
             let written = match job.body.is_empty() {
                 true => Ok(()),

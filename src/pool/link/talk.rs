@@ -110,7 +110,7 @@ impl WorkerLink {
         }
     }
 
-    const fn is_one_shot(&self) -> bool {
+    fn is_one_shot(&self) -> bool {
         matches!(self.settings.framing, Framing::OneShot)
     }
 
@@ -149,7 +149,10 @@ impl WorkerLink {
         if let Poll::Ready(command) = self.commands.poll_recv(cx) {
             return Poll::Ready(Event::Command(command));
         }
-        if let Some(CurrentJob { parts: Parts::Streamed { reader, held, .. }, .. }) = &mut self.current
+        if let Some(CurrentJob {
+            parts: Parts::Streamed { reader, held, .. },
+            ..
+        }) = &mut self.current
             && held.is_some()
         {
             match reader.poll_reserve(cx) {
@@ -193,7 +196,13 @@ impl WorkerLink {
         let current = self.current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
         current.parts = Parts::Whole(Vec::new(), 0);
-        let _ = answers::send(&self.process, self.input, FrameKind::Cancel, job, &Bytes::new());
+        let _ = answers::send(
+            &self.process,
+            self.input,
+            FrameKind::Cancel,
+            job,
+            &Bytes::new(),
+        );
         None
     }
 
@@ -265,7 +274,9 @@ impl WorkerLink {
 
     /// The job of an answer, which is over with that.
     fn take(&mut self, id: JobId) -> Result<CurrentJob, Arc<str>> {
-        self.current.take_if(|current| current.id == id).ok_or_else(not_its_job)
+        self.current
+            .take_if(|current| current.id == id)
+            .ok_or_else(not_its_job)
     }
 
     /// The status decides.
@@ -273,7 +284,9 @@ impl WorkerLink {
         let Some(current) = self.current.take() else {
             return TalkEnd::Closed;
         };
-        let succeeded = status.code().is_some_and(|code| self.settings.success_codes.contains(&code));
+        let succeeded = status
+            .code()
+            .is_some_and(|code| self.settings.success_codes.contains(&code));
         let (job, whole) = current.whole(Bytes::new());
         let answer = match (succeeded, status.signal()) {
             (true, _) => Ok(whole),
