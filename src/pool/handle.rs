@@ -3,11 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::Addr;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Pool;
 use super::access::{LastPoolHandle, PoolAccess};
@@ -15,16 +14,14 @@ use super::actor::{Outlet, PoolAsk, Submission};
 use super::answer::{Answer, AnswerStream, CancelOnDrop};
 use super::error::{JobError, PoolError};
 use super::event::PoolEvents;
-use super::framing::Framing;
 use super::job::Job;
-use super::link::is_json;
 use super::report::PoolReport;
+use super::session::Session;
 use super::shared::PoolShared;
 use super::stats::PoolStats;
 use crate::Command;
 use crate::monitor::Follow;
 use crate::monitor::Since;
-use crate::monitor::output::OutputSource;
 
 /// A handle of a running [`Pool`]. A clone is a handle of the same pool. It works on any thread, with any runtime or none.
 ///
@@ -79,7 +76,8 @@ impl PoolHandle {
     /// The future's: [`JobError`]. [`JobError::QueueFull`], [`JobError::TooLarge`] and what is wrong with the job itself are there at once.
     pub fn submit(&self, job: impl Into<Job>) -> Answer {
         let job = job.into();
-        match self.checked(&job).and_then(|()| self.place()) {
+        let shared = self.shared();
+        match shared.check_job(&job).and_then(|()| shared.place()) {
             Ok(place) => self.submitted(job, place),
             Err(error) => Answer::refused(error),
         }
@@ -93,8 +91,8 @@ impl PoolHandle {
     /// As for [`submit`](Self::submit), without [`JobError::QueueFull`].
     pub async fn submit_wait(&self, job: impl Into<Job>) -> Result<crate::Bytes, JobError> {
         let job = job.into();
-        self.checked(&job)?;
-        let place = self.wait_for_place().await?;
+        self.shared().check_job(&job)?;
+        let place = self.shared().wait_for_place().await?;
         self.submitted(job, place).await
     }
 
@@ -106,12 +104,22 @@ impl PoolHandle {
     /// As for [`submit`](Self::submit), if the job ends before there is a part. What ends it later is the last item of the stream.
     pub async fn stream(&self, job: impl Into<Job>) -> Result<AnswerStream, JobError> {
         let job = job.into();
-        self.checked(&job)?;
-        let place = self.place()?;
+        self.shared().check_job(&job)?;
+        let place = self.shared().place()?;
         let (chunks, read) = mpsc::channel(self.shared().settings.window);
         let (end, ended) = oneshot::channel();
         let cancel = self.send(job, place, Outlet::Parts { chunks, end });
         AnswerStream::new(read, ended, cancel).begun().await
+    }
+
+    /// Waits for a worker that nobody else uses until the [`Session`] is dropped. Dropping the future takes the request back. It waits in the queue as a
+    /// job does, and holds its place for as long as it has the worker. No [`job_timeout`](super::Pool::job_timeout) ends it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`submit`](Self::submit). [`JobError::Protocol`] in a pool of one-shot processes, which take one job each.
+    pub async fn checkout(&self) -> Result<Session, JobError> {
+        Session::take(&self.last).await
     }
 
     /// Waits until there is a place in the queue. Somebody else may take it first.
@@ -120,7 +128,7 @@ impl PoolHandle {
     ///
     /// [`JobError::ShuttingDown`].
     pub async fn ready_for_more(&self) -> Result<(), JobError> {
-        self.wait_for_place().await.map(drop)
+        self.shared().wait_for_place().await.map(drop)
     }
 
     /// How many workers there are, what they do, and how jobs ended.
@@ -142,8 +150,7 @@ impl PoolHandle {
     /// The lines that a worker prints: those that are kept first, 64 KiB of them, then each as it comes. They end when the worker is gone. The number of a worker is in
     /// the [events](Self::events). Of a worker that is not there: nothing.
     pub fn follow(&self, worker: u64, since: Since) -> Follow {
-        let source = self.shared().outputs().get(&worker).cloned();
-        source.unwrap_or_else(OutputSource::none).follow(since)
+        self.shared().follow(worker, since)
     }
 
     /// Another command for the workers. The first one of it is started and must become ready; then the others are replaced, each after its job, a quarter of
@@ -198,55 +205,6 @@ impl PoolHandle {
     /// Resolves when the pool has ended, in whatever way.
     pub fn closed(&self) -> impl Future<Output = PoolReport> + Send + use<> {
         self.shared().closing.over()
-    }
-
-    /// What can be said of a job before it has a place.
-    fn checked(&self, job: &Job) -> Result<(), JobError> {
-        let settings = &self.shared().settings;
-        if settings.framing != Framing::OneShot {
-            if !job.args.is_empty() {
-                return Err(JobError::protocol(
-                    "only jobs of one-shot pools have arguments",
-                ));
-            }
-            if job.body.len() > settings.max_frame {
-                let limit = settings.max_frame;
-                return Err(JobError::TooLarge { limit });
-            }
-        }
-        if settings.framing == Framing::JsonLines && !is_json(&job.body) {
-            return Err(JobError::protocol("the job is no JSON value"));
-        }
-        if job
-            .args
-            .iter()
-            .any(|arg| arg.as_encoded_bytes().contains(&0))
-        {
-            return Err(JobError::protocol("an argument holds a NUL byte"));
-        }
-        Ok(())
-    }
-
-    fn place(&self) -> Result<OwnedSemaphorePermit, JobError> {
-        let shared = self.shared();
-        let place = Arc::clone(&shared.places).try_acquire_owned();
-        place.map_err(|error| match error {
-            TryAcquireError::NoPermits => {
-                shared.refused.fetch_add(1, Ordering::Relaxed);
-                JobError::QueueFull {
-                    limit: shared.settings.queue,
-                }
-            }
-            TryAcquireError::Closed => JobError::ShuttingDown,
-        })
-    }
-
-    async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, JobError> {
-        let places: Arc<Semaphore> = Arc::clone(&self.shared().places);
-        places
-            .acquire_owned()
-            .await
-            .map_err(|_| JobError::ShuttingDown)
     }
 
     fn submitted(&self, job: Job, place: OwnedSemaphorePermit) -> Answer {

@@ -2,6 +2,7 @@
 
 mod access;
 mod actor;
+mod admission;
 mod answer;
 mod core;
 mod error;
@@ -15,6 +16,8 @@ mod link;
 mod pool;
 mod recycling;
 mod report;
+mod session;
+mod session_frame;
 mod settings;
 mod shared;
 mod stats;
@@ -31,4 +34,6 @@ pub use job::Job;
 pub use pool::Pool;
 pub use recycling::Recycling;
 pub use report::PoolReport;
+pub use session::Session;
+pub use session_frame::SessionFrame;
 pub use stats::{Outcomes, PoolStats, Recycled};

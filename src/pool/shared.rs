@@ -12,6 +12,8 @@ use super::report::PoolReport;
 use super::settings::PoolSettings;
 use crate::host::closing::Closing;
 use crate::host::kill_all::KillAll;
+use crate::monitor::Follow;
+use crate::monitor::Since;
 use crate::monitor::output::{Feed, OutputSource};
 
 /// How many events are kept for those who are slow to take them.
@@ -52,6 +54,12 @@ impl PoolShared {
 
     pub(super) fn outputs(&self) -> MutexGuard<'_, HashMap<WorkerId, OutputSource>> {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lines of a worker. Of one that is not there: none.
+    pub(super) fn follow(&self, worker: WorkerId, since: Since) -> Follow {
+        let source = self.outputs().get(&worker).cloned();
+        source.unwrap_or_else(OutputSource::none).follow(since)
     }
 
     /// No more jobs are taken.

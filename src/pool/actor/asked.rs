@@ -20,6 +20,8 @@ pub(in crate::pool) enum PoolAsk {
     Submit(Box<Submission>),
     /// Nobody waits for this job any more.
     Cancel(JobId),
+    /// Nobody has the worker of this checkout any more, or waits for one.
+    CheckIn(JobId),
     Stats(oneshot::Sender<PoolStats>),
     Reload(Box<Command>, oneshot::Sender<Result<(), PoolError>>),
     /// Jobs have their time.
@@ -59,6 +61,7 @@ impl PoolEngine {
         match ask {
             PoolAsk::Submit(submission) => self.submit(*submission),
             PoolAsk::Cancel(job) => self.scheduler.cancel(job),
+            PoolAsk::CheckIn(job) => self.check_in(job),
             PoolAsk::Stats(tell) => drop(tell.send(self.stats())),
             PoolAsk::Reload(command, tell) => self.reload(*command, tell),
             PoolAsk::Drain(_, tell) => self.drain(tell),

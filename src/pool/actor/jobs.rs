@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::PoolEngine;
+use super::checkouts::CheckoutOutlet;
 use crate::Bytes;
 use crate::monitor::ExitKind;
 use crate::pool::core::{Answered, JobId, JobTerms, NoAnswer, Refused, SubmitKind, WorkerId};
@@ -31,16 +32,17 @@ pub(in crate::pool) enum Outlet {
         /// The last part, which may be empty, or why there is none.
         end: oneshot::Sender<Result<Bytes, JobError>>,
     },
+    Checkout(CheckoutOutlet),
 }
 
 /// A job without an outcome.
 pub(super) struct PoolJob {
     pub(super) body: Bytes,
     pub(super) args: Vec<OsString>,
-    outlet: Outlet,
+    pub(super) outlet: Outlet,
     /// When it was submitted, and when a worker got it.
     at: Instant,
-    begun: Option<Instant>,
+    pub(super) begun: Option<Instant>,
     /// Its outcome, in place of that which the scheduler tells.
     instead: Option<JobError>,
     /// Given back with its outcome.
@@ -68,6 +70,10 @@ impl PoolEngine {
             retries: job.retries,
             own_args: !job.args.is_empty(),
         };
+        let kind = match &outlet {
+            Outlet::Checkout(_) => SubmitKind::Checkout,
+            Outlet::Whole(_) | Outlet::Parts { .. } => SubmitKind::Job,
+        };
         self.jobs.insert(
             id,
             PoolJob {
@@ -80,7 +86,7 @@ impl PoolEngine {
                 _place: place,
             },
         );
-        match self.scheduler.submit(id, terms, SubmitKind::Job) {
+        match self.scheduler.submit(id, terms, kind) {
             Ok(()) => {}
             Err(Refused::Down) => self.no_answer(id, NoAnswer::Down),
             Err(Refused::ShuttingDown) => self.no_answer(id, NoAnswer::ShuttingDown),
@@ -88,7 +94,7 @@ impl PoolEngine {
     }
 
     /// The one outcome of a job.
-    fn finish(&mut self, job: JobId, outcome: Result<Bytes, JobError>) {
+    pub(super) fn finish(&mut self, job: JobId, outcome: Result<Bytes, JobError>) {
         let Some(done) = self.jobs.remove(&job) else {
             return;
         };
@@ -102,6 +108,11 @@ impl PoolEngine {
             Outlet::Parts { chunks, end } => {
                 drop(chunks);
                 let _ = end.send(outcome);
+            }
+            Outlet::Checkout(outlet) => {
+                if let Err(error) = outcome {
+                    let _ = outlet.end.send(error);
+                }
             }
         }
     }
@@ -170,7 +181,7 @@ impl PoolEngine {
         there.begun = Some(Instant::now());
         place.jobs += 1;
         let chunks = match &there.outlet {
-            Outlet::Whole(_) => None,
+            Outlet::Whole(_) | Outlet::Checkout(_) => None,
             Outlet::Parts { chunks, .. } => Some(chunks.clone()),
         };
         // A worker that is on its way to its end takes none: its end is the loss of the job.
@@ -193,6 +204,4 @@ impl PoolEngine {
             self.scheduler.forbid_retry(job);
         }
     }
-
-    pub(super) fn checked_out(&mut self, _worker: WorkerId, _job: JobId) {}
 }

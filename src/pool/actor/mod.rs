@@ -1,6 +1,7 @@
 //! The pool as an actor: it has the scheduler and the jobs, tells the scheduler what happens, and does what follows.
 
 mod asked;
+mod checkouts;
 mod ending;
 mod jobs;
 mod told;
@@ -15,6 +16,7 @@ use actix::{Addr, AsyncContext, Context, SpawnHandle};
 use tokio::sync::oneshot;
 
 pub(super) use asked::PoolAsk;
+pub(super) use checkouts::CheckedOut;
 pub(super) use jobs::{Outlet, Submission};
 pub(super) use told::{PoolTold, WorkerEnd, WorkerTold};
 
@@ -99,6 +101,10 @@ impl PoolEngine {
             home: setup.home,
             address,
         }
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<PoolShared> {
+        &self.shared
     }
 
     pub(super) const fn wants_guard(&self) -> bool {

@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 impl WorkerLink {
     /// Ends the worker, and tells the pool when it is gone.
     pub(super) async fn end(mut self, end: TalkEnd, pump: OutputPump) {
+        self.session = None;
         let own = self.settings.ladder.clone();
         let ladder = match end {
             TalkEnd::Closed => {

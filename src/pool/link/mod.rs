@@ -5,6 +5,7 @@ mod answers;
 mod ending;
 mod json_lines;
 mod output;
+mod session;
 mod start;
 mod talk;
 
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use super::Pool;
 use super::actor::{PoolTold, WorkerTold};
 use super::core::{JobId, StopWorker, WorkerId};
+use super::session_frame::WorkerSide;
 use super::settings::PoolSettings;
 use super::shared::PoolShared;
 use crate::Bytes;
@@ -44,6 +46,8 @@ pub(super) enum LinkCommand {
     Job(LinkJob),
     /// Nobody wants the answer to this job.
     Cancel(JobId),
+    /// Somebody has the worker for himself.
+    CheckOut(WorkerSide),
     Stop(StopWorker),
 }
 

@@ -5,7 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ use tokio_util::sync::PollSender;
 
 use super::answers::{self, Answers, Said};
 use super::output::PrintedOutput;
+use super::session::LinkSession;
 use super::start::send_job;
 use super::{LinkCommand, LinkJob, Teller};
 use crate::Bytes;
@@ -43,6 +44,8 @@ pub(super) struct WorkerLink {
     ready: bool,
     /// The job that it has.
     current: Option<CurrentJob>,
+    /// Who has it for himself.
+    pub(super) session: Option<LinkSession>,
     /// A one-shot process has written all that it will.
     wrote_all: bool,
 }
@@ -81,6 +84,8 @@ enum Parts {
 enum Event {
     Command(Option<LinkCommand>),
     Said(Said),
+    /// The next frame of a session, or its end.
+    Sent(Option<(JobId, Bytes)>),
     /// A one-shot process has exited, and all that it wrote was read.
     Exited(ExitStatus),
 }
@@ -106,6 +111,7 @@ impl WorkerLink {
             commands,
             early: early.into_iter(),
             current: None,
+            session: None,
             wrote_all: false,
         }
     }
@@ -124,6 +130,14 @@ impl WorkerLink {
                 Event::Command(Some(LinkCommand::Stop(how))) => Some(TalkEnd::Stop(how)),
                 Event::Command(Some(LinkCommand::Job(job))) => self.begin(job),
                 Event::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
+                Event::Command(Some(LinkCommand::CheckOut(side))) => {
+                    self.session = Some(LinkSession::new(side));
+                    None
+                }
+                Event::Sent(sent) => {
+                    self.send_of_the_session(sent);
+                    None
+                }
                 Event::Said(Said::Closed) if self.is_one_shot() => {
                     self.wrote_all = true;
                     None
@@ -166,6 +180,12 @@ impl WorkerLink {
                 }
             }
         }
+        if let Some(session) = &mut self.session {
+            ready!(session.poll_delivered(cx));
+            if let Poll::Ready(sent) = session.poll_sent(cx) {
+                return Poll::Ready(Event::Sent(sent));
+            }
+        }
         if self.is_one_shot() && (self.current.is_none() || self.wrote_all) {
             // A spare that ends before it has a job is one that is lost.
             return self.exited.as_mut().poll(cx).map(Event::Exited);
@@ -173,7 +193,23 @@ impl WorkerLink {
         self.answers.poll_said(cx).map(Event::Said)
     }
 
+    fn send_of_the_session(&mut self, sent: Option<(JobId, Bytes)>) {
+        match sent {
+            Some((id, body)) => {
+                let job = LinkJob {
+                    id,
+                    body,
+                    chunks: None,
+                };
+                send_job(&self.process, self.settings.framing, self.input, &job);
+            }
+            None => self.session = None,
+        }
+    }
+
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
+        // The pool has the worker back.
+        self.session = None;
         send_job(&self.process, self.settings.framing, self.input, &job);
         let parts = match job.chunks {
             None => Parts::Whole(Vec::new(), 0),
@@ -207,6 +243,13 @@ impl WorkerLink {
     }
 
     fn said(&mut self, said: Said) -> Result<(), Arc<str>> {
+        let said = match &mut self.session {
+            Some(session) => match session.said(said) {
+                Ok(()) => return Ok(()),
+                Err(said) => said,
+            },
+            None => said,
+        };
         match said {
             Said::Ready(name) if !self.ready => {
                 self.ready = true;

@@ -1,0 +1,83 @@
+//! Workers that somebody has for himself.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::PoolEngine;
+use super::jobs::Outlet;
+use crate::Bytes;
+use crate::pool::core::{JobId, WorkerId};
+use crate::pool::error::JobError;
+use crate::pool::link::LinkCommand;
+use crate::pool::session_frame::{SessionEnd, conversation};
+
+/// A worker that was checked out.
+pub(in crate::pool) struct CheckedOut {
+    pub(in crate::pool) worker: WorkerId,
+    pub(in crate::pool) pid: i32,
+    pub(in crate::pool) end: SessionEnd,
+}
+
+/// Where a checkout goes.
+pub(in crate::pool) struct CheckoutOutlet {
+    give: Option<oneshot::Sender<CheckedOut>>,
+    /// Why it is over.
+    pub(super) end: oneshot::Sender<JobError>,
+    /// The worker, and the turns of its session.
+    lent: Option<(WorkerId, Arc<Semaphore>)>,
+}
+
+impl Outlet {
+    pub(in crate::pool) const fn checkout(
+        give: oneshot::Sender<CheckedOut>,
+        end: oneshot::Sender<JobError>,
+    ) -> Self {
+        Self::Checkout(CheckoutOutlet {
+            give: Some(give),
+            end,
+            lent: None,
+        })
+    }
+}
+
+impl PoolEngine {
+    /// Gives a worker to the one who waits for it. If nobody does any more, the check-in is on its way.
+    pub(super) fn checked_out(&mut self, worker: WorkerId, job: JobId) {
+        let window = self.settings.window;
+        let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
+        else {
+            return;
+        };
+        there.begun = Some(std::time::Instant::now());
+        place.jobs += 1;
+        let Outlet::Checkout(outlet) = &mut there.outlet else {
+            return;
+        };
+        let (end, side) = conversation(window);
+        outlet.lent = Some((worker, Arc::clone(&end.turns)));
+        let _ = place.link.send(LinkCommand::CheckOut(side));
+        let pid = place.pid().unwrap_or_default();
+        if let Some(give) = outlet.give.take() {
+            let _ = give.send(CheckedOut { worker, pid, end });
+        }
+    }
+
+    /// Nobody has the worker any more, or waits for one. It is as good as before if it has answered all.
+    pub(super) fn check_in(&mut self, job: JobId) {
+        let Some(Outlet::Checkout(outlet)) = self.jobs.get(&job).map(|job| &job.outlet) else {
+            return;
+        };
+        let Some((worker, turns)) = &outlet.lent else {
+            return self.scheduler.cancel(job);
+        };
+        let worker = *worker;
+        let unharmed = turns.available_permits() == self.settings.window;
+        let outcome = match unharmed {
+            true => Ok(Bytes::new()),
+            false => Err(JobError::Cancelled),
+        };
+        self.finish(job, outcome);
+        self.scheduler.checked_in(worker, unharmed);
+    }
+}
