@@ -12,6 +12,7 @@ mod handle;
 mod histogram;
 mod job;
 mod link;
+pub mod messages;
 #[expect(clippy::module_inception, reason = "the file of `Pool`")]
 mod pool;
 mod recycling;

@@ -6,6 +6,7 @@ mod common;
 mod checkout;
 mod conformance;
 mod framings;
+mod messages;
 
 /// The worker of the examples, in Python.
 pub(crate) fn worker_py() -> actix_process::Command {
