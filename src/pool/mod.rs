@@ -22,6 +22,8 @@ mod session_frame;
 mod settings;
 mod shared;
 mod stats;
+#[cfg(feature = "json")]
+mod typed;
 mod wire;
 pub mod worker;
 

@@ -7,6 +7,8 @@ mod checkout;
 mod conformance;
 mod framings;
 mod messages;
+#[cfg(feature = "json")]
+mod typed;
 
 /// The worker of the examples, in Python.
 pub(crate) fn worker_py() -> actix_process::Command {
