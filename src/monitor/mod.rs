@@ -207,7 +207,7 @@ mod restart;
 mod restart_history;
 pub(crate) mod sampling;
 #[cfg(feature = "serde")]
-mod seconds;
+pub(crate) mod seconds;
 #[cfg(feature = "serde")]
 mod serialize;
 mod service;

@@ -15,6 +15,7 @@ use crate::monitor::output::{FeedItem, Subscription};
 /// Something that happened to a pool or one of its workers. It holds no content of jobs, neither arguments nor the environment, and of the output
 /// only [`Exit::tail`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PoolEvent {
     /// The name of the pool.
@@ -24,6 +25,10 @@ pub struct PoolEvent {
     /// The pid of the worker, while it is not reaped. The event of its end has it too.
     pub pid: Option<i32>,
     /// When it happened, by the clock of the system, which may be set.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::monitor::seconds::unix_seconds")
+    )]
     pub at: SystemTime,
     /// What happened.
     pub what: PoolEventKind,
@@ -31,6 +36,11 @@ pub struct PoolEvent {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "kind", rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum PoolEventKind {
     /// A worker runs. It is not ready yet.

@@ -17,6 +17,8 @@ pub mod messages;
 mod pool;
 mod recycling;
 mod report;
+#[cfg(feature = "serde")]
+mod serialize;
 mod session;
 mod session_frame;
 mod settings;

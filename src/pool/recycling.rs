@@ -2,6 +2,11 @@
 
 /// Why a worker is replaced that has done nothing wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Recycling {
     /// It has done its [number of jobs](super::Pool::max_jobs).

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// What a drain or a shutdown of a pool did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PoolReport {
     /// How many jobs had their answer, or another outcome than the shutdown, after it had begun.
@@ -19,5 +20,9 @@ pub struct PoolReport {
     /// How many processes the workers had left in their groups. They were stopped.
     pub leftovers: usize,
     /// The time from the call to the end.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::monitor::seconds::seconds")
+    )]
     pub took: Duration,
 }

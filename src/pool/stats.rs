@@ -11,6 +11,7 @@ use crate::Bytes;
 
 /// A look at a pool: [`PoolHandle::stats`](super::PoolHandle::stats). The numbers count from its start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PoolStats {
     /// Workers that are not ready yet.
@@ -45,6 +46,7 @@ pub struct PoolStats {
 
 /// How many jobs ended in which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[expect(missing_docs, reason = "the names of the outcomes")]
 #[non_exhaustive]
 pub struct Outcomes {
@@ -65,6 +67,7 @@ pub struct Outcomes {
 
 /// How many workers were replaced for which reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[expect(missing_docs, reason = "the names of the reasons")]
 #[non_exhaustive]
 pub struct Recycled {
