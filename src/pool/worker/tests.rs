@@ -182,6 +182,29 @@ fn a_cancel_is_seen_while_the_function_runs_and_the_next_job_is_not_cancelled() 
 }
 
 #[test]
+fn a_cancel_of_another_job_is_ignored() {
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let host = Host::of(
+        |worker| worker,
+        move |job| {
+            may_go_on.recv_timeout(DEADLINE).expect("no word came");
+            Ok::<_, Infallible>(format!("{}", job.is_cancelled()))
+        },
+    );
+    host.send(FrameKind::Cancel, 1, "");
+    for id in 1..10 {
+        host.send(FrameKind::Job, id, "");
+        host.send(FrameKind::Cancel, id + 1, "");
+        // The watcher has read what came before.
+        host.send(FrameKind::Ping, 0, "");
+        host.expect(FrameKind::Pong, 0, "");
+        go_on.send(()).unwrap();
+        host.expect(FrameKind::End, id, "false");
+    }
+    host.end().unwrap();
+}
+
+#[test]
 fn a_ping_is_answered_between_jobs_and_while_a_job_runs() {
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let host = Host::of(
