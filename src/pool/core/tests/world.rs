@@ -422,6 +422,18 @@ impl World {
         }
     }
 
+    /// Each start and each stop succeeds, and no job is answered.
+    pub(super) fn quiesce_spares(&mut self) {
+        loop {
+            self.quiesce_starts();
+            let stops = |(_, made): &(&WorkerId, &Made)| made.stop.is_some();
+            let Some((worker, _)) = self.workers.iter().find(stops) else {
+                return;
+            };
+            self.gone(*worker);
+        }
+    }
+
     /// Each start succeeds, each job is answered, and each stop, until nothing moves. The time stands still.
     pub(super) fn quiesce(&mut self) {
         for _ in 0..100_000 {
