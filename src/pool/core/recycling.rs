@@ -88,12 +88,13 @@ impl Scheduler {
         }
     }
 
-    /// One has been idle for long: the one that was idle for longest is stopped, if it is one too many.
-    pub(super) fn stop_an_idle_one(&mut self) {
-        if self.kept() > self.terms.min
-            && let Some(worker) = self.idle.first().copied()
+    /// This one has been idle for long: those that were idle for longer are stopped, and then this one, as long as there are too many.
+    pub(super) fn stop_idle_ones(&mut self, worker: WorkerId) {
+        while self.kept() > self.terms.min
+            && self.worker_state(worker) == Some(WorkerAt::Idle)
+            && let Some(oldest) = self.idle.first().copied()
         {
-            self.retire(worker, Recycling::Idle);
+            self.retire(oldest, Recycling::Idle);
         }
     }
 
