@@ -1,6 +1,7 @@
 //! A scheduler with a scripted driver: what is decided, by name, in every order, and at random against a model.
 
 mod ends;
+mod every_order;
 mod keys;
 mod losses;
 mod one_shots;
