@@ -75,7 +75,7 @@ fn step(world: &mut World, step: Step, closing: &mut bool) -> bool {
     };
     let submits = |world: &mut World, terms| {
         !*closing && {
-            drop(world.try_submit(terms, super::super::SubmitKind::Job));
+            let _ = world.try_submit(terms, super::super::SubmitKind::Job);
             true
         }
     };

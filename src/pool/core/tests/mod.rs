@@ -2,6 +2,7 @@
 
 mod ends;
 mod every_order;
+mod follows;
 mod keys;
 mod losses;
 mod one_shots;

@@ -39,7 +39,9 @@ fn no_worker_does_more_than_its_jobs_and_a_quarter_is_replaced_at_once() {
     for _ in 0..8 {
         world.submit(plain());
     }
-    (1..=4).for_each(|worker| drop(world.answer(worker)));
+    for worker in 1..=4 {
+        world.answer(worker);
+    }
     let counts = world.pool.counts().workers;
     assert_eq!((counts.stopping, counts.spent), (1, 3));
     assert_eq!(world.outcomes.len(), 4);
@@ -61,7 +63,9 @@ fn the_number_of_jobs_is_spread_by_a_tenth() {
             ..terms(0, 1)
         });
         world.random = random;
-        (0..20).for_each(|_| drop(world.submit(plain())));
+        for _ in 0..20 {
+            world.submit(plain());
+        }
         world.ready(1);
         while world.workers[&1].job.is_some() {
             world.answer(1);
