@@ -169,6 +169,17 @@ impl Scheduler {
 
     /// What follows from all that was told since the last time. To be called after every input.
     pub(in crate::pool) fn effects(&mut self) -> Vec<PoolEffect> {
+        loop {
+            let before = self.effects.len();
+            self.settle();
+            if self.effects.len() == before {
+                return std::mem::take(&mut self.effects);
+            }
+        }
+    }
+
+    /// What follows, once. Each effect brings all nearer to what is wanted.
+    fn settle(&mut self) {
         self.expire();
         self.make_room_for_the_reload();
         self.recycle();
@@ -181,7 +192,6 @@ impl Scheduler {
         self.start_workers();
         self.look_at_the_reload();
         self.look_at_the_end();
-        std::mem::take(&mut self.effects)
     }
 
     /// A quarter of all, at least one: so many are started at once, and so many are replaced at once.
