@@ -80,6 +80,16 @@ impl fmt::Debug for Exit {
 }
 
 impl Exit {
+    /// Of a worker of a pool.
+    pub(crate) const fn of(status: ExitStatus, kind: ExitKind, ran: Duration, tail: Bytes) -> Self {
+        Self {
+            status: Some(status),
+            kind,
+            ran,
+            tail,
+        }
+    }
+
     /// ": exit status: 3: the last of its standard error".
     pub(super) fn words(&self) -> String {
         let status = match &self.status {

@@ -201,11 +201,11 @@ mod monitor;
 mod name;
 mod notify;
 mod one_line;
-mod output;
+pub(crate) mod output;
 mod ready;
 mod restart;
 mod restart_history;
-mod sampling;
+pub(crate) mod sampling;
 #[cfg(feature = "serde")]
 mod seconds;
 #[cfg(feature = "serde")]
@@ -214,7 +214,7 @@ mod service;
 mod shared;
 mod shutdown_report;
 mod signals;
-mod spec_error;
+pub(crate) mod spec_error;
 mod start;
 mod state;
 mod status;

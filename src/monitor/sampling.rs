@@ -29,7 +29,7 @@ pub struct Usage {
 /// What the processes of each of these groups use, found in one pass over `/proc`. A group without processes is not in the answer.
 ///
 /// This blocks while it reads a file of each process of the machine.
-pub(super) fn sample(groups: &[i32]) -> io::Result<HashMap<i32, Usage>> {
+pub(crate) fn sample(groups: &[i32]) -> io::Result<HashMap<i32, Usage>> {
     let groups = groups.iter().filter(|group| **group > 0);
     let mut sums: HashMap<i32, GroupSum> =
         groups.map(|group| (*group, GroupSum::default())).collect();

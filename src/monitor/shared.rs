@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::watch;
 
 use super::containment::MonitorContainment;
 use super::core::LeaseId;
@@ -13,6 +11,7 @@ use super::event::Event;
 use super::name::ServiceName;
 use super::output::{Feed, OutputSource, OutputSpec, Since};
 use super::shutdown_report::ShutdownReport;
+use crate::host::closing::Closing;
 use crate::host::kill_all::KillAll;
 
 /// How many events are kept for those who are slow to take them.
@@ -25,17 +24,8 @@ pub(super) struct MonitorShared {
     pub(super) containment: MonitorContainment,
     /// The outputs of all instances.
     outputs: Mutex<HashMap<ServiceName, OutputSource>>,
-    closing: watch::Sender<ClosingState>,
+    closing: Closing<ShutdownReport>,
     last_lease: AtomicU64,
-    ended: AtomicBool,
-}
-
-/// How far a monitor is.
-#[derive(Debug, Clone)]
-enum ClosingState {
-    No,
-    Begun,
-    Over(ShutdownReport),
 }
 
 impl MonitorShared {
@@ -45,9 +35,8 @@ impl MonitorShared {
             kill_all: KillAll::new("services"),
             containment,
             outputs: Mutex::default(),
-            closing: watch::Sender::new(ClosingState::No),
+            closing: Closing::new(),
             last_lease: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
         }
     }
 
@@ -76,54 +65,28 @@ impl MonitorShared {
     }
 
     pub(super) fn begin_closing(&self) {
-        self.closing.send_if_modified(|closing| {
-            let begins = matches!(closing, ClosingState::No);
-            if begins {
-                *closing = ClosingState::Begun;
-            }
-            begins
-        });
+        self.closing.begin();
     }
 
     /// Nothing runs any more. The first report counts.
     pub(super) fn end(&self, report: ShutdownReport) {
-        self.ended.store(true, Ordering::SeqCst);
-        self.closing.send_if_modified(|closing| {
-            let ends = !matches!(closing, ClosingState::Over(_));
-            if ends {
-                *closing = ClosingState::Over(report);
-            }
-            ends
-        });
+        self.closing.end(report);
         self.events.close();
         let outputs = std::mem::take(&mut *self.outputs());
         outputs.values().for_each(OutputSource::close);
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+        self.closing.has_ended()
     }
 
     /// Ends when a shutdown has begun.
     pub(super) fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut closing = self.closing.subscribe();
-        async move {
-            // It cannot be gone without an end: its drop is after the end.
-            let _ = closing
-                .wait_for(|closing| !matches!(closing, ClosingState::No))
-                .await;
-        }
+        self.closing.begun()
     }
 
     /// Ends when nothing runs any more.
     pub(super) fn closed(&self) -> impl Future<Output = ShutdownReport> + Send + use<> {
-        let mut closing = self.closing.subscribe();
-        async move {
-            let over = closing.wait_for(|closing| matches!(closing, ClosingState::Over(_)));
-            match over.await.as_deref() {
-                Ok(ClosingState::Over(report)) => report.clone(),
-                _ => ShutdownReport::default(),
-            }
-        }
+        self.closing.over()
     }
 }

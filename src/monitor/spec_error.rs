@@ -1,15 +1,17 @@
 //! What is wrong with a service's description, told before anything is spawned; and what an id may be.
 
-/// Why a description of a service is refused. Nothing was spawned, and nothing of its batch was added.
+/// Why a description of a service or a pool is refused. Nothing was spawned, and nothing of its batch was added.
 ///
-/// The text is one line: the service, the field, the problem.
+/// The text is one line: the service or the pool, the field, the problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("service `{}`: {field}: {problem}", .service.escape_debug())]
+#[error("{what} `{}`: {field}: {problem}", .service.escape_debug())]
 #[non_exhaustive]
 pub struct SpecError {
-    /// The id of the service, as it was given.
+    /// The id of the service or the name of the pool, as it was given.
     pub service: String,
-    /// The method of [`Service`](super::Service) that set what is wrong, with a dot before a part of it: `after`, `restart.backoff`.
+    /// What is described: `service`, or `pool`.
+    pub what: &'static str,
+    /// The method of [`Service`](super::Service) or of the pool that set what is wrong, with a dot before a part of it: `after`, `restart.backoff`.
     pub field: &'static str,
     /// What is wrong with it. Neither an argument nor a value of the environment.
     pub problem: String,
@@ -17,13 +19,13 @@ pub struct SpecError {
 
 /// A [`SpecError`] before it is known of which service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SpecProblem {
-    pub(super) field: &'static str,
-    pub(super) problem: String,
+pub(crate) struct SpecProblem {
+    pub(crate) field: &'static str,
+    pub(crate) problem: String,
 }
 
 impl SpecProblem {
-    pub(super) fn new(field: &'static str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self {
             field,
             problem: problem.into(),
@@ -31,8 +33,14 @@ impl SpecProblem {
     }
 
     pub(super) fn of(self, service: &str) -> SpecError {
+        self.of_a("service", service)
+    }
+
+    /// The same of something else than a service.
+    pub(crate) fn of_a(self, what: &'static str, name: &str) -> SpecError {
         SpecError {
-            service: service.to_owned(),
+            service: name.to_owned(),
+            what,
             field: self.field,
             problem: self.problem,
         }

@@ -4,3 +4,10 @@
 mod common;
 
 mod conformance;
+mod framings;
+
+/// The worker of the examples, in Python.
+pub(crate) fn worker_py() -> actix_process::Command {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workers/worker.py");
+    actix_process::Command::new("python3").arg(path)
+}

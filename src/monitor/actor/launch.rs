@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::given_up::CancellableSpawn;
 use super::made::make_elsewhere;
 use super::place::ServiceRun;
 use super::told::StartTold;
@@ -20,6 +19,7 @@ use crate::OnLeftovers;
 use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::Signal;
+use crate::host::spawn::CancellableSpawn;
 use crate::monitor::alive::{self, Beats};
 use crate::monitor::core::{Fact, Slot};
 use crate::monitor::error::StartFailure;

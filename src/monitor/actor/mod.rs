@@ -3,7 +3,6 @@
 mod asked;
 mod children;
 mod ending;
-mod given_up;
 mod launch;
 mod made;
 mod place;

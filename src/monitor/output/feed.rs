@@ -12,7 +12,7 @@ use super::since::Since;
 use super::watched::{Watched, Watcher};
 
 /// The last values that were published, for any number of subscribers. A clone is the same feed.
-pub(in crate::monitor) struct Feed<T> {
+pub(crate) struct Feed<T> {
     log: Arc<Watched<FeedLog<T>>>,
 }
 
@@ -26,14 +26,14 @@ struct FeedLog<T> {
 
 /// What a subscriber gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::monitor) enum FeedItem<T> {
+pub(crate) enum FeedItem<T> {
     Value(T),
     /// So many values came and went before this subscriber took them.
     Lagged(u64),
 }
 
 /// The values of a [`Feed`]. It ends when the feed is closed, behind the last value.
-pub(in crate::monitor) struct Subscription<T> {
+pub(crate) struct Subscription<T> {
     watcher: Watcher<FeedLog<T>>,
     /// The number of the next value, from 1 on.
     next: u64,
@@ -41,7 +41,7 @@ pub(in crate::monitor) struct Subscription<T> {
 
 impl<T: Clone> Feed<T> {
     /// Keeps the last `limit` values, at least one.
-    pub(in crate::monitor) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             log: Arc::new(Watched::new(FeedLog {
                 limit: limit.max(1),
@@ -52,7 +52,7 @@ impl<T: Clone> Feed<T> {
         }
     }
 
-    pub(in crate::monitor) fn publish(&self, value: T) {
+    pub(crate) fn publish(&self, value: T) {
         // The drop of a value is not for the time of the lock.
         let _oldest = self.log.change(|log| {
             let is_full = log.values.len() >= log.limit;
@@ -64,7 +64,7 @@ impl<T: Clone> Feed<T> {
     }
 
     /// What is published from `since` on. Values have the numbers from 1 on.
-    pub(in crate::monitor) fn subscribe(&self, since: Since) -> Subscription<T> {
+    pub(crate) fn subscribe(&self, since: Since) -> Subscription<T> {
         let next = self.log.with(|log| since.first(log.first(), log.count));
         Subscription {
             watcher: Watcher::new(Arc::clone(&self.log)),
@@ -73,7 +73,7 @@ impl<T: Clone> Feed<T> {
     }
 
     /// Nothing more comes.
-    pub(in crate::monitor) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.log.change(|log| log.closed = true);
     }
 }

@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_millis(200);
 
 /// What became of the file of a service.
 #[derive(Debug)]
-pub(in crate::monitor) enum FileNews {
+pub(crate) enum FileNews {
     /// It cannot be opened or written. That is told once, and tried again with the next data.
     Failing(io::Error),
     /// It is written again. So many bytes were lost in between.
@@ -30,7 +30,7 @@ pub(in crate::monitor) enum FileNews {
 }
 
 /// Who is told; called on the writer's thread, or on the one that pushes.
-pub(in crate::monitor) type OnFileNews = Arc<dyn Fn(FileNews) + Send + Sync>;
+pub(crate) type OnFileNews = Arc<dyn Fn(FileNews) + Send + Sync>;
 
 /// The file of a service. Its drop closes it.
 pub(super) struct FileSink {

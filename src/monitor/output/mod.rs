@@ -20,13 +20,13 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub(super) use feed::{Feed, FeedItem, Subscription};
-pub(super) use file_sink::{FileNews, OnFileNews};
+pub(crate) use feed::{Feed, FeedItem, Subscription};
+pub(crate) use file_sink::{FileNews, OnFileNews};
 pub use follow::{Follow, Followed};
 pub use follow_raw::{FollowRaw, FollowedRaw};
-pub(super) use service_output::{OutputSource, ServiceOutput};
+pub(crate) use service_output::{OutputSource, ServiceOutput};
 pub use since::Since;
-pub(super) use sinks::SeenLine;
-pub(super) use spec::OutputSpec;
+pub(crate) use sinks::SeenLine;
+pub(crate) use spec::OutputSpec;
 pub use spec::ServiceLine;
 pub(super) use tail_bytes::last;

@@ -22,7 +22,7 @@ const TERMINAL: i32 = 1;
 
 /// The output of one instance of a service, over all its generations. It belongs to the monitor's thread; what others
 /// read of it is an [`OutputSource`]. Its drop closes it.
-pub(in crate::monitor) struct ServiceOutput {
+pub(crate) struct ServiceOutput {
     source: OutputSource,
     sinks: Sinks,
     max_line: usize,
@@ -37,26 +37,26 @@ pub(in crate::monitor) struct ServiceOutput {
 
 /// Where followers of a service begin, from any thread. A clone is the same source.
 #[derive(Clone)]
-pub(in crate::monitor) struct OutputSource {
+pub(crate) struct OutputSource {
     lines: Arc<Watched<LineLog>>,
     raw: Arc<RawLogs>,
 }
 
 /// What came, and what a sink did not get of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::monitor) struct OutputCounters {
+pub(crate) struct OutputCounters {
     /// Lines, and pieces of long ones.
-    pub(in crate::monitor) lines: u64,
+    pub(crate) lines: u64,
     /// Lines that the log did not get.
-    pub(in crate::monitor) suppressed: u64,
+    pub(crate) suppressed: u64,
     /// Bytes that the file did not get.
-    pub(in crate::monitor) file_lost: u64,
+    pub(crate) file_lost: u64,
 }
 
 impl ServiceOutput {
     /// `source` was made of the same `spec`, and somebody may follow it already. `service` is what a line sink is told; `news` is told
     /// when the file fails and when it is well again.
-    pub(in crate::monitor) fn new(
+    pub(crate) fn new(
         spec: &OutputSpec,
         source: OutputSource,
         service: Arc<str>,
@@ -75,7 +75,7 @@ impl ServiceOutput {
     }
 
     /// A start: what comes from here on is of this generation.
-    pub(in crate::monitor) fn started(&mut self, generation: u64) {
+    pub(crate) fn started(&mut self, generation: u64) {
         self.ended();
         self.tail.clear();
         if self.generation.replace(generation).is_some() {
@@ -86,13 +86,13 @@ impl ServiceOutput {
 
     /// Whether this generation is on a terminal: its descriptor 1 is all of its output, and the bytes of it are kept from here on, for
     /// who attaches to it.
-    pub(in crate::monitor) fn on_terminal(&mut self, terminal: bool) {
+    pub(crate) fn on_terminal(&mut self, terminal: bool) {
         self.tail_fd = if terminal { TERMINAL } else { 2 };
         self.source.raw.keep(terminal.then_some(TERMINAL));
     }
 
     /// A chunk as it was read.
-    pub(in crate::monitor) fn data(&mut self, fd: i32, chunk: &[u8]) {
+    pub(crate) fn data(&mut self, fd: i32, chunk: &[u8]) {
         if self.closed {
             return;
         }
@@ -115,7 +115,7 @@ impl ServiceOutput {
     }
 
     /// The descriptor is closed: its last line is whole, with or without its newline.
-    pub(in crate::monitor) fn closed(&mut self, fd: i32) {
+    pub(crate) fn closed(&mut self, fd: i32) {
         if let Some(index) = self.cutters.iter().position(|(of, _)| *of == fd) {
             let (fd, mut cutter) = self.cutters.swap_remove(index);
             let (log, sinks) = (&self.source.lines, &mut self.sinks);
@@ -125,7 +125,7 @@ impl ServiceOutput {
     }
 
     /// The child is reaped, and all its descriptors are closed.
-    pub(in crate::monitor) fn ended(&mut self) {
+    pub(crate) fn ended(&mut self) {
         self.finish_all();
         self.sinks.ended();
     }
@@ -138,7 +138,7 @@ impl ServiceOutput {
     }
 
     /// No more comes, ever: followers end behind what is there, and the file is closed when all is written.
-    pub(in crate::monitor) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if self.closed {
             return;
         }
@@ -149,18 +149,18 @@ impl ServiceOutput {
     }
 
     /// Followers end behind what is there. The sinks get what comes after that, too.
-    pub(in crate::monitor) fn end_follows(&self) {
+    pub(crate) fn end_follows(&self) {
         self.source.close();
     }
 
     /// The last 4 KiB of the standard error of this generation. A terminal has no standard error, and it is the last of its output.
-    pub(in crate::monitor) fn tail(&self) -> Bytes {
+    pub(crate) fn tail(&self) -> Bytes {
         self.tail.look()
     }
 
     /// Calls `watch` with each line of `fd` from here on, until it breaks or panics, and once with [`SeenLine::Closed`] when `fd` closes or
     /// the generation is over.
-    pub(in crate::monitor) fn watch_lines(
+    pub(crate) fn watch_lines(
         &mut self,
         fd: i32,
         watch: impl FnMut(SeenLine<'_>) -> ControlFlow<()> + 'static,
@@ -169,17 +169,17 @@ impl ServiceOutput {
     }
 
     /// Opens the file of the service anew, for who has renamed it.
-    pub(in crate::monitor) fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         self.sinks.reopen();
     }
 
     /// Ready when the file has what came until now, or cannot be written. A pipe that nobody reads keeps it pending.
-    pub(in crate::monitor) fn flushed(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn flushed(&self) -> impl Future<Output = ()> + Send + use<> {
         self.sinks.flushed()
     }
 
     /// How many descriptors it has open: its file.
-    pub(in crate::monitor) fn descriptors(&self) -> usize {
+    pub(crate) fn descriptors(&self) -> usize {
         self.sinks.descriptors()
     }
 
@@ -188,7 +188,7 @@ impl ServiceOutput {
         &self.source
     }
 
-    pub(in crate::monitor) fn counters(&self) -> OutputCounters {
+    pub(crate) fn counters(&self) -> OutputCounters {
         OutputCounters {
             lines: self.source.lines.with(|log| log.last_seq()),
             suppressed: self.sinks.suppressed(),
@@ -210,7 +210,7 @@ fn deliver(
 }
 
 impl OutputSource {
-    pub(in crate::monitor) fn new(spec: &OutputSpec) -> Self {
+    pub(crate) fn new(spec: &OutputSpec) -> Self {
         Self {
             lines: Arc::new(Watched::new(LineLog::new(spec.ring))),
             raw: Arc::new(RawLogs::new(spec.raw_ring)),
@@ -218,7 +218,7 @@ impl OutputSource {
     }
 
     /// One of a service that is not there: its followers get `Closed` at once.
-    pub(in crate::monitor) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         let source = Self {
             lines: Arc::default(),
             raw: Arc::default(),
@@ -228,16 +228,16 @@ impl OutputSource {
     }
 
     /// Its followers end behind what is there, and it keeps no more.
-    pub(in crate::monitor) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lines.change(|log| log.closed = true);
         self.raw.close();
     }
 
-    pub(in crate::monitor) fn follow(&self, since: Since) -> Follow {
+    pub(crate) fn follow(&self, since: Since) -> Follow {
         Follow::new(&self.lines, since)
     }
 
-    pub(in crate::monitor) fn follow_raw(&self, fd: i32) -> FollowRaw {
+    pub(crate) fn follow_raw(&self, fd: i32) -> FollowRaw {
         self.raw.follow(fd)
     }
 }

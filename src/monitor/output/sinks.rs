@@ -14,7 +14,7 @@ use super::spec::{LineSink, OutputSpec, ServiceLine};
 
 /// What somebody sees who waits for a line of one descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::monitor) enum SeenLine<'a> {
+pub(crate) enum SeenLine<'a> {
     /// A line without its newline, or a piece of one that is longer than the maximum.
     Line(&'a [u8]),
     /// No more comes: this is the last call.

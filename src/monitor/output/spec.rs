@@ -26,25 +26,25 @@ pub struct ServiceLine<'a> {
 }
 
 /// A closure that is called with each line. All instances of a service share it; they are on one thread.
-pub(in crate::monitor) type LineSink = Arc<Mutex<dyn FnMut(&ServiceLine<'_>) + Send>>;
+pub(crate) type LineSink = Arc<Mutex<dyn FnMut(&ServiceLine<'_>) + Send>>;
 
 /// What is done with the output of a service.
 #[derive(Clone)]
-pub(in crate::monitor) struct OutputSpec {
+pub(crate) struct OutputSpec {
     /// Bytes of lines that are kept, 40 for each line included; 0: none are kept, and followers get `Lagged` only.
-    pub(in crate::monitor) ring: usize,
+    pub(crate) ring: usize,
     /// Bytes that are kept of a terminal, or of a descriptor that somebody follows raw.
-    pub(in crate::monitor) raw_ring: usize,
+    pub(crate) raw_ring: usize,
     /// Longer lines are cut.
-    pub(in crate::monitor) max_line: usize,
-    pub(in crate::monitor) on_line: Option<LineSink>,
+    pub(crate) max_line: usize,
+    pub(crate) on_line: Option<LineSink>,
     /// The target of records in the log of this program.
-    pub(in crate::monitor) log: Option<String>,
+    pub(crate) log: Option<String>,
     /// At most so many lines in such a time are logged.
-    pub(in crate::monitor) log_rate: (u32, Duration),
-    pub(in crate::monitor) file: Option<PathBuf>,
+    pub(crate) log_rate: (u32, Duration),
+    pub(crate) file: Option<PathBuf>,
     /// Bytes that wait for the file to be written.
-    pub(in crate::monitor) file_queue: usize,
+    pub(crate) file_queue: usize,
 }
 
 impl Default for OutputSpec {
@@ -66,7 +66,7 @@ impl OutputSpec {
     /// # Errors
     ///
     /// The field that is bad, and its problem.
-    pub(in crate::monitor) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         let problem = |field, problem: &str| Err((field, problem.to_owned()));
         for (field, size) in [
             ("ring", self.ring),

@@ -1,22 +1,51 @@
 //! What a pool decides: which job goes to which worker, when a worker is started, stopped or replaced, and what each job's outcome is.
-//! Plain data: no actor, no clock, no process. Time is a `Duration` since some moment that the caller chose; chance is a number that the
-//! caller gives.
+//! Plain data: no actor, no clock, no process. Time is a `Duration` since some moment that the driver chose; chance is a number that the
+//! driver gives.
+//!
+//! The driver calls [`at`](Scheduler::at), then one input, then [`effects`](Scheduler::effects), and does what these say.
+// The driver is being written.
+#![allow(dead_code)]
 
+mod counts;
 mod dispatch;
+mod due;
+mod effect;
+mod ending;
+mod facts;
+mod job;
 mod jobs;
-mod starting;
-mod workers;
+mod keys;
+mod losses;
+mod one_shot;
+mod recycling;
+mod reload;
+mod starts;
+mod states;
+mod streamed;
+mod terms;
+mod worker;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::monitor::Backoff;
-use jobs::{QueuedJob, Turn};
-use workers::PoolWorker;
+#[allow(unused_imports)]
+pub(in crate::pool) use crate::pool::recycling::Recycling;
+#[allow(unused_imports)]
+pub(in crate::pool) use counts::PoolCounts;
+pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
+#[allow(unused_imports)]
+pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
+#[allow(unused_imports)]
+pub(in crate::pool) use worker::{WorkerAt, WorkersBy};
+
+use job::{QueuedJob, Turn};
+use keys::KeyLine;
+use reload::Reload;
+use worker::PoolWorker;
 
 /// A job, as long as it has no outcome.
 pub(in crate::pool) type JobId = u64;
@@ -24,161 +53,10 @@ pub(in crate::pool) type JobId = u64;
 /// A worker, from its start until it is gone. No other one has the number.
 pub(in crate::pool) type WorkerId = u64;
 
-/// What a pool is told of a job.
-#[derive(Debug, Clone, Default)]
-pub(in crate::pool) struct JobTerms {
-    /// Before those that are not.
-    pub(in crate::pool) urgent: bool,
-    /// Jobs of one key run in order, one at a time, on the same worker while it lives.
-    pub(in crate::pool) key: Option<Arc<str>>,
-    /// It must be dispatched by then.
-    pub(in crate::pool) expires: Option<Duration>,
-    /// How long it may run.
-    pub(in crate::pool) timeout: Option<Duration>,
-    /// How often it is tried again when its worker is lost.
-    pub(in crate::pool) retries: u32,
-}
-
-/// How a pool works.
-#[derive(Debug, Clone)]
-pub(in crate::pool) struct Terms {
-    pub(in crate::pool) min: usize,
-    pub(in crate::pool) max: usize,
-    /// So many jobs may wait.
-    pub(in crate::pool) queue: usize,
-    pub(in crate::pool) ready_within: Duration,
-    pub(in crate::pool) job_timeout: Option<Duration>,
-    pub(in crate::pool) idle_timeout: Duration,
-    /// How long a worker that was told of a cancel has to answer; `None` where it cannot be told.
-    pub(in crate::pool) soft: Option<Duration>,
-    pub(in crate::pool) max_jobs: Option<u32>,
-    pub(in crate::pool) max_age: Option<Duration>,
-    /// A job that has lost so many workers is poisoned.
-    pub(in crate::pool) poison: u32,
-    /// So many starts that fail in a row make the pool say that it is down.
-    pub(in crate::pool) down_after: u32,
-    pub(in crate::pool) backoff: Backoff,
-}
-
-/// The outcome of a job that has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pool) enum NoAnswer {
-    Expired,
-    Timeout {
-        ran: Duration,
-    },
-    Cancelled,
-    /// The worker was lost so often; the last one is this.
-    Lost {
-        worker: WorkerId,
-        attempts: u32,
-    },
-    Poisoned {
-        attempts: u32,
-    },
-    /// Workers cannot be started.
-    Down,
-    ShuttingDown,
-}
-
-/// Why a job is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pool) enum Refused {
-    QueueFull { limit: usize },
-    Down,
-    ShuttingDown,
-}
-
-/// Why a worker is replaced that has done nothing wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::pool) enum Recycling {
-    Jobs,
-    Age,
-    Memory,
-    Reload,
-    Idle,
-}
-
-/// How a worker is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pool) enum StopWorker {
-    /// It has no job: its channel is closed first.
-    Retire,
-    /// By the ladder, at once.
-    Ladder,
-    Kill,
-}
-
-/// What the caller is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::pool) enum PoolEffect {
-    Start {
-        worker: WorkerId,
-        spec: u64,
-    },
-    Send {
-        worker: WorkerId,
-        job: JobId,
-    },
-    /// Tell the worker that nobody wants the answer.
-    TellCancel {
-        worker: WorkerId,
-        job: JobId,
-    },
-    Stop {
-        worker: WorkerId,
-        how: StopWorker,
-    },
-    /// The one outcome of a job that gets no answer.
-    NoAnswer {
-        job: JobId,
-        why: NoAnswer,
-    },
-    Recycled {
-        worker: WorkerId,
-        why: Recycling,
-    },
-    /// All jobs have their outcome, and no worker is left.
-    Drained,
-    /// A reload is over: all workers are of this spec.
-    Reloaded {
-        spec: u64,
-    },
-    /// The first worker of a reload could not become ready.
-    ReloadFailed {
-        spec: u64,
-    },
-    /// Somebody has this worker for himself now.
-    CheckedOut {
-        worker: WorkerId,
-        job: JobId,
-    },
-}
-
-/// The jobs of one key.
-#[derive(Debug, Default)]
-struct KeyLine {
-    /// The one that runs, or is next.
-    current: Option<JobId>,
-    waiting: VecDeque<JobId>,
-    /// The worker that did the last one, while it lives.
-    worker: Option<WorkerId>,
-}
-
-/// A change of the command, under way.
-#[derive(Debug)]
-struct Reload {
-    spec: u64,
-    before: u64,
-    /// The first worker of the new command; the change goes on when it is ready.
-    first: Option<WorkerId>,
-    proven: bool,
-}
-
 /// All that a pool has to decide on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::pool) struct Scheduler {
-    terms: Terms,
+    terms: PoolTerms,
     now: Duration,
     random: f64,
     effects: Vec<PoolEffect>,
@@ -186,24 +64,35 @@ pub(in crate::pool) struct Scheduler {
     last_turn: u64,
     /// Jobs that may go to any worker.
     ready: BTreeMap<Turn, JobId>,
+    /// Jobs that may go to a one-shot worker of their own only.
+    ready_own: BTreeMap<Turn, JobId>,
+    /// How many jobs have a worker.
     running: usize,
     keys: HashMap<Arc<str>, KeyLine>,
+    last_use: u64,
+    /// When jobs that wait are too late.
     expiries: BTreeSet<(Duration, JobId)>,
     workers: BTreeMap<WorkerId, PoolWorker>,
+    by: WorkersBy,
     last_worker: WorkerId,
     /// The most recently idle one is the last.
     idle: Vec<WorkerId>,
     /// Workers that jobs wait for.
     with_bound: BTreeSet<WorkerId>,
+    /// Workers that are to be recycled, and are not being stopped yet.
+    marked: BTreeSet<WorkerId>,
     dues: BTreeSet<(Duration, WorkerId)>,
     ages: BTreeSet<(Duration, WorkerId)>,
-    starting: usize,
-    /// How many are being recycled.
+    /// How many are being stopped to be recycled.
     recycling: usize,
     /// Starts that failed, in a row.
     failures: u32,
     /// No start before.
     not_before: Duration,
+    /// Workers in a row that died without a job.
+    idle_deaths: u32,
+    /// No start for which no job waits before.
+    refill_at: Duration,
     down: bool,
     spec: u64,
     reload: Option<Reload>,
@@ -215,7 +104,7 @@ pub(in crate::pool) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(in crate::pool) fn new(terms: Terms) -> Self {
+    pub(in crate::pool) fn new(terms: PoolTerms) -> Self {
         Self {
             terms,
             now: Duration::ZERO,
@@ -224,19 +113,24 @@ impl Scheduler {
             jobs: HashMap::new(),
             last_turn: 0,
             ready: BTreeMap::new(),
+            ready_own: BTreeMap::new(),
             running: 0,
             keys: HashMap::new(),
+            last_use: 0,
             expiries: BTreeSet::new(),
             workers: BTreeMap::new(),
+            by: WorkersBy::default(),
             last_worker: 0,
             idle: Vec::new(),
             with_bound: BTreeSet::new(),
+            marked: BTreeSet::new(),
             dues: BTreeSet::new(),
             ages: BTreeSet::new(),
-            starting: 0,
             recycling: 0,
             failures: 0,
             not_before: Duration::ZERO,
+            idle_deaths: 0,
+            refill_at: Duration::ZERO,
             down: false,
             spec: 0,
             reload: None,
@@ -246,37 +140,57 @@ impl Scheduler {
         }
     }
 
-    /// Sets the time and a random number in 0..1 for what follows.
+    /// Sets the time and a random number in 0..=1 for what follows. The time never goes back.
     pub(in crate::pool) fn at(&mut self, now: Duration, random: f64) {
         self.now = self.now.max(now);
-        self.random = random;
+        self.random = if random.is_nan() {
+            0.5
+        } else {
+            random.clamp(0.0, 1.0)
+        };
     }
 
     /// When [`tick`](Self::tick) is to be called.
     pub(in crate::pool) fn deadline(&self) -> Option<Duration> {
         let first = |set: &BTreeSet<(Duration, u64)>| set.first().map(|(at, _)| *at);
-        let start = (self.wants_start() && self.not_before > self.now).then_some(self.not_before);
+        let start = self.next_start().filter(|at| *at > self.now);
+        let own_start = self.next_own_start().filter(|at| *at > self.now);
         [
             first(&self.expiries),
             first(&self.dues),
             first(&self.ages),
             start,
+            own_start,
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// What follows from all that was told since the last time.
+    /// What follows from all that was told since the last time. To be called after every input.
     pub(in crate::pool) fn effects(&mut self) -> Vec<PoolEffect> {
-        self.dispatch();
+        self.expire();
+        self.make_room_for_the_reload();
+        self.recycle();
+        self.start_first_of_the_reload();
+        if self.terms.one_shot {
+            self.dispatch_one_shot();
+        } else {
+            self.dispatch();
+        }
         self.start_workers();
+        self.look_at_the_reload();
         self.look_at_the_end();
         std::mem::take(&mut self.effects)
     }
 
-    /// How many workers there are, in whatever state.
-    pub(in crate::pool) fn size(&self) -> usize {
-        self.workers.len()
+    /// A quarter of all, at least one: so many are started at once, and so many are replaced at once.
+    fn quarter(&self) -> usize {
+        (self.terms.max / 4).max(1)
+    }
+
+    /// A time from now.
+    fn after(&self, time: Duration) -> Duration {
+        self.now.saturating_add(time)
     }
 }

@@ -11,14 +11,14 @@ use crate::SpawnError;
 use crate::Spawning;
 
 /// A spawn that is cancelled when somebody says so. It resolves in any case: to the child if it was too late.
-pub(super) struct CancellableSpawn {
+pub(crate) struct CancellableSpawn {
     spawning: Spawning,
     /// Tells that it is to be given up.
     cancel: Option<oneshot::Receiver<()>>,
 }
 
 impl CancellableSpawn {
-    pub(super) const fn new(spawning: Spawning, cancel: oneshot::Receiver<()>) -> Self {
+    pub(crate) const fn new(spawning: Spawning, cancel: oneshot::Receiver<()>) -> Self {
         Self {
             spawning,
             cancel: Some(cancel),

@@ -1,0 +1,66 @@
+//! The way from handles and futures to a running pool.
+
+use std::sync::Arc;
+
+use actix::{Addr, System};
+
+use super::Pool;
+use super::actor::PoolAsk;
+use super::shared::PoolShared;
+
+/// The address of a pool, and what it shares. It does not keep the pool running.
+#[derive(Debug, Clone)]
+pub(super) struct PoolAccess {
+    pub(super) address: Addr<Pool>,
+    pub(super) shared: Arc<PoolShared>,
+}
+
+impl PoolAccess {
+    pub(super) fn tell(&self, ask: PoolAsk) {
+        self.address.do_send(ask);
+    }
+
+    /// Kills all workers, now, and ends the pool.
+    pub(super) fn kill(&self, why: &str) {
+        // It hears of the shutdown before it hears of the first death, lest it takes that for a loss.
+        let tell = || self.tell(PoolAsk::ShutdownNow);
+        self.shared.kill_all.kill_after(why, tell);
+    }
+
+    /// The System of this thread, if there is one, drops what its first arbiter has before the call that runs it returns. The pool's own
+    /// arbiter, on another thread, may be later than the end of `main`.
+    pub(super) fn end_with_the_system(self) {
+        struct KillAtDrop(PoolAccess);
+
+        impl Drop for KillAtDrop {
+            fn drop(&mut self) {
+                if !self.0.shared.closing.has_ended() {
+                    self.0.kill("the System of a pool has ended");
+                }
+            }
+        }
+
+        let Some(system) = System::try_current() else {
+            return;
+        };
+        let (closed, kill) = (self.shared.closing.over(), KillAtDrop(self));
+        system.arbiter().spawn(async move {
+            closed.await;
+            drop(kill);
+        });
+    }
+}
+
+/// Its drop is that of the last handle, and of the last future that waits for an answer.
+#[derive(Debug)]
+pub(super) struct LastPoolHandle {
+    pub(super) access: PoolAccess,
+}
+
+impl Drop for LastPoolHandle {
+    fn drop(&mut self) {
+        if !self.access.shared.closing.has_ended() {
+            self.access.kill("the last handle of a pool was dropped");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What handles and futures ask of the actor.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{Context, Handler, Message};
+use tokio::sync::oneshot;
+
+use super::{PoolEngine, Submission};
+use crate::Command;
+use crate::pool::Pool;
+use crate::pool::core::JobId;
+use crate::pool::error::PoolError;
+use crate::pool::report::PoolReport;
+use crate::pool::stats::PoolStats;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::pool) enum PoolAsk {
+    Submit(Box<Submission>),
+    /// Nobody waits for this job any more.
+    Cancel(JobId),
+    Stats(oneshot::Sender<PoolStats>),
+    Reload(Box<Command>, oneshot::Sender<Result<(), PoolError>>),
+    /// Jobs have their time.
+    Drain(Duration, oneshot::Sender<PoolReport>),
+    /// Jobs are ended.
+    Shutdown(Duration, oneshot::Sender<PoolReport>),
+    /// All workers were killed.
+    ShutdownNow,
+}
+
+impl Handler<PoolAsk> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, ask: PoolAsk, ctx: &mut Context<Self>) {
+        let begun = match &ask {
+            PoolAsk::Drain(deadline, _) | PoolAsk::Shutdown(deadline, _) => Some(*deadline),
+            PoolAsk::ShutdownNow => Some(Duration::ZERO),
+            _ => None,
+        };
+        if let (Some(deadline), Some(engine)) = (begun, &mut self.engine) {
+            engine.arm_shutdown(deadline, ctx);
+        }
+        self.with(ctx, |engine| {
+            engine.tick();
+            engine.asked(ask);
+        });
+    }
+}
+
+impl PoolEngine {
+    fn stats(&self) -> PoolStats {
+        let refused = self.shared.refused.load(Ordering::Relaxed);
+        self.counters.stats(&self.scheduler, refused)
+    }
+
+    fn asked(&mut self, ask: PoolAsk) {
+        match ask {
+            PoolAsk::Submit(submission) => self.submit(*submission),
+            PoolAsk::Cancel(job) => self.scheduler.cancel(job),
+            PoolAsk::Stats(tell) => drop(tell.send(self.stats())),
+            PoolAsk::Reload(command, tell) => self.reload(*command, tell),
+            PoolAsk::Drain(_, tell) => self.drain(tell),
+            PoolAsk::Shutdown(_, tell) => self.shut_down(Some(tell)),
+            PoolAsk::ShutdownNow => self.shut_down(None),
+        }
+    }
+}

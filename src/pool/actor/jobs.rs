@@ -1,0 +1,198 @@
+//! The jobs of a pool: what each is, and where its outcome goes.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::PoolEngine;
+use crate::Bytes;
+use crate::monitor::ExitKind;
+use crate::pool::core::{Answered, JobId, JobTerms, NoAnswer, Refused, SubmitKind, WorkerId};
+use crate::pool::error::JobError;
+use crate::pool::job::Job;
+use crate::pool::link::{LinkCommand, LinkJob};
+
+/// A job that somebody submits.
+pub(in crate::pool) struct Submission {
+    pub(in crate::pool) id: JobId,
+    pub(in crate::pool) job: Job,
+    pub(in crate::pool) outlet: Outlet,
+    pub(in crate::pool) place: OwnedSemaphorePermit,
+    pub(in crate::pool) at: Instant,
+}
+
+/// Where the outcome of a job goes.
+pub(in crate::pool) enum Outlet {
+    Whole(oneshot::Sender<Result<Bytes, JobError>>),
+    Parts {
+        chunks: mpsc::Sender<Bytes>,
+        /// The last part, which may be empty, or why there is none.
+        end: oneshot::Sender<Result<Bytes, JobError>>,
+    },
+}
+
+/// A job without an outcome.
+pub(super) struct PoolJob {
+    pub(super) body: Bytes,
+    pub(super) args: Vec<OsString>,
+    outlet: Outlet,
+    /// When it was submitted, and when a worker got it.
+    at: Instant,
+    begun: Option<Instant>,
+    /// Its outcome, in place of that which the scheduler tells.
+    instead: Option<JobError>,
+    /// Given back with its outcome.
+    _place: OwnedSemaphorePermit,
+}
+
+impl PoolEngine {
+    pub(super) fn submit(&mut self, submission: Submission) {
+        let Submission {
+            id,
+            job,
+            outlet,
+            place,
+            at,
+        } = submission;
+        // It may have waited for this actor.
+        let expires = job
+            .expires
+            .map(|after| (self.began.elapsed() + after).saturating_sub(at.elapsed()));
+        let terms = JobTerms {
+            urgent: job.urgent,
+            key: job.key,
+            expires,
+            timeout: job.timeout,
+            retries: job.retries,
+            own_args: !job.args.is_empty(),
+        };
+        self.jobs.insert(
+            id,
+            PoolJob {
+                body: job.body,
+                args: job.args,
+                outlet,
+                at,
+                begun: None,
+                instead: None,
+                _place: place,
+            },
+        );
+        match self.scheduler.submit(id, terms, SubmitKind::Job) {
+            Ok(()) => {}
+            Err(Refused::Down) => self.no_answer(id, NoAnswer::Down),
+            Err(Refused::ShuttingDown) => self.no_answer(id, NoAnswer::ShuttingDown),
+        }
+    }
+
+    /// The one outcome of a job.
+    fn finish(&mut self, job: JobId, outcome: Result<Bytes, JobError>) {
+        let Some(done) = self.jobs.remove(&job) else {
+            return;
+        };
+        self.counters.outcome(&outcome, done.at, done.begun);
+        if self.stage.has_begun() && !matches!(outcome, Err(JobError::ShuttingDown)) {
+            self.counters.finished_in_shutdown += 1;
+        }
+        // Who waits for it may be gone.
+        match done.outlet {
+            Outlet::Whole(tell) => drop(tell.send(outcome)),
+            Outlet::Parts { chunks, end } => {
+                drop(chunks);
+                let _ = end.send(outcome);
+            }
+        }
+    }
+
+    /// Ends a job by this outcome, whatever the scheduler says.
+    pub(super) fn end_job(&mut self, job: JobId, error: JobError) {
+        if let Some(there) = self.jobs.get_mut(&job) {
+            there.instead = Some(error);
+        }
+        self.scheduler.cancel(job);
+    }
+
+    pub(super) fn no_answer(&mut self, job: JobId, why: NoAnswer) {
+        let instead = self.jobs.get_mut(&job).and_then(|job| job.instead.take());
+        let error = instead.unwrap_or_else(|| match why {
+            NoAnswer::Expired => JobError::Expired,
+            NoAnswer::Timeout { ran } => JobError::Timeout { ran },
+            NoAnswer::Cancelled => JobError::Cancelled,
+            NoAnswer::Lost { worker, attempts } => self.loss(worker, attempts),
+            NoAnswer::Poisoned { attempts } => JobError::Poisoned { attempts },
+            NoAnswer::Down => JobError::PoolDown {
+                last: Arc::clone(&self.last_problem),
+            },
+            NoAnswer::ShuttingDown => JobError::ShuttingDown,
+        });
+        self.finish(job, Err(error));
+    }
+
+    /// How the worker of a job was lost.
+    fn loss(&self, worker: WorkerId, attempts: u32) -> JobError {
+        let place = self.workers.get(&worker);
+        if let Some(what) = place.and_then(|place| place.wrong.clone()) {
+            return JobError::Protocol { what };
+        }
+        let status = place.and_then(|place| place.status);
+        let kind = place.map_or(ExitKind::Unhealthy, |place| place.kind());
+        JobError::WorkerLost {
+            status,
+            kind,
+            tail: place.map(|place| place.tail.clone()).unwrap_or_default(),
+            attempts,
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        worker: WorkerId,
+        job: JobId,
+        answer: Result<Bytes, JobError>,
+    ) {
+        match self.scheduler.answered(worker, job) {
+            Answered::Outcome => self.finish(job, answer),
+            Answered::Stale => self.counters.stale += 1,
+            Answered::OutOfTurn => {
+                self.wrong(worker, "an answer to a job that it does not have".into())
+            }
+        }
+    }
+
+    /// Gives a job to its worker.
+    pub(super) fn send_job(&mut self, worker: WorkerId, job: JobId) {
+        let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
+        else {
+            return;
+        };
+        there.begun = Some(Instant::now());
+        place.jobs += 1;
+        let chunks = match &there.outlet {
+            Outlet::Whole(_) => None,
+            Outlet::Parts { chunks, .. } => Some(chunks.clone()),
+        };
+        // A worker that is on its way to its end takes none: its end is the loss of the job.
+        let _ = place.link.send(LinkCommand::Job(LinkJob {
+            id: job,
+            body: there.body.clone(),
+            chunks,
+        }));
+    }
+
+    pub(super) fn tell_cancel(&self, worker: WorkerId, job: JobId) {
+        if let Some(place) = self.workers.get(&worker) {
+            let _ = place.link.send(LinkCommand::Cancel(job));
+        }
+    }
+
+    /// Nothing may be said twice to who reads the parts.
+    pub(super) fn first_part(&mut self, worker: WorkerId, job: JobId) {
+        if self.scheduler.is_doing(worker, job) {
+            self.scheduler.forbid_retry(job);
+        }
+    }
+
+    pub(super) fn checked_out(&mut self, _worker: WorkerId, _job: JobId) {}
+}

@@ -1,0 +1,206 @@
+//! The pool as an actor: it has the scheduler and the jobs, tells the scheduler what happens, and does what follows.
+
+mod asked;
+mod ending;
+mod jobs;
+mod told;
+mod workers;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::{Addr, AsyncContext, Context, SpawnHandle};
+use tokio::sync::oneshot;
+
+pub(super) use asked::PoolAsk;
+pub(super) use jobs::{Outlet, Submission};
+pub(super) use told::{PoolTold, WorkerEnd, WorkerTold};
+
+use super::Pool;
+use super::core::{JobId, PoolEffect, Scheduler, WorkerId};
+use super::error::PoolError;
+use super::event::{PoolEvent, PoolEventKind};
+use super::report::PoolReport;
+use super::settings::PoolSettings;
+use super::shared::PoolShared;
+use super::stats::PoolCounters;
+use crate::Command;
+use crate::host::guard::Guard;
+use crate::host::home::ActorHome;
+use ending::ShutdownStage;
+use jobs::PoolJob;
+use workers::WorkerPlace;
+
+/// What a pool needs to run, made before it has an arbiter.
+pub(super) struct PoolSetup {
+    pub(super) settings: PoolSettings,
+    pub(super) home: ActorHome,
+    pub(super) shared: Arc<PoolShared>,
+    pub(super) guarded: bool,
+}
+
+/// A running pool.
+pub(super) struct PoolEngine {
+    scheduler: Scheduler,
+    began: Instant,
+    settings: Rc<PoolSettings>,
+    /// The commands by the number of their reload; the first one is 0.
+    commands: HashMap<u64, Command>,
+    last_command: u64,
+    jobs: HashMap<JobId, PoolJob>,
+    workers: HashMap<WorkerId, WorkerPlace>,
+    /// What was wrong with the last start that failed.
+    last_problem: Arc<str>,
+    /// Who waits for a reload, and of which command.
+    reload: Option<(u64, oneshot::Sender<Result<(), PoolError>>)>,
+    counters: PoolCounters,
+    /// The timer that is armed, and for when.
+    timer: Option<(Duration, SpawnHandle)>,
+    guard: PoolGuard,
+    shared: Arc<PoolShared>,
+    stage: ShutdownStage,
+    home: ActorHome,
+    address: Addr<Pool>,
+}
+
+/// The guard of the groups.
+enum PoolGuard {
+    /// It is being started; these starts wait for it.
+    Coming(Vec<(WorkerId, u64, Option<JobId>)>),
+    /// It is there, or it is tried again and again.
+    There(Rc<Guard>),
+    /// None is wanted, or the pool has ended.
+    None,
+}
+
+impl PoolEngine {
+    pub(super) fn new(setup: PoolSetup, address: Addr<Pool>) -> Self {
+        let settings = setup.settings;
+        Self {
+            scheduler: Scheduler::new(settings.terms()),
+            began: Instant::now(),
+            commands: HashMap::from([(0, settings.command.clone())]),
+            last_command: 0,
+            settings: Rc::new(settings),
+            jobs: HashMap::new(),
+            workers: HashMap::new(),
+            last_problem: "".into(),
+            reload: None,
+            counters: PoolCounters::default(),
+            timer: None,
+            guard: match setup.guarded {
+                true => PoolGuard::Coming(Vec::new()),
+                false => PoolGuard::None,
+            },
+            shared: setup.shared,
+            stage: ShutdownStage::No,
+            home: setup.home,
+            address,
+        }
+    }
+
+    pub(super) const fn wants_guard(&self) -> bool {
+        matches!(self.guard, PoolGuard::Coming(_))
+    }
+
+    pub(super) fn guard_started(&mut self, guard: Guard) {
+        let there = PoolGuard::There(Rc::new(guard));
+        if let PoolGuard::Coming(waiting) = std::mem::replace(&mut self.guard, there) {
+            for (worker, command, job) in waiting {
+                self.start_worker(worker, command, job);
+            }
+        }
+    }
+
+    /// Tells the scheduler the time.
+    fn tick(&mut self) {
+        self.scheduler.at(self.began.elapsed(), fastrand::f64());
+        self.scheduler.tick();
+    }
+
+    /// Does what follows from all that the scheduler was told, and arms the timer.
+    pub(super) fn settle(&mut self, ctx: &mut Context<Pool>) {
+        loop {
+            let effects = self.scheduler.effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+        self.leave(ctx);
+        let due = self.scheduler.deadline();
+        if due == self.timer.map(|(at, _)| at) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if let Some(at) = due {
+            let left = at.saturating_sub(self.began.elapsed());
+            let timer = ctx.run_later(left, |pool, ctx| {
+                pool.with(ctx, |engine| {
+                    engine.timer = None;
+                    engine.tick();
+                });
+            });
+            self.timer = Some((at, timer));
+        }
+    }
+
+    fn carry_out(&mut self, effect: PoolEffect) {
+        match effect {
+            PoolEffect::Start { worker, spec, job } => self.start_worker(worker, spec, job),
+            PoolEffect::Send { worker, job } => self.send_job(worker, job),
+            PoolEffect::TellCancel { worker, job } => self.tell_cancel(worker, job),
+            PoolEffect::Stop { worker, how } => self.stop_worker(worker, how),
+            PoolEffect::NoAnswer { job, why } => self.no_answer(job, why),
+            PoolEffect::Recycled { worker, why } => {
+                self.counters.recycled(why);
+                self.publish(Some(worker), PoolEventKind::Recycled { why });
+            }
+            PoolEffect::CheckedOut { worker, job } => self.checked_out(worker, job),
+            PoolEffect::WentDown => {
+                log::warn!(
+                    "pool {}: no worker can be started: {}",
+                    self.settings.name,
+                    self.last_problem
+                );
+                self.publish(None, PoolEventKind::Down);
+            }
+            PoolEffect::CameUp => self.publish(None, PoolEventKind::Up),
+            PoolEffect::Reloaded { spec } => self.reloaded(spec, true),
+            PoolEffect::ReloadFailed { spec } => self.reloaded(spec, false),
+            PoolEffect::Drained => self.drained(),
+        }
+    }
+
+    fn publish(&self, worker: Option<WorkerId>, what: PoolEventKind) {
+        let pid = worker.and_then(|worker| self.workers.get(&worker)?.pid());
+        self.shared.events.publish(PoolEvent {
+            pool: Arc::clone(&self.settings.name),
+            worker,
+            pid,
+            at: SystemTime::now(),
+            what,
+        });
+    }
+}
+
+/// Whoever finds that the pool is gone, with its arbiter or by a panic, finds that its workers are, too.
+impl Drop for PoolEngine {
+    fn drop(&mut self) {
+        if !matches!(self.stage, ShutdownStage::Over) {
+            self.shared.kill_all.kill("a pool is gone");
+            self.shared.end(PoolReport {
+                killed: self.workers.len(),
+                ended: self.jobs.len(),
+                ..PoolReport::default()
+            });
+            self.home.end();
+        }
+    }
+}

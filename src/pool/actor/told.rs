@@ -1,0 +1,126 @@
+//! What the actor is told by its workers and its guard.
+
+use std::sync::Arc;
+
+use actix::{Context, Handler, Message};
+
+use super::PoolEngine;
+use crate::Bytes;
+use crate::ExitStatus;
+use crate::ProcessHandle;
+use crate::SpawnError;
+use crate::host::guard::GuardEvent;
+use crate::pool::Pool;
+use crate::pool::core::{JobId, WorkerId};
+use crate::pool::error::JobError;
+use crate::pool::event::PoolEventKind;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::pool) enum PoolTold {
+    Worker(WorkerId, WorkerTold),
+    Guard(GuardEvent),
+}
+
+/// What becomes of a worker.
+pub(in crate::pool) enum WorkerTold {
+    /// There is no child. The last that is told.
+    NotSpawned(Box<SpawnError>),
+    Spawned(ProcessHandle),
+    /// It takes jobs; how it calls itself.
+    Ready(Arc<str>),
+    /// It says that it is loading still.
+    Progress,
+    /// There is a part of a streamed answer.
+    FirstPart(JobId),
+    Answered(JobId, Result<Bytes, JobError>),
+    /// The whole answer would be larger than it may.
+    Overflow(JobId),
+    /// It does not keep to the framing.
+    Wrong(Arc<str>),
+    /// It has closed its channel, and has exited if there is a status.
+    Dying {
+        status: Option<ExitStatus>,
+        tail: Bytes,
+    },
+    /// A process of it is alive after its SIGKILL.
+    Unkillable,
+    /// Nobody is left of it. The last that is told.
+    Gone(Box<WorkerEnd>),
+}
+
+/// How a worker ended.
+pub(in crate::pool) struct WorkerEnd {
+    pub(in crate::pool) status: ExitStatus,
+    /// By the last step of its ladder.
+    pub(in crate::pool) killed: bool,
+    /// How many of its group were left.
+    pub(in crate::pool) leftovers: usize,
+    pub(in crate::pool) tail: Bytes,
+}
+
+impl Handler<PoolTold> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, told: PoolTold, ctx: &mut Context<Self>) {
+        self.with(ctx, |engine| match told {
+            PoolTold::Worker(worker, told) => {
+                engine.tick();
+                engine.worker_told(worker, told);
+            }
+            PoolTold::Guard(event) => engine.guard_told(&event),
+        });
+    }
+}
+
+impl PoolEngine {
+    fn worker_told(&mut self, worker: WorkerId, told: WorkerTold) {
+        match told {
+            WorkerTold::NotSpawned(error) => self.not_spawned(worker, &error),
+            WorkerTold::Spawned(process) => self.spawned(worker, process),
+            WorkerTold::Ready(name) => self.ready(worker, name),
+            WorkerTold::Progress => self.scheduler.worker_progress(worker),
+            WorkerTold::FirstPart(job) => self.first_part(worker, job),
+            WorkerTold::Answered(job, answer) => self.answered(worker, job, answer),
+            WorkerTold::Overflow(job) => {
+                if self.scheduler.is_doing(worker, job) {
+                    let limit = self.settings.max_answer;
+                    self.end_job(job, JobError::TooLarge { limit });
+                }
+            }
+            WorkerTold::Wrong(what) => self.wrong(worker, what),
+            WorkerTold::Dying { status, tail } => self.dying(worker, status, tail),
+            WorkerTold::Unkillable => {
+                log::warn!(
+                    "pool {}: worker {worker} is alive after its SIGKILL",
+                    self.settings.name
+                );
+                self.counters.unkillable += 1;
+                self.publish(Some(worker), PoolEventKind::Unkillable);
+            }
+            WorkerTold::Gone(end) => self.gone(worker, *end),
+        }
+    }
+
+    fn guard_told(&self, event: &GuardEvent) {
+        let name = &self.settings.name;
+        let what = match event {
+            GuardEvent::NotStarted { error } => {
+                log::warn!("pool {name} has no guard yet: {error}");
+                PoolEventKind::GuardMissing {
+                    problem: error.to_string(),
+                }
+            }
+            GuardEvent::Lost { status } => {
+                log::warn!("the guard of pool {name} is gone: {status}");
+                let problem = format!("the guard is gone: {status}");
+                PoolEventKind::GuardMissing { problem }
+            }
+            GuardEvent::Failed { error, delay } => {
+                return log::warn!("no guard for pool {name}, next try in {delay:?}: {error}");
+            }
+            GuardEvent::Replaced => PoolEventKind::GuardReplaced,
+        };
+        self.publish(None, what);
+    }
+}

@@ -1,0 +1,272 @@
+//! The workers of a pool, as its actor sees them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::{PoolEngine, PoolGuard};
+use crate::Bytes;
+use crate::Command;
+use crate::ExitStatus;
+use crate::ProcessHandle;
+use crate::SpawnError;
+use crate::monitor::Exit;
+use crate::monitor::ExitKind;
+use crate::monitor::output::{OutputSource, OutputSpec, ServiceOutput};
+use crate::pool::actor::WorkerEnd;
+use crate::pool::core::{JobId, StopWorker, WorkerId};
+use crate::pool::error::{JobError, PoolError};
+use crate::pool::event::PoolEventKind;
+use crate::pool::link::{self, LinkCommand, LinkSetup};
+
+/// A worker, from its start until it is gone.
+pub(super) struct WorkerPlace {
+    pub(super) link: mpsc::UnboundedSender<LinkCommand>,
+    pub(super) process: Option<ProcessHandle>,
+    began: Instant,
+    pub(super) ready: bool,
+    /// How many jobs it got.
+    pub(super) jobs: u64,
+    /// What was wrong with what it said.
+    pub(super) wrong: Option<Arc<str>>,
+    /// How it ended, if that is known.
+    pub(super) status: Option<ExitStatus>,
+    pub(super) tail: Bytes,
+    /// The pool wanted it to end.
+    stopped: bool,
+    /// The arguments of this job are in its command.
+    job: Option<JobId>,
+}
+
+impl WorkerPlace {
+    pub(super) fn pid(&self) -> Option<i32> {
+        self.process.as_ref().map(ProcessHandle::spawned_pid)
+    }
+
+    /// Why it ended.
+    pub(super) fn kind(&self) -> ExitKind {
+        match self.status {
+            _ if self.stopped => ExitKind::Stopped,
+            None => ExitKind::Unhealthy,
+            Some(_) if !self.ready => ExitKind::Unready,
+            Some(status) if status.success() => ExitKind::Ok,
+            Some(status) if status.code().is_some() => ExitKind::Code,
+            Some(_) => ExitKind::Signal,
+        }
+    }
+}
+
+impl PoolEngine {
+    pub(super) fn start_worker(&mut self, worker: WorkerId, spec: u64, job: Option<JobId>) {
+        if let PoolGuard::Coming(waiting) = &mut self.guard {
+            return waiting.push((worker, spec, job));
+        }
+        // The shutdown comes, which gives this start up.
+        if self.shared.kill_all.has_killed() {
+            return;
+        }
+        let Some(command) = self.commands.get(&spec).cloned() else {
+            return;
+        };
+        let command = self.with_args(command, job);
+        let output = OutputSpec::default();
+        let source = OutputSource::new(&output);
+        self.shared.outputs().insert(worker, source.clone());
+        let name = format!("{} worker {worker}", self.settings.name);
+        let (link, commands) = mpsc::unbounded_channel();
+        self.workers.insert(
+            worker,
+            WorkerPlace {
+                link,
+                process: None,
+                began: Instant::now(),
+                ready: false,
+                jobs: 0,
+                wrong: None,
+                status: None,
+                tail: Bytes::new(),
+                stopped: false,
+                job,
+            },
+        );
+        log::debug!("pool {}: worker {worker} starts", self.settings.name);
+        actix_rt::spawn(link::run(LinkSetup {
+            worker,
+            command,
+            settings: std::rc::Rc::clone(&self.settings),
+            shared: Arc::clone(&self.shared),
+            guard: match &self.guard {
+                PoolGuard::There(guard) => Some(std::rc::Rc::clone(guard)),
+                _ => None,
+            },
+            output: ServiceOutput::new(&output, source, name.into(), None),
+            address: self.address.clone(),
+            commands,
+        }));
+        if let Some(job) = job {
+            self.send_job(worker, job);
+        }
+    }
+
+    fn with_args(&self, command: Command, job: Option<JobId>) -> Command {
+        match job.and_then(|job| self.jobs.get(&job)) {
+            Some(job) => command.args(&job.args),
+            None => command,
+        }
+    }
+
+    pub(super) fn spawned(&mut self, worker: WorkerId, process: ProcessHandle) {
+        if let Some(place) = self.workers.get_mut(&worker) {
+            place.process = Some(process);
+        }
+        self.publish(Some(worker), PoolEventKind::Started);
+    }
+
+    pub(super) fn ready(&mut self, worker: WorkerId, name: Arc<str>) {
+        if let Some(place) = self.workers.get_mut(&worker) {
+            place.ready = true;
+        }
+        self.scheduler.worker_ready(worker);
+        self.publish(Some(worker), PoolEventKind::Ready { name });
+    }
+
+    pub(super) fn not_spawned(&mut self, worker: WorkerId, error: &SpawnError) {
+        let Some(place) = self.workers.remove(&worker) else {
+            return;
+        };
+        self.shared.outputs().remove(&worker);
+        let problem: Arc<str> = error.to_string().into();
+        // What the arguments of one job do not allow is no fault of the command.
+        if let Some(job) = place.job
+            && self.jobs.get(&job).is_some_and(|job| !job.args.is_empty())
+            && error.errno() == Some(nix::libc::E2BIG)
+        {
+            self.end_job(job, JobError::Protocol { what: problem });
+            self.scheduler.worker_gone(worker);
+            return;
+        }
+        if !place.stopped {
+            self.start_failed(worker, problem);
+        }
+        self.scheduler.start_failed(worker);
+    }
+
+    /// What is told of it.
+    pub(super) fn start_failed(&mut self, worker: WorkerId, problem: Arc<str>) {
+        log::debug!(
+            "pool {}: worker {worker} was not started: {problem}",
+            self.settings.name
+        );
+        self.last_problem = Arc::clone(&problem);
+        self.publish(Some(worker), PoolEventKind::StartFailed { problem });
+    }
+
+    /// It says no more: whoever waits for it hears that now.
+    pub(super) fn dying(&mut self, worker: WorkerId, status: Option<ExitStatus>, tail: Bytes) {
+        if let Some(place) = self.workers.get_mut(&worker) {
+            place.status = status;
+            place.tail = tail;
+            if !place.ready {
+                let problem = match status {
+                    Some(status) => format!("it ended before it was ready: {status}"),
+                    None => "it closed its channel before it was ready".to_owned(),
+                };
+                self.start_failed(worker, problem.into());
+            }
+        }
+        self.scheduler.worker_dying(worker);
+    }
+
+    pub(super) fn wrong(&mut self, worker: WorkerId, what: Arc<str>) {
+        log::debug!(
+            "pool {}: worker {worker} is out of step: {what}",
+            self.settings.name
+        );
+        if let Some(place) = self.workers.get_mut(&worker) {
+            place.wrong = Some(Arc::clone(&what));
+            if !place.ready {
+                self.start_failed(worker, Arc::clone(&what));
+            }
+        }
+        self.publish(Some(worker), PoolEventKind::OutOfStep { what });
+        self.scheduler.broken(worker);
+    }
+
+    pub(super) fn stop_worker(&mut self, worker: WorkerId, how: StopWorker) {
+        let within = self.settings.ready_within;
+        let Some(place) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        let unready =
+            !place.ready && !place.stopped && place.wrong.is_none() && place.status.is_none();
+        place.stopped |= place.wrong.is_none() && place.status.is_none();
+        let _ = place.link.send(LinkCommand::Stop(how));
+        if unready && !self.stage.has_begun() && how == StopWorker::Ladder {
+            self.start_failed(worker, format!("it was not ready within {within:?}").into());
+        }
+    }
+
+    pub(super) fn gone(&mut self, worker: WorkerId, end: WorkerEnd) {
+        let WorkerEnd {
+            status,
+            killed,
+            leftovers,
+            tail,
+        } = end;
+        if let Some(place) = self.workers.get_mut(&worker) {
+            place.status = Some(status);
+            place.tail = tail;
+            let kind = match place.kind() {
+                ExitKind::Stopped if killed => ExitKind::Escalated,
+                kind => kind,
+            };
+            let exit = Exit::of(status, kind, place.began.elapsed(), place.tail.clone());
+            if self.stage.has_begun() {
+                self.counters.ended_in_shutdown(killed, leftovers);
+            }
+            self.publish(Some(worker), PoolEventKind::Ended { exit, leftovers });
+        }
+        self.scheduler.worker_gone(worker);
+        self.workers.remove(&worker);
+        self.shared.outputs().remove(&worker);
+    }
+
+    /// A command for all workers from now on. Who waits is told when it is proven.
+    pub(super) fn reload(
+        &mut self,
+        command: Command,
+        tell: tokio::sync::oneshot::Sender<Result<(), PoolError>>,
+    ) {
+        if self.stage.has_begun() {
+            return drop(tell.send(Err(PoolError::Ended)));
+        }
+        if let Some((_, before)) = self.reload.take() {
+            let _ = before.send(Err(PoolError::Overtaken));
+        }
+        self.last_command += 1;
+        self.commands.insert(self.last_command, command);
+        self.reload = Some((self.last_command, tell));
+        self.scheduler.reload(self.last_command);
+    }
+
+    pub(super) fn reloaded(&mut self, spec: u64, done: bool) {
+        let (what, answer) = match done {
+            true => (PoolEventKind::Reloaded, Ok(())),
+            false => {
+                let problem = Arc::clone(&self.last_problem);
+                (
+                    PoolEventKind::ReloadFailed,
+                    Err(PoolError::Reload { problem }),
+                )
+            }
+        };
+        // One of the two is used no more.
+        self.commands
+            .retain(|of, _| if done { *of >= spec } else { *of != spec });
+        self.publish(None, what);
+        if let Some((_, tell)) = self.reload.take_if(|(of, _)| *of == spec) {
+            let _ = tell.send(answer);
+        }
+    }
+}

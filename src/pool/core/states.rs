@@ -1,0 +1,124 @@
+//! The state of each worker, and all that is kept in step with it.
+
+use std::time::Duration;
+
+use super::worker::{PoolWorker, WorkerAt};
+use super::{JobId, PoolEffect, Scheduler, StopWorker, WorkerId};
+
+impl Scheduler {
+    pub(super) fn add_worker(&mut self, worker: WorkerId, there: PoolWorker) {
+        *self.by.of(there.at) += 1;
+        self.workers.insert(worker, there);
+    }
+
+    /// Changes the state of a worker. One that stops, is spent or is checked out is no longer one that jobs wait for.
+    pub(super) fn set_at(&mut self, worker: WorkerId, at: WorkerAt) {
+        let Some(there) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        let before = std::mem::replace(&mut there.at, at);
+        *self.by.of(before) -= 1;
+        *self.by.of(at) += 1;
+        if before == WorkerAt::Idle {
+            self.leave_idle(worker);
+        }
+        match at {
+            WorkerAt::Idle => self.idle.push(worker),
+            WorkerAt::Stopping(_) => {
+                self.marked.remove(&worker);
+                self.set_due(worker, None);
+                self.set_old_at(worker, None);
+                self.release(worker);
+            }
+            WorkerAt::Spent => {
+                self.set_due(worker, None);
+                self.release(worker);
+            }
+            _ => {}
+        }
+    }
+
+    fn leave_idle(&mut self, worker: WorkerId) {
+        // Mostly the last one.
+        if let Some(place) = self.idle.iter().rposition(|idle| *idle == worker) {
+            self.idle.remove(place);
+        }
+    }
+
+    /// Stops a worker, if that was not asked for as hard before.
+    pub(super) fn stop_worker(&mut self, worker: WorkerId, how: StopWorker) {
+        match self.worker_state(worker) {
+            None => return,
+            Some(WorkerAt::Stopping(before)) if before >= how => return,
+            Some(_) => self.set_at(worker, WorkerAt::Stopping(how)),
+        }
+        self.effects.push(PoolEffect::Stop { worker, how });
+    }
+
+    /// Nobody is left of it.
+    pub(super) fn remove_worker(&mut self, worker: WorkerId) {
+        self.set_at(worker, WorkerAt::Stopping(StopWorker::Kill));
+        let Some(there) = self.workers.remove(&worker) else {
+            return;
+        };
+        self.by.stopping -= 1;
+        if there.counted {
+            self.recycling -= 1;
+        }
+    }
+
+    /// It has nothing to do.
+    pub(super) fn become_idle(&mut self, worker: WorkerId) {
+        self.set_at(worker, WorkerAt::Idle);
+        let due = self.after(self.terms.idle_timeout);
+        self.set_due(worker, Some(due));
+    }
+
+    /// It has this job from now on.
+    pub(super) fn become_busy(&mut self, worker: WorkerId, job: JobId, at: WorkerAt) {
+        let now = self.now;
+        if let Some(there) = self.workers.get_mut(&worker) {
+            there.since = now;
+        }
+        self.set_at(worker, at);
+        self.set_job_due(worker, job);
+    }
+
+    /// When the time of its job is over.
+    pub(super) fn set_job_due(&mut self, worker: WorkerId, job: JobId) {
+        let Some(queued) = self.jobs.get(&job) else {
+            return;
+        };
+        let by_the_pool = self.terms.job_timeout.filter(|_| !queued.checkout);
+        let timeout = queued.timeout().or(by_the_pool);
+        let since = self
+            .workers
+            .get(&worker)
+            .map_or(self.now, |there| there.since);
+        self.set_due(worker, timeout.map(|time| since.saturating_add(time)));
+    }
+
+    pub(super) fn set_due(&mut self, worker: WorkerId, due: Option<Duration>) {
+        let Some(there) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        if let Some(at) = std::mem::replace(&mut there.due, due) {
+            self.dues.remove(&(at, worker));
+        }
+        if let Some(at) = due {
+            self.dues.insert((at, worker));
+        }
+    }
+
+    pub(super) fn set_old_at(&mut self, worker: WorkerId, old_at: Option<Duration>) {
+        let Some(there) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        if let Some(at) = std::mem::replace(&mut there.old_at, old_at) {
+            self.ages.remove(&(at, worker));
+        }
+        if let Some(at) = old_at {
+            self.ages.insert((at, worker));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A worker, from its start until it is gone: what it does, and what it is for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::job::Turn;
+use super::{JobId, Recycling, StopWorker};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pool) enum WorkerAt {
+    Starting,
+    /// It is started for this one-shot job.
+    StartingFor(JobId),
+    Idle,
+    /// It has done its jobs, and takes no more. It waits for its turn to be recycled.
+    Spent,
+    Busy(JobId),
+    /// Somebody has it for himself.
+    CheckedOut(JobId),
+    /// It was told that nobody wants the answer to this job, and has not said yet that it has heard.
+    Cancelling(JobId),
+    Stopping(StopWorker),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct PoolWorker {
+    pub(super) at: WorkerAt,
+    /// Of which command it is.
+    pub(super) spec: u64,
+    /// How many jobs it has done.
+    pub(super) jobs: u32,
+    /// It is recycled after so many jobs.
+    pub(super) max_jobs: u32,
+    /// It is to be recycled when it has no job.
+    pub(super) marked: Option<Recycling>,
+    /// It counts as one of those that are being recycled.
+    pub(super) counted: bool,
+    /// When it became ready.
+    pub(super) ready_at: Duration,
+    /// When it got its job.
+    pub(super) since: Duration,
+    /// When its job, its start, its cancel or its idleness is over.
+    pub(super) due: Option<Duration>,
+    /// When it is too old.
+    pub(super) old_at: Option<Duration>,
+    /// Jobs that wait for this worker and no other.
+    pub(super) bound: BTreeMap<Turn, JobId>,
+    /// The keys whose last job it did, by when that was: the latest 1,024.
+    pub(super) keys: BTreeMap<u64, Arc<str>>,
+}
+
+impl PoolWorker {
+    pub(super) fn new(at: WorkerAt, spec: u64, now: Duration, max_jobs: u32) -> Self {
+        Self {
+            at,
+            spec,
+            jobs: 0,
+            max_jobs,
+            marked: None,
+            counted: false,
+            ready_at: now,
+            since: now,
+            due: None,
+            old_at: None,
+            bound: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
+/// How many workers are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::pool) struct WorkersBy {
+    /// Without a job.
+    pub(in crate::pool) starting: usize,
+    /// For a one-shot job.
+    pub(in crate::pool) starting_for: usize,
+    pub(in crate::pool) idle: usize,
+    pub(in crate::pool) spent: usize,
+    pub(in crate::pool) busy: usize,
+    pub(in crate::pool) checked_out: usize,
+    pub(in crate::pool) cancelling: usize,
+    pub(in crate::pool) stopping: usize,
+}
+
+impl WorkersBy {
+    pub(super) fn of(&mut self, at: WorkerAt) -> &mut usize {
+        match at {
+            WorkerAt::Starting => &mut self.starting,
+            WorkerAt::StartingFor(_) => &mut self.starting_for,
+            WorkerAt::Idle => &mut self.idle,
+            WorkerAt::Spent => &mut self.spent,
+            WorkerAt::Busy(_) => &mut self.busy,
+            WorkerAt::CheckedOut(_) => &mut self.checked_out,
+            WorkerAt::Cancelling(_) => &mut self.cancelling,
+            WorkerAt::Stopping(_) => &mut self.stopping,
+        }
+    }
+
+    /// Those that have a job.
+    pub(super) const fn occupied(&self) -> usize {
+        self.busy + self.checked_out + self.cancelling + self.starting_for
+    }
+
+    /// Those that have a job or will take one.
+    pub(super) const fn useful(&self) -> usize {
+        self.starting + self.idle + self.occupied()
+    }
+}

@@ -1,0 +1,154 @@
+//! The end of a worker: it is stopped if it does not go, and nobody is left of its group.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use super::LinkCommand;
+use super::output::OutputPump;
+use super::talk::{TalkEnd, WorkerLink};
+use crate::FdStream;
+use crate::Ladder;
+use crate::ProcessHandle;
+use crate::Signal;
+use crate::Stopped;
+use crate::StoppedBy;
+use crate::Unkillable;
+use crate::pool::actor::{WorkerEnd, WorkerTold};
+use crate::pool::core::StopWorker;
+
+/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job. A process that dies closes it a moment
+/// before.
+const STATUS: Duration = Duration::from_millis(500);
+
+/// A worker whose jobs are over has so long to go by itself.
+const RETIRE: Duration = Duration::from_secs(5);
+
+/// How long the death of a process is awaited that did not die of SIGKILL, before it is sent once more.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+impl WorkerLink {
+    /// Ends the worker, and tells the pool when it is gone.
+    pub(super) async fn end(mut self, end: TalkEnd, pump: OutputPump) {
+        let own = self.settings.ladder.clone();
+        let ladder = match end {
+            TalkEnd::Closed => {
+                let status = actix_rt::time::timeout(STATUS, self.process.exited())
+                    .await
+                    .ok();
+                let tail = pump.printed().tail();
+                self.teller.tell(WorkerTold::Dying { status, tail });
+                own
+            }
+            TalkEnd::Wrong(what) => {
+                self.teller.tell(WorkerTold::Wrong(what));
+                own
+            }
+            TalkEnd::Done => own,
+            TalkEnd::Stop(StopWorker::Kill) => Ladder::new().kill(),
+            TalkEnd::Stop(StopWorker::Ladder) => own,
+            TalkEnd::Stop(StopWorker::Retire) => {
+                self.process.close_child_fd(self.input);
+                self.discard_answers();
+                match self.gone_by_itself().await {
+                    true => own,
+                    false => Ladder::new().kill(),
+                }
+            }
+        };
+        self.discard_answers();
+        let stopped = self.stopped(ladder).await;
+        let status = self.process.ended().await;
+        let tail = pump.ended().await;
+        let worker = self.teller.worker;
+        self.shared.kill_all.remove(worker);
+        if let Some(guard) = &self.guard {
+            guard.remove(worker);
+        }
+        self.teller.tell(WorkerTold::Gone(Box::new(WorkerEnd {
+            status,
+            killed: stopped.by == StoppedBy::Signal(Signal::KILL),
+            leftovers: stopped.outlived,
+            tail,
+        })));
+    }
+
+    /// Reads on, so that it is not held up on its way to its end.
+    fn discard_answers(&mut self) {
+        if let Some(stream) = self.answers.take_stream() {
+            actix_rt::spawn(discard(stream));
+        }
+    }
+
+    /// Waits for a worker that was told that there are no more jobs, unless it is to be killed meanwhile.
+    async fn gone_by_itself(&mut self) -> bool {
+        let process = self.process.clone();
+        let mut exited = pin!(actix_rt::time::timeout(RETIRE, process.exited()));
+        poll_fn(|cx| {
+            while let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                match command {
+                    Some(LinkCommand::Stop(StopWorker::Kill)) | None => return Poll::Ready(false),
+                    Some(LinkCommand::Stop(StopWorker::Ladder)) => return Poll::Ready(true),
+                    Some(_) => {}
+                }
+            }
+            exited.as_mut().poll(cx).map(|_| true)
+        })
+        .await
+    }
+
+    /// Takes the steps of the ladder until nobody is left.
+    async fn stopped(&mut self, ladder: Ladder) -> Stopped {
+        let mut ladder = ladder;
+        let mut told = false;
+        loop {
+            match self.step(ladder).await {
+                Ok(stopped) if stopped.leftovers.is_empty() => return stopped,
+                _ if !told => {
+                    told = true;
+                    self.teller.tell(WorkerTold::Unkillable);
+                }
+                _ => {}
+            }
+            ladder = Ladder::new().signal(Signal::KILL, PATIENCE);
+        }
+    }
+
+    /// One ladder. When it is to be killed meanwhile, it is.
+    async fn step(&mut self, ladder: Ladder) -> Result<Stopped, Unkillable> {
+        let mut stopping = Box::pin(self.process.stop(ladder));
+        let mut listens = true;
+        poll_fn(|cx| {
+            while listens && let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                match command {
+                    Some(LinkCommand::Stop(StopWorker::Kill)) => kill(&self.process),
+                    None => {
+                        listens = false;
+                        kill(&self.process);
+                    }
+                    Some(_) => {}
+                }
+            }
+            stopping.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// Beside the stop that is under way, which ends with the death.
+fn kill(process: &ProcessHandle) {
+    let stop = process.stop(Ladder::new().kill());
+    actix_rt::spawn(async move {
+        let _ = stop.await;
+    });
+}
+
+async fn discard(mut stream: FdStream) {
+    while poll_fn(|cx| Pin::new(&mut stream).poll_next(cx))
+        .await
+        .is_some()
+    {}
+}

@@ -1,0 +1,79 @@
+//! One worker: a task on the pool's arbiter that spawns the process, talks with it, and ends it. It tells the pool what happens, and
+//! does what the pool says.
+
+mod answers;
+mod ending;
+mod json_lines;
+mod output;
+mod start;
+mod talk;
+
+pub(super) use json_lines::is_json;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::Addr;
+use tokio::sync::mpsc;
+
+use super::Pool;
+use super::actor::{PoolTold, WorkerTold};
+use super::core::{JobId, StopWorker, WorkerId};
+use super::settings::PoolSettings;
+use super::shared::PoolShared;
+use crate::Bytes;
+use crate::Command;
+use crate::host::guard::Guard;
+use crate::monitor::output::ServiceOutput;
+
+/// What a worker needs to be started.
+pub(super) struct LinkSetup {
+    pub(super) worker: WorkerId,
+    /// With the arguments of a job.
+    pub(super) command: Command,
+    pub(super) settings: Rc<PoolSettings>,
+    pub(super) shared: Arc<PoolShared>,
+    pub(super) guard: Option<Rc<Guard>>,
+    pub(super) output: ServiceOutput,
+    pub(super) address: Addr<Pool>,
+    pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
+}
+
+/// What a worker is told. There are few of them at a time: one job, its cancel, two stops.
+pub(super) enum LinkCommand {
+    Job(LinkJob),
+    /// Nobody wants the answer to this job.
+    Cancel(JobId),
+    Stop(StopWorker),
+}
+
+/// A job, as the worker needs it.
+pub(super) struct LinkJob {
+    pub(super) id: JobId,
+    pub(super) body: Bytes,
+    /// Where the parts of the answer go, if it is streamed.
+    pub(super) chunks: Option<mpsc::Sender<Bytes>>,
+}
+
+/// Tells the pool of one worker.
+#[derive(Clone)]
+struct Teller {
+    worker: WorkerId,
+    address: Addr<Pool>,
+}
+
+impl Teller {
+    fn tell(&self, told: WorkerTold) {
+        self.address.do_send(PoolTold::Worker(self.worker, told));
+    }
+}
+
+/// Runs a worker from its spawn until nobody is left of it.
+pub(super) async fn run(setup: LinkSetup) {
+    let (mut link, pump) = match start::started(setup).await {
+        Ok(started) => started,
+        Err(not_spawned) => return not_spawned.tell(),
+    };
+    let end = link.talk(&pump.printed()).await;
+    link.end(end, pump).await;
+}

@@ -1,0 +1,332 @@
+//! The conversation with a worker: one job at a time, until the worker says no more, or is to be stopped.
+
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+use tokio_util::sync::PollSender;
+
+use super::answers::{self, Answers, Said};
+use super::output::PrintedOutput;
+use super::start::send_job;
+use super::{LinkCommand, LinkJob, Teller};
+use crate::Bytes;
+use crate::ExitStatus;
+use crate::ProcessHandle;
+use crate::host::guard::Guard;
+use crate::pool::actor::WorkerTold;
+use crate::pool::core::{JobId, StopWorker};
+use crate::pool::error::JobError;
+use crate::pool::framing::Framing;
+use crate::pool::settings::PoolSettings;
+use crate::pool::shared::PoolShared;
+use crate::pool::wire::FrameKind;
+
+/// A worker that runs.
+pub(super) struct WorkerLink {
+    pub(super) teller: Teller,
+    pub(super) process: ProcessHandle,
+    /// The descriptor that it reads its jobs from.
+    pub(super) input: i32,
+    pub(super) answers: Answers,
+    pub(super) settings: Rc<PoolSettings>,
+    pub(super) shared: Arc<PoolShared>,
+    pub(super) guard: Option<Rc<Guard>>,
+    pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
+    early: std::vec::IntoIter<LinkCommand>,
+    exited: Pin<Box<dyn Future<Output = ExitStatus>>>,
+    ready: bool,
+    /// The job that it has.
+    current: Option<CurrentJob>,
+    /// A one-shot process has written all that it will.
+    wrote_all: bool,
+}
+
+/// How a conversation ended.
+pub(super) enum TalkEnd {
+    /// The worker says no more.
+    Closed,
+    /// It does not keep to the framing.
+    Wrong(Arc<str>),
+    /// The pool wants it to end.
+    Stop(StopWorker),
+    /// Its only job has its outcome, and it is gone.
+    Done,
+}
+
+/// The job that a worker has, and what came of its answer.
+struct CurrentJob {
+    id: JobId,
+    parts: Parts,
+    /// Nobody wants the answer any more.
+    cancelled: bool,
+}
+
+enum Parts {
+    /// What came, and how much that is.
+    Whole(Vec<Bytes>, usize),
+    Streamed {
+        reader: PollSender<Bytes>,
+        /// What waits for room.
+        held: Option<Bytes>,
+        any: bool,
+    },
+}
+
+enum Event {
+    Command(Option<LinkCommand>),
+    Said(Said),
+    /// A one-shot process has exited, and all that it wrote was read.
+    Exited(ExitStatus),
+}
+
+impl WorkerLink {
+    pub(super) fn new(
+        teller: Teller,
+        (process, input): (ProcessHandle, i32),
+        answers: Answers,
+        (settings, shared, guard): (Rc<PoolSettings>, Arc<PoolShared>, Option<Rc<Guard>>),
+        (early, commands): (Vec<LinkCommand>, mpsc::UnboundedReceiver<LinkCommand>),
+    ) -> Self {
+        Self {
+            exited: Box::pin(process.exited()),
+            teller,
+            process,
+            input,
+            answers,
+            ready: settings.framing != Framing::Frames,
+            settings,
+            shared,
+            guard,
+            commands,
+            early: early.into_iter(),
+            current: None,
+            wrote_all: false,
+        }
+    }
+
+    fn is_one_shot(&self) -> bool {
+        matches!(self.settings.framing, Framing::OneShot)
+    }
+
+    /// Until it is over.
+    pub(super) async fn talk(&mut self, printed: &PrintedOutput) -> TalkEnd {
+        loop {
+            let event = poll_fn(|cx| self.poll_event(cx)).await;
+            let end = match event {
+                // The pool is gone.
+                Event::Command(None) => Some(TalkEnd::Stop(StopWorker::Kill)),
+                Event::Command(Some(LinkCommand::Stop(how))) => Some(TalkEnd::Stop(how)),
+                Event::Command(Some(LinkCommand::Job(job))) => self.begin(job),
+                Event::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
+                Event::Said(Said::Closed) if self.is_one_shot() => {
+                    self.wrote_all = true;
+                    None
+                }
+                Event::Said(Said::Closed) => Some(TalkEnd::Closed),
+                Event::Said(Said::Noise(line)) => {
+                    printed.data(1, &line);
+                    None
+                }
+                Event::Said(said) => self.said(said).err().map(TalkEnd::Wrong),
+                Event::Exited(status) => Some(self.one_shot_exited(status, printed)),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(command) = self.early.next() {
+            return Poll::Ready(Event::Command(Some(command)));
+        }
+        if let Poll::Ready(command) = self.commands.poll_recv(cx) {
+            return Poll::Ready(Event::Command(command));
+        }
+        if let Some(CurrentJob {
+            parts: Parts::Streamed { reader, held, .. },
+            ..
+        }) = &mut self.current
+            && held.is_some()
+        {
+            match reader.poll_reserve(cx) {
+                Poll::Pending => return Poll::Pending,
+                // A reader that is gone has cancelled the job.
+                Poll::Ready(Err(_)) => *held = None,
+                Poll::Ready(Ok(())) => {
+                    if let Some(part) = held.take() {
+                        let _ = reader.send_item(part);
+                    }
+                }
+            }
+        }
+        if self.is_one_shot() && (self.current.is_none() || self.wrote_all) {
+            // A spare that ends before it has a job is one that is lost.
+            return self.exited.as_mut().poll(cx).map(Event::Exited);
+        }
+        self.answers.poll_said(cx).map(Event::Said)
+    }
+
+    fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
+        send_job(&self.process, self.settings.framing, self.input, &job);
+        let parts = match job.chunks {
+            None => Parts::Whole(Vec::new(), 0),
+            Some(reader) => Parts::Streamed {
+                reader: PollSender::new(reader),
+                held: None,
+                any: false,
+            },
+        };
+        self.current = Some(CurrentJob {
+            id: job.id,
+            parts,
+            cancelled: false,
+        });
+        None
+    }
+
+    /// Tells the worker that nobody wants its answer. One that it has given meanwhile is on its way to the pool.
+    fn cancel(&mut self, job: JobId) -> Option<TalkEnd> {
+        let current = self.current.as_mut().filter(|current| current.id == job)?;
+        current.cancelled = true;
+        current.parts = Parts::Whole(Vec::new(), 0);
+        let _ = answers::send(
+            &self.process,
+            self.input,
+            FrameKind::Cancel,
+            job,
+            &Bytes::new(),
+        );
+        None
+    }
+
+    fn said(&mut self, said: Said) -> Result<(), Arc<str>> {
+        match said {
+            Said::Ready(name) if !self.ready => {
+                self.ready = true;
+                self.teller.tell(WorkerTold::Ready(name));
+            }
+            Said::Ready(_) => return Err("it said twice that it is ready".into()),
+            Said::Progress => {
+                if !self.ready {
+                    self.teller.tell(WorkerTold::Progress);
+                }
+            }
+            Said::Ping(id, body) => {
+                let _ = answers::send(&self.process, self.input, FrameKind::Pong, id, &body);
+            }
+            _ if !self.ready => return Err("it answered before it was ready".into()),
+            Said::Chunk(id, part) => self.part(id, part)?,
+            Said::End(id, part) => {
+                let (job, whole) = self.take(id)?.whole(part);
+                self.answered(job, Ok(whole));
+            }
+            Said::Error(id, error) => {
+                self.take(id)?;
+                self.answered(id, Err(JobError::Remote(error)));
+            }
+            Said::Pong | Said::Noise(_) | Said::Closed => {}
+            Said::Wrong(what) => return Err(what),
+        }
+        Ok(())
+    }
+
+    fn answered(&self, job: JobId, answer: Result<Bytes, JobError>) {
+        self.teller.tell(WorkerTold::Answered(job, answer));
+    }
+
+    /// A part of the answer. One of a one-shot process is of the job that it has.
+    fn part(&mut self, id: JobId, part: Bytes) -> Result<(), Arc<str>> {
+        let one_shot = self.is_one_shot();
+        let current = self.current.as_mut();
+        let Some(current) = current.filter(|current| one_shot || current.id == id) else {
+            return Err(not_its_job());
+        };
+        if current.cancelled {
+            return Ok(());
+        }
+        match &mut current.parts {
+            Parts::Whole(parts, size) => {
+                *size += part.len();
+                if *size > self.settings.max_answer {
+                    *parts = Vec::new();
+                    current.cancelled = true;
+                    self.teller.tell(WorkerTold::Overflow(current.id));
+                } else {
+                    parts.push(part);
+                }
+            }
+            Parts::Streamed { held, any, .. } => {
+                if !mem::replace(any, true) {
+                    self.teller.tell(WorkerTold::FirstPart(current.id));
+                }
+                *held = Some(part);
+            }
+        }
+        Ok(())
+    }
+
+    /// The job of an answer, which is over with that.
+    fn take(&mut self, id: JobId) -> Result<CurrentJob, Arc<str>> {
+        self.current
+            .take_if(|current| current.id == id)
+            .ok_or_else(not_its_job)
+    }
+
+    /// The status decides.
+    fn one_shot_exited(&mut self, status: ExitStatus, printed: &PrintedOutput) -> TalkEnd {
+        let Some(current) = self.current.take() else {
+            return TalkEnd::Closed;
+        };
+        let succeeded = status
+            .code()
+            .is_some_and(|code| self.settings.success_codes.contains(&code));
+        let (job, whole) = current.whole(Bytes::new());
+        let answer = match (succeeded, status.signal()) {
+            (true, _) => Ok(whole),
+            (false, None) => Err(JobError::Failed {
+                status,
+                tail: printed.tail(),
+            }),
+            // Somebody has killed it.
+            (false, Some(_)) => {
+                self.current = Some(CurrentJob {
+                    id: job,
+                    parts: Parts::Whole(Vec::new(), 0),
+                    cancelled: false,
+                });
+                return TalkEnd::Closed;
+            }
+        };
+        self.answered(job, answer);
+        TalkEnd::Done
+    }
+}
+
+fn not_its_job() -> Arc<str> {
+    "an answer to a job that it does not have".into()
+}
+
+impl CurrentJob {
+    /// The whole answer, with its last part. What was streamed is with its reader, and the last part follows.
+    fn whole(self, last: Bytes) -> (JobId, Bytes) {
+        let whole = match self.parts {
+            Parts::Whole(parts, _) if parts.is_empty() => last,
+            Parts::Whole(mut parts, _) if parts.len() == 1 && last.is_empty() => parts.remove(0),
+            Parts::Whole(parts, size) => {
+                let mut whole = BytesMut::with_capacity(size + last.len());
+                parts.iter().for_each(|part| whole.extend_from_slice(part));
+                whole.extend_from_slice(&last);
+                whole.freeze()
+            }
+            Parts::Streamed { .. } => last,
+        };
+        (self.id, whole)
+    }
+}

@@ -1,0 +1,71 @@
+//! What the handles of a pool share with the pool.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::core::{JobId, WorkerId};
+use super::event::PoolEvent;
+use super::report::PoolReport;
+use super::settings::PoolSettings;
+use crate::host::closing::Closing;
+use crate::host::kill_all::KillAll;
+use crate::monitor::output::{Feed, OutputSource};
+
+/// How many events are kept for those who are slow to take them.
+const EVENTS: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct PoolShared {
+    pub(super) settings: PoolSettings,
+    /// One for each job that the pool may have. It is closed when the pool takes no jobs any more.
+    pub(super) places: Arc<Semaphore>,
+    /// Jobs for which there was no place.
+    pub(super) refused: AtomicU64,
+    pub(super) events: Feed<PoolEvent>,
+    pub(super) kill_all: KillAll,
+    pub(super) closing: Closing<PoolReport>,
+    /// The outputs of the workers that there are.
+    outputs: Mutex<HashMap<WorkerId, OutputSource>>,
+    last_job: AtomicU64,
+}
+
+impl PoolShared {
+    pub(super) fn new(settings: PoolSettings) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(settings.places())),
+            refused: AtomicU64::new(0),
+            events: Feed::new(EVENTS),
+            kill_all: KillAll::new("workers"),
+            closing: Closing::new(),
+            outputs: Mutex::default(),
+            last_job: AtomicU64::new(0),
+            settings,
+        }
+    }
+
+    pub(super) fn next_job(&self) -> JobId {
+        self.last_job.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn outputs(&self) -> MutexGuard<'_, HashMap<WorkerId, OutputSource>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No more jobs are taken.
+    pub(super) fn begin_closing(&self) {
+        self.places.close();
+        self.closing.begin();
+    }
+
+    /// Nothing runs any more. The first report counts.
+    pub(super) fn end(&self, report: PoolReport) {
+        self.places.close();
+        self.closing.end(report);
+        self.events.close();
+        let outputs = std::mem::take(&mut *self.outputs());
+        outputs.values().for_each(OutputSource::close);
+    }
+}
