@@ -45,13 +45,21 @@ impl Converters {
             *hang*) exec sleep 1000 ;;
         esac
         { printf '%s\n' "$first"; cat; } | gzip"#;
-        let picture = ["magick", "convert"].into_iter().find(|program| is_here(program));
-        let picture = picture.map(|program| Command::new(program).args(["-", "-thumbnail", "64x64", "png:-"]));
-        let document = is_here("pandoc").then(|| Command::new("pandoc").args(["-f", "markdown", "-t", "html"]));
+        let picture = ["magick", "convert"]
+            .into_iter()
+            .find(|program| is_here(program));
+        let picture = picture
+            .map(|program| Command::new(program).args(["-", "-thumbnail", "64x64", "png:-"]));
+        let document = is_here("pandoc")
+            .then(|| Command::new("pandoc").args(["-f", "markdown", "-t", "html"]));
         Ok(Self {
             text: Converter::start("gzip", Command::new("sh").args(["-c", script]), "gz")?,
-            document: document.map(|command| Converter::start("pandoc", command, "html")).transpose()?,
-            picture: picture.map(|command| Converter::start("magick", command, "png")).transpose()?,
+            document: document
+                .map(|command| Converter::start("pandoc", command, "html"))
+                .transpose()?,
+            picture: picture
+                .map(|command| Converter::start("magick", command, "png"))
+                .transpose()?,
         })
     }
 
@@ -66,7 +74,10 @@ impl Converters {
     }
 
     async fn drain(self) {
-        for converter in [Some(self.text), self.document, self.picture].into_iter().flatten() {
+        for converter in [Some(self.text), self.document, self.picture]
+            .into_iter()
+            .flatten()
+        {
             converter.pool.drain(Duration::from_secs(10)).await;
         }
     }
@@ -95,20 +106,29 @@ async fn converted(file: &Path, converter: &Converter, folder: &Path) -> String 
             }
         }
         Err(JobError::Timeout { .. }) => "hangs: its converter was stopped".to_owned(),
-        Err(JobError::WorkerLost { status: Some(status), .. }) => format!("kills its converter: {status}"),
+        Err(JobError::WorkerLost {
+            status: Some(status),
+            ..
+        }) => format!("kills its converter: {status}"),
         Err(error) => format!("not converted: {error}"),
     }
 }
 
 fn sample(folder: &Path) -> std::io::Result<()> {
     for number in 1..=6 {
-        fs::write(folder.join(format!("{number}.txt")), format!("text {number}\n").repeat(1000 * number))?;
+        fs::write(
+            folder.join(format!("{number}.txt")),
+            format!("text {number}\n").repeat(1000 * number),
+        )?;
     }
     fs::write(folder.join("7-poison.txt"), "a poisoned text\n")?;
     fs::write(folder.join("8-hang.txt"), "a text that makes it hang\n")?;
     fs::write(folder.join("9.md"), "# A document\n\nwith *words*.\n")?;
     // A picture of four dots.
-    fs::write(folder.join("a.ppm"), "P3 2 2 255 255 0 0 0 255 0 0 0 255 255 255 255\n")
+    fs::write(
+        folder.join("a.ppm"),
+        "P3 2 2 255 255 0 0 0 255 0 0 0 255 255 255 255\n",
+    )
 }
 
 async fn run() -> Result<(), Error> {

@@ -34,10 +34,18 @@ async fn main() -> Result<(), Error> {
         .ready_within(Duration::from_secs(10))
         .job_timeout(Duration::from_secs(10))
         .start()?;
-    for prompt in ["a first prompt", "a prompt with crash in it", "a prompt after the crash"] {
+    for prompt in [
+        "a first prompt",
+        "a prompt with crash in it",
+        "a prompt after the crash",
+    ] {
         match ask(&pool, prompt, 8).await {
             Ok(()) => {}
-            Err(JobError::WorkerLost { status: Some(status), tail, .. }) => {
+            Err(JobError::WorkerLost {
+                status: Some(status),
+                tail,
+                ..
+            }) => {
                 let tail = String::from_utf8_lossy(&tail);
                 println!("the model is lost ({status}): {}", tail.trim_end());
             }
@@ -45,7 +53,10 @@ async fn main() -> Result<(), Error> {
         }
     }
     let stats = pool.stats().await?;
-    println!("{} answered, {} lost", stats.outcomes.answered, stats.outcomes.worker_lost);
+    println!(
+        "{} answered, {} lost",
+        stats.outcomes.answered, stats.outcomes.worker_lost
+    );
     pool.drain(Duration::from_secs(10)).await;
     Ok(())
 }

@@ -4,7 +4,6 @@
 //!
 //! The driver calls [`at`](Scheduler::at), then one input, then [`effects`](Scheduler::effects), and does what these say.
 // The driver is being written.
-#![allow(dead_code)]
 
 mod counts;
 mod dispatch;
@@ -32,14 +31,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[allow(unused_imports)]
 pub(in crate::pool) use crate::pool::recycling::Recycling;
-#[allow(unused_imports)]
 pub(in crate::pool) use counts::PoolCounts;
 pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
-#[allow(unused_imports)]
 pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
-#[allow(unused_imports)]
 pub(in crate::pool) use worker::{WorkerAt, WorkersBy};
 
 use job::{QueuedJob, Turn};
