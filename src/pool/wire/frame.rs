@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use super::error::WireError;
 use super::kind::FrameKind;
@@ -63,22 +63,14 @@ impl Frame {
         Ok(Self::new(FrameKind::Ready, 0, body))
     }
 
-    /// The bytes before the body, which needs no copy then.
-    ///
-    /// # Errors
-    ///
-    /// As [`encode_head`].
-    pub(in crate::pool) fn head(&self) -> Result<[u8; HEAD], WireError> {
-        encode_head(self.kind, self.id, self.body.len())
-    }
-
-    /// Puts the whole frame behind what is in `bytes`.
+    /// Puts the whole frame behind what is in `bytes`, with a copy of the body.
     ///
     /// # Errors
     ///
     /// As [`encode_head`]; nothing is put there then.
-    pub(in crate::pool) fn encode(&self, bytes: &mut BytesMut) -> Result<(), WireError> {
-        let head = self.head()?;
+    #[cfg(test)]
+    pub(in crate::pool) fn encode(&self, bytes: &mut bytes::BytesMut) -> Result<(), WireError> {
+        let head = encode_head(self.kind, self.id, self.body.len())?;
         bytes.reserve(HEAD + self.body.len());
         bytes.put_slice(&head);
         bytes.put_slice(&self.body);
