@@ -1,4 +1,4 @@
-//! What programs have children for, each in a few lines: thirteen recipes.
+//! What programs have children for, each in a few lines: fifteen recipes.
 #![doc = ""]
 #![doc = include_str!("recipes.md")]
 

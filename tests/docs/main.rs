@@ -15,6 +15,7 @@ mod http_server;
 mod layers;
 mod pages;
 mod readme;
+mod readme_names;
 mod readme_pieces;
 mod tests_readme;
 mod tools;

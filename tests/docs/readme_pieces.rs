@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_process::monitor::{Monitor, Ready, Restart, Service, Since, When};
+use actix_process::pool::{Job, Pool};
 use actix_process::{
     Bytes, Command, Fd, Ladder, Line, NoProtocol, ProcessHandle, ProcessProtocol, Pty, PtySize,
     process_protocol,
 };
 use common::run;
 use futures::channel::oneshot;
+use futures::future::try_join_all;
 use futures::{SinkExt, StreamExt, TryStreamExt};
 
 /// The second one keeps services running.
@@ -39,6 +41,22 @@ fn services_that_are_kept_running() {
         let report = monitor.shutdown(Duration::from_secs(20)).await;
         println!("{:?} ended by themselves or by SIGTERM", report.clean);
         assert_eq!(report.clean.len(), 3, "{report:?}");
+        Ok::<(), Box<dyn Error>>(())
+    })
+    .unwrap();
+}
+
+/// The third one hands jobs to workers.
+#[test]
+fn jobs_to_workers() {
+    run(async {
+        let upper = Command::new("tr").args(["a-z", "A-Z"]);
+        let pool = Pool::one_shot(upper).workers(1..=4).queue(100);
+        let pool = pool.job_timeout(Duration::from_secs(60)).start()?;
+        let jobs = ["a", "b", "c"].map(|text| pool.submit(Job::new(text)));
+        println!("{:?}", try_join_all(jobs).await?);
+        let report = pool.drain(Duration::from_secs(20)).await;
+        assert_eq!((report.killed, report.ended), (0, 0), "{report:?}");
         Ok::<(), Box<dyn Error>>(())
     })
     .unwrap();

@@ -1,45 +1,15 @@
 //! Workers that somebody has for himself.
 
 use std::sync::Arc;
-
-use tokio::sync::{Semaphore, oneshot};
+use std::time::Instant;
 
 use super::PoolEngine;
-use super::jobs::Outlet;
+use super::outlet::{CheckedOut, Outlet};
 use crate::Bytes;
 use crate::pool::core::{JobId, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::link::LinkCommand;
-use crate::pool::session_frame::{SessionEnd, conversation};
-
-/// A worker that was checked out.
-pub(in crate::pool) struct CheckedOut {
-    pub(in crate::pool) worker: WorkerId,
-    pub(in crate::pool) pid: i32,
-    pub(in crate::pool) end: SessionEnd,
-}
-
-/// Where a checkout goes.
-pub(in crate::pool) struct CheckoutOutlet {
-    give: Option<oneshot::Sender<CheckedOut>>,
-    /// Why it is over.
-    pub(super) end: oneshot::Sender<JobError>,
-    /// The worker, and the turns of its session.
-    lent: Option<(WorkerId, Arc<Semaphore>)>,
-}
-
-impl Outlet {
-    pub(in crate::pool) const fn checkout(
-        give: oneshot::Sender<CheckedOut>,
-        end: oneshot::Sender<JobError>,
-    ) -> Self {
-        Self::Checkout(CheckoutOutlet {
-            give: Some(give),
-            end,
-            lent: None,
-        })
-    }
-}
+use crate::pool::session_frame::conversation;
 
 impl PoolEngine {
     /// Gives a worker to the one who waits for it. If nobody does any more, the check-in is on its way.
@@ -49,7 +19,7 @@ impl PoolEngine {
         else {
             return;
         };
-        there.begun = Some(std::time::Instant::now());
+        there.begun = Some(Instant::now());
         place.jobs += 1;
         let Outlet::Checkout(outlet) = &mut there.outlet else {
             return;

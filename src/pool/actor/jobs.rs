@@ -4,36 +4,15 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::PoolEngine;
-use super::checkouts::CheckoutOutlet;
+use super::outlet::{Outlet, Submission};
 use crate::Bytes;
 use crate::monitor::ExitKind;
 use crate::pool::core::{Answered, JobId, JobTerms, NoAnswer, Refused, SubmitKind, WorkerId};
 use crate::pool::error::JobError;
-use crate::pool::job::Job;
 use crate::pool::link::{LinkCommand, LinkJob};
-
-/// A job that somebody submits.
-pub(in crate::pool) struct Submission {
-    pub(in crate::pool) id: JobId,
-    pub(in crate::pool) job: Job,
-    pub(in crate::pool) outlet: Outlet,
-    pub(in crate::pool) place: OwnedSemaphorePermit,
-    pub(in crate::pool) at: Instant,
-}
-
-/// Where the outcome of a job goes.
-pub(in crate::pool) enum Outlet {
-    Whole(oneshot::Sender<Result<Bytes, JobError>>),
-    Parts {
-        chunks: mpsc::Sender<Bytes>,
-        /// The last part, which may be empty, or why there is none.
-        end: oneshot::Sender<Result<Bytes, JobError>>,
-    },
-    Checkout(CheckoutOutlet),
-}
 
 /// A job without an outcome.
 pub(super) struct PoolJob {

@@ -4,6 +4,7 @@ mod asked;
 mod checkouts;
 mod ending;
 mod jobs;
+mod outlet;
 mod told;
 mod workers;
 
@@ -16,8 +17,7 @@ use actix::{Addr, AsyncContext, Context, SpawnHandle};
 use tokio::sync::oneshot;
 
 pub(super) use asked::PoolAsk;
-pub(super) use checkouts::CheckedOut;
-pub(super) use jobs::{Outlet, Submission};
+pub(super) use outlet::{CheckedOut, Outlet, Submission};
 pub(super) use told::{PoolTold, WorkerEnd, WorkerTold};
 
 use super::Pool;
