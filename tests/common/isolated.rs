@@ -52,12 +52,17 @@ pub fn isolated_from(
     if is_isolated() {
         return body();
     }
-    let name = this_test();
     let mut command = Command::new(copy().unwrap());
     command
-        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
+        .args([&this_test(), "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, "1");
     change(&mut command);
+    passes(command);
+}
+
+/// Runs the test of this thread by this command, and tells why it is skipped if it is.
+fn passes(mut command: Command) {
+    let name = this_test();
     let output = command.output().unwrap();
     let text = format!(
         "{}\n{}",

@@ -4,6 +4,7 @@ use std::future::{pending, ready};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures::FutureExt;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -14,7 +15,7 @@ use super::*;
 const LONG: Duration = Duration::from_secs(60);
 
 fn run(test: impl Future<Output = ()>) {
-    actix::System::new().block_on(test);
+    actix::System::new().block_on(test.boxed_local());
 }
 
 fn start() -> Start {
