@@ -15,6 +15,15 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "{}{SKIPPED}{why}", this_test());
 }
 
+/// Whether this is root; tells that the test is skipped if not.
+pub fn may_change_ids() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skipped("only root may change ids");
+    }
+    root
+}
+
 /// The name of the test that this thread runs: its path inside the test program.
 pub fn this_test() -> String {
     let thread = std::thread::current();
