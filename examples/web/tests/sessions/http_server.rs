@@ -1,4 +1,4 @@
-//! The server of the http example, and its clients, for `examples_http`.
+//! The server of the example `http`, and its clients, for the tests of `http.rs`.
 
 use crate::common;
 
@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use common::DEADLINE;
 use common::census::is_gone;
-use common::example::{example, finish};
+use common::example::{finish, program};
 use common::isolated::skipped;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+pub(crate) const HTTP: &str = env!("CARGO_BIN_EXE_http");
 
 /// The server, which ends with the test and takes its children with it.
 pub(crate) struct Server {
@@ -29,7 +31,7 @@ impl Server {
     pub(crate) fn start(programs: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
-        let mut process = example("http")
+        let mut process = program(HTTP)
             .arg("0")
             .args(programs)
             .current_dir(dir.path())
