@@ -1,7 +1,7 @@
 //! A web server whose work is done by pools of processes: `POST /convert` gives the body to a process of its own and answers with what it writes,
 //! `POST /chat` gives it to a worker in Python that stays, and streams the answer.
 //!
-//! `cargo run --manifest-path examples/web/Cargo.toml --bin serve`, then with the address that it prints
+//! `cargo run --manifest-path examples/web/Cargo.toml --bin serve`, then with the ADDRESS that it prints
 //! `curl --data-binary @FILE ADDRESS/convert | gunzip` or `curl -N -d '{"prompt":"hello","words":20}' ADDRESS/chat`.
 //! `-- PORT PROGRAM ARGUMENTS...` chooses the port and the converter.
 //!
@@ -29,10 +29,18 @@ struct Pools {
 impl Pools {
     fn start(converter: Command) -> Result<Self, Box<dyn std::error::Error>> {
         let converters = Pool::one_shot(converter).name("convert").workers(1..=2);
-        let converters = converters.queue(8).job_timeout(Duration::from_secs(5)).start()?;
+        let converters = converters
+            .queue(8)
+            .job_timeout(Duration::from_secs(5))
+            .start()?;
         let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../workers/model.py");
-        let models = Pool::new(Command::new("python3").arg(model)).name("chat").workers(1..=2);
-        let models = models.queue(8).job_timeout(Duration::from_secs(60)).start()?;
+        let models = Pool::new(Command::new("python3").arg(model))
+            .name("chat")
+            .workers(1..=2);
+        let models = models
+            .queue(8)
+            .job_timeout(Duration::from_secs(60))
+            .start()?;
         Ok(Self { converters, models })
     }
 
@@ -77,14 +85,22 @@ impl ResponseError for NoAnswer {
 
 #[post("/convert")]
 async fn convert(body: web::Bytes, pools: web::Data<Pools>) -> Result<HttpResponse, NoAnswer> {
-    let converted = pools.converters.submit(Job::new(body)).await.map_err(NoAnswer)?;
+    let converted = pools
+        .converters
+        .submit(Job::new(body))
+        .await
+        .map_err(NoAnswer)?;
     Ok(HttpResponse::Ok().body(converted))
 }
 
 #[post("/chat")]
 async fn chat(body: web::Bytes, pools: web::Data<Pools>) -> Result<HttpResponse, NoAnswer> {
     // What goes wrong before the first word is a status; what goes wrong later breaks the answer off.
-    let words = pools.models.stream(Job::new(body)).await.map_err(NoAnswer)?;
+    let words = pools
+        .models
+        .stream(Job::new(body))
+        .await
+        .map_err(NoAnswer)?;
     Ok(HttpResponse::Ok().streaming(words))
 }
 
@@ -100,11 +116,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = web::Data::new(pools.clone());
     let app = move || {
         let limit = web::PayloadConfig::new(LARGEST);
-        App::new().app_data(data.clone()).app_data(limit).service(convert).service(chat)
+        App::new()
+            .app_data(data.clone())
+            .app_data(limit)
+            .service(convert)
+            .service(chat)
     };
-    let server = HttpServer::new(app).workers(1).shutdown_timeout(30).bind(("127.0.0.1", port))?;
+    let server = HttpServer::new(app)
+        .workers(1)
+        .shutdown_timeout(30)
+        .bind(("127.0.0.1", port))?;
     for address in server.addrs() {
-        println!("http://{address}");
+        println!("listening on {address}");
     }
     server.run().await?;
     pools.drain().await;

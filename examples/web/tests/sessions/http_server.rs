@@ -1,4 +1,4 @@
-//! The server of the example `http`, and its clients, for the tests of `http.rs`.
+//! The server of the example `http` or `serve`, and its clients.
 
 use crate::common;
 
@@ -27,13 +27,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// With these programs. Their scripts run in a directory of their own.
+    /// `http` with these programs. Their scripts run in a directory of their own.
     pub(crate) fn start(programs: &[&str]) -> Self {
+        Self::start_of(HTTP, programs)
+    }
+
+    /// Another one with these arguments after the port.
+    pub(crate) fn start_of(server: &str, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
-        let mut process = program(HTTP)
+        let mut process = program(server)
             .arg("0")
-            .args(programs)
+            .args(args)
             .current_dir(dir.path())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -4,5 +4,6 @@ mod common;
 
 mod http;
 mod http_server;
+mod serve;
 mod tools;
 mod web_terminal;
