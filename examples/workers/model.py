@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A model, as far as a pool can tell: it loads for two seconds, answers word by word, and a prompt with `crash` in it kills it.
 A job is JSON: {"prompt": TEXT, "words": COUNT}. The frames are those of worker.py, which is beside this file."""
 

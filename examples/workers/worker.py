@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A worker of a pool with Framing::Frames; the format is in docs/wire.md.
 Copy it, and put your own work into `answer`. It needs nothing but Python's standard library."""
 
