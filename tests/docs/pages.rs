@@ -80,7 +80,7 @@ fn the_recipes_of_web_servers_are_run_by_the_crate_that_has_one() {
         assert_eq!(left, block.contains("actix_web"), "{block}");
         left.then_some(())
     });
-    assert_eq!(of_servers.count(), 3);
+    assert_eq!(of_servers.count(), 4);
     let there = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/web/src/lib.rs");
     let there = std::fs::read_to_string(there).unwrap();
     assert!(there.contains("include_str!(\"../../../src/recipes/recipes.md\")"));
