@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::framing::Framing;
+use super::framing::FdFraming;
 use crate::child::EventSink;
 use crate::port::kept_output::KeptOutput;
 use crate::port::stream_queue::StreamQueue;
@@ -14,7 +14,7 @@ pub(crate) enum Destination {
     Nobody,
     Protocol(Arc<Window>, Arc<dyn EventSink>),
     /// As lines or frames.
-    Framed(Framing),
+    Framed(FdFraming),
     Stream(Arc<Window>, Arc<StreamQueue>),
     /// It is kept here, within a bound, and nobody is waited for.
     Kept(Arc<KeptOutput>),

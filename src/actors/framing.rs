@@ -15,7 +15,7 @@ use crate::port::window::Window;
 
 /// Holds one read at most, and what its framer keeps of an unfinished line or frame. Each message takes its bytes'
 /// share of the window; what is held has none, but the next read waits until it is used up.
-pub(crate) struct Framing {
+pub(crate) struct FdFraming {
     window: Arc<Window>,
     framer: Box<dyn Framer>,
     /// The framer may have more messages.
@@ -34,7 +34,7 @@ pub(super) enum Fed {
     Closed(CloseReason),
 }
 
-impl Framing {
+impl FdFraming {
     pub(crate) fn new(window: Arc<Window>, framer: Box<dyn Framer>) -> Self {
         Self {
             window,
@@ -88,9 +88,9 @@ impl Framing {
 }
 
 /// No content.
-impl fmt::Debug for Framing {
+impl fmt::Debug for FdFraming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Framing")
+        f.debug_struct("FdFraming")
             .field("window", &self.window)
             .field("busy", &self.busy)
             .field("ending", &self.ending)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, AsyncContext, Context};
 
-use crate::actors::framing::{Framing, LineFramer};
+use crate::actors::framing::{FdFraming, LineFramer};
 use crate::actors::{Destination, End, PipeReader, PipeWriter};
 use crate::child::Child;
 use crate::event::CloseReason;
@@ -111,7 +111,7 @@ fn open(child: &Arc<Child>, piped: Piped<End>, readers: &mut Readers) -> (Arc<dy
                 Some(event_sink) => {
                     let window = Window::new(window, Arc::clone(&child.mailbox_turns));
                     let framer = LineFramer::new(max, event_sink);
-                    Destination::Framed(Framing::new(window, Box::new(framer)))
+                    Destination::Framed(FdFraming::new(window, Box::new(framer)))
                 }
                 None => Destination::Nobody,
             };
@@ -132,7 +132,7 @@ fn open(child: &Arc<Child>, piped: Piped<End>, readers: &mut Readers) -> (Arc<dy
                 (None, Some(event_sink)) => {
                     let window = Window::new(window, Arc::clone(&child.mailbox_turns));
                     match event_sink.take_framer(fd) {
-                        Some(framer) => Destination::Framed(Framing::new(window, framer)),
+                        Some(framer) => Destination::Framed(FdFraming::new(window, framer)),
                         None => Destination::Protocol(window, event_sink),
                     }
                 }

@@ -46,7 +46,7 @@ pub struct ContentLength {
     max_header: usize,
     state: MessageState,
     /// What was taken of an unfinished line of noise.
-    noise: Option<Noise>,
+    noise: Option<LogNoise>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,12 +109,12 @@ impl fmt::Display for Shown<'_> {
 }
 
 #[derive(Clone, Default)]
-struct Noise {
+struct LogNoise {
     bytes: BytesMut,
     left_out: u64,
 }
 
-impl Noise {
+impl LogNoise {
     /// The most bytes of a line that an error shows.
     const SHOWN: usize = 1024;
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// Known to all handles of the actor. `R` is the report of a shutdown.
 #[derive(Debug)]
-pub(crate) struct Closing<R> {
+pub(crate) struct ActorClosing<R> {
     state: watch::Sender<ClosingState<R>>,
     ended: AtomicBool,
 }
@@ -19,7 +19,7 @@ enum ClosingState<R> {
     Over(R),
 }
 
-impl<R: Clone + Default + Send + Sync + 'static> Closing<R> {
+impl<R: Clone + Default + Send + Sync + 'static> ActorClosing<R> {
     pub(crate) fn new() -> Self {
         Self {
             state: watch::Sender::new(ClosingState::No),

@@ -11,7 +11,7 @@ use super::event::Event;
 use super::name::ServiceName;
 use super::output::{Feed, OutputSource, OutputSpec, Since};
 use super::shutdown_report::ShutdownReport;
-use crate::host::closing::Closing;
+use crate::host::closing::ActorClosing;
 use crate::host::kill_all::KillAll;
 
 /// How many events are kept for those who are slow to take them.
@@ -24,7 +24,7 @@ pub(super) struct MonitorShared {
     pub(super) containment: MonitorContainment,
     /// The outputs of all instances.
     outputs: Mutex<HashMap<ServiceName, OutputSource>>,
-    closing: Closing<ShutdownReport>,
+    closing: ActorClosing<ShutdownReport>,
     last_lease: AtomicU64,
 }
 
@@ -35,7 +35,7 @@ impl MonitorShared {
             kill_all: KillAll::new("services"),
             containment,
             outputs: Mutex::default(),
-            closing: Closing::new(),
+            closing: ActorClosing::new(),
             last_lease: AtomicU64::new(0),
         }
     }

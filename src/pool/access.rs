@@ -30,9 +30,9 @@ impl PoolAccess {
     /// The System of this thread, if there is one, drops what its first arbiter has before the call that runs it returns. The pool's own
     /// arbiter, on another thread, may be later than the end of `main`.
     pub(super) fn end_with_the_system(self) {
-        struct KillAtDrop(PoolAccess);
+        struct KillPoolAtDrop(PoolAccess);
 
-        impl Drop for KillAtDrop {
+        impl Drop for KillPoolAtDrop {
             fn drop(&mut self) {
                 if !self.0.shared.closing.has_ended() {
                     self.0.kill("the System of a pool has ended");
@@ -43,7 +43,7 @@ impl PoolAccess {
         let Some(system) = System::try_current() else {
             return;
         };
-        let (closed, kill) = (self.shared.closing.over(), KillAtDrop(self));
+        let (closed, kill) = (self.shared.closing.over(), KillPoolAtDrop(self));
         system.arbiter().spawn(async move {
             closed.await;
             drop(kill);

@@ -226,7 +226,7 @@ impl Pool {
         };
         let shared = Arc::new(PoolShared::new(settings.clone()));
         let arbiter = home.arbiter();
-        let unstarted = EndsUnstarted(Some(Arc::clone(&shared)));
+        let unstarted = EndsUnstartedPool(Some(Arc::clone(&shared)));
         let setup = PoolSetup {
             settings: settings.clone(),
             home,
@@ -258,15 +258,15 @@ impl Pool {
 }
 
 /// Ends a pool whose arbiter has ended before the pool could start there.
-struct EndsUnstarted(Option<Arc<PoolShared>>);
+struct EndsUnstartedPool(Option<Arc<PoolShared>>);
 
-impl EndsUnstarted {
+impl EndsUnstartedPool {
     fn has_started(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for EndsUnstarted {
+impl Drop for EndsUnstartedPool {
     fn drop(&mut self) {
         if let Some(shared) = &self.0 {
             shared.end(Default::default());

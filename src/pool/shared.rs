@@ -10,7 +10,7 @@ use super::core::{JobId, WorkerId};
 use super::event::PoolEvent;
 use super::report::PoolReport;
 use super::settings::PoolSettings;
-use crate::host::closing::Closing;
+use crate::host::closing::ActorClosing;
 use crate::host::kill_all::KillAll;
 use crate::monitor::Follow;
 use crate::monitor::Since;
@@ -28,7 +28,7 @@ pub(super) struct PoolShared {
     pub(super) refused: AtomicU64,
     pub(super) events: Feed<PoolEvent>,
     pub(super) kill_all: KillAll,
-    pub(super) closing: Closing<PoolReport>,
+    pub(super) closing: ActorClosing<PoolReport>,
     /// The outputs of the workers that there are.
     outputs: Mutex<HashMap<WorkerId, OutputSource>>,
     last_job: AtomicU64,
@@ -41,7 +41,7 @@ impl PoolShared {
             refused: AtomicU64::new(0),
             events: Feed::new(EVENTS),
             kill_all: KillAll::new("workers"),
-            closing: Closing::new(),
+            closing: ActorClosing::new(),
             outputs: Mutex::default(),
             last_job: AtomicU64::new(0),
             settings,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::super::one_line::one_line;
 use super::super::start::StartError;
-use super::Answer;
+use super::ProbeAnswer;
 
 const PANICKED: &str = "panicked";
 
@@ -17,10 +17,10 @@ pub(super) fn call<T>(closure: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// A future of the user's whose panic, in a poll or in the drop, is a failure.
-pub(super) struct Caught(Option<Answer>);
+pub(super) struct Caught(Option<ProbeAnswer>);
 
 impl Caught {
-    pub(super) const fn new(future: Answer) -> Self {
+    pub(super) const fn new(future: ProbeAnswer) -> Self {
         Self(Some(future))
     }
 }

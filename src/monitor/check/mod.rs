@@ -24,7 +24,7 @@ use caught::{Caught, call};
 /// How much of each end of a command's outputs is kept for the text of its failure.
 const KEPT: usize = 1024;
 
-type Answer = Pin<Box<dyn Future<Output = Result<(), StartError>>>>;
+type ProbeAnswer = Pin<Box<dyn Future<Output = Result<(), StartError>>>>;
 
 /// What is tried, once or again and again.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub(super) enum Check {
     /// A command ends with exit code 0.
     Exec(Arc<Command>),
     /// A future of the user's says so.
-    Probe(Arc<dyn Fn(Start) -> Answer + Send + Sync>),
+    Probe(Arc<dyn Fn(Start) -> ProbeAnswer + Send + Sync>),
 }
 
 impl Check {

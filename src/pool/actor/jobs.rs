@@ -15,7 +15,7 @@ use crate::pool::error::JobError;
 use crate::pool::link::{LinkCommand, LinkJob};
 
 /// A job without an outcome.
-pub(super) struct PoolJob {
+pub(super) struct JobEntry {
     pub(super) body: Bytes,
     pub(super) args: Vec<OsString>,
     pub(super) outlet: Outlet,
@@ -55,7 +55,7 @@ impl PoolEngine {
         };
         self.jobs.insert(
             id,
-            PoolJob {
+            JobEntry {
                 body: job.body,
                 args: job.args,
                 outlet,

@@ -32,7 +32,7 @@ use crate::Command;
 use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
 use ending::ShutdownStage;
-use jobs::PoolJob;
+use jobs::JobEntry;
 use workers::WorkerPlace;
 
 /// What a pool needs to run, made before it has an arbiter.
@@ -51,7 +51,7 @@ pub(super) struct PoolEngine {
     /// The commands by the number of their reload; the first one is 0.
     commands: HashMap<u64, Command>,
     last_command: u64,
-    jobs: HashMap<JobId, PoolJob>,
+    jobs: HashMap<JobId, JobEntry>,
     workers: HashMap<WorkerId, WorkerPlace>,
     /// What was wrong with the last start that failed.
     last_problem: Arc<str>,

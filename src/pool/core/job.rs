@@ -7,9 +7,9 @@ use super::{JobTerms, SubmitKind, WorkerId};
 
 /// The place of a job in the queue: urgent ones first, then by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn(u64);
+pub(super) struct JobTurn(u64);
 
-impl Turn {
+impl JobTurn {
     const NOT_URGENT: u64 = 1 << 63;
 
     pub(super) const fn new(urgent: bool, number: u64) -> Self {
@@ -40,7 +40,7 @@ pub(super) enum JobAt {
 /// 100,000 of these may wait.
 #[derive(Debug, Clone)]
 pub(super) struct QueuedJob {
-    pub(super) turn: Turn,
+    pub(super) turn: JobTurn,
     pub(super) at: JobAt,
     /// What most jobs are not told.
     rare: Option<Box<RareTerms>>,
@@ -60,7 +60,7 @@ struct RareTerms {
 }
 
 impl QueuedJob {
-    pub(super) fn new(terms: JobTerms, turn: Turn, kind: SubmitKind) -> Self {
+    pub(super) fn new(terms: JobTerms, turn: JobTurn, kind: SubmitKind) -> Self {
         let JobTerms {
             urgent: _,
             key,

@@ -1,6 +1,6 @@
 //! The jobs: from their submission to their one outcome.
 
-use super::job::{JobAt, QueuedJob, Turn};
+use super::job::{JobAt, JobTurn, QueuedJob};
 use super::{JobId, JobTerms, NoAnswer, PoolEffect, Refused, Scheduler, SubmitKind};
 
 impl Scheduler {
@@ -19,7 +19,7 @@ impl Scheduler {
             return Err(Refused::Down);
         }
         self.last_turn += 1;
-        let turn = Turn::new(terms.urgent, self.last_turn);
+        let turn = JobTurn::new(terms.urgent, self.last_turn);
         let queued = QueuedJob::new(terms, turn, kind);
         let key = queued.key().cloned();
         if let Some(at) = queued.expires() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::job::{JobAt, Turn};
+use super::job::{JobAt, JobTurn};
 use super::{JobId, Scheduler, WorkerId};
 
 /// For so many keys a worker is remembered.
@@ -23,13 +23,13 @@ pub(super) struct KeyLine {
 }
 
 impl Scheduler {
-    pub(super) fn join_key(&mut self, job: JobId, turn: Turn, key: &Arc<str>) {
+    pub(super) fn join_key(&mut self, job: JobId, turn: JobTurn, key: &Arc<str>) {
         let line = self.keys.entry(Arc::clone(key)).or_default();
         line.waiting.insert(turn.number(), job);
         self.advance_key(key);
     }
 
-    pub(super) fn leave_key(&mut self, job: JobId, turn: Turn, key: &Arc<str>) {
+    pub(super) fn leave_key(&mut self, job: JobId, turn: JobTurn, key: &Arc<str>) {
         if let Some(line) = self.keys.get_mut(key) {
             line.waiting.remove(&turn.number());
             if line.current == Some(job) {
@@ -70,7 +70,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn unbind(&mut self, worker: WorkerId, turn: Turn) {
+    pub(super) fn unbind(&mut self, worker: WorkerId, turn: JobTurn) {
         if let Some(there) = self.workers.get_mut(&worker) {
             there.bound.remove(&turn);
             if there.bound.is_empty() {

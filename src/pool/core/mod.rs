@@ -37,7 +37,7 @@ pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
 pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
 pub(in crate::pool) use worker::{WorkerAt, WorkersBy};
 
-use job::{QueuedJob, Turn};
+use job::{JobTurn, QueuedJob};
 use keys::KeyLine;
 use reload::Reload;
 use worker::PoolWorker;
@@ -58,9 +58,9 @@ pub(in crate::pool) struct Scheduler {
     jobs: HashMap<JobId, QueuedJob>,
     last_turn: u64,
     /// Jobs that may go to any worker.
-    ready: BTreeMap<Turn, JobId>,
+    ready: BTreeMap<JobTurn, JobId>,
     /// Jobs that may go to a one-shot worker of their own only.
-    ready_own: BTreeMap<Turn, JobId>,
+    ready_own: BTreeMap<JobTurn, JobId>,
     /// How many jobs have a worker.
     running: usize,
     keys: HashMap<Arc<str>, KeyLine>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::Turn;
+use super::job::JobTurn;
 use super::{JobId, Recycling, StopWorker};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) struct PoolWorker {
     /// When it is too old.
     pub(super) old_at: Option<Duration>,
     /// Jobs that wait for this worker and no other.
-    pub(super) bound: BTreeMap<Turn, JobId>,
+    pub(super) bound: BTreeMap<JobTurn, JobId>,
     /// The keys whose last job it did, by when that was: the latest 1,024.
     pub(super) keys: BTreeMap<u64, Arc<str>>,
 }

@@ -7,37 +7,13 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use futures_core::Stream;
 
-use super::LinkJob;
 use super::json_lines::JsonLines;
+use super::said::Said;
 use crate::Bytes;
 use crate::FdStream;
-use crate::ProcessHandle;
-use crate::WriteError;
-use crate::pool::core::JobId;
 use crate::pool::framing::Framing;
 use crate::pool::settings::PoolSettings;
-use crate::pool::wire::{Frame, FrameDecoder, FrameKind, Greeting, HEAD, encode_head};
-
-/// Larger bodies go by a write of their own, smaller ones are copied to their head.
-const COPIED: usize = 16 * 1024;
-
-/// What comes from a worker.
-pub(super) enum Said {
-    /// It takes jobs; and its name.
-    Ready(Arc<str>),
-    Progress,
-    Chunk(JobId, Bytes),
-    End(JobId, Bytes),
-    Error(JobId, Bytes),
-    Ping(u64, Bytes),
-    Pong,
-    /// A line that is no answer.
-    Noise(Bytes),
-    /// It does not keep to the framing.
-    Wrong(Arc<str>),
-    /// It says no more.
-    Closed,
-}
+use crate::pool::wire::{Frame, FrameDecoder, FrameKind, Greeting};
 
 /// The answers of a worker.
 pub(super) struct Answers {
@@ -132,34 +108,4 @@ fn said(frame: Frame) -> Result<Said, Arc<str>> {
         FrameKind::Pong => Said::Pong,
         FrameKind::Job | FrameKind::Cancel => return Err("a frame in the wrong direction".into()),
     })
-}
-
-/// Sends a job: its head and its body by one write if it is small.
-pub(super) fn send_frame(
-    process: &ProcessHandle,
-    fd: i32,
-    job: &LinkJob,
-) -> Result<(), WriteError> {
-    send(process, fd, FrameKind::Job, job.id, &job.body)
-}
-
-pub(super) fn send(
-    process: &ProcessHandle,
-    fd: i32,
-    kind: FrameKind,
-    id: u64,
-    body: &Bytes,
-) -> Result<(), WriteError> {
-    let Ok(head) = encode_head(kind, id, body.len()) else {
-        // It was refused when it was submitted.
-        return Ok(());
-    };
-    if body.len() > COPIED {
-        process.write_to_child(fd, Bytes::copy_from_slice(&head))?;
-        return process.write_to_child(fd, body.clone());
-    }
-    let mut frame = BytesMut::with_capacity(HEAD + body.len());
-    frame.extend_from_slice(&head);
-    frame.extend_from_slice(body);
-    process.write_to_child(fd, frame.freeze())
 }

@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::answers::Said;
+use super::said::Said;
 use crate::Bytes;
 use crate::pool::core::JobId;
 use crate::pool::framing::Noise;
@@ -54,22 +54,22 @@ impl JsonLines {
 
     fn read(&self, line: Bytes) -> Result<Said, Arc<str>> {
         let text = line.trim_ascii();
-        let answer: Option<Line<'_>> = serde_json::from_slice(text).ok();
+        let answer: Option<AnswerLine<'_>> = serde_json::from_slice(text).ok();
         let part = |json: &RawValue| line.slice_ref(json.get().as_bytes());
         match answer {
-            Some(Line {
+            Some(AnswerLine {
                 id: Some(id),
                 ok: Some(answer),
                 chunk: None,
                 error: None,
             }) => Ok(Said::End(id, part(answer))),
-            Some(Line {
+            Some(AnswerLine {
                 id: Some(id),
                 ok: None,
                 chunk: Some(chunk),
                 error: None,
             }) => Ok(Said::Chunk(id, part(chunk))),
-            Some(Line {
+            Some(AnswerLine {
                 id: Some(id),
                 ok: None,
                 chunk: None,
@@ -85,7 +85,7 @@ impl JsonLines {
 
 /// An answer, as it is written.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct AnswerLine<'a> {
     id: Option<JobId>,
     #[serde(borrow, default, deserialize_with = "there")]
     ok: Option<&'a RawValue>,

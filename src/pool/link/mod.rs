@@ -5,6 +5,8 @@ mod answers;
 mod ending;
 mod json_lines;
 mod output;
+mod said;
+mod sending;
 mod session;
 mod start;
 mod talk;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::PollSender;
 
-use super::answers::Said;
+use super::said::Said;
 use crate::Bytes;
 use crate::pool::core::JobId;
 use crate::pool::session_frame::{SessionFrame, WorkerSide};

@@ -16,7 +16,6 @@ use crate::Fd;
 use crate::NoProtocol;
 use crate::OnLeftovers;
 use crate::OnOrphaned;
-use crate::ProcessHandle;
 use crate::Signal;
 use crate::SpawnError;
 use crate::host::spawn::CancellableSpawn;
@@ -128,28 +127,4 @@ fn prepared(setup: &LinkSetup, mark: Option<(&'static str, String)>) -> Command 
         Some((name, value)) => command.env(name, value),
         None => command,
     }
-}
-
-/// What a worker reads its jobs from.
-pub(super) fn send_job(
-    process: &ProcessHandle,
-    framing: Framing,
-    input: i32,
-    job: &super::LinkJob,
-) {
-    // A worker that is gone, or has closed it, is told by its end.
-    let _ = match framing {
-        Framing::Frames => super::answers::send_frame(process, input, job),
-        Framing::JsonLines => {
-            process.write_to_child(input, super::json_lines::job_line(job.id, &job.body))
-        }
-        Framing::OneShot => {
-            let written = match job.body.is_empty() {
-                true => Ok(()),
-                false => process.write_to_child(input, job.body.clone()),
-            };
-            process.close_child_fd(input);
-            written
-        }
-    };
 }

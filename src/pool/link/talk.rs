@@ -11,10 +11,11 @@ use bytes::BytesMut;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
-use super::answers::{self, Answers, Said};
+use super::answers::Answers;
 use super::output::PrintedOutput;
+use super::said::Said;
+use super::sending::{self, send_job};
 use super::session::LinkSession;
-use super::start::send_job;
 use super::{LinkCommand, LinkJob, Teller};
 use crate::Bytes;
 use crate::ExitStatus;
@@ -81,7 +82,7 @@ enum Parts {
     },
 }
 
-enum Event {
+enum TalkEvent {
     Command(Option<LinkCommand>),
     Said(Said),
     /// The next frame of a session, or its end.
@@ -126,29 +127,29 @@ impl WorkerLink {
             let event = poll_fn(|cx| self.poll_event(cx)).await;
             let end = match event {
                 // The pool is gone.
-                Event::Command(None) => Some(TalkEnd::Stop(StopWorker::Kill)),
-                Event::Command(Some(LinkCommand::Stop(how))) => Some(TalkEnd::Stop(how)),
-                Event::Command(Some(LinkCommand::Job(job))) => self.begin(job),
-                Event::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
-                Event::Command(Some(LinkCommand::CheckOut(side))) => {
+                TalkEvent::Command(None) => Some(TalkEnd::Stop(StopWorker::Kill)),
+                TalkEvent::Command(Some(LinkCommand::Stop(how))) => Some(TalkEnd::Stop(how)),
+                TalkEvent::Command(Some(LinkCommand::Job(job))) => self.begin(job),
+                TalkEvent::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
+                TalkEvent::Command(Some(LinkCommand::CheckOut(side))) => {
                     self.session = Some(LinkSession::new(side));
                     None
                 }
-                Event::Sent(sent) => {
+                TalkEvent::Sent(sent) => {
                     self.send_of_the_session(sent);
                     None
                 }
-                Event::Said(Said::Closed) if self.is_one_shot() => {
+                TalkEvent::Said(Said::Closed) if self.is_one_shot() => {
                     self.wrote_all = true;
                     None
                 }
-                Event::Said(Said::Closed) => Some(TalkEnd::Closed),
-                Event::Said(Said::Noise(line)) => {
+                TalkEvent::Said(Said::Closed) => Some(TalkEnd::Closed),
+                TalkEvent::Said(Said::Noise(line)) => {
                     printed.data(1, &line);
                     None
                 }
-                Event::Said(said) => self.said(said).err().map(TalkEnd::Wrong),
-                Event::Exited(status) => Some(self.one_shot_exited(status, printed)),
+                TalkEvent::Said(said) => self.said(said).err().map(TalkEnd::Wrong),
+                TalkEvent::Exited(status) => Some(self.one_shot_exited(status, printed)),
             };
             if let Some(end) = end {
                 return end;
@@ -156,12 +157,12 @@ impl WorkerLink {
         }
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
         if let Some(command) = self.early.next() {
-            return Poll::Ready(Event::Command(Some(command)));
+            return Poll::Ready(TalkEvent::Command(Some(command)));
         }
         if let Poll::Ready(command) = self.commands.poll_recv(cx) {
-            return Poll::Ready(Event::Command(command));
+            return Poll::Ready(TalkEvent::Command(command));
         }
         if let Some(CurrentJob {
             parts: Parts::Streamed { reader, held, .. },
@@ -183,14 +184,14 @@ impl WorkerLink {
         if let Some(session) = &mut self.session {
             ready!(session.poll_delivered(cx));
             if let Poll::Ready(sent) = session.poll_sent(cx) {
-                return Poll::Ready(Event::Sent(sent));
+                return Poll::Ready(TalkEvent::Sent(sent));
             }
         }
         if self.is_one_shot() && (self.current.is_none() || self.wrote_all) {
             // A spare that ends before it has a job is one that is lost.
-            return self.exited.as_mut().poll(cx).map(Event::Exited);
+            return self.exited.as_mut().poll(cx).map(TalkEvent::Exited);
         }
-        self.answers.poll_said(cx).map(Event::Said)
+        self.answers.poll_said(cx).map(TalkEvent::Said)
     }
 
     fn send_of_the_session(&mut self, sent: Option<(JobId, Bytes)>) {
@@ -232,7 +233,7 @@ impl WorkerLink {
         let current = self.current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
         current.parts = Parts::Whole(Vec::new(), 0);
-        let _ = answers::send(
+        let _ = sending::send(
             &self.process,
             self.input,
             FrameKind::Cancel,
@@ -262,7 +263,7 @@ impl WorkerLink {
                 }
             }
             Said::Ping(id, body) => {
-                let _ = answers::send(&self.process, self.input, FrameKind::Pong, id, &body);
+                let _ = sending::send(&self.process, self.input, FrameKind::Pong, id, &body);
             }
             _ if !self.ready => return Err("it answered before it was ready".into()),
             Said::Chunk(id, part) => self.part(id, part)?,

@@ -2,7 +2,7 @@
 //!
 //! Linux keeps much for each thread that a child takes over from the one that clones it: credentials,
 //! confinement, scheduling, namespaces. A child shall have the state of the thread that asked for it.
-//! So each [`Pool`] of threads was made by a thread like those that it clones for. A thread that
+//! So each [`SpawnerPool`] of threads was made by a thread like those that it clones for. A thread that
 //! is like no pool makes one, and a thread whose state cannot be read makes a thread for each spawn. All are
 //! made by the asking thread, or by a thread that it made: a thread starts as its maker is.
 
@@ -22,7 +22,7 @@ use crate::sys::clone::{CHANGED, Stack};
 use crate::sys::thread_state::{self, Asker, ThreadState};
 
 use own::OwnSpawner;
-use pool::{Pool, Seat};
+use pool::{Seat, SpawnerPool};
 pub(crate) use ties::{Tie, Ties};
 
 /// A spawn, given what its clone needs, or the reason why there is no thread for it.
@@ -37,7 +37,7 @@ pub(crate) struct Desk<'a> {
 
 /// Threads that are like the one which asked for a child, while there are any.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Kin(Weak<Pool>);
+pub(crate) struct Kin(Weak<SpawnerPool>);
 
 impl Kin {
     /// Runs `act` on one of them. False if there is none.
@@ -67,7 +67,7 @@ static LIMIT: AtomicUsize = AtomicUsize::new(USUAL_LIMIT);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The last used is the last.
-static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
+static POOLS: Mutex<Vec<Arc<SpawnerPool>>> = Mutex::new(Vec::new());
 
 /// Sets how many spawner threads this process may have: 1,024 unless set; a `count` below 2 counts as 2.
 ///
@@ -212,14 +212,14 @@ fn pool_of(state: ThreadState) -> io::Result<Place> {
         };
         pools.remove(unused).retire();
     }
-    let pool = Pool::start(state)?;
+    let pool = SpawnerPool::start(state)?;
     let seat = pool.seat();
     pools.push(pool);
     Ok(Place::Pool(seat))
 }
 
 /// A place in the pool whose threads are like the calling one, whose state this is; it is the last used.
-fn seat_of(pools: &mut Vec<Arc<Pool>>, state: &ThreadState) -> Option<Seat> {
+fn seat_of(pools: &mut Vec<Arc<SpawnerPool>>, state: &ThreadState) -> Option<Seat> {
     let index = pools.iter().position(|pool| pool.is_like_us(state))?;
     let pool = pools.remove(index);
     let seat = pool.seat();
@@ -228,7 +228,7 @@ fn seat_of(pools: &mut Vec<Arc<Pool>>, state: &ThreadState) -> Option<Seat> {
 }
 
 /// The threads of `pool` are no longer like the one that made it.
-fn forget(pool: &Pool) {
+fn forget(pool: &SpawnerPool) {
     lock(&POOLS).retain(|other| !std::ptr::eq(&**other, pool));
     pool.retire();
 }

@@ -23,7 +23,7 @@ const USUAL_WORKERS: usize = 2;
 /// How long all threads must have been held up before others help.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-pub(crate) struct Pool {
+pub(crate) struct SpawnerPool {
     /// The state of the thread that made the pool, and so of all its threads.
     state: ThreadState,
     /// The thread of the pool that ends last.
@@ -63,7 +63,7 @@ impl PoolLine {
 
 /// A place in the queue, before there is a job. The pool is not retired meanwhile.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Pool>);
+pub(crate) struct Seat(Arc<SpawnerPool>);
 
 impl Seat {
     pub(super) fn submit(self, job: PoolJob) {
@@ -90,7 +90,7 @@ impl Drop for Seat {
     }
 }
 
-impl Pool {
+impl SpawnerPool {
     /// A pool of threads that are like the calling one, whose state this is.
     pub(super) fn start(state: ThreadState) -> io::Result<Arc<Self>> {
         let pool = Arc::new(Self {
@@ -292,9 +292,9 @@ fn changed() -> io::Error {
     io::Error::other(CHANGED)
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for SpawnerPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").finish_non_exhaustive()
+        f.debug_struct("SpawnerPool").finish_non_exhaustive()
     }
 }
 
@@ -308,7 +308,7 @@ mod tests {
         let Asker::Like(state) = thread_state::of_this_thread(None) else {
             return println!("skipped: the state of this thread cannot be read");
         };
-        let pool = Pool::start(state).unwrap();
+        let pool = SpawnerPool::start(state).unwrap();
         let (seat, last) = (pool.seat(), pool.seat());
         let (hang, hung) = mpsc::channel::<()>();
         let (tell, told) = mpsc::channel();

@@ -1,0 +1,24 @@
+//! What a worker says, whatever its framing.
+
+use std::sync::Arc;
+
+use crate::Bytes;
+use crate::pool::core::JobId;
+
+/// What comes from a worker.
+pub(super) enum Said {
+    /// It takes jobs; and its name.
+    Ready(Arc<str>),
+    Progress,
+    Chunk(JobId, Bytes),
+    End(JobId, Bytes),
+    Error(JobId, Bytes),
+    Ping(u64, Bytes),
+    Pong,
+    /// A line that is no answer.
+    Noise(Bytes),
+    /// It does not keep to the framing.
+    Wrong(Arc<str>),
+    /// It says no more.
+    Closed,
+}
