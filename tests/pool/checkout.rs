@@ -209,7 +209,8 @@ fn sends_wait_when_a_window_of_them_is_unanswered() {
         let mut session = out(&pool).await;
         in_time(session.send("chunks 100")).await.unwrap();
         in_time(session.send("echo a")).await.unwrap();
-        // The parts of the first one wait for their reader, so neither is answered.
+        // The worker has the first one. Its parts wait for their reader, so neither is answered.
+        assert_eq!(in_time(session.next()).await, chunk("1"));
         {
             let third = std::pin::pin!(session.send("echo b"));
             assert!(futures::poll!(third).is_pending());
