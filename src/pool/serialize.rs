@@ -39,7 +39,6 @@ mod tests {
     use super::super::recycling::Recycling;
     use super::super::report::PoolReport;
     use super::super::stats::PoolStats;
-    use super::*;
 
     #[test]
     fn an_event_of_a_pool_has_this_json() {
