@@ -151,11 +151,12 @@ async fn run() -> Result<(), Error> {
     let bar = ProgressBar::new(files.len() as u64).with_style(style);
     // Four at a time are submitted, and told in the order of their names.
     let jobs = stream::iter(&files).map(|file| converted(file, converters.of(file), &into));
-    let mut ends = std::pin::pin!(stream::iter(&files).zip(jobs.buffered(4)));
-    while let Some((file, end)) = ends.next().await {
+    let ends = stream::iter(&files).zip(jobs.buffered(4));
+    ends.for_each(async |(file, end)| {
         bar.suspend(|| println!("{}: {end}", file.file_name().unwrap_or_default().display()));
         bar.inc(1);
-    }
+    })
+    .await;
     bar.finish_and_clear();
     converters.drain().await;
     Ok(())
