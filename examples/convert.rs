@@ -110,6 +110,13 @@ async fn converted(file: &Path, converter: &Converter, folder: &Path) -> String 
             status: Some(status),
             ..
         }) => format!("kills its converter: {status}"),
+        Err(JobError::Failed { status, tail, .. }) => {
+            let complaint = String::from_utf8_lossy(&tail);
+            format!(
+                "not converted: {status}: {}",
+                complaint.lines().last().unwrap_or_default()
+            )
+        }
         Err(error) => format!("not converted: {error}"),
     }
 }
