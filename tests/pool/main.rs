@@ -5,6 +5,8 @@ mod common;
 
 mod conformance;
 mod framings;
+mod insight;
+mod told_worker;
 
 /// The worker of the examples, in Python.
 pub(crate) fn worker_py() -> actix_process::Command {

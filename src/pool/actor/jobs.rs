@@ -96,6 +96,8 @@ impl PoolEngine {
         if self.stage.has_begun() && !matches!(outcome, Err(JobError::ShuttingDown)) {
             self.counters.finished_in_shutdown += 1;
         }
+        // Before the outcome is heard: who hears it may submit the next job at once.
+        drop(done._place);
         // Who waits for it may be gone.
         match done.outlet {
             Outlet::Whole(tell) => drop(tell.send(outcome)),
