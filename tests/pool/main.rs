@@ -6,6 +6,7 @@ mod common;
 mod conformance;
 mod framings;
 mod insight;
+mod streams;
 mod told_worker;
 
 /// The worker of the examples, in Python.

@@ -224,8 +224,15 @@ impl WorkerLink {
             _ if !self.ready => return Err("it answered before it was ready".into()),
             Said::Chunk(id, part) => self.part(id, part)?,
             Said::End(id, part) => {
-                let (job, whole) = self.take(id)?.whole(part);
-                self.answered(job, Ok(whole));
+                let current = self.take(id)?;
+                let answer = if current.size_with(&part) > self.settings.max_answer {
+                    Err(JobError::TooLarge {
+                        limit: self.settings.max_answer,
+                    })
+                } else {
+                    Ok(current.whole(part).1)
+                };
+                self.answered(id, answer);
             }
             Said::Error(id, error) => {
                 self.take(id)?;
@@ -314,6 +321,14 @@ fn not_its_job() -> Arc<str> {
 }
 
 impl CurrentJob {
+    /// How large the whole answer is with its last part. One that is streamed has no limit.
+    fn size_with(&self, last: &Bytes) -> usize {
+        match &self.parts {
+            Parts::Whole(_, size) => size.saturating_add(last.len()),
+            Parts::Streamed { .. } => 0,
+        }
+    }
+
     /// The whole answer, with its last part. What was streamed is with its reader, and the last part follows.
     fn whole(self, last: Bytes) -> (JobId, Bytes) {
         let whole = match self.parts {
