@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cancels;
 mod conformance;
 mod framings;
 mod insight;
