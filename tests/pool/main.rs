@@ -7,6 +7,8 @@ mod cancels;
 mod conformance;
 mod framings;
 mod insight;
+mod reloads;
+mod starts;
 mod streams;
 mod told_worker;
 

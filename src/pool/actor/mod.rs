@@ -156,6 +156,7 @@ impl PoolEngine {
             PoolEffect::Start { worker, spec, job } => self.start_worker(worker, spec, job),
             PoolEffect::Send { worker, job } => self.send_job(worker, job),
             PoolEffect::TellCancel { worker, job } => self.tell_cancel(worker, job),
+            PoolEffect::NotReady { worker } => self.not_ready(worker),
             PoolEffect::Stop { worker, how } => self.stop_worker(worker, how),
             PoolEffect::NoAnswer { job, why } => self.no_answer(job, why),
             PoolEffect::Recycled { worker, why } => {
