@@ -7,6 +7,7 @@ mod cancels;
 mod conformance;
 mod framings;
 mod insight;
+mod recycling;
 mod reloads;
 mod starts;
 mod streams;

@@ -144,6 +144,7 @@ impl PoolEngine {
             status,
             kind,
             tail: place.map(|place| place.tail.clone()).unwrap_or_default(),
+            over_max_rss: place.is_some_and(|place| place.over_max_rss),
             attempts,
         }
     }
@@ -154,6 +155,7 @@ impl PoolEngine {
         job: JobId,
         answer: Result<Bytes, JobError>,
     ) {
+        self.memory.ended_a_job(worker);
         match self.scheduler.answered(worker, job) {
             Answered::Outcome => self.finish(job, answer),
             Answered::Stale => self.counters.stale += 1,

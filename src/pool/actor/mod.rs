@@ -3,6 +3,7 @@
 mod asked;
 mod ending;
 mod jobs;
+mod memory;
 mod told;
 mod workers;
 
@@ -31,6 +32,7 @@ use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
 use ending::ShutdownStage;
 use jobs::PoolJob;
+use memory::MemoryWatch;
 use workers::WorkerPlace;
 
 /// What a pool needs to run, made before it has an arbiter.
@@ -56,6 +58,7 @@ pub(super) struct PoolEngine {
     /// Who waits for a reload, and of which command.
     reload: Option<(u64, oneshot::Sender<Result<(), PoolError>>)>,
     counters: PoolCounters,
+    memory: MemoryWatch,
     /// The timer that is armed, and for when.
     timer: Option<(Duration, SpawnHandle)>,
     guard: PoolGuard,
@@ -83,6 +86,7 @@ impl PoolEngine {
             began: Instant::now(),
             commands: HashMap::from([(0, settings.command.clone())]),
             last_command: 0,
+            memory: MemoryWatch::new(&settings),
             settings: Rc::new(settings),
             jobs: HashMap::new(),
             workers: HashMap::new(),
@@ -132,6 +136,7 @@ impl PoolEngine {
             }
         }
         self.leave(ctx);
+        self.watch_memory(ctx);
         let due = self.scheduler.deadline();
         if due == self.timer.map(|(at, _)| at) {
             return;

@@ -33,6 +33,8 @@ pub(super) struct WorkerPlace {
     /// How it ended, if that is known.
     pub(super) status: Option<ExitStatus>,
     pub(super) tail: Bytes,
+    /// It is stopped for its memory.
+    pub(super) over_max_rss: bool,
     /// The pool wanted it to end.
     stopped: bool,
     /// The arguments of this job are in its command.
@@ -86,6 +88,7 @@ impl PoolEngine {
                 wrong: None,
                 status: None,
                 tail: Bytes::new(),
+                over_max_rss: false,
                 stopped: false,
                 job,
             },
