@@ -9,6 +9,7 @@ mod framings;
 mod insight;
 mod recycling;
 mod reloads;
+mod specs;
 mod starts;
 mod streams;
 mod told_worker;
