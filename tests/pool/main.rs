@@ -7,11 +7,15 @@ mod cancels;
 mod conformance;
 mod framings;
 mod insight;
+mod one_shots;
 mod recycling;
 mod reloads;
+mod retries;
+mod scheduling;
 mod specs;
 mod starts;
 mod streams;
+mod timeouts;
 mod told_worker;
 
 /// The worker of the examples, in Python.
