@@ -3,8 +3,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod back_pressure;
+mod broken_lines;
+mod broken_one_shots;
+mod broken_workers;
 mod conformance;
+mod ends;
+mod faults;
 mod framings;
+mod secrecy;
+mod sudden_ends;
+mod workers;
 
 /// The worker of the examples, in Python.
 pub(crate) fn worker_py() -> actix_process::Command {

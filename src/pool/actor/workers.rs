@@ -196,7 +196,7 @@ impl PoolEngine {
     pub(super) fn stop_worker(&mut self, worker: WorkerId, how: StopWorker) {
         let within = self.settings.ready_within;
         let Some(place) = self.workers.get_mut(&worker) else {
-            return;
+            return self.never_began(worker);
         };
         let unready =
             !place.ready && !place.stopped && place.wrong.is_none() && place.status.is_none();
@@ -205,6 +205,14 @@ impl PoolEngine {
         if unready && !self.stage.has_begun() && how == StopWorker::Ladder {
             self.start_failed(worker, format!("it was not ready within {within:?}").into());
         }
+    }
+
+    /// A start that waits for the guard, or that came when all were killed already, is over with its stop.
+    fn never_began(&mut self, worker: WorkerId) {
+        if let PoolGuard::Coming(waiting) = &mut self.guard {
+            waiting.retain(|(waits, ..)| *waits != worker);
+        }
+        self.scheduler.worker_gone(worker);
     }
 
     pub(super) fn gone(&mut self, worker: WorkerId, end: WorkerEnd) {
