@@ -3,8 +3,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod back_pressure;
+mod broken_lines;
+mod broken_one_shots;
+mod broken_workers;
 mod cancels;
 mod conformance;
+mod ends;
+mod faults;
 mod framings;
 mod insight;
 mod one_shots;
@@ -12,11 +18,14 @@ mod recycling;
 mod reloads;
 mod retries;
 mod scheduling;
+mod secrecy;
 mod specs;
 mod starts;
 mod streams;
+mod sudden_ends;
 mod timeouts;
 mod told_worker;
+mod workers;
 
 /// The worker of the examples, in Python.
 pub(crate) fn worker_py() -> actix_process::Command {

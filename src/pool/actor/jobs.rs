@@ -43,8 +43,8 @@ pub(super) struct PoolJob {
     begun: Option<Instant>,
     /// Its outcome, in place of that which the scheduler tells.
     instead: Option<JobError>,
-    /// Given back with its outcome.
-    _place: OwnedSemaphorePermit,
+    /// Given back before its outcome is told.
+    place: OwnedSemaphorePermit,
 }
 
 impl PoolEngine {
@@ -77,7 +77,7 @@ impl PoolEngine {
                 at,
                 begun: None,
                 instead: None,
-                _place: place,
+                place,
             },
         );
         match self.scheduler.submit(id, terms, SubmitKind::Job) {
@@ -96,8 +96,8 @@ impl PoolEngine {
         if self.stage.has_begun() && !matches!(outcome, Err(JobError::ShuttingDown)) {
             self.counters.finished_in_shutdown += 1;
         }
-        // Before the outcome is heard: who hears it may submit the next job at once.
-        drop(done._place);
+        // Who hears of it may submit the next one at once.
+        drop(done.place);
         // Who waits for it may be gone.
         match done.outlet {
             Outlet::Whole(tell) => drop(tell.send(outcome)),

@@ -20,9 +20,9 @@ use crate::Unkillable;
 use crate::pool::actor::{WorkerEnd, WorkerTold};
 use crate::pool::core::StopWorker;
 
-/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job. A process that dies closes it a moment
+/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job, and so is the end of its standard error. A process that dies closes it a moment
 /// before.
-const STATUS: Duration = Duration::from_millis(500);
+pub(super) const STATUS: Duration = Duration::from_millis(500);
 
 /// A worker whose jobs are over has so long to go by itself.
 const RETIRE: Duration = Duration::from_secs(5);
@@ -32,19 +32,23 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 impl WorkerLink {
     /// Ends the worker, and tells the pool when it is gone.
-    pub(super) async fn end(mut self, end: TalkEnd, pump: OutputPump) {
+    pub(super) async fn end(mut self, end: TalkEnd, mut pump: OutputPump) {
+        let job = self.current_job();
         let own = self.settings.ladder.clone();
         let ladder = match end {
             TalkEnd::Closed => {
                 let status = actix_rt::time::timeout(STATUS, self.process.exited())
                     .await
                     .ok();
+                if status.is_some() {
+                    pump.read_out(STATUS).await;
+                }
                 let tail = pump.printed().tail();
-                self.teller.tell(WorkerTold::Dying { status, tail });
+                self.teller.tell(WorkerTold::Dying { job, status, tail });
                 own
             }
             TalkEnd::Wrong(what) => {
-                self.teller.tell(WorkerTold::Wrong(what));
+                self.teller.tell(WorkerTold::Wrong { job, what });
                 own
             }
             TalkEnd::Done => own,
@@ -70,7 +74,8 @@ impl WorkerLink {
         }
         self.teller.tell(WorkerTold::Gone(Box::new(WorkerEnd {
             status,
-            killed: stopped.by == StoppedBy::Signal(Signal::KILL),
+            killed: stopped.by == StoppedBy::Signal(Signal::KILL)
+                || self.killed && status.signal() == Some(Signal::KILL),
             leftovers: stopped.outlived,
             tail,
         })));
@@ -124,7 +129,10 @@ impl WorkerLink {
         poll_fn(|cx| {
             while listens && let Poll::Ready(command) = self.commands.poll_recv(cx) {
                 match command {
-                    Some(LinkCommand::Stop(StopWorker::Kill)) => kill(&self.process),
+                    Some(LinkCommand::Stop(StopWorker::Kill)) => {
+                        self.killed = true;
+                        kill(&self.process);
+                    }
                     None => {
                         listens = false;
                         kill(&self.process);

@@ -70,10 +70,10 @@ impl Teller {
 
 /// Runs a worker from its spawn until nobody is left of it.
 pub(super) async fn run(setup: LinkSetup) {
-    let (mut link, pump) = match start::started(setup).await {
+    let (mut link, mut pump) = match start::started(setup).await {
         Ok(started) => started,
         Err(not_spawned) => return not_spawned.tell(),
     };
-    let end = link.talk(&pump.printed()).await;
+    let end = link.talk(&mut pump).await;
     link.end(end, pump).await;
 }

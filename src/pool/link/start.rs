@@ -19,6 +19,7 @@ use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::Signal;
 use crate::SpawnError;
+use crate::WriteError;
 use crate::host::spawn::CancellableSpawn;
 use crate::pool::actor::WorkerTold;
 use crate::pool::framing::Framing;
@@ -130,15 +131,14 @@ fn prepared(setup: &LinkSetup, mark: Option<(&'static str, String)>) -> Command 
     }
 }
 
-/// What a worker reads its jobs from.
+/// Gives a job to a worker.
 pub(super) fn send_job(
     process: &ProcessHandle,
     framing: Framing,
     input: i32,
     job: &super::LinkJob,
-) {
-    // A worker that is gone, or has closed it, is told by its end.
-    let _ = match framing {
+) -> Result<(), WriteError> {
+    match framing {
         Framing::Frames => super::answers::send_frame(process, input, job),
         Framing::JsonLines => {
             process.write_to_child(input, super::json_lines::job_line(job.id, &job.body))
@@ -151,5 +151,5 @@ pub(super) fn send_job(
             process.close_child_fd(input);
             written
         }
-    };
+    }
 }

@@ -5,18 +5,21 @@ use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use actix_rt::time::Sleep;
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
 use super::answers::{self, Answers, Said};
-use super::output::PrintedOutput;
+use super::ending::STATUS;
+use super::output::OutputPump;
 use super::start::send_job;
 use super::{LinkCommand, LinkJob, Teller};
 use crate::Bytes;
 use crate::ExitStatus;
+use crate::FdSink;
 use crate::ProcessHandle;
 use crate::host::guard::Guard;
 use crate::pool::actor::WorkerTold;
@@ -27,12 +30,18 @@ use crate::pool::settings::PoolSettings;
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
 
+/// So many bytes may wait beside the longest job for a worker that reads slowly.
+const PONGS: usize = 64 * 1024;
+
 /// A worker that runs.
 pub(super) struct WorkerLink {
     pub(super) teller: Teller,
     pub(super) process: ProcessHandle,
     /// The descriptor that it reads its jobs from.
     pub(super) input: i32,
+    sink: FdSink,
+    /// It has closed that: its answer, if it had read its job before, is awaited so long.
+    input_gone: Option<Pin<Box<Sleep>>>,
     pub(super) answers: Answers,
     pub(super) settings: Rc<PoolSettings>,
     pub(super) shared: Arc<PoolShared>,
@@ -45,6 +54,8 @@ pub(super) struct WorkerLink {
     current: Option<CurrentJob>,
     /// A one-shot process has written all that it will.
     wrote_all: bool,
+    /// It was killed in the midst of its ladder.
+    pub(super) killed: bool,
 }
 
 /// How a conversation ended.
@@ -81,6 +92,8 @@ enum Parts {
 enum Event {
     Command(Option<LinkCommand>),
     Said(Said),
+    /// The worker has closed the descriptor of its jobs.
+    InputClosed,
     /// A one-shot process has exited, and all that it wrote was read.
     Exited(ExitStatus),
 }
@@ -95,6 +108,8 @@ impl WorkerLink {
     ) -> Self {
         Self {
             exited: Box::pin(process.exited()),
+            sink: process.sink_or_none(input),
+            input_gone: None,
             teller,
             process,
             input,
@@ -107,6 +122,7 @@ impl WorkerLink {
             early: early.into_iter(),
             current: None,
             wrote_all: false,
+            killed: false,
         }
     }
 
@@ -115,7 +131,7 @@ impl WorkerLink {
     }
 
     /// Until it is over.
-    pub(super) async fn talk(&mut self, printed: &PrintedOutput) -> TalkEnd {
+    pub(super) async fn talk(&mut self, pump: &mut OutputPump) -> TalkEnd {
         loop {
             let event = poll_fn(|cx| self.poll_event(cx)).await;
             let end = match event {
@@ -130,11 +146,12 @@ impl WorkerLink {
                 }
                 Event::Said(Said::Closed) => Some(TalkEnd::Closed),
                 Event::Said(Said::Noise(line)) => {
-                    printed.data(1, &line);
+                    pump.printed().data(1, &line);
                     None
                 }
                 Event::Said(said) => self.said(said).err().map(TalkEnd::Wrong),
-                Event::Exited(status) => Some(self.one_shot_exited(status, printed)),
+                Event::InputClosed => Some(TalkEnd::Closed),
+                Event::Exited(status) => Some(self.one_shot_exited(status, pump).await),
             };
             if let Some(end) = end {
                 return end;
@@ -170,11 +187,40 @@ impl WorkerLink {
             // A spare that ends before it has a job is one that is lost.
             return self.exited.as_mut().poll(cx).map(Event::Exited);
         }
-        self.answers.poll_said(cx).map(Event::Said)
+        if let Poll::Ready(said) = self.answers.poll_said(cx) {
+            return Poll::Ready(Event::Said(said));
+        }
+        self.poll_input(cx)
+    }
+
+    /// Ready when no job can be given to it any more. What it has answered may be on its way.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        // A one-shot process need not read its job.
+        if self.is_one_shot() {
+            return Poll::Pending;
+        }
+        if self.input_gone.is_none() {
+            ready!(self.sink.poll_gone(cx));
+        }
+        let grace = self
+            .input_gone
+            .get_or_insert_with(|| Box::pin(actix_rt::time::sleep(STATUS)));
+        if self.current.is_some() {
+            ready!(grace.as_mut().poll(cx));
+        }
+        Poll::Ready(Event::InputClosed)
+    }
+
+    /// The job that it was given, and has not answered.
+    pub(super) fn current_job(&self) -> Option<JobId> {
+        self.current.as_ref().map(|current| current.id)
     }
 
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
-        send_job(&self.process, self.settings.framing, self.input, &job);
+        let sent = send_job(&self.process, self.settings.framing, self.input, &job);
+        if sent.is_err() && !self.is_one_shot() {
+            return Some(TalkEnd::Closed);
+        }
         let parts = match job.chunks {
             None => Parts::Whole(Vec::new(), 0),
             Some(reader) => Parts::Streamed {
@@ -219,6 +265,9 @@ impl WorkerLink {
                 }
             }
             Said::Ping(id, body) => {
+                if self.sink.queued() > self.settings.max_frame.saturating_add(PONGS) {
+                    return Err("it sends pings, and does not read the answers".into());
+                }
                 let _ = answers::send(&self.process, self.input, FrameKind::Pong, id, &body);
             }
             _ if !self.ready => return Err("it answered before it was ready".into()),
@@ -287,7 +336,7 @@ impl WorkerLink {
     }
 
     /// The status decides.
-    fn one_shot_exited(&mut self, status: ExitStatus, printed: &PrintedOutput) -> TalkEnd {
+    async fn one_shot_exited(&mut self, status: ExitStatus, pump: &mut OutputPump) -> TalkEnd {
         let Some(current) = self.current.take() else {
             return TalkEnd::Closed;
         };
@@ -297,10 +346,11 @@ impl WorkerLink {
         let (job, whole) = current.whole(Bytes::new());
         let answer = match (succeeded, status.signal()) {
             (true, _) => Ok(whole),
-            (false, None) => Err(JobError::Failed {
-                status,
-                tail: printed.tail(),
-            }),
+            (false, None) => {
+                pump.read_out(STATUS).await;
+                let tail = pump.printed().tail();
+                Err(JobError::Failed { status, tail })
+            }
             // Somebody has killed it.
             (false, Some(_)) => {
                 self.current = Some(CurrentJob {
