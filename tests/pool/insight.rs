@@ -8,7 +8,11 @@ use actix_process::pool::{
     Framing, Histogram, Job, JobError, Pool, PoolEventKind, PoolEvents, PoolReported, Recycling,
 };
 use futures::StreamExt;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
+use crate::common::census::children;
+use crate::common::isolated::isolated;
 use crate::common::{in_time, run};
 use crate::told_worker::{
     Folder, ask, ended, event, events_until_now, refused, shut, stats_when, worker,
@@ -252,5 +256,30 @@ fn failures_are_told() {
         let failed = |what: &PoolEventKind| matches!(what, PoolEventKind::StartFailed { .. });
         assert!(!events.iter().any(failed), "{events:?}");
         ended(pool).await;
+    });
+}
+
+#[test]
+fn a_guard_that_is_killed_is_told_and_replaced() {
+    isolated(|| {
+        run(async {
+            let pool = one().start().unwrap();
+            let mut events = pool.events();
+            let worker: i32 = ask(&pool, "pid").await.parse().unwrap();
+            let mut others = children().into_iter().map(|(pid, _)| pid);
+            let guard = others.find(|pid| *pid != worker).unwrap();
+            kill(Pid::from_raw(guard), Signal::SIGKILL).unwrap();
+            let missing = event(&mut events, |what| match what {
+                PoolEventKind::GuardMissing { problem } => Some(problem.clone()),
+                _ => None,
+            });
+            assert!(missing.await.starts_with("the guard is gone"));
+            event(&mut events, |what| {
+                matches!(what, PoolEventKind::GuardReplaced).then_some(())
+            })
+            .await;
+            assert_eq!(ask(&pool, "pid").await, worker.to_string());
+            ended(pool).await;
+        });
     });
 }

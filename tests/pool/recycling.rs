@@ -4,15 +4,24 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use actix_process::monitor::ExitKind;
-use actix_process::pool::{Job, JobError, Pool, PoolHandle};
+use actix_process::pool::{Job, JobError, Pool, PoolEventKind, PoolEvents, PoolHandle, Recycling};
 use futures::StreamExt;
 use futures::stream;
 
 use crate::common::{in_time, run};
-use crate::told_worker::{ask, ended, refused, stats_when, worker};
+use crate::told_worker::{ask, ended, event, refused, stats_when, worker};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// Waits until the events tell of a worker that is recycled, and that this is why.
+async fn assert_told(events: &mut PoolEvents, expected: Recycling) {
+    let told = event(events, |what| match what {
+        PoolEventKind::Recycled { why } => Some(*why),
+        _ => None,
+    });
+    assert_eq!(told.await, expected);
 }
 
 /// Does so many jobs, some at a time; gives how many each worker did.
@@ -61,8 +70,10 @@ fn the_only_worker_is_replaced_under_load() {
             .max_jobs(1)
             .start()
             .unwrap();
+        let mut events = pool.events();
         let done = jobs_by_pid(&pool, 30).await;
         assert_eq!(done.len(), 30, "{done:?}");
+        assert_told(&mut events, Recycling::Jobs).await;
         ended(pool).await;
     });
 }
@@ -75,6 +86,7 @@ fn by_age() {
             .max_age(millis(100))
             .start()
             .unwrap();
+        let mut events = pool.events();
         in_time(async {
             while pool.stats().await.unwrap().recycled.age < 3 {
                 ask(&pool, "sleep 5").await;
@@ -84,6 +96,7 @@ fn by_age() {
         // And those without a job.
         let before = pool.stats().await.unwrap().recycled.age;
         stats_when(&pool, "another one", |stats| stats.recycled.age > before).await;
+        assert_told(&mut events, Recycling::Age).await;
         ended(pool).await;
     });
 }
@@ -96,12 +109,14 @@ fn for_the_memory_that_is_left_after_a_job() {
             .max_rss(100 << 20)
             .start()
             .unwrap();
+        let mut events = pool.events();
         let first = ask(&pool, "memory 40").await;
         assert_eq!(ask(&pool, "memory 10").await, first);
         ask(&pool, "memory 100").await;
         let stats = stats_when(&pool, "a recycling", |stats| stats.recycled.memory == 1).await;
         assert_eq!(stats.outcomes.worker_lost, 0, "{stats:?}");
         assert_ne!(ask(&pool, "pid").await, first);
+        assert_told(&mut events, Recycling::Memory).await;
         ended(pool).await;
     });
 }
@@ -114,6 +129,7 @@ fn at_once_for_memory_above_the_hard_limit() {
             .max_rss_hard(100 << 20)
             .start()
             .unwrap();
+        let mut events = pool.events();
         let before = ask(&pool, "pid").await;
         let error = refused(&pool, Job::new("memory-deaf 120")).await;
         let text = error.to_string();
@@ -130,6 +146,7 @@ fn at_once_for_memory_above_the_hard_limit() {
         let stats = pool.stats().await.unwrap();
         let counts = (stats.recycled.memory, stats.outcomes.worker_lost);
         assert_eq!(counts, (1, 1), "{stats:?}");
+        assert_told(&mut events, Recycling::Memory).await;
         ended(pool).await;
     });
 }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use actix_process::pool::{Job, JobError, Pool};
+use actix_process::pool::{Job, JobError, Pool, PoolEventKind, Recycling};
 use futures::future::join_all;
 
 use crate::common::{in_time, run};
-use crate::told_worker::{Folder, ask, ended, refused, stats_when, worker};
+use crate::told_worker::{Folder, ask, ended, event, refused, stats_when, worker};
 
 fn workers(least: usize, most: usize) -> Pool {
     Pool::new(worker([])).workers(least..=most)
@@ -103,6 +103,7 @@ fn workers_are_as_many_as_the_jobs_need_and_idle_ones_go() {
             .idle_timeout(Duration::from_millis(200))
             .start()
             .unwrap();
+        let mut events = pool.events();
         let stats = stats_when(&pool, "one", |stats| stats.idle == 1).await;
         assert_eq!(stats.starting, 0, "{stats:?}");
         let jobs = (0..4).map(|_| pool.submit(Job::new(folder.job("gate", "gate"))));
@@ -115,6 +116,11 @@ fn workers_are_as_many_as_the_jobs_need_and_idle_ones_go() {
             (stats.idle, stats.stopping) == (1, 0)
         });
         assert_eq!(stats.await.recycled.idle, 2);
+        let told = event(&mut events, |what| match what {
+            PoolEventKind::Recycled { why } => Some(*why),
+            _ => None,
+        });
+        assert_eq!(told.await, Recycling::Idle);
         // And that one stays.
         let kept = ask(&pool, "pid").await;
         actix_rt::time::sleep(Duration::from_millis(400)).await;
