@@ -145,6 +145,8 @@ fn a_long_job_is_done_by_the_old_worker() {
     run(async {
         let folder = Folder::new();
         let pool = two();
+        stats_when(&pool, "two of them", |stats| stats.idle == 2).await;
+        // The one that is idle last has the next job.
         let old = ask(&pool, "pid").await;
         let job = pool.submit(Job::new(folder.job("gate", "gate")));
         stats_when(&pool, "its begin", |stats| stats.running == 1).await;
