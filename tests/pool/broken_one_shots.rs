@@ -121,7 +121,7 @@ fn a_process_that_holds_the_output_of_one_that_has_exited_holds_up_nobody() {
 fn one_that_closes_its_output_and_runs_on_ends_by_the_timeout() {
     run(async {
         let pool = shells();
-        let job = Job::new("").args(["-c", "exec >&- 2>&-; sleep 300"]);
+        let job = Job::new("").args(["-c", "exec >&- 2>&-; exec sleep 300"]);
         let begun = Instant::now();
         let error = in_time(pool.submit(job.timeout(Duration::from_millis(300)))).await;
         assert!(matches!(error, Err(JobError::Timeout { .. })), "{error:?}");

@@ -47,6 +47,7 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | job | what it does |
 /// |---|---|
 /// | `echo TEXT` | answers TEXT |
+/// | `count` | answers how many jobs it had before |
 /// | `noisy TEXT` | writes a line to 1 and 200 KiB to 2, then answers TEXT |
 /// | `pid`, `leave` | answers its own pid; or that of a grandchild with all descriptors of this one |
 /// | `raise SIGNAL`, `exit CODE` | ends |
@@ -62,11 +63,16 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | `ping` | sends pings, and reads nothing |
 pub(super) fn work() {
     send(READY, 0, b"\x01helper");
+    let mut jobs = 0;
     while let Some((kind, id, body)) = receive() {
         if kind == JOB {
             let text = String::from_utf8_lossy(&body);
             let (what, text) = text.split_once(' ').unwrap_or((&text, ""));
-            work_on(id, what, text);
+            match what {
+                "count" => send(END, id, jobs.to_string().as_bytes()),
+                _ => work_on(id, what, text),
+            }
+            jobs += 1;
         }
     }
 }
