@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use actix_process::Bytes;
+use actix_process::pool::worker;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::measure::pin;
@@ -29,6 +31,8 @@ pub(crate) fn program() -> String {
 /// | `@drip MICROS` | when its input has ended, writes single bytes until nobody reads, MICROS apart; 0: without pause |
 /// | `@deaf` | ignores SIGTERM, writes a line, and waits for ever |
 /// | `@born FIFO` | writes its pid to FIFO, and waits for ever |
+/// | `@length` | answers each job with itself: four bytes of its length, and the job, on its standard input and output |
+/// | `@worker` | answers each job of a pool with itself, or `pour BYTES` with so many, 64 KiB at a time |
 /// | `@on CPU WORD...` | the same as the words after it, on that CPU |
 pub(crate) fn run(args: &[String]) -> bool {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -45,6 +49,8 @@ pub(crate) fn run(args: &[String]) -> bool {
         ["@drip", micros] => drip(Duration::from_micros(number(micros) as u64)),
         ["@deaf"] => deaf(),
         ["@born", fifo] => born(fifo),
+        ["@length"] => length(),
+        ["@worker"] => worker(),
         _ => return false,
     };
     true
@@ -90,6 +96,50 @@ fn deaf() -> io::Result<()> {
 fn born(fifo: &str) -> io::Result<()> {
     std::fs::write(fifo, format!("{}\n", std::process::id()))?;
     wait_for_ever()
+}
+
+fn length() -> io::Result<()> {
+    let (mut jobs, mut job) = (io::BufReader::with_capacity(64 * 1024, Stdin), Vec::new());
+    loop {
+        let mut length = [0; 4];
+        if jobs.read_exact(&mut length).is_err() {
+            return Ok(());
+        }
+        job.clear();
+        job.extend_from_slice(&length);
+        job.resize(4 + u32::from_be_bytes(length) as usize, 0);
+        jobs.read_exact(&mut job[4..])?;
+        Stdout.write_all(&job)?;
+    }
+}
+
+fn worker() -> io::Result<()> {
+    let chunk = vec![b'x'; 64 * 1024];
+    worker::serve(|job| {
+        let pour = job
+            .body()
+            .strip_prefix(b"pour ")
+            .map(String::from_utf8_lossy);
+        let Some(bytes) = pour else {
+            return Ok(job.body().clone());
+        };
+        let mut left: usize = bytes.parse().expect("a number");
+        while left > 0 {
+            let part = left.min(chunk.len());
+            job.chunk(&chunk[..part])?;
+            left -= part;
+        }
+        Ok::<_, worker::Cancelled>(Bytes::new())
+    })
+}
+
+/// Standard input without std's buffer.
+struct Stdin;
+
+impl Read for Stdin {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        Ok(nix::unistd::read(io::stdin(), space)?)
+    }
 }
 
 fn wait_for_ever() -> ! {

@@ -17,6 +17,8 @@ mod helper;
 mod idle;
 mod measure;
 mod peer;
+mod pool_peers;
+mod pools;
 mod service_lines;
 mod service_restarts;
 mod services;
@@ -47,6 +49,7 @@ fn benches() -> Vec<Bench> {
         services::benches(),
         service_restarts::benches(),
         service_lines::benches(),
+        pools::benches(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -1,7 +1,5 @@
-#!/usr/bin/env python3
 """A worker of a pool with Framing::Frames; the format is in docs/wire.md.
-Copy it, and put your own work into `answer`. It needs nothing but Python's standard library.
-"""
+Copy it, and put your own work into `answer`. It needs nothing but Python's standard library."""
 
 import os
 import select
@@ -20,8 +18,7 @@ def answer(job):
     if what == b"echo":
         return rest
     if what == b"chunks":
-        for number in range(int(rest)):
-            yield b"%d" % (number + 1)
+        yield from (b"%d" % (number + 1) for number in range(int(rest)))
     elif what == b"slow":
         while True:
             sleep(0.005)
@@ -41,7 +38,7 @@ def send(kind, job, body=b""):
 
 
 def receive():
-    """The next frame. When the pool closes 3, the worker exits."""
+    """The next frame. A ping is answered. When the pool closes 3, the worker exits."""
     while len(arrived) < 13 or len(arrived) < 4 + int.from_bytes(arrived[:4], "big"):
         if not (more := os.read(3, 1 << 16)):
             sys.exit("half a frame" if arrived else 0)
@@ -49,18 +46,18 @@ def receive():
     length, kind, job = HEAD.unpack_from(arrived)
     body = bytes(arrived[13:4 + length])
     del arrived[:4 + length]
+    if kind == PING:
+        send(PONG, job, body)
     return kind, job, body
 
 
-def do(job, body):
+def do(answer, job, body):
     try:
         parts = answer(body)
         while True:
             send(CHUNK, job, next(parts))
             while arrived or select.select([3], [], [], 0)[0]:  # what the pool says
-                kind, of, said = receive()
-                if kind == PING:
-                    send(PONG, of, said)
+                kind, of, _ = receive()
                 if kind == CANCEL and of == job:
                     return send(ERROR, job, b"cancelled")
     except StopIteration as last:
@@ -69,11 +66,14 @@ def do(job, body):
         send(ERROR, job, str(error).encode())
 
 
-send(PROGRESS, 0, b"loading")  # load your model here
-send(READY, 0, b"\x01worker.py")
-while True:
-    kind, job, body = receive()
-    if kind == JOB:
-        do(job, body)
-    if kind == PING:
-        send(PONG, job, body)
+def serve(answer, name):
+    """Says that it is ready, and does jobs. What loads first calls `send(PROGRESS, 0, b"loading")`."""
+    send(READY, 0, b"\x01" + name)
+    while True:
+        kind, job, body = receive()
+        if kind == JOB:
+            do(answer, job, body)
+
+
+if __name__ == "__main__":
+    serve(answer, b"worker.py")

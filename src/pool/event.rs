@@ -91,7 +91,6 @@ pub struct PoolEvents(Subscription<PoolEvent>);
 /// One item of [`PoolEvents`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are events")]
 pub enum PoolReported {
     /// Something happened.
     Event(PoolEvent),

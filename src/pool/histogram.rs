@@ -2,31 +2,42 @@
 
 use std::time::Duration;
 
-/// The upper ends of the buckets: 1, 2, 5 of each power of ten, from 100 microseconds to 500 seconds. One more has what is longer.
-const BOUNDS: [Duration; 21] = {
-    let mut bounds = [Duration::ZERO; 21];
-    let mut micros = 100;
-    let mut index = 0;
-    while index < 21 {
-        bounds[index] = Duration::from_micros(micros);
-        bounds[index + 1] = Duration::from_micros(2 * micros);
-        bounds[index + 2] = Duration::from_micros(5 * micros);
-        micros *= 10;
-        index += 3;
-    }
-    bounds
-};
+/// The upper ends of the buckets, in microseconds: 1, 2, 5 of each power of ten, from 100 microseconds to 500 seconds. One more bucket has what is
+/// longer.
+const MICROS: [u64; 21] = [
+    100,
+    200,
+    500,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+];
 
 /// How many times fell into which bucket, as a Prometheus histogram has them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Histogram {
-    counts: [u64; BOUNDS.len() + 1],
+    counts: [u64; MICROS.len() + 1],
     sum: Duration,
 }
 
 impl Histogram {
     pub(super) fn add(&mut self, time: Duration) {
-        let index = BOUNDS.partition_point(|bound| *bound < time);
+        let index = MICROS.partition_point(|bound| Duration::from_micros(*bound) < time);
         if let Some(count) = self.counts.get_mut(index) {
             *count += 1;
         }
@@ -47,7 +58,10 @@ impl Histogram {
 
     /// The buckets: the longest time that belongs there, `None` for the last one, and how many did. Not cumulative.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
-        let bounds = BOUNDS.into_iter().map(Some).chain([None]);
+        let bounds = MICROS
+            .into_iter()
+            .map(|bound| Some(Duration::from_micros(bound)))
+            .chain([None]);
         bounds.zip(self.counts)
     }
 

@@ -103,7 +103,7 @@ impl PoolSettings {
             max_age: self.max_age,
             poison: POISON,
             down_after: DOWN_AFTER,
-            backoff: self.backoff.clone(),
+            backoff: self.backoff,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle, Context, Handler, Message, System};
+use futures::FutureExt;
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
@@ -62,7 +63,7 @@ impl Handler<Where> for ProcessSupervisor {
 /// Runs the test of this thread in a host process of its own, and holds that no child survives it.
 fn run(test: impl Future<Output = ()>) {
     isolated::isolated(|| {
-        System::new().block_on(test);
+        System::new().block_on(test.boxed_local());
         let begun = std::time::Instant::now();
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         while waitid(Id::All, look) != Err(Errno::ECHILD) {

@@ -23,3 +23,40 @@ pub(crate) fn inherited(n: RawFd) -> io::Result<OwnedFd> {
     cvt(unsafe { libc::fcntl(n, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
     Ok(copy)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    use super::*;
+
+    #[test]
+    fn a_duplicate_is_given_and_no_program_gets_the_number() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let copy = inherited(writer.as_raw_fd()).unwrap();
+        assert_ne!(copy.as_raw_fd(), writer.as_raw_fd());
+        for flags in [
+            fcntl(&writer, FcntlArg::F_GETFD),
+            fcntl(&copy, FcntlArg::F_GETFD),
+        ] {
+            assert_eq!(flags.unwrap(), FdFlag::FD_CLOEXEC.bits());
+        }
+        drop(writer);
+        std::fs::File::from(copy).write_all(b"here").unwrap();
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "here");
+    }
+
+    #[test]
+    fn what_is_not_open_is_refused() {
+        for n in [-1, RawFd::MAX] {
+            let error = inherited(n).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF), "{n}");
+        }
+    }
+}

@@ -15,6 +15,15 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "{}{SKIPPED}{why}", this_test());
 }
 
+/// Whether this is root; tells that the test is skipped if not.
+pub fn may_change_ids() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skipped("only root may change ids");
+    }
+    root
+}
+
 /// The name of the test that this thread runs: its path inside the test program.
 pub fn this_test() -> String {
     let thread = std::thread::current();
@@ -52,12 +61,17 @@ pub fn isolated_from(
     if is_isolated() {
         return body();
     }
-    let name = this_test();
     let mut command = Command::new(copy().unwrap());
     command
-        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
+        .args([&this_test(), "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, "1");
     change(&mut command);
+    passes(command);
+}
+
+/// Runs the test of this thread by this command, and tells why it is skipped if it is.
+fn passes(mut command: Command) {
+    let name = this_test();
     let output = command.output().unwrap();
     let text = format!(
         "{}\n{}",

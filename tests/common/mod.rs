@@ -4,9 +4,11 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "a program uses a part of it; `tests/docs/common_is_used.rs` tells what none uses"
 )]
 
+mod amount;
 pub mod census;
 pub mod cgroups;
 pub mod drop_probe;
@@ -32,16 +34,9 @@ pub mod trace;
 pub mod tty;
 pub mod waiting;
 
+pub use amount::amount;
 pub use executables::{copy_of_this_program, write_executable};
 pub use waiting::*;
-
-/// How much of something: `all` where ACTIX_PROCESS_ALL is set, as `.ci/run` does, else `fewer`.
-pub fn amount(all: usize, fewer: usize) -> usize {
-    match std::env::var_os("ACTIX_PROCESS_ALL") {
-        Some(_) => all,
-        None => fewer,
-    }
-}
 
 /// The most memory that this process ever used, in bytes.
 pub fn peak_memory() -> usize {

@@ -3,8 +3,7 @@
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 
-use super::isolated::{isolated, skipped};
-use super::report::may_change_ids;
+use super::isolated::{isolated, may_change_ids, skipped};
 
 /// Gives this thread a mount namespace of its own. False where it may not. Call it before other threads
 /// start: only what starts later is in the namespace as well.

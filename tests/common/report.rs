@@ -1,18 +1,10 @@
-//! What children tell about themselves, and who this process is.
+//! What children tell about themselves, and whether this process may change who they are.
 
 use actix_process::Command;
 
-use super::isolated::skipped;
 use super::trace::spawned;
 
-/// Whether this is root; tells that the test is skipped if not.
-pub fn may_change_ids() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        skipped("only root may change ids");
-    }
-    root
-}
+pub use super::isolated::may_change_ids;
 
 /// What a child that tells about itself says after `key`.
 pub async fn told(command: Command, key: &str) -> String {

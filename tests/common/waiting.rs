@@ -1,13 +1,21 @@
 //! Running a test, and waiting within a deadline.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// How long anything may take. Reached only when something is wrong.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// A test. Each is of a type of its own, and a runtime that takes it is compiled for each: of a box it is compiled once.
+type Test<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// Runs `test` in a System of its own, on this thread.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
+    run_boxed(Box::pin(test))
+}
+
+fn run_boxed<T>(test: Test<'_, T>) -> T {
     let _ = env_logger::builder().is_test(true).try_init();
     actix::System::new().block_on(async {
         actix_rt::time::timeout(2 * DEADLINE, test)
@@ -18,6 +26,10 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// Runs `test` under tokio alone, with as many workers; without any on this thread.
 pub fn on_tokio<T>(workers: usize, test: impl Future<Output = T>) -> T {
+    on_tokio_boxed(workers, Box::pin(test))
+}
+
+fn on_tokio_boxed<T>(workers: usize, test: Test<'_, T>) -> T {
     let mut builder = match workers {
         0 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -58,6 +58,8 @@ fn some_test_uses_every_helper() {
     let (mut common, mut all) = (Vec::new(), Vec::new());
     lines_below(&tests.join("common"), &mut common);
     lines_below(&tests, &mut all);
+    // The tests of the examples that are crates of their own.
+    lines_below(&tests.with_file_name("examples"), &mut all);
     assert!(common.iter().filter_map(|line| defined(line)).count() > 100);
     assert_eq!(unused(&common, &all), Vec::<String>::new());
 }

@@ -36,6 +36,9 @@ const ABOVE_THE_SURFACE: [&str; 7] = [
     "gotchas",
 ];
 
+/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with.
+const SHARED_WITH_ALL: [&[&str]; 1] = [&["sys", "inherited"]];
+
 /// Macros are exported from the root, whatever file they are in.
 const EXPORTED_MACROS: [&str; 1] = ["process_protocol"];
 
@@ -165,7 +168,8 @@ impl Sources {
                     || EXPORTED_MACROS.contains(&to.as_str());
                 let home = self.home(&import.to);
                 let is_below = ABOVE_THE_SURFACE.contains(&to.as_str()) && rank(to) < rank(from);
-                if from != to && !is_below && (!exported || home.len() > 1) {
+                let is_shared = SHARED_WITH_ALL.iter().any(|shared| home == **shared);
+                if from != to && !is_below && !is_shared && (!exported || home.len() > 1) {
                     let (place, home) = (&import.place, home.join("::"));
                     found.push(format!(
                         "{place} uses `{home}`, which lib.rs does not export"

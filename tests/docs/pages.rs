@@ -1,5 +1,5 @@
-//! The pages `recipes` and `gotchas` of the documentation. `cargo test --doc` compiles and runs the recipes, and rustdoc checks the
-//! links; this holds that each part is there, and says what it must.
+//! The pages `recipes` and `gotchas` of the documentation. `cargo test --doc` compiles and runs the recipes (those of web
+//! servers in `examples/web`), and rustdoc checks the links; this holds that each part is there, and says what it must.
 
 const RECIPES: &str = include_str!("../../src/recipes/recipes.md");
 const GOTCHAS: &str = include_str!("../../src/gotchas/gotchas.md");
@@ -68,6 +68,22 @@ fn each_job_has_a_recipe_that_is_compiled() {
         let count = lines.iter().filter(|line| !line.is_empty()).count();
         assert!(SHOWN.contains(&count), "recipe {number} is {count} lines");
     }
+}
+
+#[test]
+fn the_recipes_of_web_servers_are_run_by_the_crate_that_has_one() {
+    let blocks = RECIPES.split("```rust").skip(1);
+    let of_servers = blocks.filter_map(|rest| {
+        let block = rest.split("```").next().unwrap();
+        let first = block.lines().nth(1);
+        let left = first == Some("# #[cfg(feature = \"web\")] {");
+        assert_eq!(left, block.contains("actix_web"), "{block}");
+        left.then_some(())
+    });
+    assert_eq!(of_servers.count(), 3);
+    let there = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/web/src/lib.rs");
+    let there = std::fs::read_to_string(there).unwrap();
+    assert!(there.contains("include_str!(\"../../../src/recipes/recipes.md\")"));
 }
 
 #[test]

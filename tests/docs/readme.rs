@@ -101,12 +101,31 @@ fn its_files_exist() {
     }
 }
 
+/// The programs in a folder: a file, or a folder of one program or crate; of `web` those that it holds.
+fn examples(folder: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut examples = Vec::new();
+    for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let name = format!("{folder}/{name}");
+        if name == "examples/web" {
+            examples.extend(self::examples(&name));
+        } else if ["main.rs", "src/main.rs"].map(|main| path.join(main).exists()) != [false; 2]
+            || name.ends_with(".rs")
+        {
+            examples.push(name);
+        }
+    }
+    examples
+}
+
 #[test]
 fn every_example_is_named() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for entry in std::fs::read_dir(root.join("examples")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(README.contains(&format!("(examples/{name})")), "{name}");
+    let examples = examples("examples");
+    assert!(examples.contains(&"examples/web/http.rs".to_owned()));
+    for name in examples {
+        assert!(README.contains(&format!("({name})")), "{name}");
     }
 }
 

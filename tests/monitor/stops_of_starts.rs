@@ -47,7 +47,7 @@ async fn assert_stays_stopped(watched: &Watched, id: &str, starts: usize) {
 fn while_its_closure_hangs() {
     run(async {
         let (go, gone) = mpsc::channel::<()>();
-        let gone = std::sync::Mutex::new(gone);
+        let gone = Mutex::new(gone);
         let calls = Arc::new(AtomicUsize::new(0));
         let called = Arc::clone(&calls);
         let service = Service::new("a", move |start: &Start| {

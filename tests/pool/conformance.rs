@@ -56,14 +56,14 @@ type Fault = (
 );
 
 const ECHO: &str = "        return rest\n";
-const READY: &str = "send(READY, 0, b\"\\x01worker.py\")";
-const CHUNK: &str = "yield b\"%d\" % (number + 1)";
+const READY: &str = "send(READY, 0, b\"\\x01\" + name)";
+const CHUNK: &str = "b\"%d\" % (number + 1)";
 const CANCELLED: &str = "return send(ERROR, job, b\"cancelled\")";
 
 const FAULTS: [Fault; 14] = [
     (
         READY,
-        "send(READY, 0, b\"\\x02worker.py\")",
+        "send(READY, 0, b\"\\x02\" + name)",
         &[("ready comes first", "first came ready 0 of 10 bytes")],
     ),
     (
@@ -91,7 +91,7 @@ const FAULTS: [Fault; 14] = [
     ),
     (
         CHUNK,
-        "yield b\"%d\" % (int(rest) - number)",
+        "b\"%d\" % (int(rest) - number)",
         &[("chunks come in order", "500 chunks came, and end")],
     ),
     (
@@ -125,8 +125,8 @@ const FAULTS: [Fault; 14] = [
         &[("a cancel of an answered job is ignored", "came error")],
     ),
     (
-        "while True:\n    kind, job, body",
-        "PING = 10\nwhile True:\n    kind, job, body",
+        "if kind == PING:",
+        "if kind == 10:",
         &[
             ("a ping between jobs is answered", "nothing came in time"),
             ("a ping during a job is answered", "no end of it after"),

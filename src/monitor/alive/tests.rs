@@ -15,9 +15,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const PERIOD: Duration = Duration::from_millis(20);
 
 fn run(test: impl Future<Output = ()>) {
-    actix::System::new().block_on(async {
-        timeout(DEADLINE, test).await.expect("the test hangs");
-    });
+    let timed = async { timeout(DEADLINE, test).await };
+    let ended = actix::System::new().block_on(timed.boxed_local());
+    ended.expect("the test hangs");
 }
 
 fn start() -> Start {

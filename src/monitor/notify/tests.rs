@@ -6,6 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt;
 use nix::unistd::getuid;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -86,7 +87,7 @@ impl Drop for Service {
 }
 
 fn run(test: impl Future<Output = ()>) {
-    actix::System::new().block_on(test);
+    actix::System::new().block_on(test.boxed_local());
 }
 
 fn says(datagram: &str) -> Heard {

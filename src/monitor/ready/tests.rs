@@ -16,11 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(50);
 
 fn run(test: impl Future<Output = ()>) {
-    actix::System::new().block_on(async {
-        tokio::time::timeout(DEADLINE, test)
-            .await
-            .expect("the test hangs");
-    });
+    let timed = async { tokio::time::timeout(DEADLINE, test).await };
+    let ended = actix::System::new().block_on(timed.boxed_local());
+    ended.expect("the test hangs");
 }
 
 fn start() -> Start {

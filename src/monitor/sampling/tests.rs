@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
-use futures::SinkExt;
+use futures::{FutureExt, SinkExt};
 
 use super::*;
 use crate::Command;
@@ -41,7 +41,7 @@ fn when(group: i32, what: impl Fn(&Usage) -> bool) -> Usage {
 }
 
 fn run(test: impl Future<Output = ()>) {
-    actix::System::new().block_on(test);
+    actix::System::new().block_on(test.boxed_local());
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl PoolEngine {
             });
         });
         ctx.run_later(deadline + GIVE_UP, |pool, ctx| {
-            pool.with(ctx, PoolEngine::give_up);
+            pool.with(ctx, |engine| engine.give_up());
         });
     }
 

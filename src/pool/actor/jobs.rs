@@ -88,7 +88,7 @@ impl PoolEngine {
     }
 
     /// The one outcome of a job.
-    fn finish(&mut self, job: JobId, outcome: Result<Bytes, JobError>) {
+    pub(super) fn finish(&mut self, job: JobId, outcome: Result<Bytes, JobError>) {
         let Some(done) = self.jobs.remove(&job) else {
             return;
         };

@@ -11,7 +11,7 @@ use crate::ProcessHandle;
 use crate::SpawnError;
 use crate::host::guard::GuardEvent;
 use crate::pool::Pool;
-use crate::pool::core::{JobId, WorkerId};
+use crate::pool::core::{Answered, JobId, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::event::PoolEventKind;
 
@@ -89,9 +89,9 @@ impl PoolEngine {
             WorkerTold::FirstPart(job) => self.first_part(worker, job),
             WorkerTold::Answered(job, answer) => self.answered(worker, job, answer),
             WorkerTold::Overflow(job) => {
-                if self.scheduler.is_doing(worker, job) {
+                if self.scheduler.over_limit(worker, job) == Answered::Outcome {
                     let limit = self.settings.max_answer;
-                    self.end_job(job, JobError::TooLarge { limit });
+                    self.finish(job, Err(JobError::TooLarge { limit }));
                 }
             }
             WorkerTold::Wrong { job, what } => {

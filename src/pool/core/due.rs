@@ -54,7 +54,7 @@ impl Scheduler {
                 self.give_up(job, NoAnswer::Timeout { ran });
             }
             WorkerAt::Cancelling(_) => self.stop_worker(worker, StopWorker::Ladder),
-            WorkerAt::Idle => self.stop_an_idle_one(),
+            WorkerAt::Idle => self.stop_idle_ones(worker),
             WorkerAt::Spent | WorkerAt::Stopping(_) => {}
         }
     }

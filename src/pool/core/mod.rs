@@ -4,7 +4,6 @@
 //!
 //! The driver calls [`at`](Scheduler::at), then one input, then [`effects`](Scheduler::effects), and does what these say.
 // The driver is being written.
-#![allow(dead_code)]
 
 mod counts;
 mod dispatch;
@@ -32,14 +31,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[allow(unused_imports)]
 pub(in crate::pool) use crate::pool::recycling::Recycling;
-#[allow(unused_imports)]
 pub(in crate::pool) use counts::PoolCounts;
 pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
-#[allow(unused_imports)]
 pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
-#[allow(unused_imports)]
 pub(in crate::pool) use worker::{WorkerAt, WorkersBy};
 
 use job::{QueuedJob, Turn};
@@ -169,6 +164,17 @@ impl Scheduler {
 
     /// What follows from all that was told since the last time. To be called after every input.
     pub(in crate::pool) fn effects(&mut self) -> Vec<PoolEffect> {
+        loop {
+            let before = self.effects.len();
+            self.settle();
+            if self.effects.len() == before {
+                return std::mem::take(&mut self.effects);
+            }
+        }
+    }
+
+    /// What follows, once. Each effect brings all nearer to what is wanted.
+    fn settle(&mut self) {
         self.expire();
         self.make_room_for_the_reload();
         self.recycle();
@@ -181,7 +187,6 @@ impl Scheduler {
         self.start_workers();
         self.look_at_the_reload();
         self.look_at_the_end();
-        std::mem::take(&mut self.effects)
     }
 
     /// A quarter of all, at least one: so many are started at once, and so many are replaced at once.

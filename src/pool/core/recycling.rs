@@ -18,8 +18,8 @@ impl Scheduler {
     }
 
     /// Stops those that are to be recycled and have no job, a quarter of all at a time. Those that are too old, too large or of the
-    /// former command go on with jobs until it is their turn, and that is while no worker starts and starts do not fail: else the pool
-    /// would lose those that work. One that has done its jobs takes no more.
+    /// former command go on with jobs until it is their turn, and that is when no worker is missing: else the pool would lose those that work
+    /// while replacements load, or fail. One that has done its jobs takes no more.
     pub(super) fn recycle(&mut self) {
         if self.marked.is_empty() {
             return;
@@ -42,8 +42,9 @@ impl Scheduler {
                 self.recycle_now(worker, StopWorker::Retire);
             }
         }
-        let missing = self.failures > 0 && self.next_start().is_some();
-        if missing || self.reload_is_unproven() {
+        let missing = self.next_start().is_some();
+        let tries = self.failures > 0 && self.by.starting > 0;
+        if missing || tries || self.reload_is_unproven() {
             return;
         }
         for worker in idle {
@@ -87,12 +88,13 @@ impl Scheduler {
         }
     }
 
-    /// One has been idle for long: the one that was idle for longest is stopped, if it is one too many.
-    pub(super) fn stop_an_idle_one(&mut self) {
-        if self.kept() > self.terms.min
-            && let Some(worker) = self.idle.first().copied()
+    /// This one has been idle for long: those that were idle for longer are stopped, and then this one, as long as there are too many.
+    pub(super) fn stop_idle_ones(&mut self, worker: WorkerId) {
+        while self.kept() > self.terms.min
+            && self.worker_state(worker) == Some(WorkerAt::Idle)
+            && let Some(oldest) = self.idle.first().copied()
         {
-            self.retire(worker, Recycling::Idle);
+            self.retire(oldest, Recycling::Idle);
         }
     }
 

@@ -4,11 +4,12 @@ use bytes::{Buf, BytesMut};
 
 use super::HEAD;
 use super::error::WireError;
-use super::frame::{COUNTED, Frame, FrameKind};
+use super::frame::{COUNTED, Frame};
+use super::kind::FrameKind;
 
 /// From whom the bytes come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sender {
+enum FrameSender {
     Pool,
     Worker,
 }
@@ -21,19 +22,19 @@ enum Sender {
 #[derive(Debug, Clone)]
 pub(in crate::pool) struct FrameDecoder {
     max: usize,
-    sender: Sender,
+    sender: FrameSender,
 }
 
 impl FrameDecoder {
     /// For what a worker writes. `max`: the most bytes of a body.
     pub(in crate::pool) const fn from_worker(max: usize) -> Self {
-        let sender = Sender::Worker;
+        let sender = FrameSender::Worker;
         Self { max, sender }
     }
 
     /// For what a pool writes. `max`: the most bytes of a body.
     pub(in crate::pool) const fn from_pool(max: usize) -> Self {
-        let sender = Sender::Pool;
+        let sender = FrameSender::Pool;
         Self { max, sender }
     }
 
@@ -61,8 +62,8 @@ impl FrameDecoder {
         };
         let kind = FrameKind::of(kind).ok_or(WireError::UnknownKind(kind))?;
         let may_come = match self.sender {
-            Sender::Pool => kind.is_to_worker(),
-            Sender::Worker => kind.is_from_worker(),
+            FrameSender::Pool => kind.is_to_worker(),
+            FrameSender::Worker => kind.is_from_worker(),
         };
         if !may_come {
             return Err(WireError::WrongWay(kind));

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::frame::FrameKind;
+use super::kind::FrameKind;
 
 /// Why bytes are no frame that may come here. What follows them cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

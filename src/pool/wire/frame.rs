@@ -2,80 +2,16 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use super::error::WireError;
+use super::kind::FrameKind;
 use super::{HEAD, MAX_LOADING, MAX_NAME, VERSION};
 
 /// So many bytes of a frame its length counts besides the body: the type and the id.
 pub(super) const COUNTED: usize = 9;
 
-/// The type of a frame: its fifth byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub(in crate::pool) enum FrameKind {
-    /// To the worker: a job.
-    Job = 1,
-    /// From the worker: a part of an answer, and more follows.
-    Chunk = 2,
-    /// From the worker: the last part of an answer.
-    End = 3,
-    /// From the worker: what it says instead of (the rest of) an answer.
-    Error = 4,
-    /// To the worker: nobody wants the answer any more.
-    Cancel = 5,
-    /// From the worker, first: it takes jobs.
-    Ready = 6,
-    /// From the worker: it is loading still, or a job goes on.
-    Progress = 7,
-    /// Both ways: answer this.
-    Ping = 8,
-    /// Both ways: the answer.
-    Pong = 9,
-}
-
 impl FrameKind {
-    pub(in crate::pool) const ALL: [Self; 9] = [
-        Self::Job,
-        Self::Chunk,
-        Self::End,
-        Self::Error,
-        Self::Cancel,
-        Self::Ready,
-        Self::Progress,
-        Self::Ping,
-        Self::Pong,
-    ];
-
-    pub(in crate::pool) fn of(byte: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
-    }
-
-    /// Whether a pool sends it to a worker.
-    pub(super) const fn is_to_worker(self) -> bool {
-        matches!(self, Self::Job | Self::Cancel | Self::Ping | Self::Pong)
-    }
-
-    /// Whether a worker sends it to its pool.
-    pub(super) const fn is_from_worker(self) -> bool {
-        !matches!(self, Self::Job | Self::Cancel)
-    }
-
-    /// What `docs/wire.md` calls it.
-    pub(in crate::pool) const fn name(self) -> &'static str {
-        match self {
-            Self::Job => "job",
-            Self::Chunk => "chunk",
-            Self::End => "end",
-            Self::Error => "error",
-            Self::Cancel => "cancel",
-            Self::Ready => "ready",
-            Self::Progress => "progress",
-            Self::Ping => "ping",
-            Self::Pong => "pong",
-        }
-    }
-
     /// Whether a frame of this type may have this id and a body of this length.
     pub(super) fn check(self, id: u64, length: usize) -> Result<(), WireError> {
         let is_of_job = match self {
@@ -98,12 +34,6 @@ impl FrameKind {
             length,
             what,
         })
-    }
-}
-
-impl fmt::Display for FrameKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -133,22 +63,14 @@ impl Frame {
         Ok(Self::new(FrameKind::Ready, 0, body))
     }
 
-    /// The bytes before the body, which needs no copy then.
-    ///
-    /// # Errors
-    ///
-    /// As [`encode_head`].
-    pub(in crate::pool) fn head(&self) -> Result<[u8; HEAD], WireError> {
-        encode_head(self.kind, self.id, self.body.len())
-    }
-
-    /// Puts the whole frame behind what is in `bytes`.
+    /// Puts the whole frame behind what is in `bytes`, with a copy of the body.
     ///
     /// # Errors
     ///
     /// As [`encode_head`]; nothing is put there then.
-    pub(in crate::pool) fn encode(&self, bytes: &mut BytesMut) -> Result<(), WireError> {
-        let head = self.head()?;
+    #[cfg(test)]
+    pub(in crate::pool) fn encode(&self, bytes: &mut bytes::BytesMut) -> Result<(), WireError> {
+        let head = encode_head(self.kind, self.id, self.body.len())?;
         bytes.reserve(HEAD + self.body.len());
         bytes.put_slice(&head);
         bytes.put_slice(&self.body);

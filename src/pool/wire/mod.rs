@@ -3,13 +3,16 @@
 mod decoder;
 mod error;
 mod frame;
+mod kind;
 
 #[cfg(test)]
 mod tests;
 
 pub(in crate::pool) use decoder::FrameDecoder;
+#[cfg(test)]
 pub(in crate::pool) use error::WireError;
-pub(in crate::pool) use frame::{Frame, FrameKind, Greeting, encode_head};
+pub(in crate::pool) use frame::{Frame, Greeting, encode_head};
+pub(in crate::pool) use kind::FrameKind;
 
 /// The version of the format, which a worker names in its `ready`.
 pub(in crate::pool) const VERSION: u8 = 1;

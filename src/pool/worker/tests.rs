@@ -1,10 +1,11 @@
 //! A worker over pipes, with this test as its pool.
 
+mod cancels;
+
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,7 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 struct Host {
     jobs: Option<PipeWriter>,
     answers: mpsc::Receiver<Frame>,
-    serving: JoinHandle<io::Result<()>>,
+    /// What `serve` returned.
+    served: mpsc::Receiver<io::Result<()>>,
 }
 
 fn frames_of(mut answers: PipeReader) -> mpsc::Receiver<Frame> {
@@ -40,6 +42,22 @@ fn frames_of(mut answers: PipeReader) -> mpsc::Receiver<Frame> {
     frames
 }
 
+/// Serves on a thread.
+fn serving<F, R, E>(worker: Worker, answer: F) -> mpsc::Receiver<io::Result<()>>
+where
+    F: FnMut(&WorkerJob) -> Result<R, E> + Send + 'static,
+    R: Into<Bytes>,
+    E: Display,
+{
+    let (sender, served) = mpsc::channel();
+    thread::spawn(move || sender.send(worker.serve(answer)));
+    served
+}
+
+fn end_of(served: &mpsc::Receiver<io::Result<()>>) -> io::Result<()> {
+    served.recv_timeout(DEADLINE).expect("the worker goes on")
+}
+
 impl Host {
     fn of<F, R, E>(change: fn(Worker) -> Worker, answer: F) -> Self
     where
@@ -49,11 +67,11 @@ impl Host {
     {
         let ((reader, jobs), (answers, writer)) = (pipe().unwrap(), pipe().unwrap());
         let worker = change(Worker::over(reader.into(), writer.into()));
-        let serving = thread::spawn(move || worker.serve(answer));
+        let served = serving(worker, answer);
         let host = Self {
             jobs: Some(jobs),
             answers: frames_of(answers),
-            serving,
+            served,
         };
         assert_eq!(host.next().kind, FrameKind::Ready);
         host
@@ -77,7 +95,7 @@ impl Host {
     /// Closes the jobs, and gives what `serve` returned.
     fn end(mut self) -> io::Result<()> {
         self.jobs = None;
-        let result = self.serving.join().unwrap();
+        let result = end_of(&self.served);
         assert_eq!(self.answers.recv_timeout(DEADLINE).ok(), None);
         result
     }
@@ -142,135 +160,6 @@ fn a_panic_is_the_jobs_error_and_the_worker_goes_on() {
     host.end().unwrap();
 }
 
-/// Waits for a cancel without a call that sends.
-fn until_cancelled(job: &WorkerJob) {
-    let begun = std::time::Instant::now();
-    while !job.is_cancelled() {
-        assert!(begun.elapsed() < DEADLINE, "no cancel came");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-#[test]
-fn a_cancel_is_seen_while_the_function_runs_and_the_next_job_is_not_cancelled() {
-    let host = Host::of(
-        |worker| worker,
-        |job| match text(job).as_str() {
-            "wait" => {
-                until_cancelled(job);
-                assert_eq!(job.chunk("nobody's"), Err(Cancelled));
-                Err("cancelled")
-            }
-            text => {
-                assert!(!job.is_cancelled());
-                Ok(text.to_owned())
-            }
-        },
-    );
-    for id in (10..50).step_by(2) {
-        host.send(FrameKind::Job, id, "wait");
-        // Of one that was answered, and of one that was never sent.
-        host.send(FrameKind::Cancel, id - 1, "");
-        host.send(FrameKind::Cancel, 1000, "");
-        host.send(FrameKind::Cancel, id, "");
-        host.expect(FrameKind::Error, id, "cancelled");
-        host.send(FrameKind::Cancel, id, "");
-        host.send(FrameKind::Job, id + 1, "next");
-        host.expect(FrameKind::End, id + 1, "next");
-    }
-    host.end().unwrap();
-}
-
-#[test]
-fn a_ping_is_answered_between_jobs_and_while_a_job_runs() {
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let host = Host::of(
-        |worker| worker,
-        move |_| {
-            may_go_on.recv_timeout(DEADLINE).expect("no word came");
-            Ok::<_, Infallible>("done")
-        },
-    );
-    host.send(FrameKind::Ping, 3, "between");
-    host.expect(FrameKind::Pong, 3, "between");
-    for id in 1..20 {
-        host.send(FrameKind::Job, id, "");
-        host.send(FrameKind::Ping, id, "during");
-        host.send(FrameKind::Pong, id, "nobody asked");
-        host.send(FrameKind::Ping, 0, "once more");
-        host.expect(FrameKind::Pong, id, "during");
-        host.expect(FrameKind::Pong, 0, "once more");
-        go_on.send(()).unwrap();
-        host.expect(FrameKind::End, id, "done");
-    }
-    host.end().unwrap();
-}
-
-#[test]
-fn the_end_of_the_pool_cancels_the_job_that_runs() {
-    let host = Host::of(
-        |worker| worker,
-        |job| {
-            job.chunk("begun")?;
-            until_cancelled(job);
-            Ok::<_, Cancelled>("")
-        },
-    );
-    host.send(FrameKind::Job, 1, "");
-    host.expect(FrameKind::Chunk, 1, "begun");
-    let Host {
-        jobs,
-        answers,
-        serving,
-    } = host;
-    drop(jobs);
-    let last = answers.recv_timeout(DEADLINE).unwrap();
-    assert_eq!(last.kind, FrameKind::End);
-    serving.join().unwrap().unwrap();
-}
-
-#[test]
-fn a_job_that_is_cancelled_before_it_begins_begins_cancelled() {
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let host = Host::of(
-        |worker| worker,
-        move |job| {
-            may_go_on.recv_timeout(DEADLINE).expect("no word came");
-            Ok::<_, Infallible>(format!("{}", job.is_cancelled()))
-        },
-    );
-    host.send(FrameKind::Job, 1, "");
-    host.send(FrameKind::Job, 2, "");
-    host.send(FrameKind::Cancel, 2, "");
-    // The watcher has read what came before.
-    host.send(FrameKind::Ping, 0, "");
-    host.expect(FrameKind::Pong, 0, "");
-    go_on.send(()).unwrap();
-    go_on.send(()).unwrap();
-    host.expect(FrameKind::End, 1, "false");
-    host.expect(FrameKind::End, 2, "true");
-    host.end().unwrap();
-}
-
-#[test]
-fn a_flood_of_jobs_is_refused_and_not_queued() {
-    let host = Host::of(
-        |worker| worker,
-        |job| {
-            until_cancelled(job);
-            Ok::<_, Infallible>("")
-        },
-    );
-    for id in 1..=3 {
-        host.send(FrameKind::Job, id, "");
-    }
-    host.expect(FrameKind::End, 1, "");
-    let error = host.serving.join().unwrap().unwrap_err();
-    let text = "a job came while another one waits";
-    assert_eq!(error.to_string(), text);
-    assert_eq!(host.answers.recv_timeout(DEADLINE).ok(), None);
-}
-
 #[test]
 fn what_is_no_frame_ends_the_worker_with_an_error() {
     for (bytes, kind) in [
@@ -284,7 +173,7 @@ fn what_is_no_frame_ends_the_worker_with_an_error() {
         let mut host = Host::of(|worker| worker, |_| Ok::<_, Infallible>(""));
         host.jobs.as_ref().unwrap().write_all(bytes).unwrap();
         host.jobs = None;
-        let error = host.serving.join().unwrap().unwrap_err();
+        let error = end_of(&host.served).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
     }
 }
@@ -298,7 +187,7 @@ fn a_pool_that_reads_no_more_ends_the_worker_with_an_error() {
         worker.progress("x").unwrap_err().kind(),
         io::ErrorKind::BrokenPipe
     );
-    let error = worker.serve(|_| Ok::<_, Infallible>("")).unwrap_err();
+    let error = end_of(&serving(worker, |_| Ok::<_, Infallible>(""))).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
 
@@ -338,7 +227,7 @@ fn a_worker_that_loads_says_so_before_it_is_ready() {
     let worker = Worker::over(reader.into(), writer.into()).name("model");
     worker.progress("weights").unwrap();
     worker.progress("ä".repeat(200)).unwrap();
-    worker.serve(|_| Ok::<_, Infallible>("")).unwrap();
+    end_of(&serving(worker, |_| Ok::<_, Infallible>(""))).unwrap();
     let frames: Vec<Frame> = frames_of(answers).iter().collect();
     let expected = [
         Frame::new(FrameKind::Progress, 0, "weights"),
@@ -352,7 +241,7 @@ fn a_worker_that_loads_says_so_before_it_is_ready() {
 fn a_name_that_is_too_long_is_refused_before_a_byte_is_sent() {
     let ((reader, _jobs), (mut answers, writer)) = (pipe().unwrap(), pipe().unwrap());
     let worker = Worker::over(reader.into(), writer.into()).name("n".repeat(129));
-    let error = worker.serve(|_| Ok::<_, Infallible>("")).unwrap_err();
+    let error = end_of(&serving(worker, |_| Ok::<_, Infallible>(""))).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     let mut sent = Vec::new();
     answers.read_to_end(&mut sent).unwrap();

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(2);
 /// What the two threads share.
 #[derive(Debug)]
 pub(super) struct WorkerTurns {
-    state: Mutex<TurnState>,
+    state: Mutex<ReadingState>,
     /// For the calling thread: there may be a job, or the reader is free.
     may_go_on: Condvar,
     /// For the watcher: a job runs, or all is over.
@@ -30,7 +30,7 @@ pub(super) struct WorkerTurns {
 }
 
 #[derive(Debug)]
-struct TurnState {
+struct ReadingState {
     /// Gone while one of the threads reads.
     reader: Option<FrameReader>,
     /// The job that runs.
@@ -47,7 +47,7 @@ struct TurnState {
 impl WorkerTurns {
     pub(super) const fn new(reader: FrameReader, writer: FrameWriter) -> Self {
         Self {
-            state: Mutex::new(TurnState {
+            state: Mutex::new(ReadingState {
                 reader: Some(reader),
                 running: None,
                 next: None,
@@ -62,7 +62,7 @@ impl WorkerTurns {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, TurnState> {
+    fn lock(&self) -> MutexGuard<'_, ReadingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,7 +123,7 @@ impl WorkerTurns {
                 continue;
             }
             let begun = state.begun;
-            let is_open = |state: &mut TurnState| state.over.is_none();
+            let is_open = |state: &mut ReadingState| state.over.is_none();
             let waited = self.may_watch.wait_timeout_while(state, PATIENCE, is_open);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             while state.running.is_some() && state.begun == begun && state.over.is_none() {
@@ -146,9 +146,9 @@ impl WorkerTurns {
     /// Waits for a frame, with the state unlocked, and does what it says.
     fn read<'a>(
         &'a self,
-        state: MutexGuard<'a, TurnState>,
+        state: MutexGuard<'a, ReadingState>,
         mut reader: FrameReader,
-    ) -> io::Result<MutexGuard<'a, TurnState>> {
+    ) -> io::Result<MutexGuard<'a, ReadingState>> {
         drop(state);
         let frame = reader.read_frame();
         let mut state = self.lock();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+
 use super::super::mounts::{directories, own_cgroup};
 use super::super::{CgroupPlace, ServiceCgroups};
 
@@ -139,7 +141,7 @@ pub(super) fn killed_when_ready(
 }
 
 pub(super) fn run<T>(body: impl Future<Output = T>) -> T {
-    actix::System::new().block_on(body)
+    actix::System::new().block_on(body.boxed_local())
 }
 
 pub(super) async fn in_time<T>(future: impl Future<Output = T>) -> T {

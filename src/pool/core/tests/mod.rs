@@ -1,9 +1,16 @@
 //! A scheduler with a scripted driver: what is decided, by name, in every order, and at random against a model.
 
+mod ends;
+mod every_order;
+mod follows;
 mod keys;
 mod losses;
+mod one_shots;
 mod queue;
 mod random;
+mod recycling;
+mod reloads;
+mod starts;
 mod world;
 
 use std::time::Duration;

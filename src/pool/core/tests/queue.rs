@@ -107,6 +107,19 @@ fn idle_ones_above_min_stop_the_least_recently_used_first() {
 }
 
 #[test]
+fn those_that_are_idle_for_long_together_stop_together() {
+    let mut world = World::new(terms(0, 12));
+    world.submit(plain());
+    world.submit(plain());
+    world.ready(1);
+    world.ready(2);
+    world.answer(2);
+    world.answer(1);
+    world.pass(secs(60));
+    assert_eq!(world.pool.counts().workers.stopping, 2);
+}
+
+#[test]
 fn a_job_expires_in_the_queue_only() {
     let mut world = World::new(terms(0, 1));
     let first = world.submit(expiring(secs(5)));

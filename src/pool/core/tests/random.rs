@@ -329,8 +329,6 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
-
     #[test]
     fn each_job_has_one_right_outcome_whatever_happens(
         terms in terms(),

@@ -1,12 +1,11 @@
-//! A driver that executes nothing by itself: a test says what becomes of each worker. It holds what is true after every step, whatever
-//! the test does.
+//! A driver that executes nothing by itself: a test says what becomes of each worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::{
-    Answered, JobId, JobTerms, NoAnswer, PoolEffect, PoolTerms, Refused, Scheduler, StopWorker,
-    SubmitKind, WorkerAt, WorkerId,
+    Answered, JobId, JobTerms, NoAnswer, PoolTerms, Refused, Scheduler, StopWorker, SubmitKind,
+    WorkerAt, WorkerId,
 };
 
 /// What the driver has of a worker.
@@ -71,8 +70,6 @@ impl World {
         world.take();
         world
     }
-
-    // What happens.
 
     pub(super) fn try_submit(
         &mut self,
@@ -222,186 +219,6 @@ impl World {
         self.to(until);
     }
 
-    // What follows.
-
-    fn ends(&mut self, job: JobId, outcome: Outcome) {
-        assert!(
-            self.open.remove(&job).is_some(),
-            "{job} ends as {outcome:?}, and as {:?} before: {:#?}",
-            self.outcomes.get(&job),
-            self.log
-        );
-        self.outcomes.insert(job, outcome);
-    }
-
-    fn take(&mut self) {
-        let effects = self.pool.effects();
-        for effect in effects {
-            self.execute(effect);
-        }
-        assert_eq!(self.pool.effects(), [], "more follows at once");
-        self.hold();
-    }
-
-    fn gives(&mut self, worker: WorkerId, job: JobId) {
-        let log = &self.log;
-        let made = self.workers.get_mut(&worker).unwrap();
-        assert!(made.job.is_none() && made.stop.is_none(), "{log:#?}");
-        made.job = Some(job);
-        let terms = self.open.get(&job);
-        let terms = terms.unwrap_or_else(|| panic!("{job} has its outcome: {log:#?}"));
-        if let Some(key) = &terms.key {
-            let order = self.key_order.entry(key.to_string()).or_default();
-            order.push(job);
-        }
-        let expired = terms.expires.is_some_and(|at| at <= self.now);
-        assert!(!expired, "{job} is dispatched too late: {log:#?}");
-        self.in_turn(worker, job);
-    }
-
-    /// No job that may go to any worker was passed over, and the worker of a key is the one of its last job while that can be had.
-    fn in_turn(&mut self, worker: WorkerId, job: JobId) {
-        let terms = self.open[&job].clone();
-        let turn = |job: JobId, terms: &JobTerms| (!terms.urgent, job);
-        for (other, others) in &self.open {
-            let waits = self.workers.values().all(|made| made.job != Some(*other));
-            let comparable = others.own_args == terms.own_args || !self.terms.one_shot;
-            if waits && comparable && others.key.is_none() {
-                let after = turn(*other, others) > turn(job, &terms);
-                assert!(after, "{job} before {other}: {:#?}", self.log);
-            }
-        }
-        let Some(key) = &terms.key else { return };
-        let before = self.key_worker.insert(key.to_string(), worker);
-        if let Some(before) = before
-            && before != worker
-            && !self.terms.one_shot
-        {
-            let free = match self.pool.worker_state(before) {
-                None | Some(WorkerAt::Stopping(_) | WorkerAt::Spent) => true,
-                Some(_) => self.was_checked_out.contains(&before),
-            };
-            assert!(free, "{job} of {key} left {before}: {:#?}", self.log);
-        }
-    }
-
-    fn execute(&mut self, effect: PoolEffect) {
-        let log = match &effect {
-            PoolEffect::Start { worker, spec, job } => {
-                let spec = (*spec > 0)
-                    .then(|| format!(" of {spec}"))
-                    .unwrap_or_default();
-                let job = job.map(|job| format!(" for {job}")).unwrap_or_default();
-                format!("start {worker}{spec}{job}")
-            }
-            PoolEffect::Send { worker, job } => format!("send {job} to {worker}"),
-            PoolEffect::TellCancel { worker, job } => format!("tell {worker} cancel {job}"),
-            PoolEffect::Stop { worker, how } => format!("stop {worker} {how:?}"),
-            PoolEffect::NoAnswer { job, why } => format!("{job} {why:?}"),
-            PoolEffect::Recycled { worker, why } => format!("recycled {worker} {why:?}"),
-            PoolEffect::CheckedOut { worker, job } => format!("{job} has {worker}"),
-            other => format!("{other:?}"),
-        };
-        self.log.push(log);
-        match effect {
-            PoolEffect::Start { worker, spec, job } => {
-                let made = Made {
-                    spec,
-                    ready: false,
-                    job: None,
-                    told: false,
-                    checked_out: false,
-                    stop: None,
-                    dying: false,
-                };
-                assert_eq!(self.workers.insert(worker, made), None);
-                if let Some(job) = job {
-                    assert!(self.terms.one_shot);
-                    self.gives(worker, job);
-                }
-            }
-            PoolEffect::Send { worker, job } => {
-                assert!(self.workers[&worker].ready, "{:#?}", self.log);
-                self.gives(worker, job);
-            }
-            PoolEffect::CheckedOut { worker, job } => {
-                self.gives(worker, job);
-                self.workers.get_mut(&worker).unwrap().checked_out = true;
-                self.was_checked_out.insert(worker);
-            }
-            PoolEffect::TellCancel { worker, job } => {
-                let made = self.workers.get_mut(&worker).unwrap();
-                assert_eq!(made.job, Some(job));
-                made.told = true;
-            }
-            PoolEffect::Stop { worker, how } => {
-                let made = self.workers.get_mut(&worker).unwrap();
-                assert!(made.stop < Some(how), "{:#?}", self.log);
-                assert!(how != StopWorker::Retire || made.job.is_none());
-                made.stop = Some(how);
-            }
-            PoolEffect::NoAnswer { job, why } => self.ends(job, Outcome::None(why)),
-            PoolEffect::Reloaded { spec } => {
-                assert_eq!(self.reloads.insert(spec, Some(true)), Some(None));
-            }
-            PoolEffect::ReloadFailed { spec } => {
-                assert_eq!(self.reloads.insert(spec, Some(false)), Some(None));
-            }
-            PoolEffect::Drained => {
-                assert!(self.open.is_empty() && self.workers.is_empty());
-                assert!(!std::mem::replace(&mut self.drained, true));
-            }
-            PoolEffect::Recycled { .. } | PoolEffect::WentDown | PoolEffect::CameUp => {}
-        }
-    }
-
-    /// What is true after every step.
-    fn hold(&self) {
-        let counts = self.pool.counts();
-        let log = &self.log;
-        let tail = &log[log.len().saturating_sub(60)..];
-        assert_eq!(self.pool.size(), self.workers.len(), "{tail:#?}");
-        assert!(self.pool.size() <= self.terms.max, "{tail:#?}");
-        let by = counts.workers;
-        assert_eq!(by.useful() + by.spent + by.stopping, self.pool.size());
-        assert!(by.starting <= (self.terms.max / 4).max(1), "{tail:#?}");
-        assert_eq!(
-            counts.waiting + counts.running,
-            self.open.len(),
-            "{tail:#?}"
-        );
-        let down = counts.down;
-        if counts.waiting > 0 {
-            let due = self.pool.deadline().is_some();
-            assert!(down || !self.workers.is_empty() || due, "{tail:#?}");
-            assert!(!down || self.terms.one_shot, "{tail:#?}");
-        }
-        let mut doing = BTreeSet::new();
-        for (worker, made) in &self.workers {
-            let at = self.pool.worker_state(*worker).unwrap();
-            match at {
-                WorkerAt::Busy(job) | WorkerAt::CheckedOut(job) | WorkerAt::StartingFor(job) => {
-                    assert_eq!(made.job, Some(job), "{tail:#?}");
-                    assert!(self.open.contains_key(&job), "{tail:#?}");
-                    assert!(doing.insert(job), "{job} runs twice: {tail:#?}");
-                }
-                WorkerAt::Cancelling(job) => assert_eq!(made.job, Some(job)),
-                WorkerAt::Starting => assert!(!made.ready && made.job.is_none()),
-                WorkerAt::Idle | WorkerAt::Spent => {
-                    assert!(made.ready && made.job.is_none());
-                }
-                WorkerAt::Stopping(_) => {
-                    assert!(made.stop.is_some() || made.dying || self.terms.one_shot);
-                }
-            }
-        }
-        assert_eq!(doing.len(), counts.running, "{tail:#?}");
-        let keys = doing.iter().filter_map(|job| self.open[job].key.as_ref());
-        let keys: Vec<_> = keys.collect();
-        let apart: BTreeSet<_> = keys.iter().collect();
-        assert_eq!(keys.len(), apart.len(), "two of a key: {tail:#?}");
-    }
-
     /// What was logged since the last time.
     pub(super) fn news(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
@@ -419,6 +236,18 @@ impl World {
         let starts = |(_, made): &(&WorkerId, &Made)| !made.ready && made.stop.is_none();
         while let Some((worker, _)) = self.workers.iter().find(starts) {
             self.ready(*worker);
+        }
+    }
+
+    /// Each start and each stop succeeds, and no job is answered.
+    pub(super) fn quiesce_spares(&mut self) {
+        loop {
+            self.quiesce_starts();
+            let stops = |(_, made): &(&WorkerId, &Made)| made.stop.is_some();
+            let Some((worker, _)) = self.workers.iter().find(stops) else {
+                return;
+            };
+            self.gone(*worker);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The server of the http example, and its clients, for `examples_http`.
+//! The server of the example `http` or `serve`, and its clients.
 
 use crate::common;
 
@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use common::DEADLINE;
 use common::census::is_gone;
-use common::example::{example, finish};
+use common::example::{finish, program};
 use common::isolated::skipped;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+pub(crate) const HTTP: &str = env!("CARGO_BIN_EXE_http");
 
 /// The server, which ends with the test and takes its children with it.
 pub(crate) struct Server {
@@ -25,13 +27,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// With these programs. Their scripts run in a directory of their own.
+    /// `http` with these programs. Their scripts run in a directory of their own.
     pub(crate) fn start(programs: &[&str]) -> Self {
+        Self::start_of(HTTP, programs)
+    }
+
+    /// Another one with these arguments after the port.
+    pub(crate) fn start_of(server: &str, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
-        let mut process = example("http")
+        let mut process = program(server)
             .arg("0")
-            .args(programs)
+            .args(args)
             .current_dir(dir.path())
             .stdout(Stdio::piped())
             .stderr(log)

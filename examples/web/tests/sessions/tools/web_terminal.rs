@@ -4,7 +4,7 @@ use super::browser::Browser;
 use super::websocket::{Frame, WebSocket};
 use crate::common::DEADLINE;
 use crate::common::census::{is_gone, state_and_parent};
-use crate::common::example::example;
+use crate::common::example::program;
 use crate::common::isolated::skipped;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,10 +13,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-pub const XTERM: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/examples/web_terminal/node_modules"
-);
+pub const WEB_TERMINAL: &str = env!("CARGO_BIN_EXE_web_terminal");
+pub const XTERM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web_terminal/node_modules");
 
 /// What the terminal of the page has, line by line.
 pub const SCREEN: &str = "
@@ -39,11 +37,11 @@ impl Server {
     /// `None`, and a word to the user, where the page's parts are not installed.
     pub fn start(settings: &[(&str, &str)]) -> Option<Self> {
         if !Path::new(XTERM).exists() {
-            skipped("xterm.js is not installed: npm ci --prefix examples/web_terminal");
+            skipped("xterm.js is not installed: npm ci --prefix examples/web/web_terminal");
             return None;
         }
         let home = tempfile::tempdir().unwrap();
-        let mut process = example("web_terminal")
+        let mut process = program(WEB_TERMINAL)
             .env("PORT", "0")
             .env("HOME", home.path())
             .envs(settings.iter().copied())

@@ -1,7 +1,5 @@
 //! What several files of this program share, and no other program.
 
-#![expect(unreachable_pub, reason = "as in `common`")]
-
 pub mod browser;
 pub mod http;
 pub mod web_terminal;

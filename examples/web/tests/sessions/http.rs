@@ -1,7 +1,7 @@
-//! The http example, as its users meet it: over loopback, by curl and by clients that leave, break off, hang or are slow.
+//! The example `http`, as its users meet it: over loopback, by curl and by clients that leave, break off, hang or are slow.
 
 use crate::common;
-use crate::http_server::{Server, gone, has_curl, read_head, read_until, soon};
+use crate::http_server::{HTTP, Server, gone, has_curl, read_head, read_until, soon};
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::census::is_gone;
-use common::example::{example, run_to_failure};
-use common::helper::pattern;
+use common::example::{program, run_to_failure};
+use common::patterns::pattern;
 use nix::sys::signal::Signal;
 
 const MEGABYTE: usize = 1_000_000;
@@ -73,7 +73,7 @@ fn a_request_names_a_program_and_makes_none() {
 
 #[test]
 fn a_program_without_a_script_is_refused() {
-    let said = run_to_failure(example("http").args(["0", "cat"]));
+    let said = run_to_failure(program(HTTP).args(["0", "cat"]));
     assert!(said.contains("NAME=SCRIPT"), "{said}");
 }
 

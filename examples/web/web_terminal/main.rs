@@ -1,8 +1,9 @@
 //! Bash in a browser: on a terminal, over a WebSocket.
 //!
-//! `npm ci --prefix examples/web_terminal` once, for xterm.js; then `cargo run --example web_terminal`. `#NAME` at the end of
-//! the address is another session. The environment variable PORT chooses the port, IDLE the seconds without a viewer that end
-//! a session, PATIENCE the seconds that a viewer may hang.
+//! `npm ci --prefix examples/web/web_terminal` once, for xterm.js; then
+//! `cargo run --manifest-path examples/web/Cargo.toml --bin web_terminal`. `#NAME` at the end of the address is another session.
+//! The environment variable PORT chooses the port, IDLE the seconds without a viewer that end a session, PATIENCE the seconds
+//! that a viewer may hang.
 //!
 //! **Whoever reaches the port has your shell**: any user of this machine does. So the server listens on the loopback only,
 //! and gives pages of other sites no socket. To reach it from elsewhere, use `ssh -L 8080:127.0.0.1:8080`.
@@ -30,7 +31,7 @@ use tokio::task::JoinHandle;
 use session::{Act, session};
 
 const MOST_SESSIONS: usize = 16;
-const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/web_terminal");
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web_terminal");
 
 /// Where what viewers do goes, and the task that does it.
 type Running = (Sender<(usize, Act)>, JoinHandle<()>);

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use crate::tools::browser::CTRL;
 use crate::tools::websocket::WebSocket;
-use common::example::{example, run_to_failure};
+use common::example::{program, run_to_failure};
 use common::mounts::isolated_with_mounts;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::tools::web_terminal::{Page, SCREEN, Server, Viewer, XTERM, gone};
+use crate::tools::web_terminal::{Page, SCREEN, Server, Viewer, WEB_TERMINAL, XTERM, gone};
 
 #[test]
 fn typed_keys_reach_bash_and_what_it_shows_is_seen() {
@@ -145,7 +145,7 @@ fn a_viewer_that_hangs_holds_up_bash_and_no_other_session() {
     };
     let mut hung = server.view("a");
     let mut second = server.view("a");
-    second.types("head -c 1000000 /dev/zero | tr '\\0' '\\170'; echo e$((1+1))d\r");
+    second.types("head -c 1000000 /dev/zero | tr '\\0' '\\045'; echo e$((1+1))d\r");
     while second.seen.len() < 100_000 {
         second.shows();
     }
@@ -155,7 +155,7 @@ fn a_viewer_that_hangs_holds_up_bash_and_no_other_session() {
     // It goes on: bash has waited, and both miss nothing.
     let second = std::thread::spawn(move || second.sees("e2d"));
     for seen in [hung.sees("e2d"), second.join().unwrap()] {
-        assert_eq!(seen.matches('x').count(), 1_000_000);
+        assert_eq!(seen.matches('%').count(), 1_000_000);
     }
 }
 
@@ -314,18 +314,18 @@ fn without_xterm_it_says_what_to_type() {
             let nothing = None::<&str>;
             mount(nothing, XTERM, Some("tmpfs"), MsFlags::empty(), nothing).unwrap();
         }
-        let said = run_to_failure(example("web_terminal").env("PORT", "0"));
+        let said = run_to_failure(program(WEB_TERMINAL).env("PORT", "0"));
         assert!(said.contains("npm ci --prefix"), "{said}");
     });
 }
 
-/// `ACTIX_PROCESS_PICTURE=1 cargo test --test docs coloured_output` makes the picture of the README anew.
+/// `ACTIX_PROCESS_PICTURE=1 cargo test --manifest-path examples/web/Cargo.toml coloured_output` makes the picture of the README anew.
 #[test]
 fn coloured_output_is_shown_and_is_the_picture_of_the_readme() {
     let Some(page) = Page::open() else { return };
     page.browser.resize(760, 400);
     page.browser.press(
-        "PS1='\\[\\e[1;32m\\]~\\[\\e[m\\] $ '; cd examples; clear; LS_COLORS='*.rs=0;36:di=1;34'\n",
+        "PS1='\\[\\e[1;32m\\]~\\[\\e[m\\] $ '; cd ..; clear; LS_COLORS='*.rs=0;36:di=1;34'\n",
     );
     let commands = [
         "",
@@ -343,7 +343,7 @@ fn coloured_output_is_shown_and_is_the_picture_of_the_readme() {
     let made = page.browser.screenshot();
     assert!(made.starts_with(b"\x89PNG"), "{} bytes", made.len());
     if std::env::var_os("ACTIX_PROCESS_PICTURE").is_some() {
-        let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/web_terminal.png");
+        let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/web_terminal.png");
         std::fs::write(picture, made).unwrap();
     }
 }
