@@ -11,6 +11,8 @@ mod conformance;
 mod ends;
 mod faults;
 mod framings;
+mod losses;
+mod outcomes;
 mod secrecy;
 mod sudden_ends;
 mod workers;
