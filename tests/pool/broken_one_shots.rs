@@ -167,3 +167,39 @@ fn a_spare_that_dies_before_it_has_a_job_costs_none() {
         ended(pool).await;
     });
 }
+
+#[test]
+fn one_that_writes_without_end_is_stopped_when_its_answer_is_too_large() {
+    run(async {
+        let pool = Pool::one_shot(Command::new("yes")).max_answer(1 << 20);
+        let pool = pool.workers(1..=1).start().unwrap();
+        for _ in 0..3 {
+            let error = in_time(pool.submit(Job::new(""))).await.unwrap_err();
+            let is_too_large = matches!(
+                error,
+                JobError::TooLarge {
+                    limit: 1_048_576,
+                    ..
+                }
+            );
+            assert!(is_too_large, "{error:?}");
+        }
+        ended(pool).await;
+    });
+}
+
+#[test]
+fn jobs_that_are_cancelled_at_any_moment_of_their_start_leave_the_place_to_the_next_one() {
+    run(async {
+        for round in 0..20 {
+            let pool = Pool::one_shot(Command::new("cat")).workers(1..=1);
+            let pool = pool.start().unwrap();
+            let cancelled = pool.submit(Job::new("x"));
+            // At once, while the guard is started, or while the process is.
+            std::thread::sleep(Duration::from_micros(round * 300));
+            drop(cancelled);
+            assert_eq!(in_time(pool.submit(Job::new("y"))).await.unwrap(), "y");
+            ended(pool).await;
+        }
+    });
+}
