@@ -57,13 +57,12 @@ async fn full(pool: &PoolHandle) -> JobError {
 fn those_who_wait_for_a_place_get_it_in_their_order() {
     run(async {
         let (pool, running) = busy(1).await;
-        let order = std::cell::RefCell::new(Vec::new());
-        let waiting = (0..50).map(|number| {
-            let (pool, order) = (&pool, &order);
+        // The worker had one before.
+        let waiting = (1..=50).map(|number: u32| {
+            let pool = &pool;
             async move {
-                let done = pool.submit_wait(Job::new(format!("echo {number}"))).await;
+                let done = pool.submit_wait(Job::new("count")).await;
                 assert_eq!(done.unwrap(), number.to_string());
-                order.borrow_mut().push(number);
             }
         });
         let let_go = async {
@@ -72,7 +71,6 @@ fn those_who_wait_for_a_place_get_it_in_their_order() {
             drop(running);
         };
         in_time(join(join_all(waiting), let_go)).await;
-        assert_eq!(*order.borrow(), (0..50).collect::<Vec<_>>());
         ended(pool).await;
     });
 }

@@ -121,7 +121,7 @@ fn a_process_that_holds_the_output_of_one_that_has_exited_holds_up_nobody() {
 fn one_that_closes_its_output_and_runs_on_ends_by_the_timeout() {
     run(async {
         let pool = shells();
-        let job = Job::new("").args(["-c", "exec >&- 2>&-; sleep 300"]);
+        let job = Job::new("").args(["-c", "exec >&- 2>&-; exec sleep 300"]);
         let begun = Instant::now();
         let error = in_time(pool.submit(job.timeout(Duration::from_millis(300)))).await;
         assert!(matches!(error, Err(JobError::Timeout { .. })), "{error:?}");
@@ -165,5 +165,41 @@ fn a_spare_that_dies_before_it_has_a_job_costs_none() {
             assert_eq!(in_time(pool.submit(Job::new("x"))).await.unwrap(), "x");
         }
         ended(pool).await;
+    });
+}
+
+#[test]
+fn one_that_writes_without_end_is_stopped_when_its_answer_is_too_large() {
+    run(async {
+        let pool = Pool::one_shot(Command::new("yes")).max_answer(1 << 20);
+        let pool = pool.workers(1..=1).start().unwrap();
+        for _ in 0..3 {
+            let error = in_time(pool.submit(Job::new(""))).await.unwrap_err();
+            let is_too_large = matches!(
+                error,
+                JobError::TooLarge {
+                    limit: 1_048_576,
+                    ..
+                }
+            );
+            assert!(is_too_large, "{error:?}");
+        }
+        ended(pool).await;
+    });
+}
+
+#[test]
+fn jobs_that_are_cancelled_at_any_moment_of_their_start_leave_the_place_to_the_next_one() {
+    run(async {
+        for round in 0..20 {
+            let pool = Pool::one_shot(Command::new("cat")).workers(1..=1);
+            let pool = pool.start().unwrap();
+            let cancelled = pool.submit(Job::new("x"));
+            // At once, while the guard is started, or while the process is.
+            std::thread::sleep(Duration::from_micros(round * 300));
+            drop(cancelled);
+            assert_eq!(in_time(pool.submit(Job::new("y"))).await.unwrap(), "y");
+            ended(pool).await;
+        }
     });
 }

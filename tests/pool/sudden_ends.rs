@@ -1,7 +1,10 @@
 //! Whatever the end of a pool without a drain or a shutdown, all workers are killed by then with what they have started. The hosts have neither a
 //! guard nor a moment in which anything else could kill, but the one that is killed itself.
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use actix::{Arbiter, System};
@@ -116,6 +119,35 @@ fn host() {
             assert!(pool.stats().await.is_err());
             assert_eq!(pool.shutdown(LONG).await, report);
         }),
+        "a panic of the pool" => System::new().block_on(async {
+            struct Panics;
+            impl Wake for Panics {
+                fn wake(self: Arc<Self>) {
+                    panic!("of the pool, which wakes who waits");
+                }
+            }
+            let pool = started().await;
+            let job = submit(&pool, "hang");
+            stats(&pool, "one to be busy", |stats| stats.busy == 1).await;
+            let closed = pool.closed();
+            let waker = Waker::from(Arc::new(Panics));
+            let mut waiting = Vec::new();
+            // The answer may be there before the question is left.
+            loop {
+                let mut stats = Box::pin(pool.stats());
+                let polled = stats.as_mut().poll(&mut Context::from_waker(&waker));
+                waiting.push(stats);
+                if polled.is_pending() {
+                    break;
+                }
+            }
+            let report = closed.await;
+            assert_eq!((report.killed, report.ended), (3, 1), "{report:?}");
+            assert_eq!(job.await, Err(JobError::ShuttingDown));
+            assert!(pool.stats().await.is_err());
+            drop(waiting);
+            std::mem::forget(pool.clone());
+        }),
         other => panic!("no role {other}"),
     }
     tell("over");
@@ -164,6 +196,28 @@ fn a_main_that_returns_kills_all() {
 #[test]
 fn a_panic_of_main_kills_all() {
     all_are_killed_with_one_warning("a main that panics");
+}
+
+#[test]
+fn a_panic_of_the_pool_kills_all_and_ends_the_jobs() {
+    all_are_killed_with_one_warning("a panic of the pool");
+}
+
+#[test]
+fn a_pool_on_an_arbiter_that_has_ended_has_ended() {
+    run(async {
+        let arbiter = Arbiter::new();
+        let handle = arbiter.handle();
+        arbiter.stop();
+        arbiter.join().unwrap();
+        let pool = workers().on(&handle).start().unwrap();
+        assert_eq!(error(&pool, "echo x").await, JobError::ShuttingDown);
+        assert!(pool.stats().await.is_err());
+        assert!(in_time(pool.reload(helper(["worker"]))).await.is_err());
+        let report = in_time(pool.drain(LONG)).await;
+        assert_eq!(in_time(pool.closed()).await, report);
+        assert_eq!((report.killed, report.ended), (0, 0), "{report:?}");
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The helper as a worker of a pool, in the framing of descriptors 3 and 4: it does what each job's first word says, faults included.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 
 use nix::libc;
@@ -7,7 +8,9 @@ use nix::libc;
 use super::{file, grandchild, number, pattern, tell};
 
 const JOB: u8 = 1;
+const CHUNK: u8 = 2;
 const END: u8 = 3;
+const ERROR: u8 = 4;
 const CANCEL: u8 = 5;
 const READY: u8 = 6;
 const PING: u8 = 8;
@@ -47,6 +50,11 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | job | what it does |
 /// |---|---|
 /// | `echo TEXT` | answers TEXT |
+/// | `fail TEXT` | answers with the error TEXT |
+/// | `chunks N` | answers N parts of 1,000 bytes |
+/// | `once PATH` | makes this file and dies; if the file is there, answers `again` |
+/// | `begin PATH` | as `once`, and sends a part of an answer before it dies |
+/// | `count` | answers how many jobs it had before |
 /// | `noisy TEXT` | writes a line to 1 and 200 KiB to 2, then answers TEXT |
 /// | `pid`, `leave` | answers its own pid; or that of a grandchild with all descriptors of this one |
 /// | `raise SIGNAL`, `exit CODE` | ends |
@@ -62,11 +70,16 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | `ping` | sends pings, and reads nothing |
 pub(super) fn work() {
     send(READY, 0, b"\x01helper");
+    let mut jobs = 0;
     while let Some((kind, id, body)) = receive() {
         if kind == JOB {
             let text = String::from_utf8_lossy(&body);
             let (what, text) = text.split_once(' ').unwrap_or((&text, ""));
-            work_on(id, what, text);
+            match what {
+                "count" => send(END, id, jobs.to_string().as_bytes()),
+                _ => work_on(id, what, text),
+            }
+            jobs += 1;
         }
     }
 }
@@ -75,6 +88,23 @@ fn work_on(id: u64, what: &str, text: &str) {
     let end = |text: &str| send(END, id, text.as_bytes());
     match what {
         "echo" => end(text),
+        "fail" => send(ERROR, id, text.as_bytes()),
+        "chunks" => {
+            for _ in 0..number(text) {
+                send(CHUNK, id, &[b'c'; 1000]);
+            }
+            end("");
+        }
+        "once" | "begin" => {
+            if File::create_new(text).is_err() {
+                return end("again");
+            }
+            if what == "begin" {
+                send(CHUNK, id, b"begun");
+            }
+            // SAFETY: an integer.
+            drop(unsafe { libc::raise(libc::SIGKILL) });
+        }
         "noisy" => {
             tell(1, "this is no answer\n");
             let _ = file(2).write_all(&pattern(200 * 1024));
