@@ -131,8 +131,10 @@ fn workers_that_cannot_be_told_are_stopped_at_once() {
     run(async {
         let sleeps = || Command::new("sleep").arg("600");
         let lines = Pool::new(sleeps()).framing(Framing::JsonLines);
-        for pool in [lines, Pool::one_shot(sleeps())] {
+        for pool in [lines, Pool::one_shot(sleeps()).spare(1)] {
             let pool = pool.workers(1..=1).soft(LONG).start().unwrap();
+            // A start that is given up has no end.
+            stats_when(&pool, "a process", |stats| stats.idle == 1).await;
             let begun = Instant::now();
             let mut events = pool.events();
             timed_out(&refused(&pool, Job::new("1").timeout(millis(50))).await);
