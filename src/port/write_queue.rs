@@ -337,6 +337,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sink_that_waits_for_the_close_is_woken_by_nothing_else() {
+        let mut write_queue = WriteQueue::default();
+        let mut waker = Waker::noop().clone();
+        write_queue.add(1);
+        for _ in 0..2 {
+            assert!(write_queue.poll_stopped(1, &mut waker).is_pending());
+        }
+        assert!(write_queue.subtract(1).is_empty());
+        assert!(write_queue.take_waiters().is_empty());
+        assert_eq!(write_queue.stop().0.len(), 1);
+        assert!(write_queue.poll_stopped(1, &mut waker).is_pending());
+        assert!(write_queue.forget(1)[1].is_some());
+        assert!(write_queue.stop().0.is_empty());
+    }
+
+    #[test]
     fn a_sink_has_room_below_the_mark_and_is_woken_at_half() {
         let mut write_queue = WriteQueue::default();
         let mut waker = Waker::noop().clone();

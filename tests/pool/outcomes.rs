@@ -118,7 +118,7 @@ fn a_pool_that_cannot_start_a_worker_says_so_to_those_that_wait_and_that_come() 
             Command::new("/no/such/program"),
             Command::new("sh").args(["-c", "exit 3"]),
         ] {
-            let pool = Pool::new(command).workers(1..=2).backoff(quick.clone());
+            let pool = Pool::new(command).workers(1..=2).backoff(quick);
             let pool = pool.start().unwrap();
             let jobs: Vec<_> = (0..10).map(|_| submit(&pool, "echo x")).collect();
             for down in in_time(futures::future::join_all(jobs)).await {

@@ -156,7 +156,7 @@ async fn starts() {
         secretive(Command::new("/no/such/program").arg(SECRETS[0])),
         shell("echo sentinel-answer >&2; exit 3"),
     ] {
-        let pool = Pool::new(command).workers(1..=1).backoff(quick.clone());
+        let pool = Pool::new(command).workers(1..=1).backoff(quick);
         let pool = pool.start().unwrap();
         let events = pool.events();
         let down = in_time(pool.submit(job("echo"))).await.unwrap_err();

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
-use super::LinkCommand;
 use super::output::OutputPump;
 use super::talk::{TalkEnd, WorkerLink};
+use super::{LinkCommand, STATUS};
 use crate::FdStream;
 use crate::Ladder;
 use crate::ProcessHandle;
@@ -19,10 +19,6 @@ use crate::StoppedBy;
 use crate::Unkillable;
 use crate::pool::actor::{WorkerEnd, WorkerTold};
 use crate::pool::core::StopWorker;
-
-/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job, and so is the end of its standard error. A process that dies closes it a moment
-/// before.
-pub(super) const STATUS: Duration = Duration::from_millis(500);
 
 /// A worker whose jobs are over has so long to go by itself.
 const RETIRE: Duration = Duration::from_secs(5);

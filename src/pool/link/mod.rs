@@ -12,6 +12,7 @@ pub(super) use json_lines::is_json;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::mpsc;
@@ -25,6 +26,10 @@ use crate::Bytes;
 use crate::Command;
 use crate::host::guard::Guard;
 use crate::monitor::output::ServiceOutput;
+
+/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job, and so is the end of its standard error. A process that dies closes it a moment
+/// before.
+const STATUS: Duration = Duration::from_millis(500);
 
 /// What a worker needs to be started.
 pub(super) struct LinkSetup {

@@ -13,10 +13,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
 use super::answers::{self, Answers, Said};
-use super::ending::STATUS;
 use super::output::OutputPump;
 use super::start::send_job;
-use super::{LinkCommand, LinkJob, Teller};
+use super::{LinkCommand, LinkJob, STATUS, Teller};
 use crate::Bytes;
 use crate::ExitStatus;
 use crate::FdSink;
