@@ -151,11 +151,11 @@ fn a_stream_of_which_a_part_was_given_out_ends_with_the_loss() {
 }
 
 #[test]
-fn a_job_that_is_cancelled_while_it_waits_for_another_worker_is_not_tried_again() {
+fn a_job_that_is_cancelled_after_its_first_loss_is_not_tried_for_ever() {
     run(async {
         let pool = workers().workers(1..=1).start().unwrap();
         let once = Once::new();
-        let retried = pool.submit(once.job("once").retry_on_loss(2));
+        let retried = pool.submit(once.job("wait").retry_on_loss(2));
         let file = once.folder.path().join("file");
         let there = || file.exists().then_some(());
         crate::common::eventually("the first try", there, String::new).await;

@@ -54,6 +54,7 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | `chunks N` | answers N parts of 1,000 bytes |
 /// | `once PATH` | makes this file and dies; if the file is there, answers `again` |
 /// | `begin PATH` | as `once`, and sends a part of an answer before it dies |
+/// | `wait PATH` | as `once`; if the file is there, waits for its cancel |
 /// | `count` | answers how many jobs it had before |
 /// | `noisy TEXT` | writes a line to 1 and 200 KiB to 2, then answers TEXT |
 /// | `pid`, `leave` | answers its own pid; or that of a grandchild with all descriptors of this one |
@@ -95,9 +96,12 @@ fn work_on(id: u64, what: &str, text: &str) {
             }
             end("");
         }
-        "once" | "begin" => {
+        "once" | "begin" | "wait" => {
             if File::create_new(text).is_err() {
-                return end("again");
+                return match what {
+                    "wait" => work_on(id, "cancelled", "again"),
+                    _ => end("again"),
+                };
             }
             if what == "begin" {
                 send(CHUNK, id, b"begun");
