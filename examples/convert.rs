@@ -110,6 +110,13 @@ async fn converted(file: &Path, converter: &Converter, folder: &Path) -> String 
             status: Some(status),
             ..
         }) => format!("kills its converter: {status}"),
+        Err(JobError::Failed { status, tail, .. }) => {
+            let complaint = String::from_utf8_lossy(&tail);
+            format!(
+                "not converted: {status}: {}",
+                complaint.lines().last().unwrap_or_default()
+            )
+        }
         Err(error) => format!("not converted: {error}"),
     }
 }
@@ -151,11 +158,12 @@ async fn run() -> Result<(), Error> {
     let bar = ProgressBar::new(files.len() as u64).with_style(style);
     // Four at a time are submitted, and told in the order of their names.
     let jobs = stream::iter(&files).map(|file| converted(file, converters.of(file), &into));
-    let mut ends = std::pin::pin!(stream::iter(&files).zip(jobs.buffered(4)));
-    while let Some((file, end)) = ends.next().await {
+    let ends = stream::iter(&files).zip(jobs.buffered(4));
+    ends.for_each(async |(file, end)| {
         bar.suspend(|| println!("{}: {end}", file.file_name().unwrap_or_default().display()));
         bar.inc(1);
-    }
+    })
+    .await;
     bar.finish_and_clear();
     converters.drain().await;
     Ok(())

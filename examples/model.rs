@@ -37,7 +37,7 @@ async fn main() -> Result<(), Error> {
     for prompt in [
         "a first prompt",
         "a prompt with crash in it",
-        "a prompt after the crash",
+        "a prompt after that one",
     ] {
         match ask(&pool, prompt, 8).await {
             Ok(()) => {}

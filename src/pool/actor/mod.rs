@@ -137,14 +137,13 @@ impl PoolEngine {
         }
         self.leave(ctx);
         self.watch_memory(ctx);
-        let due = self.scheduler.deadline();
-        if due == self.timer.map(|(at, _)| at) {
-            return;
-        }
-        if let Some((_, timer)) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if let Some(at) = due {
+        // One that fires too early looks again: each job moves the end of its worker's idle time, and a timer is dear.
+        if let Some(at) = self.scheduler.deadline()
+            && self.timer.is_none_or(|(armed, _)| at < armed)
+        {
+            if let Some((_, timer)) = self.timer.take() {
+                ctx.cancel_future(timer);
+            }
             let left = at.saturating_sub(self.began.elapsed());
             let timer = ctx.run_later(left, |pool, ctx| {
                 pool.with(ctx, |engine| {
