@@ -186,6 +186,15 @@ impl FdSink {
         self.port().map_or(0, Port::queued)
     }
 
+    /// Ready when the descriptor is closed, from either side.
+    #[cfg(feature = "pool")]
+    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        let port = self.port();
+        port.map_or(Poll::Ready(()), |port| {
+            port.poll_closed(self.id, cx).map(drop)
+        })
+    }
+
     fn port(&self) -> Result<&Port, WriteError> {
         let fd = self.fd;
         let port = self.child.port(fd).filter(|port| !port.is_output());

@@ -54,7 +54,7 @@ pub enum JobError {
     #[error("it was cancelled")]
     Cancelled,
     /// The worker died, or closed its channel, before it had answered.
-    #[error("its worker was lost: {}{}", .kind, status_words(.status.as_ref()))]
+    #[error("its worker was lost: {}{}{}", .kind, memory_words(*.over_max_rss), status_words(.status.as_ref()))]
     #[non_exhaustive]
     WorkerLost {
         /// How it ended; `None` if it is still alive.
@@ -63,6 +63,9 @@ pub enum JobError {
         kind: ExitKind,
         /// The last of its standard error: 4 KiB at most. `Debug` shows how many bytes that are.
         tail: Bytes,
+        /// The pool stopped it because it had more memory than [`Pool::max_rss_hard`](super::Pool::max_rss_hard) allows. The kind is
+        /// [`Stopped`](ExitKind::Stopped) then; [`OutOfMemory`](ExitKind::OutOfMemory) is the kernel's work.
+        over_max_rss: bool,
         /// How many workers the job has lost, this one included.
         attempts: u32,
     },
@@ -92,6 +95,10 @@ pub enum JobError {
     ShuttingDown,
 }
 
+const fn memory_words(over_max_rss: bool) -> &'static str {
+    if over_max_rss { " for its memory" } else { "" }
+}
+
 fn status_words(status: Option<&ExitStatus>) -> String {
     status.map_or_else(String::new, |status| format!(": {status}"))
 }
@@ -117,12 +124,14 @@ impl fmt::Debug for JobError {
                 status,
                 kind,
                 tail,
+                over_max_rss,
                 attempts,
             } => f
                 .debug_struct("WorkerLost")
                 .field("status", status)
                 .field("kind", kind)
                 .field("tail", &bytes(tail))
+                .field("over_max_rss", over_max_rss)
                 .field("attempts", attempts)
                 .finish(),
             Self::QueueFull { limit } => f.debug_struct("QueueFull").field("limit", limit).finish(),

@@ -82,3 +82,72 @@ impl Histogram {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn of(times: &[Duration]) -> Histogram {
+        let mut histogram = Histogram::default();
+        times.iter().for_each(|time| histogram.add(*time));
+        histogram
+    }
+
+    #[test]
+    fn bounds_are_one_two_five_of_each_power_of_ten() {
+        let bounds = Histogram::default();
+        let bounds: Vec<_> = bounds.buckets().filter_map(|(bound, _)| bound).collect();
+        let first = [100, 200, 500, 1_000, 2_000, 5_000, 10_000];
+        assert_eq!(bounds[..7], first.map(Duration::from_micros));
+        assert_eq!(bounds[20], Duration::from_secs(500));
+        assert!(bounds.is_sorted());
+    }
+
+    #[test]
+    fn a_time_falls_into_the_first_bucket_that_is_not_shorter() {
+        let bucket = |time| {
+            let histogram = of(&[time]);
+            let mut counted = histogram.buckets().filter(|(_, count)| *count == 1);
+            let (bound, _) = counted.next().unwrap();
+            assert_eq!(counted.next(), None);
+            bound
+        };
+        assert_eq!(bucket(Duration::ZERO), Some(Duration::from_micros(100)));
+        assert_eq!(bucket(millis(1)), Some(millis(1)));
+        assert_eq!(bucket(millis(1) + Duration::from_nanos(1)), Some(millis(2)));
+        assert_eq!(
+            bucket(Duration::from_secs(500)),
+            Some(Duration::from_secs(500))
+        );
+        assert_eq!(bucket(Duration::from_secs(501)), None);
+    }
+
+    #[test]
+    fn all_are_counted_and_added_up() {
+        let histogram = of(&[millis(1), millis(30), Duration::MAX, millis(2)]);
+        assert_eq!(histogram.count(), 4);
+        assert_eq!(histogram.sum(), Duration::MAX);
+        assert_eq!(of(&[millis(1), millis(30)]).sum(), millis(31));
+        assert_eq!(histogram.buckets().count(), 22);
+    }
+
+    #[test]
+    fn a_quantile_is_the_end_of_its_bucket() {
+        let mut times = vec![millis(1); 90];
+        times.extend([millis(40); 9]);
+        times.push(Duration::from_secs(1000));
+        let histogram = of(&times);
+        let quantile = |share| histogram.quantile(share);
+        assert_eq!(quantile(0.0), Some(millis(1)));
+        assert_eq!(quantile(0.9), Some(millis(1)));
+        assert_eq!(quantile(0.91), Some(millis(50)));
+        assert_eq!(quantile(0.99), Some(millis(50)));
+        assert_eq!(quantile(1.0), None);
+        assert_eq!(quantile(7.0), None);
+        assert_eq!(Histogram::default().quantile(0.5), None);
+    }
+}

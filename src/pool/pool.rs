@@ -149,14 +149,17 @@ impl Pool {
         self
     }
 
-    /// A worker whose group has more than so many bytes of memory (RSS) after a job is replaced: never unless set.
+    /// A worker whose group has more than so many bytes of memory (RSS) after a job is replaced, without a loss: never unless set.
+    ///
+    /// The pool looks after jobs, on another thread, ten times a second at most. A worker goes on with jobs meanwhile: it is replaced after the one that it has
+    /// when the look is over.
     pub const fn max_rss(mut self, bytes: u64) -> Self {
         self.settings.max_rss = Some(bytes);
         self
     }
 
-    /// A worker whose group has more than so many bytes of memory while it has a job is stopped at once, and its job is lost: never unless set. The pool looks
-    /// every 5 seconds while jobs run.
+    /// A worker whose group has more than so many bytes of memory while it has a job is stopped at once, and its job is lost
+    /// ([`JobError::WorkerLost`](super::JobError::WorkerLost) says so: `over_max_rss`): never unless set. The pool looks every 5 seconds while jobs run.
     pub const fn max_rss_hard(mut self, bytes: u64) -> Self {
         self.settings.max_rss_hard = Some(bytes);
         self

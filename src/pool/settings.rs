@@ -145,6 +145,7 @@ impl PoolSettings {
             ("ready_within", Some(self.ready_within)),
             ("job_timeout", self.job_timeout),
             ("idle_timeout", Some(self.idle_timeout)),
+            ("soft", Some(self.soft)),
             ("max_age", self.max_age),
         ];
         for (field, time) in times {

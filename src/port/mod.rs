@@ -240,7 +240,7 @@ impl Port {
             if state.closed || !self.keeps_a_queue {
                 return Poll::Ready(self.fate(state));
             }
-            state.write_queue.wait(sink, waker).map(Ok)
+            state.write_queue.poll_stopped(sink, waker).map(Ok)
         })
     }
 

@@ -53,6 +53,8 @@ struct Observers {
     registrations: u64,
     /// One a sink at most.
     waiters: Vec<(SinkId, Waker)>,
+    /// Those that wait for the close alone, and for no room.
+    closes: Vec<(SinkId, Waker)>,
 }
 
 /// Tells the sinks of a descriptor apart.
@@ -151,7 +153,10 @@ impl WriteQueue {
         if let Some(producer) = &producer {
             (producer.tell)(ProducerCommand::Stop);
         }
-        (observers.take_waiters(), producer)
+        let mut waiters = observers.take_waiters();
+        let closes = std::mem::take(&mut observers.closes);
+        waiters.extend(closes.into_iter().map(|(_, waker)| waker));
+        (waiters, producer)
     }
 
     #[must_use]
@@ -178,22 +183,35 @@ impl WriteQueue {
     }
 
     /// Woken at the latest by [`stop`](Self::stop); maybe earlier than hoped for.
-    pub(crate) fn wait(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
-        let waiters = &mut self.observers().waiters;
-        match waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
-            Some((_, before)) => std::mem::swap(before, waker),
-            None => waiters.push((sink, waker.clone())),
-        }
-        Poll::Pending
+    fn wait(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
+        keep(&mut self.observers().waiters, sink, waker)
+    }
+
+    /// Woken by [`stop`](Self::stop) alone.
+    pub(crate) fn poll_stopped(&mut self, sink: SinkId, waker: &mut Waker) -> Poll<()> {
+        keep(&mut self.observers().closes, sink, waker)
     }
 
     /// The sink is gone: it waits for nothing. Gives what it kept, to be dropped outside of the lock.
     #[must_use]
-    pub(crate) fn forget(&mut self, sink: SinkId) -> Option<Waker> {
-        let waiters = &mut self.observers.as_mut()?.waiters;
-        let at = waiters.iter().position(|(waiter, _)| *waiter == sink)?;
-        Some(waiters.swap_remove(at).1)
+    pub(crate) fn forget(&mut self, sink: SinkId) -> [Option<Waker>; 2] {
+        let Some(observers) = &mut self.observers else {
+            return [None, None];
+        };
+        [&mut observers.waiters, &mut observers.closes].map(|waiters| {
+            let at = waiters.iter().position(|(waiter, _)| *waiter == sink)?;
+            Some(waiters.swap_remove(at).1)
+        })
     }
+}
+
+/// Keeps the waker of a sink in place of the one from before, which is left in its place.
+fn keep(waiters: &mut Vec<(SinkId, Waker)>, sink: SinkId, waker: &mut Waker) -> Poll<()> {
+    match waiters.iter_mut().find(|(waiter, _)| *waiter == sink) {
+        Some((_, before)) => std::mem::swap(before, waker),
+        None => waiters.push((sink, waker.clone())),
+    }
+    Poll::Pending
 }
 
 impl Observers {
@@ -319,6 +337,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sink_that_waits_for_the_close_is_woken_by_nothing_else() {
+        let mut write_queue = WriteQueue::default();
+        let mut waker = Waker::noop().clone();
+        write_queue.add(1);
+        for _ in 0..2 {
+            assert!(write_queue.poll_stopped(1, &mut waker).is_pending());
+        }
+        assert!(write_queue.subtract(1).is_empty());
+        assert!(write_queue.take_waiters().is_empty());
+        assert_eq!(write_queue.stop().0.len(), 1);
+        assert!(write_queue.poll_stopped(1, &mut waker).is_pending());
+        assert!(write_queue.forget(1)[1].is_some());
+        assert!(write_queue.stop().0.is_empty());
+    }
+
+    #[test]
     fn a_sink_has_room_below_the_mark_and_is_woken_at_half() {
         let mut write_queue = WriteQueue::default();
         let mut waker = Waker::noop().clone();
@@ -328,8 +362,8 @@ mod tests {
         assert!(write_queue.poll_room(1, &mut waker).is_pending());
         assert!(write_queue.poll_empty(2, &mut waker).is_pending());
         assert!(write_queue.poll_empty(1, &mut waker).is_pending());
-        assert!(write_queue.forget(2).is_some());
-        assert!(write_queue.forget(2).is_none());
+        assert!(write_queue.forget(2)[0].is_some());
+        assert!(write_queue.forget(2)[0].is_none());
         assert!(write_queue.subtract(LOW_WATER - 1).is_empty());
         assert_eq!(write_queue.subtract(1).len(), 1);
         assert!(write_queue.poll_empty(1, &mut waker).is_pending());

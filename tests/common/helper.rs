@@ -17,6 +17,8 @@ use nix::unistd::{Pid, getpgid, setpgid};
 use super::patterns::write_packets;
 use super::tty;
 
+mod worker;
+
 pub use super::patterns::{counted, digest, pattern};
 
 /// A command that runs `actions`, one after the other:
@@ -55,6 +57,7 @@ pub use super::patterns::{counted, digest, pattern};
 /// | `trace PID` | becomes the tracer of PID, which it never waits for; says `refused` if it may not |
 /// | `link FD TO` | writes to TO what FD is |
 /// | `show PATH` | writes a file to 1 |
+/// | `worker` | does jobs of a pool: see `helper/worker.rs` |
 /// | `pause` | waits for ever |
 /// | `exit CODE` | exits; 0 without it |
 pub fn helper<I: IntoIterator>(actions: I) -> Command
@@ -267,6 +270,7 @@ fn run(actions: &[String]) {
                 let all: Vec<String> = std::env::args().collect();
                 tell(1, &format!("{all:?}\n"));
             }
+            "worker" => worker::work(),
             "pause" => loop {
                 std::thread::park();
             },

@@ -10,9 +10,9 @@ use futures::StreamExt;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::common::helper::helper;
+use crate::common::hosts::{Host, role, tell};
 use crate::common::in_time;
 use crate::common::isolated::skipped;
-use crate::hosts::{Host, role, tell};
 
 /// The next event of the monitor itself that is about its guard.
 async fn of_the_guard(events: &mut Events) -> EventKind {

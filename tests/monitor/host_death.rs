@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 
 use crate::common::census::{children, is_gone};
 use crate::common::helper::helper;
+use crate::common::hosts::{Host, role, tell};
 use crate::common::isolated::isolated;
 use crate::common::mounts::isolated_with_mounts;
 use crate::common::{amount, eventually, in_time, run};
-use crate::hosts::{Host, role, tell};
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -12,7 +12,6 @@ mod first;
 mod follows;
 mod guard_missing;
 mod host_death;
-mod hosts;
 #[cfg(feature = "serde")]
 mod json;
 mod lease_starts;

@@ -15,8 +15,9 @@ use nix::sys::time::TimeValLike;
 
 use crate::common::census::{Census, children, open_fds};
 use crate::common::cgroups;
+use crate::common::heap::{heap, isolated_for_heap};
 use crate::common::helper::helper;
-use crate::common::isolated::{isolated, isolated_with, skipped};
+use crate::common::isolated::{isolated, skipped};
 use crate::common::limits::set_soft_limit;
 use crate::common::{amount, eventually, in_time, run, start_all_threads};
 
@@ -111,22 +112,6 @@ async fn quiet() -> Census {
         || format!("{:#?}, {:?}", Census::take(), cgroups::ours()),
     )
     .await
-}
-
-/// Runs `body` where the allocator keeps nothing that a thread has freed for that thread: [`heap`] would
-/// count such blocks as used, some 200 KiB a thread.
-fn isolated_for_heap(body: impl FnOnce()) {
-    let uncached = |command: &mut std::process::Command| {
-        command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
-    };
-    isolated_with(uncached, body);
-}
-
-/// How many bytes of the heap are in use.
-fn heap() -> usize {
-    // SAFETY: it takes nothing and gives integers.
-    let used = unsafe { libc::mallinfo2() };
-    used.uordblks + used.hblkhd
 }
 
 /// Does `work` twice. The first time fewer things are done, so that what is made once is there. The second

@@ -9,7 +9,7 @@ use actix_process::monitor::{Monitor, Ready, Service, ServiceLine};
 use nix::sys::signal::Signal;
 
 use crate::common::helper::helper;
-use crate::hosts::{Host, role, tell};
+use crate::common::hosts::{Host, role, tell};
 
 const LONG: Duration = Duration::from_secs(600);
 

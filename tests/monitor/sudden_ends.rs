@@ -12,8 +12,8 @@ use actix_process::monitor::{CgroupPlace, Monitor, MonitorHandle, OnHostDeath, R
 use nix::libc;
 
 use crate::common::helper::helper;
+use crate::common::hosts::{Host, role, tell};
 use crate::common::{block_on_thread, on_tokio};
-use crate::hosts::{Host, role, tell};
 
 /// A child and its child.
 fn family(id: &str) -> Service {

@@ -3,12 +3,34 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod back_pressure;
+mod broken_lines;
+mod broken_one_shots;
+mod broken_workers;
+mod cancels;
 mod checkout;
 mod conformance;
+mod ends;
+mod faults;
 mod framings;
+mod insight;
+mod losses;
 mod messages;
-#[cfg(feature = "json")]
+mod one_shots;
+mod outcomes;
+mod recycling;
+mod reloads;
+mod retries;
+mod scheduling;
+mod secrecy;
+mod specs;
+mod starts;
+mod streams;
+mod sudden_ends;
+mod timeouts;
+mod told_worker;
 mod typed;
+mod workers;
 
 /// The worker of the examples, in Python.
 pub(crate) fn worker_py() -> actix_process::Command {

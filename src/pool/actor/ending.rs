@@ -11,6 +11,7 @@ use crate::pool::Pool;
 use crate::pool::core::StopWorker;
 use crate::pool::event::PoolEventKind;
 use crate::pool::report::PoolReport;
+use crate::pool::shared::PoolShared;
 
 /// What is alive so long after its SIGKILL is given up.
 const GIVE_UP: Duration = Duration::from_secs(3);
@@ -25,6 +26,18 @@ pub(super) enum ShutdownStage {
     /// Nobody is left: the actor goes.
     Leaving(PoolReport, Vec<oneshot::Sender<PoolReport>>),
     Over,
+}
+
+/// Tells of the end when it is dropped: with the arbiter, if that stops before the guard is gone.
+struct EndAtDrop {
+    shared: Arc<PoolShared>,
+    report: PoolReport,
+}
+
+impl Drop for EndAtDrop {
+    fn drop(&mut self) {
+        self.shared.end(std::mem::take(&mut self.report));
+    }
 }
 
 impl ShutdownStage {
@@ -132,12 +145,16 @@ impl PoolEngine {
             _ => None,
         };
         let ending = guard.map(crate::host::guard::Guard::end);
-        let (shared, home) = (Arc::clone(&self.shared), self.home.clone());
+        let end = EndAtDrop {
+            shared: Arc::clone(&self.shared),
+            report: report.clone(),
+        };
+        let home = self.home.clone();
         actix_rt::spawn(async move {
             if let Some(ending) = ending {
                 ending.await;
             }
-            shared.end(report.clone());
+            drop(end);
             for waiter in waiters {
                 let _ = waiter.send(report.clone());
                 // The answer to a message goes on by a task of this arbiter.

@@ -24,8 +24,8 @@ pub(super) struct JobEntry {
     pub(super) begun: Option<Instant>,
     /// Its outcome, in place of that which the scheduler tells.
     instead: Option<JobError>,
-    /// Given back with its outcome.
-    _place: OwnedSemaphorePermit,
+    /// Given back before its outcome is told.
+    place: OwnedSemaphorePermit,
 }
 
 impl PoolEngine {
@@ -62,7 +62,7 @@ impl PoolEngine {
                 at,
                 begun: None,
                 instead: None,
-                _place: place,
+                place,
             },
         );
         match self.scheduler.submit(id, terms, kind) {
@@ -81,6 +81,8 @@ impl PoolEngine {
         if self.stage.has_begun() && !matches!(outcome, Err(JobError::ShuttingDown)) {
             self.counters.finished_in_shutdown += 1;
         }
+        // Who hears of it may submit the next one at once.
+        drop(done.place);
         // Who waits for it may be gone.
         match done.outlet {
             Outlet::Whole(tell) => drop(tell.send(outcome)),
@@ -132,6 +134,7 @@ impl PoolEngine {
             status,
             kind,
             tail: place.map(|place| place.tail.clone()).unwrap_or_default(),
+            over_max_rss: place.is_some_and(|place| place.over_max_rss),
             attempts,
         }
     }
@@ -142,6 +145,7 @@ impl PoolEngine {
         job: JobId,
         answer: Result<Bytes, JobError>,
     ) {
+        self.memory.ended_a_job(worker);
         match self.scheduler.answered(worker, job) {
             Answered::Outcome => self.finish(job, answer),
             Answered::Stale => self.counters.stale += 1,

@@ -4,6 +4,7 @@ mod asked;
 mod checkouts;
 mod ending;
 mod jobs;
+mod memory;
 mod outlet;
 mod told;
 mod workers;
@@ -33,6 +34,7 @@ use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
 use ending::ShutdownStage;
 use jobs::JobEntry;
+use memory::MemoryWatch;
 use workers::WorkerPlace;
 
 /// What a pool needs to run, made before it has an arbiter.
@@ -58,6 +60,7 @@ pub(super) struct PoolEngine {
     /// Who waits for a reload, and of which command.
     reload: Option<(u64, oneshot::Sender<Result<(), PoolError>>)>,
     counters: PoolCounters,
+    memory: MemoryWatch,
     /// The timer that is armed, and for when.
     timer: Option<(Duration, SpawnHandle)>,
     guard: PoolGuard,
@@ -85,6 +88,7 @@ impl PoolEngine {
             began: Instant::now(),
             commands: HashMap::from([(0, settings.command.clone())]),
             last_command: 0,
+            memory: MemoryWatch::new(&settings),
             settings: Rc::new(settings),
             jobs: HashMap::new(),
             workers: HashMap::new(),
@@ -138,6 +142,7 @@ impl PoolEngine {
             }
         }
         self.leave(ctx);
+        self.watch_memory(ctx);
         // One that fires too early looks again: each job moves the end of its worker's idle time, and a timer is dear.
         if let Some(at) = self.scheduler.deadline()
             && self.timer.is_none_or(|(armed, _)| at < armed)
@@ -161,6 +166,7 @@ impl PoolEngine {
             PoolEffect::Start { worker, spec, job } => self.start_worker(worker, spec, job),
             PoolEffect::Send { worker, job } => self.send_job(worker, job),
             PoolEffect::TellCancel { worker, job } => self.tell_cancel(worker, job),
+            PoolEffect::NotReady { worker } => self.not_ready(worker),
             PoolEffect::Stop { worker, how } => self.stop_worker(worker, how),
             PoolEffect::NoAnswer { job, why } => self.no_answer(job, why),
             PoolEffect::Recycled { worker, why } => {

@@ -37,9 +37,15 @@ pub(in crate::pool) enum WorkerTold {
     /// The whole answer would be larger than it may.
     Overflow(JobId),
     /// It does not keep to the framing.
-    Wrong(Arc<str>),
+    Wrong {
+        /// The job that it was given, and has not answered.
+        job: Option<JobId>,
+        what: Arc<str>,
+    },
     /// It has closed its channel, and has exited if there is a status.
     Dying {
+        /// As in [`Wrong`](Self::Wrong).
+        job: Option<JobId>,
         status: Option<ExitStatus>,
         tail: Bytes,
     },
@@ -88,8 +94,14 @@ impl PoolEngine {
                     self.finish(job, Err(JobError::TooLarge { limit }));
                 }
             }
-            WorkerTold::Wrong(what) => self.wrong(worker, what),
-            WorkerTold::Dying { status, tail } => self.dying(worker, status, tail),
+            WorkerTold::Wrong { job, what } => {
+                self.scheduler.never_got(worker, job);
+                self.wrong(worker, what);
+            }
+            WorkerTold::Dying { job, status, tail } => {
+                self.scheduler.never_got(worker, job);
+                self.dying(worker, status, tail);
+            }
             WorkerTold::Unkillable => {
                 log::warn!(
                     "pool {}: worker {worker} is alive after its SIGKILL",

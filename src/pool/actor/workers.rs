@@ -33,6 +33,8 @@ pub(super) struct WorkerPlace {
     /// How it ended, if that is known.
     pub(super) status: Option<ExitStatus>,
     pub(super) tail: Bytes,
+    /// It is stopped for its memory.
+    pub(super) over_max_rss: bool,
     /// The pool wanted it to end.
     stopped: bool,
     /// The arguments of this job are in its command.
@@ -86,6 +88,7 @@ impl PoolEngine {
                 wrong: None,
                 status: None,
                 tail: Bytes::new(),
+                over_max_rss: false,
                 stopped: false,
                 job,
             },
@@ -167,12 +170,13 @@ impl PoolEngine {
         if let Some(place) = self.workers.get_mut(&worker) {
             place.status = status;
             place.tail = tail;
-            if !place.ready {
-                let problem = match status {
-                    Some(status) => format!("it ended before it was ready: {status}"),
-                    None => "it closed its channel before it was ready".to_owned(),
+            if !place.ready && !place.stopped {
+                let problem: Arc<str> = match status {
+                    Some(status) => format!("it ended before it was ready: {status}").into(),
+                    None => "it closed its channel before it was ready".into(),
                 };
-                self.start_failed(worker, problem.into());
+                place.wrong = Some(Arc::clone(&problem));
+                self.start_failed(worker, problem);
             }
         }
         self.scheduler.worker_dying(worker);
@@ -193,18 +197,30 @@ impl PoolEngine {
         self.scheduler.broken(worker);
     }
 
-    pub(super) fn stop_worker(&mut self, worker: WorkerId, how: StopWorker) {
+    /// Its time is over. It is stopped next.
+    pub(super) fn not_ready(&mut self, worker: WorkerId) {
         let within = self.settings.ready_within;
+        let problem: Arc<str> = format!("it was not ready within {within:?}").into();
+        if let Some(place) = self.workers.get_mut(&worker) {
+            place.wrong = Some(Arc::clone(&problem));
+        }
+        self.start_failed(worker, problem);
+    }
+
+    pub(super) fn stop_worker(&mut self, worker: WorkerId, how: StopWorker) {
         let Some(place) = self.workers.get_mut(&worker) else {
-            return;
+            return self.never_began(worker);
         };
-        let unready =
-            !place.ready && !place.stopped && place.wrong.is_none() && place.status.is_none();
         place.stopped |= place.wrong.is_none() && place.status.is_none();
         let _ = place.link.send(LinkCommand::Stop(how));
-        if unready && !self.stage.has_begun() && how == StopWorker::Ladder {
-            self.start_failed(worker, format!("it was not ready within {within:?}").into());
+    }
+
+    /// A start that waits for the guard, or that came when all were killed already, is over with its stop.
+    fn never_began(&mut self, worker: WorkerId) {
+        if let PoolGuard::Coming(waiting) = &mut self.guard {
+            waiting.retain(|(waits, ..)| *waits != worker);
         }
+        self.scheduler.worker_gone(worker);
     }
 
     pub(super) fn gone(&mut self, worker: WorkerId, end: WorkerEnd) {

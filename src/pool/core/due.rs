@@ -1,7 +1,7 @@
 //! What is to be done by a time.
 
 use super::worker::WorkerAt;
-use super::{NoAnswer, Recycling, Scheduler, StopWorker, WorkerId};
+use super::{NoAnswer, PoolEffect, Recycling, Scheduler, StopWorker, WorkerId};
 
 impl Scheduler {
     /// The time has come for what was to be done by now.
@@ -37,8 +37,7 @@ impl Scheduler {
         };
         let ran = self.now.saturating_sub(there.since);
         match there.at {
-            // It was not ready in time.
-            WorkerAt::Starting => self.lose(worker, true),
+            WorkerAt::Starting => self.is_late(worker),
             WorkerAt::StartingFor(job) => {
                 let timeout = self.jobs.get(&job).and_then(|queued| queued.timeout());
                 if timeout
@@ -47,7 +46,7 @@ impl Scheduler {
                 {
                     self.give_up(job, NoAnswer::Timeout { ran });
                 } else {
-                    self.lose(worker, true);
+                    self.is_late(worker);
                 }
             }
             WorkerAt::Busy(job) | WorkerAt::CheckedOut(job) => {
@@ -57,5 +56,11 @@ impl Scheduler {
             WorkerAt::Idle => self.stop_idle_ones(worker),
             WorkerAt::Spent | WorkerAt::Stopping(_) => {}
         }
+    }
+
+    /// It was not ready in time.
+    fn is_late(&mut self, worker: WorkerId) {
+        self.effects.push(PoolEffect::NotReady { worker });
+        self.lose(worker, true);
     }
 }

@@ -55,6 +55,10 @@ pub(in crate::pool) enum PoolEffect {
         worker: WorkerId,
         job: JobId,
     },
+    /// The worker was not ready in its time. Precedes what follows from that, and its [`Stop`](Self::Stop).
+    NotReady {
+        worker: WorkerId,
+    },
     /// The driver answers with `worker_gone` when nobody is left of it.
     Stop {
         worker: WorkerId,

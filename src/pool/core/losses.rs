@@ -30,6 +30,25 @@ impl Scheduler {
         }
     }
 
+    /// The worker comes to nothing, and `has` is the job that it was given. Another one, which was on its way to it, is not lost: it waits again, at
+    /// its turn. [`broken`](Self::broken) or [`worker_dying`](Self::worker_dying) follows.
+    pub(in crate::pool) fn never_got(&mut self, worker: WorkerId, has: Option<JobId>) {
+        let Some(WorkerAt::Busy(job)) = self.worker_state(worker) else {
+            return;
+        };
+        if has == Some(job) {
+            return;
+        }
+        self.set_at(worker, WorkerAt::Idle);
+        if self.down {
+            self.forget(job);
+            let why = NoAnswer::Down;
+            self.effects.push(PoolEffect::NoAnswer { job, why });
+        } else {
+            self.put_back(job, NoAnswer::Expired);
+        }
+    }
+
     /// The worker of a job is lost. The job waits again at its turn, or this is its outcome.
     pub(super) fn lost(&mut self, job: JobId, worker: WorkerId) {
         let Some(queued) = self.jobs.get_mut(&job) else {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
-use super::LinkCommand;
 use super::output::OutputPump;
 use super::talk::{TalkEnd, WorkerLink};
+use super::{LinkCommand, STATUS};
 use crate::FdStream;
 use crate::Ladder;
 use crate::ProcessHandle;
@@ -20,10 +20,6 @@ use crate::Unkillable;
 use crate::pool::actor::{WorkerEnd, WorkerTold};
 use crate::pool::core::StopWorker;
 
-/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job. A process that dies closes it a moment
-/// before.
-const STATUS: Duration = Duration::from_millis(500);
-
 /// A worker whose jobs are over has so long to go by itself.
 const RETIRE: Duration = Duration::from_secs(5);
 
@@ -32,20 +28,24 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 impl WorkerLink {
     /// Ends the worker, and tells the pool when it is gone.
-    pub(super) async fn end(mut self, end: TalkEnd, pump: OutputPump) {
+    pub(super) async fn end(mut self, end: TalkEnd, mut pump: OutputPump) {
         self.session = None;
+        let job = self.current_job();
         let own = self.settings.ladder.clone();
         let ladder = match end {
             TalkEnd::Closed => {
                 let status = actix_rt::time::timeout(STATUS, self.process.exited())
                     .await
                     .ok();
+                if status.is_some() {
+                    pump.read_out(STATUS).await;
+                }
                 let tail = pump.printed().tail();
-                self.teller.tell(WorkerTold::Dying { status, tail });
+                self.teller.tell(WorkerTold::Dying { job, status, tail });
                 own
             }
             TalkEnd::Wrong(what) => {
-                self.teller.tell(WorkerTold::Wrong(what));
+                self.teller.tell(WorkerTold::Wrong { job, what });
                 own
             }
             TalkEnd::Done => own,
@@ -71,7 +71,8 @@ impl WorkerLink {
         }
         self.teller.tell(WorkerTold::Gone(Box::new(WorkerEnd {
             status,
-            killed: stopped.by == StoppedBy::Signal(Signal::KILL),
+            killed: stopped.by == StoppedBy::Signal(Signal::KILL)
+                || self.killed && status.signal() == Some(Signal::KILL),
             leftovers: stopped.outlived,
             tail,
         })));
@@ -125,7 +126,10 @@ impl WorkerLink {
         poll_fn(|cx| {
             while listens && let Poll::Ready(command) = self.commands.poll_recv(cx) {
                 match command {
-                    Some(LinkCommand::Stop(StopWorker::Kill)) => kill(&self.process),
+                    Some(LinkCommand::Stop(StopWorker::Kill)) => {
+                        self.killed = true;
+                        kill(&self.process);
+                    }
                     None => {
                         listens = false;
                         kill(&self.process);

@@ -15,6 +15,7 @@ pub(super) use json_lines::is_json;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::mpsc;
@@ -29,6 +30,10 @@ use crate::Bytes;
 use crate::Command;
 use crate::host::guard::Guard;
 use crate::monitor::output::ServiceOutput;
+
+/// The status of a worker that has closed its channel is awaited so long, for the outcome of its job, and so is the end of its standard error. A process that dies closes it a moment
+/// before.
+const STATUS: Duration = Duration::from_millis(500);
 
 /// What a worker needs to be started.
 pub(super) struct LinkSetup {
@@ -76,10 +81,10 @@ impl Teller {
 
 /// Runs a worker from its spawn until nobody is left of it.
 pub(super) async fn run(setup: LinkSetup) {
-    let (mut link, pump) = match start::started(setup).await {
+    let (mut link, mut pump) = match start::started(setup).await {
         Ok(started) => started,
         Err(not_spawned) => return not_spawned.tell(),
     };
-    let end = link.talk(&pump.printed()).await;
+    let end = link.talk(&mut pump).await;
     link.end(end, pump).await;
 }

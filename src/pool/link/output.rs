@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
+use actix_rt::time::{Instant, timeout};
 use futures_core::Stream;
 use tokio::task::JoinHandle;
 
@@ -38,6 +40,20 @@ impl OutputPump {
 
     pub(super) fn printed(&self) -> PrintedOutput {
         self.output.clone()
+    }
+
+    /// Waits until all that was printed is read, but no longer than this.
+    pub(super) async fn read_out(&mut self, at_most: Duration) {
+        let begun = Instant::now();
+        while let Some(task) = self.tasks.last_mut() {
+            if timeout(at_most.saturating_sub(begun.elapsed()), task)
+                .await
+                .is_err()
+            {
+                return;
+            }
+            self.tasks.pop();
+        }
     }
 
     /// Waits for the end of all of them; gives the last of the standard error.

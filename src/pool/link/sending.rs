@@ -13,10 +13,14 @@ use crate::pool::wire::{FrameKind, HEAD, encode_head};
 /// Larger bodies go by a write of their own, smaller ones are copied to their head.
 const COPIED: usize = 16 * 1024;
 
-/// What a worker reads its jobs from.
-pub(super) fn send_job(process: &ProcessHandle, framing: Framing, input: i32, job: &LinkJob) {
-    // A worker that is gone, or has closed it, is told by its end.
-    let _ = match framing {
+/// Gives a job to a worker.
+pub(super) fn send_job(
+    process: &ProcessHandle,
+    framing: Framing,
+    input: i32,
+    job: &LinkJob,
+) -> Result<(), WriteError> {
+    match framing {
         Framing::Frames => send_frame(process, input, job),
         Framing::JsonLines => process.write_to_child(input, job_line(job.id, &job.body)),
         Framing::OneShot => {
@@ -27,7 +31,7 @@ pub(super) fn send_job(process: &ProcessHandle, framing: Framing, input: i32, jo
             process.close_child_fd(input);
             written
         }
-    };
+    }
 }
 
 /// Sends a job: its head and its body by one write if it is small.

@@ -7,18 +7,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use actix_rt::time::Sleep;
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
 use super::answers::Answers;
-use super::output::PrintedOutput;
+use super::output::OutputPump;
 use super::said::Said;
 use super::sending::{self, send_job};
 use super::session::LinkSession;
-use super::{LinkCommand, LinkJob, Teller};
+use super::{LinkCommand, LinkJob, STATUS, Teller};
 use crate::Bytes;
 use crate::ExitStatus;
+use crate::FdSink;
 use crate::ProcessHandle;
 use crate::host::guard::Guard;
 use crate::pool::actor::WorkerTold;
@@ -29,12 +31,18 @@ use crate::pool::settings::PoolSettings;
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
 
+/// So many bytes may wait beside the longest job for a worker that reads slowly.
+const PONGS: usize = 64 * 1024;
+
 /// A worker that runs.
 pub(super) struct WorkerLink {
     pub(super) teller: Teller,
     pub(super) process: ProcessHandle,
     /// The descriptor that it reads its jobs from.
     pub(super) input: i32,
+    sink: FdSink,
+    /// It has closed that: its answer, if it had read its job before, is awaited so long.
+    input_gone: Option<Pin<Box<Sleep>>>,
     pub(super) answers: Answers,
     pub(super) settings: Rc<PoolSettings>,
     pub(super) shared: Arc<PoolShared>,
@@ -49,6 +57,8 @@ pub(super) struct WorkerLink {
     pub(super) session: Option<LinkSession>,
     /// A one-shot process has written all that it will.
     wrote_all: bool,
+    /// It was killed in the midst of its ladder.
+    pub(super) killed: bool,
 }
 
 /// How a conversation ended.
@@ -87,6 +97,8 @@ enum TalkEvent {
     Said(Said),
     /// The next frame of a session, or its end.
     Sent(Option<(JobId, Bytes)>),
+    /// The worker has closed the descriptor of its jobs.
+    InputClosed,
     /// A one-shot process has exited, and all that it wrote was read.
     Exited(ExitStatus),
 }
@@ -101,6 +113,8 @@ impl WorkerLink {
     ) -> Self {
         Self {
             exited: Box::pin(process.exited()),
+            sink: process.sink_or_none(input),
+            input_gone: None,
             teller,
             process,
             input,
@@ -114,6 +128,7 @@ impl WorkerLink {
             current: None,
             session: None,
             wrote_all: false,
+            killed: false,
         }
     }
 
@@ -122,7 +137,7 @@ impl WorkerLink {
     }
 
     /// Until it is over.
-    pub(super) async fn talk(&mut self, printed: &PrintedOutput) -> TalkEnd {
+    pub(super) async fn talk(&mut self, pump: &mut OutputPump) -> TalkEnd {
         loop {
             let event = poll_fn(|cx| self.poll_event(cx)).await;
             let end = match event {
@@ -145,11 +160,12 @@ impl WorkerLink {
                 }
                 TalkEvent::Said(Said::Closed) => Some(TalkEnd::Closed),
                 TalkEvent::Said(Said::Noise(line)) => {
-                    printed.data(1, &line);
+                    pump.printed().data(1, &line);
                     None
                 }
                 TalkEvent::Said(said) => self.said(said).err().map(TalkEnd::Wrong),
-                TalkEvent::Exited(status) => Some(self.one_shot_exited(status, printed)),
+                TalkEvent::InputClosed => Some(TalkEnd::Closed),
+                TalkEvent::Exited(status) => Some(self.one_shot_exited(status, pump).await),
             };
             if let Some(end) = end {
                 return end;
@@ -191,7 +207,10 @@ impl WorkerLink {
             // A spare that ends before it has a job is one that is lost.
             return self.exited.as_mut().poll(cx).map(TalkEvent::Exited);
         }
-        self.answers.poll_said(cx).map(TalkEvent::Said)
+        if let Poll::Ready(said) = self.answers.poll_said(cx) {
+            return Poll::Ready(TalkEvent::Said(said));
+        }
+        self.poll_input(cx)
     }
 
     fn send_of_the_session(&mut self, sent: Option<(JobId, Bytes)>) {
@@ -202,16 +221,43 @@ impl WorkerLink {
                     body,
                     chunks: None,
                 };
-                send_job(&self.process, self.settings.framing, self.input, &job);
+                // A worker that has closed it is told by its end.
+                let _ = send_job(&self.process, self.settings.framing, self.input, &job);
             }
             None => self.session = None,
         }
     }
 
+    /// Ready when no job can be given to it any more. What it has answered may be on its way.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
+        // A one-shot process need not read its job.
+        if self.is_one_shot() {
+            return Poll::Pending;
+        }
+        if self.input_gone.is_none() {
+            ready!(self.sink.poll_gone(cx));
+        }
+        let grace = self
+            .input_gone
+            .get_or_insert_with(|| Box::pin(actix_rt::time::sleep(STATUS)));
+        if self.current.is_some() {
+            ready!(grace.as_mut().poll(cx));
+        }
+        Poll::Ready(TalkEvent::InputClosed)
+    }
+
+    /// The job that it was given, and has not answered.
+    pub(super) fn current_job(&self) -> Option<JobId> {
+        self.current.as_ref().map(|current| current.id)
+    }
+
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
         // The pool has the worker back.
         self.session = None;
-        send_job(&self.process, self.settings.framing, self.input, &job);
+        let sent = send_job(&self.process, self.settings.framing, self.input, &job);
+        if sent.is_err() && !self.is_one_shot() {
+            return Some(TalkEnd::Closed);
+        }
         let parts = match job.chunks {
             None => Parts::Whole(Vec::new(), 0),
             Some(reader) => Parts::Streamed {
@@ -263,13 +309,23 @@ impl WorkerLink {
                 }
             }
             Said::Ping(id, body) => {
+                if self.sink.queued() > self.settings.max_frame.saturating_add(PONGS) {
+                    return Err("it sends pings, and does not read the answers".into());
+                }
                 let _ = sending::send(&self.process, self.input, FrameKind::Pong, id, &body);
             }
             _ if !self.ready => return Err("it answered before it was ready".into()),
             Said::Chunk(id, part) => self.part(id, part)?,
             Said::End(id, part) => {
-                let (job, whole) = self.take(id)?.whole(part);
-                self.answered(job, Ok(whole));
+                let current = self.take(id)?;
+                let answer = if current.size_with(&part) > self.settings.max_answer {
+                    Err(JobError::TooLarge {
+                        limit: self.settings.max_answer,
+                    })
+                } else {
+                    Ok(current.whole(part).1)
+                };
+                self.answered(id, answer);
             }
             Said::Error(id, error) => {
                 self.take(id)?;
@@ -324,7 +380,7 @@ impl WorkerLink {
     }
 
     /// The status decides.
-    fn one_shot_exited(&mut self, status: ExitStatus, printed: &PrintedOutput) -> TalkEnd {
+    async fn one_shot_exited(&mut self, status: ExitStatus, pump: &mut OutputPump) -> TalkEnd {
         let Some(current) = self.current.take() else {
             return TalkEnd::Closed;
         };
@@ -334,10 +390,11 @@ impl WorkerLink {
         let (job, whole) = current.whole(Bytes::new());
         let answer = match (succeeded, status.signal()) {
             (true, _) => Ok(whole),
-            (false, None) => Err(JobError::Failed {
-                status,
-                tail: printed.tail(),
-            }),
+            (false, None) => {
+                pump.read_out(STATUS).await;
+                let tail = pump.printed().tail();
+                Err(JobError::Failed { status, tail })
+            }
             // Somebody has killed it.
             (false, Some(_)) => {
                 self.current = Some(CurrentJob {
@@ -358,6 +415,14 @@ fn not_its_job() -> Arc<str> {
 }
 
 impl CurrentJob {
+    /// How large the whole answer is with its last part. One that is streamed has no limit.
+    fn size_with(&self, last: &Bytes) -> usize {
+        match &self.parts {
+            Parts::Whole(_, size) => size.saturating_add(last.len()),
+            Parts::Streamed { .. } => 0,
+        }
+    }
+
     /// The whole answer, with its last part. What was streamed is with its reader, and the last part follows.
     fn whole(self, last: Bytes) -> (JobId, Bytes) {
         let whole = match self.parts {

@@ -80,6 +80,7 @@ impl World {
             PoolEffect::TellCancel { worker, job } => format!("tell {worker} cancel {job}"),
             PoolEffect::Stop { worker, how } => format!("stop {worker} {how:?}"),
             PoolEffect::NoAnswer { job, why } => format!("{job} {why:?}"),
+            PoolEffect::NotReady { worker } => format!("{worker} is late"),
             PoolEffect::Recycled { worker, why } => format!("recycled {worker} {why:?}"),
             PoolEffect::CheckedOut { worker, job } => format!("{job} has {worker}"),
             other => format!("{other:?}"),
@@ -133,6 +134,7 @@ impl World {
                 assert!(self.open.is_empty() && self.workers.is_empty());
                 assert!(!std::mem::replace(&mut self.drained, true));
             }
+            PoolEffect::NotReady { worker } => assert!(!self.workers[&worker].ready),
             PoolEffect::Recycled { .. } | PoolEffect::WentDown | PoolEffect::CameUp => {}
         }
     }

@@ -52,6 +52,33 @@ fn one_that_closes_its_channel_is_stopped_and_counts_until_it_is_gone() {
 }
 
 #[test]
+fn a_job_that_was_on_its_way_to_a_worker_that_comes_to_nothing_is_not_lost_with_it() {
+    for has in [None, Some(7)] {
+        let mut world = World::new(terms(1, 2));
+        world.ready(1);
+        let first = world.submit(plain());
+        let second = world.submit(plain());
+        world.news();
+        world.input(|pool| {
+            pool.never_got(1, has);
+            pool.broken(1);
+        });
+        assert_eq!(world.none(first), None);
+        world.quiesce();
+        // At its turn, by the other worker.
+        assert_eq!(world.outcomes[&first], Outcome::Answer(2));
+        assert_eq!(world.outcomes[&second], Outcome::Answer(2));
+    }
+    let mut world = with(plain());
+    world.input(|pool| {
+        pool.never_got(1, Some(1));
+        pool.broken(1);
+    });
+    let (worker, attempts) = (1, 1);
+    assert_eq!(world.none(1), Some(NoAnswer::Lost { worker, attempts }));
+}
+
+#[test]
 fn a_cancelled_worker_is_used_again_only_if_it_answers() {
     let mut world = with(plain());
     world.cancel(1);

@@ -116,7 +116,7 @@ fn a_start_that_hangs_has_failed_and_its_job_waits_again() {
     world.submit(plain());
     world.news();
     world.pass(secs(10));
-    assert_eq!(world.news(), ["stop 1 Ladder"]);
+    assert_eq!(world.news(), ["1 is late", "stop 1 Ladder"]);
     world.gone(1);
     world.pass(secs(1));
     assert_eq!(world.news(), ["start 2 for 1"]);

@@ -45,7 +45,7 @@ fn a_worker_that_is_not_ready_in_time_is_stopped_and_its_start_has_failed() {
     world.pass(ms(9_999));
     assert_eq!(world.news(), [""; 0]);
     world.pass(ms(1));
-    assert_eq!(world.news(), ["stop 1 Ladder"]);
+    assert_eq!(world.news(), ["1 is late", "stop 1 Ladder"]);
     assert_eq!(world.pool.counts().failures, 1);
     world.ready(1);
     world.gone(1);

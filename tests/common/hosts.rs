@@ -1,24 +1,23 @@
-//! Hosts of monitors that end in some way: this program once more, which runs one test of it alone. That test is no test but plays a role.
-
-#![expect(unreachable_pub, reason = "as in `common`")]
+//! Hosts of monitors and pools that end in some way: this program once more, which runs one test of it alone. That test is no test but plays a role.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
 use tempfile::NamedTempFile;
 
-use crate::common::DEADLINE;
-use crate::common::census::is_gone;
-use crate::common::isolated::test_beside;
+use super::DEADLINE;
+use super::census::is_gone;
+use super::isolated::test_beside;
 
 /// Says what the host does.
-const ROLE: &str = "ACTIX_PROCESS_MONITOR_ROLE";
+const ROLE: &str = "ACTIX_PROCESS_HOST_ROLE";
 /// All that a host starts has it in its environment, but the guard.
-const TAG: &str = "ACTIX_PROCESS_MONITOR_TAG";
+const TAG: &str = "ACTIX_PROCESS_HOST_TAG";
 
 /// The drop kills it and all that has its tag.
 pub struct Host {
@@ -48,7 +47,9 @@ pub fn tell(text: impl std::fmt::Display) {
 impl Host {
     /// A host that runs the test `host` of the calling test's module.
     pub fn start(role: &str) -> Self {
-        let tag = format!("{role}-{}-{:x}", std::process::id(), fastrand::u64(..));
+        static HOSTS: AtomicUsize = AtomicUsize::new(0);
+        let number = HOSTS.fetch_add(1, Ordering::Relaxed);
+        let tag = format!("{role}-{}-{number}", std::process::id());
         let log = NamedTempFile::new().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([

@@ -1,0 +1,182 @@
+//! Among thousands of jobs, whatever becomes of the workers, each job has its one right outcome, and nothing is left behind.
+
+use std::time::Duration;
+
+use actix::System;
+use actix_process::Bytes;
+use actix_process::monitor::ExitKind;
+use actix_process::pool::{Job, JobError, PoolHandle};
+use futures::{StreamExt, stream};
+
+use crate::common::census::{Census, children, has_watch, open_fds, threads};
+use crate::common::heap::{heap, isolated_for_heap};
+use crate::common::{amount, eventually, start_all_threads};
+use crate::workers::{ended, stats, workers};
+
+const WORKERS: usize = 8;
+
+/// What the job of this number does. Neighbours do not alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Killed,
+    Exits,
+    Hangs,
+    Garbles,
+    Twice,
+    Other,
+    Noisy,
+    Plain,
+}
+
+fn fate(number: usize) -> Fate {
+    match number * 37 % 100 {
+        0..2 => Fate::Killed,
+        2..5 => Fate::Exits,
+        5 => Fate::Hangs,
+        6 => Fate::Garbles,
+        7 => Fate::Twice,
+        8 => Fate::Other,
+        9..11 => Fate::Noisy,
+        _ => Fate::Plain,
+    }
+}
+
+fn job(number: usize) -> Job {
+    let job = |word: &str| Job::new(format!("{word} {number}"));
+    match fate(number) {
+        Fate::Killed => Job::new("raise 9"),
+        Fate::Exits => Job::new(format!("exit {}", number % 7)),
+        Fate::Hangs => job("hang").timeout(Duration::from_millis(200)),
+        Fate::Garbles => job("garble"),
+        Fate::Twice => job("twice"),
+        Fate::Other => job("other"),
+        Fate::Noisy => job("noisy"),
+        Fate::Plain => job("echo"),
+    }
+}
+
+/// Fails if this is not the outcome of the job of this number.
+fn check(number: usize, outcome: Result<Bytes, JobError>) {
+    let fate = fate(number);
+    let right = match (&outcome, fate) {
+        (Ok(answer), Fate::Twice | Fate::Noisy | Fate::Plain) => *answer == number.to_string(),
+        (Err(JobError::Timeout { ran, .. }), Fate::Hangs) => *ran >= Duration::from_millis(200),
+        (Err(JobError::Protocol { .. }), Fate::Garbles | Fate::Other) => true,
+        (
+            Err(JobError::WorkerLost {
+                status,
+                kind,
+                attempts: 1,
+                ..
+            }),
+            Fate::Killed | Fate::Exits,
+        ) => match (status, kind) {
+            (Some(status), ExitKind::Signal) => {
+                fate == Fate::Killed && status.signal().is_some_and(|signal| signal.number() == 9)
+            }
+            (Some(status), ExitKind::Code | ExitKind::Ok) => {
+                fate == Fate::Exits && status.code() == i32::try_from(number % 7).ok()
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    assert!(right, "job {number}, which {fate:?}: {outcome:?}");
+}
+
+/// Jobs of these numbers, 64 at a time; how many had an answer.
+async fn storm(pool: &PoolHandle, count: usize) {
+    let before = pool.stats().await.unwrap().outcomes;
+    let jobs = stream::iter(0..count).map(async |number| {
+        let outcome = pool.submit_wait(job(number)).await;
+        check(number, outcome);
+    });
+    jobs.buffer_unordered(64).collect::<Vec<()>>().await;
+    let after = pool.stats().await.unwrap().outcomes;
+    let how_many = |fates: &[Fate]| {
+        let numbers = (0..count).filter(|number| fates.contains(&fate(*number)));
+        numbers.count() as u64
+    };
+    let counted = [
+        after.answered - before.answered,
+        after.timeout - before.timeout,
+        after.worker_lost - before.worker_lost,
+        after.protocol - before.protocol,
+    ];
+    let expected = [
+        how_many(&[Fate::Twice, Fate::Noisy, Fate::Plain]),
+        how_many(&[Fate::Hangs]),
+        how_many(&[Fate::Killed, Fate::Exits]),
+        how_many(&[Fate::Garbles, Fate::Other]),
+    ];
+    assert_eq!(counted, expected, "{after:?}");
+    assert_eq!(counted.iter().sum::<u64>(), count as u64);
+}
+
+/// Waits until the pool is at its size, with nothing to do; gives what this process has then.
+async fn at_rest(pool: &PoolHandle) -> (usize, usize, usize) {
+    stats(pool, "the pool at its size", |stats| {
+        let others = stats.starting + stats.busy + stats.cancelling + stats.stopping;
+        (stats.idle, others, stats.waiting, stats.running) == (WORKERS, 0, 0, 0)
+    })
+    .await;
+    // The guard is a child as well, and all of them live.
+    let rests =
+        || children().len() == WORKERS + 1 && children().iter().all(|(_, state)| *state != 'Z');
+    let look = || {
+        let spawners = threads()
+            .iter()
+            .filter(|name| crate::common::census::is_spawner(name))
+            .count();
+        (
+            open_fds().len(),
+            children().len(),
+            threads().len() - spawners,
+        )
+    };
+    eventually(
+        "the workers and the guard",
+        || rests().then(look),
+        || format!("{:?}", children()),
+    )
+    .await
+}
+
+#[test]
+fn each_job_has_its_one_right_outcome_whatever_becomes_of_the_workers() {
+    isolated_for_heap(|| {
+        // Without the deadline of other tests: all are more than they take.
+        System::new().block_on(async {
+            let first = start_all_threads().await;
+            let pool = workers()
+                .workers(WORKERS..=WORKERS)
+                .queue(16)
+                .soft(Duration::from_millis(20))
+                .start()
+                .unwrap();
+            // What is made once is there then.
+            storm(&pool, 300).await;
+            let (rested, used) = (at_rest(&pool).await, heap());
+            let count = amount(100_000, 3_000);
+            storm(&pool, count).await;
+            let settled = eventually(
+                "as many descriptors, children and threads as before",
+                || {
+                    let now = (open_fds().len(), children().len(), rested.2);
+                    (now == rested).then_some(now)
+                },
+                || format!("{:?}, before {rested:?}", open_fds()),
+            );
+            at_rest(&pool).await;
+            settled.await;
+            assert_eq!(at_rest(&pool).await, rested);
+            // Less than 7 bytes for each of all the jobs.
+            let grown = heap().saturating_sub(used);
+            assert!(grown < 640 * 1024, "{grown} bytes more than {used}");
+            ended(pool).await;
+            Census::quiet().await;
+            assert!(!has_watch());
+            first.assert_restored_but_spawners().await;
+        });
+    });
+}
