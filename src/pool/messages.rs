@@ -22,7 +22,7 @@ use actix::{AsyncContext, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
 use super::Pool;
-use super::actor::{Outlet, PoolAsk, Submission};
+use super::actor::{Outlet, OwnedEngine, PoolAsk, Submission};
 use super::error::{JobError, PoolError};
 use super::event::PoolEvents;
 use super::job::Job;
@@ -37,7 +37,7 @@ use crate::monitor::Since;
 impl Pool {
     /// There while it runs.
     fn shared(&self) -> Option<&Arc<PoolShared>> {
-        self.engine.as_ref().map(|engine| engine.shared())
+        self.engine.as_ref().map(OwnedEngine::shared)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, WrapFuture};
 
 use super::access::PoolAccess;
-use super::actor::{PoolEngine, PoolSetup, PoolTold};
+use super::actor::{OwnedEngine, PoolEngine, PoolSetup, PoolTold};
 use super::error::PoolError;
 use super::framing::{Framing, Noise};
 use super::handle::PoolHandle;
@@ -39,7 +39,7 @@ pub struct Pool {
     arbiter: Option<ArbiterHandle>,
     guarded: bool,
     /// There while it runs.
-    pub(super) engine: Option<Box<PoolEngine>>,
+    pub(super) engine: Option<OwnedEngine>,
 }
 
 impl Pool {
@@ -238,9 +238,8 @@ impl Pool {
         };
         let address = Self::start_in_arbiter(&arbiter, move |ctx| {
             unstarted.has_started();
-            let engine = PoolEngine::new(setup, ctx.address());
             Self {
-                engine: Some(Box::new(engine)),
+                engine: Some(OwnedEngine::new(setup, ctx.address())),
                 settings,
                 arbiter: None,
                 guarded: true,
@@ -252,11 +251,11 @@ impl Pool {
     }
 
     /// Does something with what runs, and what follows from that.
-    pub(super) fn with(&mut self, ctx: &mut Context<Self>, act: impl FnOnce(&mut PoolEngine)) {
-        if let Some(engine) = &mut self.engine {
-            act(engine);
-            engine.settle(ctx);
-        }
+    pub(super) fn with<T: Default>(&self, act: impl FnOnce(&mut PoolEngine) -> T) -> T {
+        self.engine
+            .as_ref()
+            .map(|engine| engine.with(act))
+            .unwrap_or_default()
     }
 }
 
@@ -281,16 +280,14 @@ impl Actor for Pool {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let wants_guard = |engine: &PoolEngine| engine.wants_guard();
-        if self.engine.as_deref().is_some_and(wants_guard) {
+        if self.with(|engine| engine.wants_guard()) {
             let address = ctx.address();
             let starting = Guard::start(move |event| address.do_send(PoolTold::Guard(event)));
-            let started = starting.into_actor(self).map(|guard, pool, ctx| {
-                pool.with(ctx, |engine| engine.guard_started(guard));
+            let started = starting.into_actor(self).map(|guard, pool, _| {
+                pool.with(|engine| engine.guard_started(guard));
             });
             ctx.spawn(started);
         }
-        self.with(ctx, |_| {});
     }
 }
 

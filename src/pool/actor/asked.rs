@@ -35,16 +35,8 @@ pub(in crate::pool) enum PoolAsk {
 impl Handler<PoolAsk> for Pool {
     type Result = ();
 
-    fn handle(&mut self, ask: PoolAsk, ctx: &mut Context<Self>) {
-        let begun = match &ask {
-            PoolAsk::Drain(deadline, _) | PoolAsk::Shutdown(deadline, _) => Some(*deadline),
-            PoolAsk::ShutdownNow => Some(Duration::ZERO),
-            _ => None,
-        };
-        if let (Some(deadline), Some(engine)) = (begun, &mut self.engine) {
-            engine.arm_shutdown(deadline, ctx);
-        }
-        self.with(ctx, |engine| {
+    fn handle(&mut self, ask: PoolAsk, _: &mut Context<Self>) {
+        self.with(|engine| {
             engine.tick();
             engine.asked(ask);
         });
@@ -64,9 +56,18 @@ impl PoolEngine {
             PoolAsk::CheckIn(job) => self.check_in(job),
             PoolAsk::Stats(tell) => drop(tell.send(self.stats())),
             PoolAsk::Reload(command, tell) => self.reload(*command, tell),
-            PoolAsk::Drain(_, tell) => self.drain(tell),
-            PoolAsk::Shutdown(_, tell) => self.shut_down(Some(tell)),
-            PoolAsk::ShutdownNow => self.shut_down(None),
+            PoolAsk::Drain(deadline, tell) => {
+                self.arm_shutdown(deadline);
+                self.drain(tell);
+            }
+            PoolAsk::Shutdown(deadline, tell) => {
+                self.arm_shutdown(deadline);
+                self.shut_down(Some(tell));
+            }
+            PoolAsk::ShutdownNow => {
+                self.arm_shutdown(Duration::ZERO);
+                self.shut_down(None);
+            }
         }
     }
 }

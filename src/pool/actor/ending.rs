@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{ActorContext, AsyncContext, Context};
 use tokio::sync::oneshot;
 
 use super::{PoolEngine, PoolGuard};
-use crate::pool::Pool;
 use crate::pool::core::StopWorker;
 use crate::pool::event::PoolEventKind;
 use crate::pool::report::PoolReport;
@@ -48,16 +46,13 @@ impl ShutdownStage {
 
 impl PoolEngine {
     /// Kills what is left at the deadline, and gives up what lives on after that. Of several deadlines the first one counts.
-    pub(super) fn arm_shutdown(&mut self, deadline: Duration, ctx: &mut Context<Pool>) {
-        ctx.run_later(deadline, |pool, ctx| {
-            pool.with(ctx, |engine| {
-                engine.tick();
-                engine.kill_all();
-            });
+    pub(super) fn arm_shutdown(&self, deadline: Duration) {
+        self.myself.later(deadline, |engine| {
+            engine.tick();
+            engine.kill_all();
         });
-        ctx.run_later(deadline + GIVE_UP, |pool, ctx| {
-            pool.with(ctx, |engine| engine.give_up());
-        });
+        let last = deadline.saturating_add(GIVE_UP);
+        self.myself.later(last, Self::give_up);
     }
 
     pub(super) fn drain(&mut self, tell: oneshot::Sender<PoolReport>) {
@@ -129,7 +124,7 @@ impl PoolEngine {
     }
 
     /// Tells of the end, and ends the guard and the actor, if this is the end.
-    pub(super) fn leave(&mut self, ctx: &mut Context<Pool>) {
+    pub(super) fn leave(&mut self) {
         if !matches!(self.stage, ShutdownStage::Leaving(..)) {
             return;
         }
@@ -162,6 +157,6 @@ impl PoolEngine {
             }
             home.end();
         });
-        ctx.stop();
+        self.myself.end();
     }
 }

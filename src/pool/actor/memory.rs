@@ -6,13 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
 
-use actix::fut::wrap_future;
-use actix::{ActorFutureExt, AsyncContext, Context};
-
 use super::PoolEngine;
 use crate::monitor::Usage;
 use crate::monitor::sampling::sample;
-use crate::pool::Pool;
 use crate::pool::core::{WorkerAt, WorkerId};
 use crate::pool::settings::PoolSettings;
 
@@ -63,15 +59,13 @@ impl MemoryWatch {
 
 impl PoolEngine {
     /// Begins the look that is due, or arms the timer for it. Without a limit, and without jobs, there is neither.
-    pub(super) fn watch_memory(&mut self, ctx: &mut Context<Pool>) {
+    pub(super) fn watch_memory(&mut self) {
         let runs = self.memory.hard.is_some() && self.scheduler.counts().running > 0;
         let memory = &mut self.memory;
         if runs && !std::mem::replace(&mut memory.hard_timer, true) {
-            ctx.run_later(EVERY, |pool, ctx| {
-                pool.with(ctx, |engine| {
-                    engine.memory.hard_timer = false;
-                    engine.memory.wanted = engine.scheduler.counts().running > 0;
-                });
+            self.myself.later(EVERY, |engine| {
+                engine.memory.hard_timer = false;
+                engine.memory.wanted = engine.scheduler.counts().running > 0;
             });
         }
         if memory.looks {
@@ -80,15 +74,14 @@ impl PoolEngine {
         let rest = memory.not_before.saturating_duration_since(Instant::now());
         let after_jobs = !memory.after_a_job.is_empty();
         if memory.wanted || after_jobs && rest.is_zero() {
-            self.look_at_memory(ctx);
+            self.look_at_memory();
         } else if after_jobs && !std::mem::replace(&mut memory.soft_timer, true) {
-            ctx.run_later(rest, |pool, ctx| {
-                pool.with(ctx, |engine| engine.memory.soft_timer = false);
-            });
+            self.myself
+                .later(rest, |engine| engine.memory.soft_timer = false);
         }
     }
 
-    fn look_at_memory(&mut self, ctx: &mut Context<Pool>) {
+    fn look_at_memory(&mut self) {
         self.memory.looks = true;
         self.memory.wanted = false;
         let after_a_job = std::mem::take(&mut self.memory.after_a_job);
@@ -98,14 +91,15 @@ impl PoolEngine {
             .collect();
         let groups: Vec<i32> = workers.iter().map(|(_, group)| *group).collect();
         let look = actix_rt::task::spawn_blocking(move || sample(&groups));
-        let looked = wrap_future::<_, Pool>(look).map(move |found, pool, ctx| {
+        let engine = self.myself.clone();
+        actix_rt::spawn(async move {
+            let found = look.await;
             let found = found.unwrap_or_else(|error| Err(io::Error::other(error)));
-            pool.with(ctx, |engine| {
+            engine.with(|engine| {
                 engine.tick();
                 engine.looked(&workers, &after_a_job, found);
             });
         });
-        ctx.spawn(looked);
     }
 
     fn looked(

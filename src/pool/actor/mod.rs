@@ -6,6 +6,7 @@ mod ending;
 mod jobs;
 mod memory;
 mod outlet;
+mod shared_engine;
 mod told;
 mod workers;
 
@@ -14,14 +15,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use actix::{Addr, AsyncContext, Context, SpawnHandle};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 pub(super) use asked::PoolAsk;
 pub(super) use outlet::{CheckedOut, Outlet, Submission};
+pub(super) use shared_engine::{EngineRef, OwnedEngine};
 pub(super) use told::{PoolTold, WorkerEnd, WorkerTold};
 
-use super::Pool;
 use super::core::{JobId, PoolEffect, Scheduler, WorkerId};
 use super::error::PoolError;
 use super::event::{PoolEvent, PoolEventKind};
@@ -62,12 +63,12 @@ pub(super) struct PoolEngine {
     counters: PoolCounters,
     memory: MemoryWatch,
     /// The timer that is armed, and for when.
-    timer: Option<(Duration, SpawnHandle)>,
+    timer: Option<(Duration, JoinHandle<()>)>,
     guard: PoolGuard,
     shared: Arc<PoolShared>,
     stage: ShutdownStage,
     home: ActorHome,
-    address: Addr<Pool>,
+    myself: EngineRef,
 }
 
 /// The guard of the groups.
@@ -81,7 +82,7 @@ enum PoolGuard {
 }
 
 impl PoolEngine {
-    pub(super) fn new(setup: PoolSetup, address: Addr<Pool>) -> Self {
+    fn new(setup: PoolSetup, myself: EngineRef) -> Self {
         let settings = setup.settings;
         Self {
             scheduler: Scheduler::new(settings.terms()),
@@ -103,12 +104,8 @@ impl PoolEngine {
             shared: setup.shared,
             stage: ShutdownStage::No,
             home: setup.home,
-            address,
+            myself,
         }
-    }
-
-    pub(super) const fn shared(&self) -> &Arc<PoolShared> {
-        &self.shared
     }
 
     pub(super) const fn wants_guard(&self) -> bool {
@@ -131,7 +128,7 @@ impl PoolEngine {
     }
 
     /// Does what follows from all that the scheduler was told, and arms the timer.
-    pub(super) fn settle(&mut self, ctx: &mut Context<Pool>) {
+    fn settle(&mut self) {
         loop {
             let effects = self.scheduler.effects();
             if effects.is_empty() {
@@ -141,21 +138,19 @@ impl PoolEngine {
                 self.carry_out(effect);
             }
         }
-        self.leave(ctx);
-        self.watch_memory(ctx);
+        self.leave();
+        self.watch_memory();
         // One that fires too early looks again: each job moves the end of its worker's idle time, and a timer is dear.
         if let Some(at) = self.scheduler.deadline()
-            && self.timer.is_none_or(|(armed, _)| at < armed)
+            && self.timer.as_ref().is_none_or(|(armed, _)| at < *armed)
         {
             if let Some((_, timer)) = self.timer.take() {
-                ctx.cancel_future(timer);
+                timer.abort();
             }
             let left = at.saturating_sub(self.began.elapsed());
-            let timer = ctx.run_later(left, |pool, ctx| {
-                pool.with(ctx, |engine| {
-                    engine.timer = None;
-                    engine.tick();
-                });
+            let timer = self.myself.later(left, |engine| {
+                engine.timer = None;
+                engine.tick();
             });
             self.timer = Some((at, timer));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Context, Handler, Message};
+use actix::{ActorContext, Context, Handler, Message};
 
 use super::PoolEngine;
 use crate::Bytes;
@@ -18,8 +18,9 @@ use crate::pool::event::PoolEventKind;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::pool) enum PoolTold {
-    Worker(WorkerId, WorkerTold),
     Guard(GuardEvent),
+    /// The pool has ended.
+    Over,
 }
 
 /// What becomes of a worker.
@@ -69,18 +70,16 @@ impl Handler<PoolTold> for Pool {
     type Result = ();
 
     fn handle(&mut self, told: PoolTold, ctx: &mut Context<Self>) {
-        self.with(ctx, |engine| match told {
-            PoolTold::Worker(worker, told) => {
-                engine.tick();
-                engine.worker_told(worker, told);
-            }
-            PoolTold::Guard(event) => engine.guard_told(&event),
-        });
+        match told {
+            PoolTold::Guard(event) => self.with(|engine| engine.guard_told(&event)),
+            PoolTold::Over => ctx.stop(),
+        }
     }
 }
 
 impl PoolEngine {
-    fn worker_told(&mut self, worker: WorkerId, told: WorkerTold) {
+    pub(in crate::pool) fn worker_told(&mut self, worker: WorkerId, told: WorkerTold) {
+        self.tick();
         match told {
             WorkerTold::NotSpawned(error) => self.not_spawned(worker, &error),
             WorkerTold::Spawned(process) => self.spawned(worker, process),

@@ -104,7 +104,7 @@ impl PoolEngine {
                 _ => None,
             },
             output: ServiceOutput::new(&output, source, name.into(), None),
-            address: self.address.clone(),
+            engine: self.myself.clone(),
             commands,
         }));
         if let Some(job) = job {

@@ -17,11 +17,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use tokio::sync::mpsc;
 
-use super::Pool;
-use super::actor::{PoolTold, WorkerTold};
+use super::actor::{EngineRef, WorkerTold};
 use super::core::{JobId, StopWorker, WorkerId};
 use super::session_frame::WorkerSide;
 use super::settings::PoolSettings;
@@ -44,7 +42,7 @@ pub(super) struct LinkSetup {
     pub(super) shared: Arc<PoolShared>,
     pub(super) guard: Option<Rc<Guard>>,
     pub(super) output: ServiceOutput,
-    pub(super) address: Addr<Pool>,
+    pub(super) engine: EngineRef,
     pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
 }
 
@@ -70,12 +68,13 @@ pub(super) struct LinkJob {
 #[derive(Clone)]
 struct Teller {
     worker: WorkerId,
-    address: Addr<Pool>,
+    engine: EngineRef,
 }
 
 impl Teller {
     fn tell(&self, told: WorkerTold) {
-        self.address.do_send(PoolTold::Worker(self.worker, told));
+        self.engine
+            .with(|engine| engine.worker_told(self.worker, told));
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
     let worker = setup.worker;
     let teller = Teller {
         worker,
-        address: setup.address.clone(),
+        engine: setup.engine.clone(),
     };
     let mark = setup.guard.as_ref().map(|guard| guard.announce(worker));
     let command = prepared(&setup, mark);
