@@ -8,7 +8,6 @@ use super::PoolEngine;
 use crate::Bytes;
 use crate::ExitStatus;
 use crate::ProcessHandle;
-use crate::SpawnError;
 use crate::host::guard::GuardEvent;
 use crate::pool::Pool;
 use crate::pool::core::{Answered, JobId, WorkerId};
@@ -26,7 +25,11 @@ pub(in crate::pool) enum PoolTold {
 /// What becomes of a worker.
 pub(in crate::pool) enum WorkerTold {
     /// There is no child. The last that is told.
-    NotSpawned(Box<SpawnError>),
+    NotSpawned {
+        problem: Arc<str>,
+        /// Its arguments are longer than the kernel takes.
+        too_long: bool,
+    },
     Spawned(ProcessHandle),
     /// It takes jobs; how it calls itself.
     Ready(Arc<str>),
@@ -81,7 +84,9 @@ impl PoolEngine {
     pub(in crate::pool) fn worker_told(&mut self, worker: WorkerId, told: WorkerTold) {
         self.tick();
         match told {
-            WorkerTold::NotSpawned(error) => self.not_spawned(worker, &error),
+            WorkerTold::NotSpawned { problem, too_long } => {
+                self.not_spawned(worker, problem, too_long);
+            }
             WorkerTold::Spawned(process) => self.spawned(worker, process),
             WorkerTold::Ready(name) => self.ready(worker, name),
             WorkerTold::Progress => self.scheduler.worker_progress(worker),

@@ -10,7 +10,6 @@ use crate::Bytes;
 use crate::Command;
 use crate::ExitStatus;
 use crate::ProcessHandle;
-use crate::SpawnError;
 use crate::monitor::Exit;
 use crate::monitor::ExitKind;
 use crate::monitor::output::{OutputSource, OutputSpec, ServiceOutput};
@@ -134,16 +133,15 @@ impl PoolEngine {
         self.publish(Some(worker), PoolEventKind::Ready { name });
     }
 
-    pub(super) fn not_spawned(&mut self, worker: WorkerId, error: &SpawnError) {
+    pub(super) fn not_spawned(&mut self, worker: WorkerId, problem: Arc<str>, too_long: bool) {
         let Some(place) = self.workers.remove(&worker) else {
             return;
         };
         self.shared.outputs().remove(&worker);
-        let problem: Arc<str> = error.to_string().into();
         // What the arguments of one job do not allow is no fault of the command.
         if let Some(job) = place.job
             && self.jobs.get(&job).is_some_and(|job| !job.args.is_empty())
-            && error.errno() == Some(nix::libc::E2BIG)
+            && too_long
         {
             self.end_job(job, JobError::Protocol { what: problem });
             self.scheduler.worker_gone(worker);

@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(in crate::pool) use crate::pool::recycling::Recycling;
-pub(in crate::pool) use counts::PoolCounts;
 pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
 pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
 pub(in crate::pool) use worker::{WorkerAt, WorkersBy};

@@ -1,110 +1,134 @@
 //! What a worker says, by its framing.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use futures_core::Stream;
+use tokio::task::JoinHandle;
 
 use super::json_lines::JsonLines;
+use super::pipes::AnswerPipe;
 use super::said::Said;
 use crate::Bytes;
 use crate::FdStream;
-use crate::pool::framing::Framing;
-use crate::pool::settings::PoolSettings;
 use crate::pool::wire::{Frame, FrameDecoder, FrameKind, Greeting};
 
-/// The answers of a worker.
-pub(super) struct Answers {
-    stream: Option<FdStream>,
-    dialect: Dialect,
-}
+/// The body of a frame that is copied out of the buffer.
+const SMALL: usize = 4 * 1024;
 
-enum Dialect {
-    Frames(FrameDecoder, BytesMut),
-    Lines(JsonLines),
-    Raw,
+/// The answers of a worker. Without their pipe or stream they have ended.
+pub(super) enum Answers {
+    Frames {
+        pipe: Option<AnswerPipe>,
+        decoder: FrameDecoder,
+        buffer: BytesMut,
+    },
+    Lines {
+        stream: Option<FdStream>,
+        lines: JsonLines,
+    },
+    /// All that comes is the answer.
+    Whole { stream: Option<FdStream> },
 }
 
 impl Answers {
-    pub(super) fn new(stream: Option<FdStream>, settings: &PoolSettings) -> Self {
-        let dialect = match settings.framing {
-            Framing::Frames => {
-                let decoder = FrameDecoder::from_worker(settings.max_frame);
-                Dialect::Frames(decoder, BytesMut::new())
-            }
-            Framing::JsonLines => {
-                Dialect::Lines(JsonLines::new(settings.max_frame, settings.noise))
-            }
-            Framing::OneShot => Dialect::Raw,
-        };
-        Self { stream, dialect }
-    }
-
-    /// The stream, when nothing of it is wanted any more.
-    pub(super) fn take_stream(&mut self) -> Option<FdStream> {
-        self.stream.take()
-    }
-
+    /// What it says next.
     pub(super) fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
         loop {
-            match self.dialect.next() {
+            match self.next_said() {
                 Ok(Some(said)) => return Poll::Ready(said),
                 Ok(None) => {}
                 Err(what) => return Poll::Ready(Said::Wrong(what)),
             }
-            let Some(stream) = &mut self.stream else {
-                return Poll::Ready(Said::Closed);
-            };
-            match ready!(Pin::new(stream).poll_next(cx)) {
-                Some(chunk) => match &mut self.dialect {
-                    Dialect::Frames(_, buffer) => take_in(buffer, chunk),
-                    Dialect::Lines(lines) => lines.push(&chunk),
-                    Dialect::Raw => return Poll::Ready(Said::Chunk(0, chunk)),
+            match self {
+                Self::Frames { pipe, buffer, .. } => {
+                    let Some(open) = pipe else {
+                        return Poll::Ready(Said::Closed);
+                    };
+                    if ready!(open.poll_read(cx, buffer)) == 0 {
+                        *pipe = None;
+                    }
+                }
+                Self::Lines { stream, lines } => match ready!(poll_next(stream, cx)) {
+                    Some(chunk) => lines.push(&chunk),
+                    None => return Poll::Ready(Said::Closed),
                 },
-                None => self.stream = None,
+                Self::Whole { stream } => {
+                    let chunk = ready!(poll_next(stream, cx));
+                    return Poll::Ready(chunk.map_or(Said::Closed, |chunk| Said::Chunk(0, chunk)));
+                }
             }
         }
     }
-}
 
-/// Without a copy where nothing waits and nobody else has the bytes.
-fn take_in(buffer: &mut BytesMut, chunk: Bytes) {
-    if buffer.is_empty() {
-        match chunk.try_into_mut() {
-            Ok(chunk) => *buffer = chunk,
-            Err(chunk) => buffer.extend_from_slice(&chunk),
-        }
-    } else {
-        buffer.extend_from_slice(&chunk);
-    }
-}
-
-impl Dialect {
-    fn next(&mut self) -> Result<Option<Said>, Arc<str>> {
+    fn next_said(&mut self) -> Result<Option<Said>, Arc<str>> {
         match self {
-            Self::Frames(decoder, buffer) => {
+            Self::Frames {
+                decoder, buffer, ..
+            } => {
                 let frame = decoder.decode(buffer).map_err(|error| error.to_string())?;
                 frame.map(said).transpose()
             }
-            Self::Lines(lines) => lines.next_said(),
-            Self::Raw => Ok(None),
+            Self::Lines { lines, .. } => lines.next_said(),
+            Self::Whole { .. } => Ok(None),
+        }
+    }
+
+    /// When nothing of it is wanted any more: reads on, so that the worker is not held up on its way to its end.
+    pub(super) fn discard(&mut self) -> Option<JoinHandle<()>> {
+        match self {
+            Self::Frames { pipe, .. } => {
+                let mut pipe = pipe.take()?;
+                let mut buffer = BytesMut::new();
+                Some(actix_rt::spawn(poll_fn(move |cx| {
+                    while ready!(pipe.poll_read(cx, &mut buffer)) > 0 {
+                        buffer.clear();
+                    }
+                    Poll::Ready(())
+                })))
+            }
+            Self::Lines { stream, .. } | Self::Whole { stream } => {
+                let mut stream = Some(stream.take()?);
+                Some(actix_rt::spawn(poll_fn(move |cx| {
+                    while ready!(poll_next(&mut stream, cx)).is_some() {}
+                    Poll::Ready(())
+                })))
+            }
         }
     }
 }
 
+/// The stream is dropped at its end.
+fn poll_next(stream: &mut Option<FdStream>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    let Some(open) = stream else {
+        return Poll::Ready(None);
+    };
+    let chunk = ready!(Pin::new(open).poll_next(cx));
+    if chunk.is_none() {
+        *stream = None;
+    }
+    Poll::Ready(chunk)
+}
+
 fn said(frame: Frame) -> Result<Said, Arc<str>> {
+    let body = match frame.body.len() {
+        // A small one that is kept for long would hold on to all that was read with it.
+        ..=SMALL => Bytes::copy_from_slice(&frame.body),
+        _ => frame.body,
+    };
     Ok(match frame.kind {
         FrameKind::Ready => {
-            let greeting = Greeting::parse(&frame.body).map_err(|error| error.to_string())?;
+            let greeting = Greeting::parse(&body).map_err(|error| error.to_string())?;
             Said::Ready(greeting.name.into())
         }
         FrameKind::Progress => Said::Progress,
-        FrameKind::Chunk => Said::Chunk(frame.id, frame.body),
-        FrameKind::End => Said::End(frame.id, frame.body),
-        FrameKind::Error => Said::Error(frame.id, frame.body),
-        FrameKind::Ping => Said::Ping(frame.id, frame.body),
+        FrameKind::Chunk => Said::Chunk(frame.id, body),
+        FrameKind::End => Said::End(frame.id, body),
+        FrameKind::Error => Said::Error(frame.id, body),
+        FrameKind::Ping => Said::Ping(frame.id, body),
         FrameKind::Pong => Said::Pong,
         FrameKind::Job | FrameKind::Cancel => return Err("a frame in the wrong direction".into()),
     })

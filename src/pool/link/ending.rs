@@ -1,16 +1,13 @@
 //! The end of a worker: it is stopped if it does not go, and nobody is left of its group.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
-
-use futures_core::Stream;
 
 use super::output::OutputPump;
 use super::talk::{TalkEnd, WorkerLink};
 use super::{LinkCommand, STATUS};
-use crate::FdStream;
 use crate::Ladder;
 use crate::ProcessHandle;
 use crate::Signal;
@@ -32,6 +29,7 @@ impl WorkerLink {
         self.session = None;
         let job = self.current_job();
         let own = self.settings.ladder.clone();
+        let mut discarding = None;
         let ladder = match end {
             TalkEnd::Closed => {
                 let status = actix_rt::time::timeout(STATUS, self.process.exited())
@@ -52,21 +50,27 @@ impl WorkerLink {
             TalkEnd::Stop(StopWorker::Kill) => Ladder::new().kill(),
             TalkEnd::Stop(StopWorker::Ladder) => own,
             TalkEnd::Stop(StopWorker::Retire) => {
-                self.process.close_child_fd(self.input);
-                self.discard_answers();
+                self.input.close();
+                // What it says from here on nobody waits for.
+                discarding = self.answers.discard();
                 match self.gone_by_itself().await {
                     true => own,
                     false => Ladder::new().kill(),
                 }
             }
         };
-        self.discard_answers();
+        let discarding = discarding.or_else(|| self.answers.discard());
         let stopped = self.stopped(ladder).await;
         let status = self.process.ended().await;
         let tail = pump.ended().await;
+        // Somebody else may hold its pipe open.
+        if let Some(discarding) = discarding {
+            discarding.abort();
+        }
         let worker = self.teller.worker;
         self.shared.kill_all.remove(worker);
-        if let Some(guard) = &self.guard {
+        // Who ends the guard after the last worker has it alone.
+        if let Some(guard) = self.guard.take() {
             guard.remove(worker);
         }
         self.teller.tell(WorkerTold::Gone(Box::new(WorkerEnd {
@@ -76,13 +80,6 @@ impl WorkerLink {
             leftovers: stopped.outlived,
             tail,
         })));
-    }
-
-    /// Reads on, so that it is not held up on its way to its end.
-    fn discard_answers(&mut self) {
-        if let Some(stream) = self.answers.take_stream() {
-            actix_rt::spawn(discard(stream));
-        }
     }
 
     /// Waits for a worker that was told that there are no more jobs, unless it is to be killed meanwhile.
@@ -149,11 +146,4 @@ fn kill(process: &ProcessHandle) {
     actix_rt::spawn(async move {
         let _ = stop.await;
     });
-}
-
-async fn discard(mut stream: FdStream) {
-    while poll_fn(|cx| Pin::new(&mut stream).poll_next(cx))
-        .await
-        .is_some()
-    {}
 }

@@ -5,6 +5,7 @@ mod answers;
 mod ending;
 mod json_lines;
 mod output;
+mod pipes;
 mod said;
 mod sending;
 mod session;
@@ -32,6 +33,9 @@ use crate::monitor::output::ServiceOutput;
 /// The status of a worker that has closed its channel is awaited so long, for the outcome of its job, and so is the end of its standard error. A process that dies closes it a moment
 /// before.
 const STATUS: Duration = Duration::from_millis(500);
+
+/// After the worker's death a process that has left its group may hold its output open for so long.
+const DRAIN: Duration = Duration::from_millis(500);
 
 /// What a worker needs to be started.
 pub(super) struct LinkSetup {

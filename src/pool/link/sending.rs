@@ -1,61 +1,94 @@
 //! What a worker is sent.
 
-use bytes::BytesMut;
+use std::io;
+use std::task::{Context, Poll};
 
 use super::LinkJob;
 use super::json_lines::job_line;
+use super::pipes::JobPipe;
 use crate::Bytes;
+use crate::FdSink;
 use crate::ProcessHandle;
-use crate::WriteError;
-use crate::pool::framing::Framing;
-use crate::pool::wire::{FrameKind, HEAD, encode_head};
+use crate::pool::wire::{FrameKind, encode_head};
 
-/// Larger bodies go by a write of their own, smaller ones are copied to their head.
-const COPIED: usize = 16 * 1024;
+/// Where a worker reads its jobs from.
+pub(super) enum WorkerInput {
+    Frames(JobPipe),
+    /// Its standard input.
+    Lines(ProcessHandle, FdSink),
+    /// The same, and it ends with the job.
+    Whole(ProcessHandle),
+}
 
-/// Gives a job to a worker.
-pub(super) fn send_job(
-    process: &ProcessHandle,
-    framing: Framing,
-    input: i32,
-    job: &LinkJob,
-) -> Result<(), WriteError> {
-    match framing {
-        Framing::Frames => send_frame(process, input, job),
-        Framing::JsonLines => process.write_to_child(input, job_line(job.id, &job.body)),
-        Framing::OneShot => {
-            let written = match job.body.is_empty() {
-                true => Ok(()),
-                false => process.write_to_child(input, job.body.clone()),
-            };
-            process.close_child_fd(input);
-            written
+impl WorkerInput {
+    /// Gives a job to the worker.
+    ///
+    /// # Errors
+    ///
+    /// It takes no more. That a one-shot process does not read its job is none.
+    pub(super) fn send_job(&mut self, job: &LinkJob) -> Result<(), InputClosed> {
+        match self {
+            Self::Frames(_) => self.send(FrameKind::Job, job.id, &job.body),
+            Self::Lines(process, _) => {
+                let line = job_line(job.id, &job.body);
+                process.write(line).map_err(|_| InputClosed)
+            }
+            Self::Whole(process) => {
+                if !job.body.is_empty() {
+                    let _ = process.write(job.body.clone());
+                }
+                process.close_stdin();
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a frame. To a worker that speaks none it is nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_job`](Self::send_job).
+    pub(super) fn send(
+        &mut self,
+        kind: FrameKind,
+        id: u64,
+        body: &Bytes,
+    ) -> Result<(), InputClosed> {
+        let Self::Frames(pipe) = self else {
+            return Ok(());
+        };
+        // One that is too long was refused when it was submitted.
+        let head = encode_head(kind, id, body.len()).map_err(|_| InputClosed)?;
+        let written: io::Result<()> = pipe.write(&head, body);
+        written.map_err(|_| InputClosed)
+    }
+
+    /// How many bytes wait for the worker to read.
+    pub(super) fn queued(&self) -> usize {
+        match self {
+            Self::Frames(pipe) => pipe.kept(),
+            Self::Lines(_, sink) => sink.queued(),
+            Self::Whole(_) => 0,
+        }
+    }
+
+    /// Ready when no job can be given to it any more. A one-shot process need not read its job.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Frames(pipe) => pipe.poll_gone(cx),
+            Self::Lines(_, sink) => sink.poll_gone(cx),
+            Self::Whole(_) => Poll::Pending,
+        }
+    }
+
+    /// There are no more jobs.
+    pub(super) fn close(&mut self) {
+        match self {
+            Self::Frames(pipe) => pipe.close(),
+            Self::Lines(process, _) | Self::Whole(process) => process.close_stdin(),
         }
     }
 }
 
-/// Sends a job: its head and its body by one write if it is small.
-fn send_frame(process: &ProcessHandle, fd: i32, job: &LinkJob) -> Result<(), WriteError> {
-    send(process, fd, FrameKind::Job, job.id, &job.body)
-}
-
-pub(super) fn send(
-    process: &ProcessHandle,
-    fd: i32,
-    kind: FrameKind,
-    id: u64,
-    body: &Bytes,
-) -> Result<(), WriteError> {
-    let Ok(head) = encode_head(kind, id, body.len()) else {
-        // It was refused when it was submitted.
-        return Ok(());
-    };
-    if body.len() > COPIED {
-        process.write_to_child(fd, Bytes::copy_from_slice(&head))?;
-        return process.write_to_child(fd, body.clone());
-    }
-    let mut frame = BytesMut::with_capacity(HEAD + body.len());
-    frame.extend_from_slice(&head);
-    frame.extend_from_slice(body);
-    process.write_to_child(fd, frame.freeze())
-}
+/// The worker takes no more.
+pub(super) struct InputClosed;

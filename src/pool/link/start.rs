@@ -2,40 +2,55 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use super::answers::Answers;
+use super::json_lines::JsonLines;
 use super::output::OutputPump;
+use super::pipes::FramePipes;
+use super::sending::WorkerInput;
 use super::talk::WorkerLink;
-use super::{LinkCommand, LinkSetup, Teller};
+use super::{DRAIN, LinkCommand, LinkSetup, Teller};
 use crate::Command;
 use crate::Fd;
 use crate::NoProtocol;
 use crate::OnLeftovers;
 use crate::OnOrphaned;
 use crate::Signal;
-use crate::SpawnError;
 use crate::host::spawn::CancellableSpawn;
 use crate::pool::actor::WorkerTold;
 use crate::pool::framing::Framing;
 use crate::pool::settings::{ANSWERS, JOBS};
-
-/// After the worker's death a process that has left its group may hold its output open for so long.
-const DRAIN: Duration = Duration::from_millis(500);
+use crate::pool::wire::FrameDecoder;
 
 /// There is no child of a start, and the pool does not know yet.
 pub(super) struct NotSpawned {
     teller: Teller,
-    error: SpawnError,
+    problem: String,
+    too_long: bool,
 }
 
 impl NotSpawned {
+    fn by(setup: &LinkSetup, teller: Teller, problem: String, too_long: bool) -> Self {
+        if let Some(guard) = &setup.guard {
+            guard.remove(setup.worker);
+        }
+        Self {
+            teller,
+            problem,
+            too_long,
+        }
+    }
+
     pub(super) fn tell(self) {
-        self.teller
-            .tell(WorkerTold::NotSpawned(Box::new(self.error)));
+        self.teller.tell(WorkerTold::NotSpawned {
+            problem: self.problem.into(),
+            too_long: self.too_long,
+        });
     }
 }
 
@@ -47,7 +62,23 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
         engine: setup.engine.clone(),
     };
     let mark = setup.guard.as_ref().map(|guard| guard.announce(worker));
-    let command = prepared(&setup, mark);
+    let settings = Rc::clone(&setup.settings);
+    let mut command = prepared(&setup, mark);
+    let pipes = match settings.framing {
+        Framing::Frames => match FramePipes::new() {
+            Ok(pipes) => Some(pipes),
+            Err(error) => {
+                let problem = format!("the pipes of a worker: {error}");
+                return Err(NotSpawned::by(&setup, teller, problem, false));
+            }
+        },
+        _ => None,
+    };
+    let ends = pipes.map(|pipes| {
+        let mapped = std::mem::replace(&mut command, Command::new("")).fd(JOBS, pipes.childs_jobs);
+        command = mapped.fd(ANSWERS, pipes.childs_answers);
+        (pipes.jobs, pipes.answers)
+    });
     let (give_up, given_up) = oneshot::channel();
     let mut give_up = Some(give_up);
     let mut spawning = pin!(CancellableSpawn::new(command.spawn(NoProtocol), given_up));
@@ -67,38 +98,52 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
     let process = match spawned.await {
         Ok(process) => process,
         Err(error) => {
-            if let Some(guard) = &setup.guard {
-                guard.remove(worker);
-            }
-            return Err(NotSpawned { teller, error });
+            let too_long = error.errno() == Some(nix::libc::E2BIG);
+            return Err(NotSpawned::by(&setup, teller, error.to_string(), too_long));
         }
     };
+    // With the worker's ends of its pipes.
+    drop(command);
     setup.shared.kill_all.add(worker, &process);
     if let Some(guard) = &setup.guard {
         guard.add(worker, &process);
     }
     teller.tell(WorkerTold::Spawned(process.clone()));
-    let framing = setup.settings.framing;
-    let (input, answers) = match framing {
-        Framing::Frames => (JOBS, ANSWERS),
-        Framing::JsonLines | Framing::OneShot => (0, 1),
+    let stream = |fd| process.take_stream(fd).ok();
+    let (input, answers) = match (settings.framing, ends) {
+        (Framing::Frames, Some((jobs, answers))) => (
+            WorkerInput::Frames(jobs),
+            Answers::Frames {
+                pipe: Some(answers),
+                decoder: FrameDecoder::from_worker(settings.max_frame),
+                buffer: BytesMut::new(),
+            },
+        ),
+        (Framing::OneShot, _) => (
+            WorkerInput::Whole(process.clone()),
+            Answers::Whole { stream: stream(1) },
+        ),
+        _ => (
+            WorkerInput::Lines(process.clone(), process.sink_or_none(0)),
+            Answers::Lines {
+                stream: stream(1),
+                lines: JsonLines::new(settings.max_frame, settings.noise),
+            },
+        ),
     };
-    // It is there: the map has it.
-    let answers = process.take_stream(answers).ok();
-    let printed: &[i32] = if framing == Framing::Frames {
-        &[1, 2]
-    } else {
-        &[2]
+    let printed: &[i32] = match settings.framing {
+        Framing::Frames => &[1, 2],
+        Framing::JsonLines | Framing::OneShot => &[2],
     };
     let pump = OutputPump::start(&process, printed, setup.output);
-    if framing != Framing::Frames {
+    if settings.framing != Framing::Frames {
         teller.tell(WorkerTold::Ready("".into()));
     }
     let link = WorkerLink::new(
         teller,
         (process, input),
-        Answers::new(answers, &setup.settings),
-        (setup.settings, setup.shared, setup.guard),
+        answers,
+        (settings, setup.shared, setup.guard),
         (early, setup.commands),
     );
     Ok((link, pump))

@@ -15,12 +15,11 @@ use tokio_util::sync::PollSender;
 use super::answers::Answers;
 use super::output::OutputPump;
 use super::said::Said;
-use super::sending::{self, send_job};
+use super::sending::WorkerInput;
 use super::session::LinkSession;
-use super::{LinkCommand, LinkJob, STATUS, Teller};
+use super::{DRAIN, LinkCommand, LinkJob, STATUS, Teller};
 use crate::Bytes;
 use crate::ExitStatus;
-use crate::FdSink;
 use crate::ProcessHandle;
 use crate::host::guard::Guard;
 use crate::pool::actor::WorkerTold;
@@ -38,9 +37,7 @@ const PONGS: usize = 64 * 1024;
 pub(super) struct WorkerLink {
     pub(super) teller: Teller,
     pub(super) process: ProcessHandle,
-    /// The descriptor that it reads its jobs from.
-    pub(super) input: i32,
-    sink: FdSink,
+    pub(super) input: WorkerInput,
     /// It has closed that: its answer, if it had read its job before, is awaited so long.
     input_gone: Option<Pin<Box<Sleep>>>,
     pub(super) answers: Answers,
@@ -57,6 +54,8 @@ pub(super) struct WorkerLink {
     pub(super) session: Option<LinkSession>,
     /// A one-shot process has written all that it will.
     wrote_all: bool,
+    /// It has exited, and the pipe of its answers is read for so long: somebody else may hold it open.
+    cut: Option<Pin<Box<Sleep>>>,
     /// It was killed in the midst of its ladder.
     pub(super) killed: bool,
 }
@@ -106,14 +105,13 @@ enum TalkEvent {
 impl WorkerLink {
     pub(super) fn new(
         teller: Teller,
-        (process, input): (ProcessHandle, i32),
+        (process, input): (ProcessHandle, WorkerInput),
         answers: Answers,
         (settings, shared, guard): (Rc<PoolSettings>, Arc<PoolShared>, Option<Rc<Guard>>),
         (early, commands): (Vec<LinkCommand>, mpsc::UnboundedReceiver<LinkCommand>),
     ) -> Self {
         Self {
             exited: Box::pin(process.exited()),
-            sink: process.sink_or_none(input),
             input_gone: None,
             teller,
             process,
@@ -128,6 +126,7 @@ impl WorkerLink {
             current: None,
             session: None,
             wrote_all: false,
+            cut: None,
             killed: false,
         }
     }
@@ -210,7 +209,19 @@ impl WorkerLink {
         if let Poll::Ready(said) = self.answers.poll_said(cx) {
             return Poll::Ready(TalkEvent::Said(said));
         }
+        if !self.is_one_shot() && self.poll_cut(cx).is_ready() {
+            return Poll::Ready(TalkEvent::Said(Said::Closed));
+        }
         self.poll_input(cx)
+    }
+
+    /// Ready when the worker has exited, and time enough was left for what it had said.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.cut.is_none() {
+            ready!(self.exited.as_mut().poll(cx));
+        }
+        let cut = || Box::pin(actix_rt::time::sleep(DRAIN));
+        self.cut.get_or_insert_with(cut).as_mut().poll(cx)
     }
 
     fn send_of_the_session(&mut self, sent: Option<(JobId, Bytes)>) {
@@ -222,7 +233,7 @@ impl WorkerLink {
                     chunks: None,
                 };
                 // A worker that has closed it is told by its end.
-                let _ = send_job(&self.process, self.settings.framing, self.input, &job);
+                let _ = self.input.send_job(&job);
             }
             None => self.session = None,
         }
@@ -230,12 +241,8 @@ impl WorkerLink {
 
     /// Ready when no job can be given to it any more. What it has answered may be on its way.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
-        // A one-shot process need not read its job.
-        if self.is_one_shot() {
-            return Poll::Pending;
-        }
         if self.input_gone.is_none() {
-            ready!(self.sink.poll_gone(cx));
+            ready!(self.input.poll_gone(cx));
         }
         let grace = self
             .input_gone
@@ -254,8 +261,7 @@ impl WorkerLink {
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
         // The pool has the worker back.
         self.session = None;
-        let sent = send_job(&self.process, self.settings.framing, self.input, &job);
-        if sent.is_err() && !self.is_one_shot() {
+        if self.input.send_job(&job).is_err() {
             return Some(TalkEnd::Closed);
         }
         let parts = match job.chunks {
@@ -279,13 +285,7 @@ impl WorkerLink {
         let current = self.current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
         current.parts = Parts::Whole(Vec::new(), 0);
-        let _ = sending::send(
-            &self.process,
-            self.input,
-            FrameKind::Cancel,
-            job,
-            &Bytes::new(),
-        );
+        let _ = self.input.send(FrameKind::Cancel, job, &Bytes::new());
         None
     }
 
@@ -309,10 +309,10 @@ impl WorkerLink {
                 }
             }
             Said::Ping(id, body) => {
-                if self.sink.queued() > self.settings.max_frame.saturating_add(PONGS) {
+                if self.input.queued() > self.settings.max_frame.saturating_add(PONGS) {
                     return Err("it sends pings, and does not read the answers".into());
                 }
-                let _ = sending::send(&self.process, self.input, FrameKind::Pong, id, &body);
+                let _ = self.input.send(FrameKind::Pong, id, &body);
             }
             _ if !self.ready => return Err("it answered before it was ready".into()),
             Said::Chunk(id, part) => self.part(id, part)?,

@@ -1,0 +1,161 @@
+//! The two pipes between a pool and a worker that speaks frames. They are the pool's own, not the child's: a job and its answer go without
+//! an actor, and a mailbox, on each side of the pipe.
+
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::uio::writev;
+use nix::unistd::{pipe2, write};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::io::poll_read_buf;
+
+use crate::Bytes;
+use crate::Fd;
+
+/// What the pipe of the answers has room for: as much as the crate's own pipes of a busy child (`src/port`).
+const ROOM: i32 = 128 * 1024;
+
+/// A buffer for what is read, and the least room of it that is worth a read.
+const READ: usize = 64 * 1024;
+const LEAST: usize = 16 * 1024;
+
+/// The pool's ends of the pipes, and the worker's.
+pub(super) struct FramePipes {
+    pub(super) jobs: JobPipe,
+    pub(super) answers: AnswerPipe,
+    pub(super) childs_jobs: Fd,
+    pub(super) childs_answers: Fd,
+}
+
+impl FramePipes {
+    pub(super) fn new() -> io::Result<Self> {
+        let (childs_jobs, jobs) = pipe2(OFlag::O_CLOEXEC)?;
+        let (answers, childs_answers) = pipe2(OFlag::O_CLOEXEC)?;
+        // Where there are too many large pipes it stays as it is.
+        let _ = fcntl(answers.as_fd(), FcntlArg::F_SETPIPE_SZ(ROOM));
+        Ok(Self {
+            jobs: JobPipe::new(jobs)?,
+            answers: AnswerPipe(Receiver::from_owned_fd(answers)?),
+            childs_jobs: childs_jobs.into(),
+            childs_answers: childs_answers.into(),
+        })
+    }
+}
+
+/// Where jobs are written. A write never waits: what the pipe has no room for is kept, and there is one job at a time.
+pub(super) struct JobPipe {
+    /// Gone when it is closed.
+    pipe: Option<Arc<AsyncFd<OwnedFd>>>,
+    kept: VecDeque<Bytes>,
+    /// It is closed when all that is kept was written.
+    closing: bool,
+    /// Ready when the worker has closed its end.
+    gone: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl JobPipe {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
+        fcntl(pipe.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let pipe = Arc::new(AsyncFd::register_with_interest(pipe, Interest::WRITABLE)?);
+        let watched = Arc::clone(&pipe);
+        Ok(Self {
+            pipe: Some(pipe),
+            kept: VecDeque::new(),
+            closing: false,
+            gone: Box::pin(async move {
+                // A pipe tells of its reader's end by an error.
+                let _ = watched.ready(Interest::ERROR).await;
+            }),
+        })
+    }
+
+    /// # Errors
+    ///
+    /// The worker has closed its end, or the pool its own.
+    pub(super) fn write(&mut self, head: &[u8], body: &Bytes) -> io::Result<()> {
+        let Some(pipe) = self.pipe.as_ref().filter(|_| !self.closing) else {
+            return Err(ErrorKind::BrokenPipe.into());
+        };
+        let mut written = 0;
+        if self.kept.is_empty() {
+            match writev(pipe.as_fd(), &[IoSlice::new(head), IoSlice::new(body)]) {
+                Ok(count) => written = count,
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let rest = head.get(written..).unwrap_or_default();
+        if !rest.is_empty() {
+            self.kept.push_back(Bytes::copy_from_slice(rest));
+        }
+        let rest = written.saturating_sub(head.len()).min(body.len());
+        if rest < body.len() {
+            self.kept.push_back(body.slice(rest..));
+        }
+        Ok(())
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.iter().map(Bytes::len).sum()
+    }
+
+    /// Closes it when all is written.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        if self.kept.is_empty() {
+            self.pipe = None;
+            self.gone = Box::pin(pending());
+        }
+    }
+
+    /// Writes what is kept. Ready when the worker has closed its end.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_written(cx) {
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(())) if self.closing => self.close(),
+            _ => {}
+        }
+        self.gone.as_mut().poll(cx)
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let (Some(front), Some(pipe)) = (self.kept.front_mut(), &self.pipe) {
+            let mut ready = ready!(pipe.poll_write_ready(cx))?;
+            match write(pipe.as_fd(), front) {
+                Ok(count) => front.advance(count),
+                Err(Errno::EAGAIN) => ready.clear_ready(),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+            if front.is_empty() {
+                self.kept.pop_front();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Where answers are read.
+pub(super) struct AnswerPipe(Receiver);
+
+impl AnswerPipe {
+    /// Reads behind what is in the buffer; 0 at the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<usize> {
+        if buffer.capacity() - buffer.len() < LEAST {
+            buffer.reserve(READ);
+        }
+        // An error is an end as well.
+        poll_read_buf(Pin::new(&mut self.0), cx, buffer).map(Result::unwrap_or_default)
+    }
+}
