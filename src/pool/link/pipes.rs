@@ -10,13 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::uio::writev;
-use nix::unistd::{pipe2, write};
+use nix::unistd::pipe2;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::net::unix::pipe::Receiver;
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio_util::io::poll_read_buf;
 
 use crate::Bytes;
@@ -55,18 +52,19 @@ impl FramePipes {
 /// Where jobs are written. A write never waits: what the pipe has no room for is kept, and there is one job at a time.
 pub(super) struct JobPipe {
     /// Gone when it is closed.
-    pipe: Option<Arc<AsyncFd<OwnedFd>>>,
+    pipe: Option<Arc<Sender>>,
     kept: VecDeque<Bytes>,
     /// It is closed when all that is kept was written.
     closing: bool,
     /// Ready when the worker has closed its end.
     gone: Pin<Box<dyn Future<Output = ()>>>,
+    /// Ready when there is room. There while something is kept.
+    room: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl JobPipe {
     fn new(pipe: OwnedFd) -> io::Result<Self> {
-        fcntl(pipe.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        let pipe = Arc::new(AsyncFd::register_with_interest(pipe, Interest::WRITABLE)?);
+        let pipe = Arc::new(Sender::from_owned_fd(pipe)?);
         let watched = Arc::clone(&pipe);
         Ok(Self {
             pipe: Some(pipe),
@@ -76,6 +74,7 @@ impl JobPipe {
                 // A pipe tells of its reader's end by an error.
                 let _ = watched.ready(Interest::ERROR).await;
             }),
+            room: None,
         })
     }
 
@@ -88,10 +87,10 @@ impl JobPipe {
         };
         let mut written = 0;
         if self.kept.is_empty() {
-            match writev(pipe.as_fd(), &[IoSlice::new(head), IoSlice::new(body)]) {
+            match pipe.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
                 Ok(count) => written = count,
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
         let rest = head.get(written..).unwrap_or_default();
@@ -115,6 +114,7 @@ impl JobPipe {
         self.closing = true;
         if self.kept.is_empty() {
             self.pipe = None;
+            self.room = None;
             self.gone = Box::pin(pending());
         }
     }
@@ -131,12 +131,20 @@ impl JobPipe {
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let (Some(front), Some(pipe)) = (self.kept.front_mut(), &self.pipe) {
-            let mut ready = ready!(pipe.poll_write_ready(cx))?;
-            match write(pipe.as_fd(), front) {
+            match pipe.try_write(front) {
                 Ok(count) => front.advance(count),
-                Err(Errno::EAGAIN) => ready.clear_ready(),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let pipe = Arc::clone(pipe);
+                    let room = self.room.get_or_insert_with(|| {
+                        Box::pin(async move {
+                            let _ = pipe.writable().await;
+                        })
+                    });
+                    ready!(room.as_mut().poll(cx));
+                    self.room = None;
+                    continue;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
             if front.is_empty() {
                 self.kept.pop_front();
