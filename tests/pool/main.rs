@@ -29,6 +29,7 @@ mod streams;
 mod sudden_ends;
 mod timeouts;
 mod told_worker;
+#[cfg(feature = "json")]
 mod typed;
 mod workers;
 

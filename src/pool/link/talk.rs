@@ -52,6 +52,8 @@ pub(super) struct WorkerLink {
     current: Option<CurrentJob>,
     /// Who has it for himself.
     pub(super) session: Option<LinkSession>,
+    /// What it said without a job went before the last look for a command.
+    said_first: bool,
     /// A one-shot process has written all that it will.
     wrote_all: bool,
     /// It has exited, and the pipe of its answers is read for so long: somebody else may hold it open.
@@ -125,6 +127,7 @@ impl WorkerLink {
             early: early.into_iter(),
             current: None,
             session: None,
+            said_first: false,
             wrote_all: false,
             cut: None,
             killed: false,
@@ -176,6 +179,16 @@ impl WorkerLink {
         if let Some(command) = self.early.next() {
             return Poll::Ready(TalkEvent::Command(Some(command)));
         }
+        // What a worker without a job has said already is wrong, or no answer: no job is given to one that is out of step. A flood of that
+        // holds up no command.
+        let has_none = self.current.is_none() && self.session.is_none() && !self.is_one_shot();
+        self.said_first = has_none && !self.said_first;
+        if self.said_first
+            && let Poll::Ready(said) = self.answers.poll_said(cx)
+        {
+            return Poll::Ready(TalkEvent::Said(said));
+        }
+        self.said_first = false;
         if let Poll::Ready(command) = self.commands.poll_recv(cx) {
             return Poll::Ready(TalkEvent::Command(command));
         }
