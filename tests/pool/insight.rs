@@ -42,6 +42,8 @@ fn each_outcome_is_counted() {
         assert!(matches!(full, JobError::QueueFull { .. }), "{full:?}");
         in_time(expires).await.unwrap_err();
         drop(pool.submit(Job::new("pid")));
+        // Else the worker might be free for it before it is cancelled.
+        stats_when(&pool, "a cancel", |stats| stats.outcomes.cancelled == 1).await;
         folder.make("gate");
         in_time(held).await.unwrap();
         let stats = pool.stats().await.unwrap();
