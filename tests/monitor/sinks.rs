@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -67,23 +67,26 @@ fn a_file_is_appended_and_made_anew_after_a_rename() {
     });
 }
 
+/// A pipe that somebody has open for reading, and does not read.
+fn unread_pipe(folder: &Path) -> (PathBuf, fs::File) {
+    let path = folder.join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut options = fs::OpenOptions::new();
+    let options = options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+    let reader = options.open(&path).unwrap();
+    (path, reader)
+}
+
 #[test]
 fn the_shutdown_is_answered_when_the_files_are_written() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (path, mut reader) = unread_pipe(folder.path());
         // More than a pipe has room for, and less than what waits for it.
         let count = 50_000;
         let words = Service::new("words", Command::new("seq").arg(count.to_string()))
             .restart(Restart::never())
             .file(&path);
-        let mut options = fs::OpenOptions::new();
-        let mut reader = options
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open(&path)
-            .unwrap();
         let monitor = Monitor::new().service(words).start().unwrap();
         let mut events = monitor.events();
         has_ended(&monitor, &mut events, "words").await;
@@ -117,12 +120,7 @@ fn the_shutdown_is_answered_when_the_files_are_written() {
 fn a_file_that_cannot_take_more_holds_up_neither_the_service_nor_the_shutdown() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // Somebody has it open for reading, and does not read.
-        let mut options = fs::OpenOptions::new();
-        let options = options.read(true).custom_flags(nix::libc::O_NONBLOCK);
-        let _reader = options.open(&path).unwrap();
+        let (path, _reader) = unread_pipe(folder.path());
         let words = Service::new("words", Command::new("seq").arg("400000"))
             .restart(Restart::never())
             .file(&path);
@@ -146,12 +144,7 @@ fn a_file_that_cannot_take_more_holds_up_neither_the_service_nor_the_shutdown() 
 #[test]
 fn a_shutdown_is_answered_though_its_system_stops_while_a_file_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pipe");
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // Somebody has it open for reading, and does not read.
-    let mut options = fs::OpenOptions::new();
-    let options = options.read(true).custom_flags(nix::libc::O_NONBLOCK);
-    let _reader = options.open(&path).unwrap();
+    let (path, _reader) = unread_pipe(folder.path());
     let (tell, told) = mpsc::channel();
     let host = thread::spawn(move || {
         let system = System::new();
