@@ -1,5 +1,6 @@
 //! Each message of `monitor::messages` is answered, and asked twice it is answered twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_process::monitor::{
@@ -9,7 +10,8 @@ use actix_process::{Bytes, PtySize, Signal};
 use futures::StreamExt;
 
 use crate::common::helper::helper;
-use crate::common::{in_time, run};
+use crate::common::{eventually, in_time, run};
+use crate::gate::Gate;
 use crate::tools::streams::{SHUTDOWN, next};
 
 /// Sends a message twice, and gives both answers.
@@ -147,12 +149,19 @@ fn each_message_is_answered_and_repeated_without_harm() {
 #[test]
 fn all_who_ask_for_the_shutdown_by_message_get_its_report() {
     run(async {
-        let sleep = Service::new("sleep", helper(["pause"]));
+        let gate = Arc::new(Gate::default());
+        let held = Arc::clone(&gate);
+        let sleep = Service::new("sleep", helper(["say", "ready", "pause"]));
+        let sleep = sleep.on_line(move |_| held.pass());
         let monitor = Monitor::new().service(sleep).start().unwrap();
         let address = monitor.addr();
-        monitor.ready("sleep").await.unwrap();
+        let holds = || (gate.waiting() == 1).then_some(());
+        eventually("the monitor to be held", holds, String::new).await;
         let deadline = Duration::from_secs(60);
-        let all = (0..500).map(|_| address.send(messages::Shutdown { deadline }));
+        // As many as its mailbox has room for: a message that comes after the end has no answer.
+        let all = (0..16).map(|_| address.send(messages::Shutdown { deadline }));
+        let all: Vec<_> = all.collect();
+        gate.open();
         for report in in_time(futures::future::join_all(all)).await {
             assert_eq!(report.expect("an answer").unwrap().clean, ["sleep"]);
         }

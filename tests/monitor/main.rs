@@ -10,6 +10,7 @@ mod each_message;
 mod exits;
 mod first;
 mod follows;
+mod gate;
 mod guard_missing;
 mod host_death;
 #[cfg(feature = "serde")]

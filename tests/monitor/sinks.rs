@@ -3,18 +3,20 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use actix::System;
 use actix_process::Command;
 use actix_process::monitor::{EventKind, Monitor, Restart, Service, Since, Start};
 
 use crate::common::helper::helper;
 use crate::common::isolated::isolated;
 use crate::common::slow_protocol::{SlowProtocol, Withheld};
-use crate::common::{block_on_thread, eventually, in_time, run};
+use crate::common::{DEADLINE, block_on_thread, eventually, in_time, run};
 use crate::tools::streams::{SHUTDOWN, event, has_ended, next, rest};
 
 /// Waits until a file has this text.
@@ -65,23 +67,26 @@ fn a_file_is_appended_and_made_anew_after_a_rename() {
     });
 }
 
+/// A pipe that somebody has open for reading, and does not read.
+fn unread_pipe(folder: &Path) -> (PathBuf, fs::File) {
+    let path = folder.join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut options = fs::OpenOptions::new();
+    let options = options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+    let reader = options.open(&path).unwrap();
+    (path, reader)
+}
+
 #[test]
 fn the_shutdown_is_answered_when_the_files_are_written() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (path, mut reader) = unread_pipe(folder.path());
         // More than a pipe has room for, and less than what waits for it.
         let count = 50_000;
         let words = Service::new("words", Command::new("seq").arg(count.to_string()))
             .restart(Restart::never())
             .file(&path);
-        let mut options = fs::OpenOptions::new();
-        let mut reader = options
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open(&path)
-            .unwrap();
         let monitor = Monitor::new().service(words).start().unwrap();
         let mut events = monitor.events();
         has_ended(&monitor, &mut events, "words").await;
@@ -115,12 +120,7 @@ fn the_shutdown_is_answered_when_the_files_are_written() {
 fn a_file_that_cannot_take_more_holds_up_neither_the_service_nor_the_shutdown() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // Somebody has it open for reading, and does not read.
-        let mut options = fs::OpenOptions::new();
-        let options = options.read(true).custom_flags(nix::libc::O_NONBLOCK);
-        let _reader = options.open(&path).unwrap();
+        let (path, _reader) = unread_pipe(folder.path());
         let words = Service::new("words", Command::new("seq").arg("400000"))
             .restart(Restart::never())
             .file(&path);
@@ -139,6 +139,41 @@ fn a_file_that_cannot_take_more_holds_up_neither_the_service_nor_the_shutdown() 
             begun.elapsed()
         );
     });
+}
+
+#[test]
+fn a_shutdown_is_answered_though_its_system_stops_while_a_file_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _reader) = unread_pipe(folder.path());
+    let (tell, told) = mpsc::channel();
+    let host = thread::spawn(move || {
+        let system = System::new();
+        let words = Service::new("words", Command::new("seq").arg("50000"))
+            .restart(Restart::never())
+            .file(&path);
+        let monitor = system.block_on(async {
+            let monitor = Monitor::new().service(words).start().unwrap();
+            let mut events = monitor.events();
+            has_ended(&monitor, &mut events, "words").await;
+            monitor
+        });
+        let current = system.block_on(async { System::current() });
+        tell.send((monitor, current)).unwrap();
+        system.run().unwrap();
+    });
+    let (monitor, system) = told.recv_timeout(DEADLINE).unwrap();
+    let closing = monitor.closing();
+    let (tell, told) = mpsc::channel();
+    let waiting = thread::spawn(move || {
+        let report = block_on_thread(monitor.shutdown(SHUTDOWN));
+        tell.send(report).unwrap();
+    });
+    block_on_thread(closing);
+    system.stop();
+    let report = told.recv_timeout(DEADLINE);
+    assert_eq!(report.map(|report| report.unkillable.len()), Ok(0));
+    waiting.join().unwrap();
+    host.join().unwrap();
 }
 
 #[test]

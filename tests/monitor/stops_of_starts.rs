@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_process::monitor::{
@@ -15,6 +15,7 @@ use crate::common::hanging_exec::HangingExec;
 use crate::common::helper::helper;
 use crate::common::isolated::isolated;
 use crate::common::{DEADLINE, amount, eventually, in_time, run};
+use crate::gate::Gate;
 use crate::watched::{READY, Watched, helping, late, ms, pausing};
 
 /// Stops a service whose start is somewhere on its way; who waits for the start must hear of it.
@@ -298,31 +299,6 @@ fn a_start_waits_for_the_closures_of_starts_that_were_given_up() {
         started.unwrap();
         watched.end().await;
     });
-}
-
-/// Closures wait here until it is open.
-#[derive(Default)]
-struct Gate {
-    /// How many wait, and whether it is open.
-    state: Mutex<(usize, bool)>,
-    opened: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.0 += 1;
-        drop(self.opened.wait_while(state, |state| !state.1).unwrap());
-    }
-
-    fn waiting(&self) -> usize {
-        self.state.lock().unwrap().0
-    }
-
-    fn open(&self) {
-        self.state.lock().unwrap().1 = true;
-        self.opened.notify_all();
-    }
 }
 
 #[test]

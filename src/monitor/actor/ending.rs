@@ -1,5 +1,6 @@
 //! The end of a monitor.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorContext, Context};
@@ -7,10 +8,23 @@ use actix::{ActorContext, Context};
 use super::{Engine, GuardSlot};
 use crate::monitor::Monitor;
 use crate::monitor::output::ServiceOutput;
+use crate::monitor::shared::MonitorShared;
 use crate::monitor::shutdown_report::ShutdownReport;
 
 /// The end waits so long for the files of services to be written.
 const FLUSH: Duration = Duration::from_secs(2);
+
+/// Tells of the end when it is dropped: with the arbiter, if that stops before all is written.
+struct EndAtDrop {
+    shared: Arc<MonitorShared>,
+    report: ShutdownReport,
+}
+
+impl Drop for EndAtDrop {
+    fn drop(&mut self) {
+        self.shared.end(std::mem::take(&mut self.report));
+    }
+}
 
 impl Engine {
     /// Nothing runs any more, or nothing that can be killed.
@@ -38,7 +52,11 @@ impl Engine {
             GuardSlot::There(guard) => Some(guard.end()),
             _ => None,
         };
-        let (shared, home) = (std::sync::Arc::clone(&self.shared), self.home.clone());
+        let end = EndAtDrop {
+            shared: Arc::clone(&self.shared),
+            report: report.clone(),
+        };
+        let home = self.home.clone();
         self.is_over = true;
         let waiters = std::mem::take(&mut self.shutdown_waiters);
         let outputs = self.places.iter().flatten().map(|place| &place.output);
@@ -57,7 +75,7 @@ impl Engine {
             if let Some(ending) = ending {
                 ending.await;
             }
-            shared.end(report.clone());
+            drop(end);
             for waiter in waiters {
                 let _ = waiter.send(report.clone());
                 // The answer to a message goes on by a task of this arbiter.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::made::make_elsewhere;
 use super::place::ServiceRun;
 use super::told::StartTold;
 use super::{Engine, GuardSlot, Told};
@@ -27,7 +26,7 @@ use crate::monitor::host_death::OnHostDeath;
 use crate::monitor::notify::{self, Heard, NotifySocket};
 use crate::monitor::output::SeenLine;
 use crate::monitor::ready;
-use crate::monitor::service::{CommandSource, Make};
+use crate::monitor::service::CommandSource;
 use crate::monitor::start::Start;
 
 /// After the child's death a process that has left its group may hold its output open for so long.
@@ -46,10 +45,6 @@ impl NoChild {
         Box::new(Self { failure, permanent })
     }
 }
-
-/// How many closures of one instance may run at a time. More than one does when a start was given up and the closure goes on. One more
-/// waits until one of them returns, as long as a launch may take.
-const MAKING: usize = 4;
 
 impl Engine {
     pub(in crate::monitor) fn guard_started(&mut self, guard: GuardSlot) {
@@ -87,42 +82,6 @@ impl Engine {
         match place.spec.source.clone() {
             CommandSource::Fixed(command) => self.spawn(slot, generation, command),
             CommandSource::Made(make) => self.make(slot, generation, make),
-        }
-    }
-
-    /// Calls the closure that makes the command, or does so when one of an earlier start has returned.
-    fn make(&mut self, slot: Slot, generation: u64, make: Make) {
-        let address = self.address.clone();
-        let Some(place) = self.place(slot) else {
-            return;
-        };
-        let Some(run) = &mut place.run else {
-            return;
-        };
-        run.waits_to_make = Arc::strong_count(&place.making) > MAKING;
-        if run.waits_to_make {
-            return;
-        }
-        let making = Arc::clone(&place.making);
-        let made = move |made| {
-            drop(making);
-            address.do_send(Told::Start(slot, generation, StartTold::Made(made)));
-        };
-        if let Err(error) = make_elsewhere(make, run.start.clone(), made) {
-            let failure = StartFailure::setup("the thread of its closure", error);
-            self.refuse(slot, generation, failure, false);
-        }
-    }
-
-    /// A closure of a start that was given up has returned: one that waits for that may be called.
-    pub(super) fn make_what_waits(&mut self, slot: Slot) {
-        let Some(place) = self.place_at(slot) else {
-            return;
-        };
-        if let Some(run) = place.run.as_ref().filter(|run| run.waits_to_make)
-            && let CommandSource::Made(make) = place.spec.source.clone()
-        {
-            self.make(slot, run.generation, make);
         }
     }
 
@@ -363,7 +322,13 @@ impl Engine {
 
     /// There will be no child of this start, as is found while it is launched. It is told later: a start that follows at once must not be
     /// launched within this one.
-    fn refuse(&self, slot: Slot, generation: u64, failure: StartFailure, permanent: bool) {
+    pub(super) fn refuse(
+        &self,
+        slot: Slot,
+        generation: u64,
+        failure: StartFailure,
+        permanent: bool,
+    ) {
         let told = StartTold::NotStarted(failure, permanent);
         self.address.do_send(Told::Start(slot, generation, told));
     }

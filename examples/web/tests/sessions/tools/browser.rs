@@ -1,8 +1,9 @@
 //! Chromium without a window, driven by its WebDriver.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ use crate::common::isolated::skipped;
 /// A key that is held down together with those that follow.
 pub const CTRL: &str = "\u{e009}";
 
+/// So often a driver is started that finds no port.
+const TRIES: usize = 20;
+
 pub struct Browser {
     driver: Child,
     address: String,
@@ -25,32 +29,47 @@ pub struct Browser {
     dir: tempfile::TempDir,
 }
 
+/// A driver, and its port unless it has ended. It takes a free port of IPv6, and ends if that of IPv4 is not free: any connection may
+/// have that one.
+fn start_driver(dir: &Path) -> io::Result<(Child, Option<String>)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .env("TMPDIR", dir)
+        .env("HOME", dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| {
+        let line = line.unwrap();
+        let port = line.split("started successfully on port ").nth(1)?;
+        Some(port.trim_end_matches('.').to_owned())
+    });
+    Ok((driver, port))
+}
+
 impl Browser {
     /// `None`, and a word to the user, where there is none.
     pub fn start() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("TMPDIR", dir.path())
-            .env("HOME", dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn();
-        let Ok(mut driver) = driver else {
-            skipped("there is no chromedriver (Debian: chromium, chromium-driver)");
-            return None;
+        let mut tries = 0;
+        let (driver, port) = loop {
+            match start_driver(dir.path()) {
+                Ok((driver, Some(port))) => break (driver, port),
+                Ok((mut driver, None)) => drop(driver.wait()),
+                Err(_) => {
+                    skipped("there is no chromedriver (Debian: chromium, chromium-driver)");
+                    return None;
+                }
+            }
+            tries += 1;
+            assert!(tries < TRIES, "no driver found a port");
         };
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let ready = lines.find_map(|line| {
-            let line = line.unwrap();
-            let port = line.split("started successfully on port ").nth(1)?;
-            Some(port.trim_end_matches('.').to_owned())
-        });
         let mut browser = Self {
             driver,
-            address: format!("127.0.0.1:{}", ready.expect("a port")),
+            address: format!("127.0.0.1:{port}"),
             session: String::new(),
             dir,
         };
