@@ -27,18 +27,9 @@ impl Scheduler {
         }
     }
 
-    /// How many workers there are, in whatever state.
-    pub(in crate::pool) fn size(&self) -> usize {
-        self.workers.len()
-    }
-
     /// How many jobs wait.
     pub(in crate::pool) fn waiting(&self) -> usize {
         self.jobs.len().saturating_sub(self.running)
-    }
-
-    pub(in crate::pool) const fn is_down(&self) -> bool {
-        self.down
     }
 
     /// The state of a worker; `None` when it is gone.

@@ -2,8 +2,10 @@
 //! does what the pool says.
 
 mod answers;
+mod current;
 mod ending;
 mod json_lines;
+mod one_shot;
 mod output;
 mod pipes;
 mod said;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_rt::time::Sleep;
-use bytes::BytesMut;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
 use super::answers::Answers;
+use super::current::{CurrentJob, Parts};
 use super::output::OutputPump;
 use super::said::Said;
 use super::sending::WorkerInput;
@@ -49,7 +49,7 @@ pub(super) struct WorkerLink {
     exited: Pin<Box<dyn Future<Output = ExitStatus>>>,
     ready: bool,
     /// The job that it has.
-    current: Option<CurrentJob>,
+    pub(super) current: Option<CurrentJob>,
     /// Who has it for himself.
     pub(super) session: Option<LinkSession>,
     /// What it said without a job went before the last look for a command.
@@ -72,25 +72,6 @@ pub(super) enum TalkEnd {
     Stop(StopWorker),
     /// Its only job has its outcome, and it is gone.
     Done,
-}
-
-/// The job that a worker has, and what came of its answer.
-struct CurrentJob {
-    id: JobId,
-    parts: Parts,
-    /// Nobody wants the answer any more.
-    cancelled: bool,
-}
-
-enum Parts {
-    /// What came, and how much that is.
-    Whole(Vec<Bytes>, usize),
-    Streamed {
-        reader: PollSender<Bytes>,
-        /// What waits for room.
-        held: Option<Bytes>,
-        any: bool,
-    },
 }
 
 enum TalkEvent {
@@ -132,10 +113,6 @@ impl WorkerLink {
             cut: None,
             killed: false,
         }
-    }
-
-    fn is_one_shot(&self) -> bool {
-        matches!(self.settings.framing, Framing::OneShot)
     }
 
     /// Until it is over.
@@ -350,7 +327,7 @@ impl WorkerLink {
         Ok(())
     }
 
-    fn answered(&self, job: JobId, answer: Result<Bytes, JobError>) {
+    pub(super) fn answered(&self, job: JobId, answer: Result<Bytes, JobError>) {
         self.teller.tell(WorkerTold::Answered(job, answer));
     }
 
@@ -391,64 +368,8 @@ impl WorkerLink {
             .take_if(|current| current.id == id)
             .ok_or_else(not_its_job)
     }
-
-    /// The status decides.
-    async fn one_shot_exited(&mut self, status: ExitStatus, pump: &mut OutputPump) -> TalkEnd {
-        let Some(current) = self.current.take() else {
-            return TalkEnd::Closed;
-        };
-        let succeeded = status
-            .code()
-            .is_some_and(|code| self.settings.success_codes.contains(&code));
-        let (job, whole) = current.whole(Bytes::new());
-        let answer = match (succeeded, status.signal()) {
-            (true, _) => Ok(whole),
-            (false, None) => {
-                pump.read_out(STATUS).await;
-                let tail = pump.printed().tail();
-                Err(JobError::Failed { status, tail })
-            }
-            // Somebody has killed it.
-            (false, Some(_)) => {
-                self.current = Some(CurrentJob {
-                    id: job,
-                    parts: Parts::Whole(Vec::new(), 0),
-                    cancelled: false,
-                });
-                return TalkEnd::Closed;
-            }
-        };
-        self.answered(job, answer);
-        TalkEnd::Done
-    }
 }
 
 fn not_its_job() -> Arc<str> {
     "an answer to a job that it does not have".into()
-}
-
-impl CurrentJob {
-    /// How large the whole answer is with its last part. One that is streamed has no limit.
-    fn size_with(&self, last: &Bytes) -> usize {
-        match &self.parts {
-            Parts::Whole(_, size) => size.saturating_add(last.len()),
-            Parts::Streamed { .. } => 0,
-        }
-    }
-
-    /// The whole answer, with its last part. What was streamed is with its reader, and the last part follows.
-    fn whole(self, last: Bytes) -> (JobId, Bytes) {
-        let whole = match self.parts {
-            Parts::Whole(parts, _) if parts.is_empty() => last,
-            Parts::Whole(mut parts, _) if parts.len() == 1 && last.is_empty() => parts.remove(0),
-            Parts::Whole(parts, size) => {
-                let mut whole = BytesMut::with_capacity(size + last.len());
-                parts.iter().for_each(|part| whole.extend_from_slice(part));
-                whole.extend_from_slice(&last);
-                whole.freeze()
-            }
-            Parts::Streamed { .. } => last,
-        };
-        (self.id, whole)
-    }
 }

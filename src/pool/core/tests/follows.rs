@@ -70,9 +70,10 @@ impl World {
     fn execute(&mut self, effect: PoolEffect) {
         let log = match &effect {
             PoolEffect::Start { worker, spec, job } => {
-                let spec = (*spec > 0)
-                    .then(|| format!(" of {spec}"))
-                    .unwrap_or_default();
+                let spec = match spec {
+                    0 => String::new(),
+                    spec => format!(" of {spec}"),
+                };
                 let job = job.map(|job| format!(" for {job}")).unwrap_or_default();
                 format!("start {worker}{spec}{job}")
             }

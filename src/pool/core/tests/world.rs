@@ -277,3 +277,14 @@ impl World {
         panic!("no rest: {:#?}", &self.log[self.log.len() - 40..]);
     }
 }
+
+impl Scheduler {
+    /// How many workers there are, in whatever state.
+    pub(super) fn size(&self) -> usize {
+        self.workers.len()
+    }
+
+    pub(super) const fn is_down(&self) -> bool {
+        self.down
+    }
+}

@@ -1,0 +1,50 @@
+//! A process for one job: its end is the end of the answer, and its status decides.
+
+use super::STATUS;
+use super::current::{CurrentJob, Parts};
+use super::output::OutputPump;
+use super::talk::{TalkEnd, WorkerLink};
+use crate::Bytes;
+use crate::ExitStatus;
+use crate::pool::error::JobError;
+use crate::pool::framing::Framing;
+
+impl WorkerLink {
+    pub(super) fn is_one_shot(&self) -> bool {
+        matches!(self.settings.framing, Framing::OneShot)
+    }
+
+    /// The status decides.
+    pub(super) async fn one_shot_exited(
+        &mut self,
+        status: ExitStatus,
+        pump: &mut OutputPump,
+    ) -> TalkEnd {
+        let Some(current) = self.current.take() else {
+            return TalkEnd::Closed;
+        };
+        let succeeded = status
+            .code()
+            .is_some_and(|code| self.settings.success_codes.contains(&code));
+        let (job, whole) = current.whole(Bytes::new());
+        let answer = match (succeeded, status.signal()) {
+            (true, _) => Ok(whole),
+            (false, None) => {
+                pump.read_out(STATUS).await;
+                let tail = pump.printed().tail();
+                Err(JobError::Failed { status, tail })
+            }
+            // Somebody has killed it.
+            (false, Some(_)) => {
+                self.current = Some(CurrentJob {
+                    id: job,
+                    parts: Parts::Whole(Vec::new(), 0),
+                    cancelled: false,
+                });
+                return TalkEnd::Closed;
+            }
+        };
+        self.answered(job, answer);
+        TalkEnd::Done
+    }
+}
