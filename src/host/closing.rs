@@ -75,3 +75,20 @@ impl<R: Clone + Default + Send + Sync + 'static> ActorClosing<R> {
         }
     }
 }
+
+/// Tells of the end of an actor when it is dropped: with the arbiter, if that stops before all is done.
+pub(crate) struct EndAtDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> EndAtDrop<F> {
+    pub(crate) const fn new(end: F) -> Self {
+        Self(Some(end))
+    }
+}
+
+impl<F: FnOnce()> Drop for EndAtDrop<F> {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}

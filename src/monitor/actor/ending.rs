@@ -6,25 +6,13 @@ use std::time::Duration;
 use actix::{ActorContext, Context};
 
 use super::{Engine, GuardSlot};
+use crate::host::closing::EndAtDrop;
 use crate::monitor::Monitor;
 use crate::monitor::output::ServiceOutput;
-use crate::monitor::shared::MonitorShared;
 use crate::monitor::shutdown_report::ShutdownReport;
 
 /// The end waits so long for the files of services to be written.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// Tells of the end when it is dropped: with the arbiter, if that stops before all is written.
-struct EndAtDrop {
-    shared: Arc<MonitorShared>,
-    report: ShutdownReport,
-}
-
-impl Drop for EndAtDrop {
-    fn drop(&mut self) {
-        self.shared.end(std::mem::take(&mut self.report));
-    }
-}
 
 impl Engine {
     /// Nothing runs any more, or nothing that can be killed.
@@ -52,10 +40,9 @@ impl Engine {
             GuardSlot::There(guard) => Some(guard.end()),
             _ => None,
         };
-        let end = EndAtDrop {
-            shared: Arc::clone(&self.shared),
-            report: report.clone(),
-        };
+        let shared = Arc::clone(&self.shared);
+        let told = report.clone();
+        let end = EndAtDrop::new(move || shared.end(told));
         let home = self.home.clone();
         self.is_over = true;
         let waiters = std::mem::take(&mut self.shutdown_waiters);

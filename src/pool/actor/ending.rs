@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{PoolEngine, PoolGuard};
+use crate::host::closing::EndAtDrop;
 use crate::pool::core::StopWorker;
 use crate::pool::event::PoolEventKind;
 use crate::pool::report::PoolReport;
-use crate::pool::shared::PoolShared;
 
 /// What is alive so long after its SIGKILL is given up.
 const GIVE_UP: Duration = Duration::from_secs(3);
@@ -24,18 +24,6 @@ pub(super) enum ShutdownStage {
     /// Nobody is left: the actor goes.
     Leaving(PoolReport, Vec<oneshot::Sender<PoolReport>>),
     Over,
-}
-
-/// Tells of the end when it is dropped: with the arbiter, if that stops before the guard is gone.
-struct EndAtDrop {
-    shared: Arc<PoolShared>,
-    report: PoolReport,
-}
-
-impl Drop for EndAtDrop {
-    fn drop(&mut self) {
-        self.shared.end(std::mem::take(&mut self.report));
-    }
 }
 
 impl ShutdownStage {
@@ -140,10 +128,9 @@ impl PoolEngine {
             _ => None,
         };
         let ending = guard.map(crate::host::guard::Guard::end);
-        let end = EndAtDrop {
-            shared: Arc::clone(&self.shared),
-            report: report.clone(),
-        };
+        let shared = Arc::clone(&self.shared);
+        let told = report.clone();
+        let end = EndAtDrop::new(move || shared.end(told));
         let home = self.home.clone();
         actix_rt::spawn(async move {
             if let Some(ending) = ending {
