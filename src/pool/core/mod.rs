@@ -3,7 +3,6 @@
 //! driver gives.
 //!
 //! The driver calls [`at`](Scheduler::at), then one input, then [`effects`](Scheduler::effects), and does what these say.
-// The driver is being written.
 
 mod counts;
 mod dispatch;
