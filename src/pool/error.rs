@@ -83,7 +83,12 @@ pub enum JobError {
         /// What was wrong. No content of a job or an answer.
         what: Arc<str>,
     },
-    /// Workers cannot be started: five starts in a row have failed. The pool goes on trying.
+    /// Workers cannot be started: five starts in a row have failed. The pool goes on trying, and jobs are taken again after the first start that
+    /// succeeds.
+    ///
+    /// That is so also while workers live, where only the starts of more of them fail: their jobs go on, and those that wait and that come are
+    /// refused. A job that waits for workers that cannot be had may wait for ever, and who hears of that can go elsewhere; and a command
+    /// that fails five times in a row is mostly broken for the workers that live as well.
     #[error("no worker can be started: {last}")]
     #[non_exhaustive]
     PoolDown {

@@ -6,6 +6,7 @@ use super::core::Scheduler;
 use super::error::JobError;
 use super::histogram::Histogram;
 use super::recycling::Recycling;
+use super::refused::RefusedCounts;
 use super::report::PoolReport;
 use crate::Bytes;
 
@@ -32,7 +33,7 @@ pub struct PoolStats {
     pub running: usize,
     /// Workers cannot be started: [`JobError::PoolDown`].
     pub down: bool,
-    /// How jobs ended.
+    /// How jobs ended, those included that were refused at once: each outcome that a caller hears from the pool.
     pub outcomes: Outcomes,
     /// Workers that were replaced though they had done nothing wrong.
     pub recycled: Recycled,
@@ -155,8 +156,8 @@ impl PoolCounters {
         }
     }
 
-    /// With what the scheduler has, and how many jobs found no place.
-    pub(super) fn stats(&self, scheduler: &Scheduler, refused: u64) -> PoolStats {
+    /// With what the scheduler has, and the jobs that were refused before.
+    pub(super) fn stats(&self, scheduler: &Scheduler, refused: &RefusedCounts) -> PoolStats {
         let counts = scheduler.counts();
         PoolStats {
             starting: counts.workers.starting,
@@ -168,10 +169,7 @@ impl PoolCounters {
             waiting: counts.waiting,
             running: counts.running,
             down: counts.down,
-            outcomes: Outcomes {
-                queue_full: refused,
-                ..self.outcomes
-            },
+            outcomes: refused.with(self.outcomes),
             recycled: self.recycled,
             stale: self.stale,
             wait: self.wait.clone(),

@@ -1,6 +1,5 @@
 //! What handles and futures ask of the actor.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Context, Handler, Message};
@@ -45,8 +44,7 @@ impl Handler<PoolAsk> for Pool {
 
 impl PoolEngine {
     fn stats(&self) -> PoolStats {
-        let refused = self.shared.refused.load(Ordering::Relaxed);
-        self.counters.stats(&self.scheduler, refused)
+        self.counters.stats(&self.scheduler, &self.shared.refused)
     }
 
     fn asked(&mut self, ask: PoolAsk) {
