@@ -64,7 +64,8 @@ pub enum JobError {
         /// The last of its standard error: 4 KiB at most. `Debug` shows how many bytes that are.
         tail: Bytes,
         /// The pool stopped it because it had more memory than [`Pool::max_rss_hard`](super::Pool::max_rss_hard) allows. The kind is
-        /// [`Stopped`](ExitKind::Stopped) then; [`OutOfMemory`](ExitKind::OutOfMemory) is the kernel's work.
+        /// [`Stopped`](ExitKind::Stopped) then. A worker that the kernel killed for want of memory has died by SIGKILL, as
+        /// [`Signal`](ExitKind::Signal): a pool makes no cgroups, which would tell more.
         over_max_rss: bool,
         /// How many workers the job has lost, this one included.
         attempts: u32,

@@ -17,6 +17,7 @@ mod insight;
 mod losses;
 mod messages;
 mod one_shots;
+mod out_of_memory;
 mod outcomes;
 mod recycling;
 mod reloads;
@@ -31,6 +32,7 @@ mod timeouts;
 mod told_worker;
 #[cfg(feature = "json")]
 mod typed;
+mod unkillable;
 mod workers;
 
 /// The worker of the examples, in Python.

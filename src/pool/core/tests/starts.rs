@@ -1,8 +1,8 @@
 //! Starts: those that fail, a pool that is down, and the first success after that.
 
-use super::super::{NoAnswer, Refused, SubmitKind, WorkerAt};
+use super::super::{NoAnswer, PoolEffect, Refused, SubmitKind, WorkerAt};
 use super::world::World;
-use super::{ms, plain, retried, secs, terms};
+use super::{expiring, ms, plain, retried, secs, terms};
 
 /// A pool that has just gone down, by `max` 4 and its fifth start.
 fn down() -> World {
@@ -148,6 +148,20 @@ fn a_start_has_its_time_from_its_beginning() {
     assert_eq!(world.news(), [""; 0]);
     world.pass(ms(1));
     assert_eq!(world.news(), ["1 is late", "stop 1 Ladder"]);
+}
+
+#[test]
+fn the_time_does_not_go_back() {
+    let mut world = World::new(terms(0, 1));
+    world.pool.at(secs(5), 0.5);
+    world.pool.at(secs(1), 0.5);
+    let taken = world.pool.submit(1, expiring(secs(3)), SubmitKind::Job);
+    assert_eq!(taken, Ok(()));
+    let expired = PoolEffect::NoAnswer {
+        job: 1,
+        why: NoAnswer::Expired,
+    };
+    assert_eq!(world.pool.effects(), [expired]);
 }
 
 #[test]
