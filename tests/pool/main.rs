@@ -11,6 +11,7 @@ mod cancels;
 mod checkout;
 mod conformance;
 mod ends;
+mod examples;
 mod faults;
 mod framings;
 mod insight;

@@ -55,9 +55,8 @@ fn it_is_told_and_counted_and_its_job_and_the_end_do_not_wait_for_it() {
 
             may_kill_others(true);
             drop(pool);
-            // Nobody signals it any more, and the crate reaps it when it dies.
-            assert!(!is_gone(pid));
-            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+            // The signal that comes with the death of the thread that made it may be earlier. The crate reaps it when it dies.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
             let gone = || is_gone(pid).then_some(());
             eventually("its end", gone, || pid.to_string()).await;
         });
