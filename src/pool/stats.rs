@@ -6,7 +6,6 @@ use super::core::Scheduler;
 use super::error::JobError;
 use super::histogram::Histogram;
 use super::recycling::Recycling;
-use super::refused::RefusedCounts;
 use super::report::PoolReport;
 use crate::Bytes;
 
@@ -156,8 +155,8 @@ impl PoolCounters {
         }
     }
 
-    /// With what the scheduler has, and the jobs that were refused before.
-    pub(super) fn stats(&self, scheduler: &Scheduler, refused: &RefusedCounts) -> PoolStats {
+    /// With what the scheduler has.
+    pub(super) fn stats(&self, scheduler: &Scheduler) -> PoolStats {
         let counts = scheduler.counts();
         PoolStats {
             starting: counts.workers.starting,
@@ -169,7 +168,7 @@ impl PoolCounters {
             waiting: counts.waiting,
             running: counts.running,
             down: counts.down,
-            outcomes: refused.with(self.outcomes),
+            outcomes: self.outcomes,
             recycled: self.recycled,
             stale: self.stale,
             wait: self.wait.clone(),

@@ -44,7 +44,11 @@ impl Handler<PoolAsk> for Pool {
 
 impl PoolEngine {
     fn stats(&self) -> PoolStats {
-        self.counters.stats(&self.scheduler, &self.shared.refused)
+        let stats = self.counters.stats(&self.scheduler);
+        PoolStats {
+            outcomes: self.shared.refused.with(stats.outcomes),
+            ..stats
+        }
     }
 
     fn asked(&mut self, ask: PoolAsk) {
