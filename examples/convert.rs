@@ -166,6 +166,9 @@ async fn run() -> Result<(), Error> {
     .await;
     bar.finish_and_clear();
     converters.drain().await;
+    if folder != made.path() {
+        println!("they are in {}", into.display());
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A model in Python behind a pool: it loads for two seconds, answers word by word, and one prompt crashes it.
 //!
-//! `cargo run --example model`. It needs python3. The workers are `examples/workers/model.py`.
+//! `cargo run --features json --example model`. It needs python3. The workers are `examples/workers/model.py`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,14 +8,22 @@ use std::time::Duration;
 use actix_process::Command;
 use actix_process::pool::{Job, JobError, Pool, PoolHandle};
 use futures::StreamExt;
+use serde::Serialize;
 
 type Error = Box<dyn std::error::Error>;
+
+/// A job of the model, which it gets as JSON.
+#[derive(Serialize)]
+struct Prompt<'a> {
+    prompt: &'a str,
+    words: u32,
+}
 
 /// Prints the answer as it comes.
 async fn ask(pool: &PoolHandle, prompt: &str, words: u32) -> Result<(), JobError> {
     println!("> {prompt}");
-    let job = serde_json::json!({ "prompt": prompt, "words": words });
-    let mut answer = pool.stream(Job::new(job.to_string())).await?;
+    let job = Job::json(&Prompt { prompt, words })?;
+    let mut answer = pool.stream(job).await?;
     while let Some(word) = answer.next().await {
         print!("{}", String::from_utf8_lossy(&word?));
         let _ = std::io::stdout().flush();

@@ -1,6 +1,7 @@
 //! A worker of a pool in Rust, which does the jobs that `pool_conformance` asks for. A pool starts it; by hand it is tried by
 //! `cargo run --example pool_conformance -- target/debug/examples/pool_worker`.
 
+use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -37,9 +38,19 @@ fn answer(job: &WorkerJob) -> Result<Bytes, Box<dyn std::error::Error>> {
     }
 }
 
-fn main() -> std::io::Result<()> {
+fn serve() -> std::io::Result<()> {
     let worker = Worker::new()?.name("pool_worker");
     // Here a worker loads what it needs for all jobs.
     worker.progress("loading")?;
     worker.serve(answer)
+}
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}. Is it started by a pool?");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! What a job must be to have a place in the pool.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
@@ -13,8 +12,40 @@ use super::shared::PoolShared;
 use crate::Bytes;
 
 impl PoolShared {
+    /// A place for this job, now.
+    pub(super) fn admit(&self, job: &Job) -> Result<OwnedSemaphorePermit, JobError> {
+        let place = self.check_job(job).and_then(|()| self.place());
+        place.map_err(|why| self.refuse(why))
+    }
+
+    /// A place for this job, when there is one.
+    pub(super) async fn admit_later(&self, job: &Job) -> Result<OwnedSemaphorePermit, JobError> {
+        let place = match self.check_job(job) {
+            Ok(()) => self.wait_for_place().await,
+            Err(why) => Err(why),
+        };
+        place.map_err(|why| self.refuse(why))
+    }
+
+    /// A place for the checkout of a worker, now.
+    pub(super) fn admit_checkout(&self) -> Result<OwnedSemaphorePermit, JobError> {
+        let place = match self.settings.framing {
+            Framing::OneShot => Err(JobError::protocol(
+                "a one-shot process takes one job: there is no session with it",
+            )),
+            _ => self.place(),
+        };
+        place.map_err(|why| self.refuse(why))
+    }
+
+    /// The pool never has this job.
+    fn refuse(&self, why: JobError) -> JobError {
+        self.refused.count(&why);
+        why
+    }
+
     /// What can be said of a job before it has a place.
-    pub(super) fn check_job(&self, job: &Job) -> Result<(), JobError> {
+    fn check_job(&self, job: &Job) -> Result<(), JobError> {
         if self.settings.framing != Framing::OneShot && !job.args.is_empty() {
             return Err(JobError::protocol(
                 "only jobs of one-shot pools have arguments",
@@ -44,15 +75,12 @@ impl PoolShared {
         Ok(())
     }
 
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, JobError> {
+    fn place(&self) -> Result<OwnedSemaphorePermit, JobError> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         place.map_err(|error| match error {
-            TryAcquireError::NoPermits => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                JobError::QueueFull {
-                    limit: self.settings.queue,
-                }
-            }
+            TryAcquireError::NoPermits => JobError::QueueFull {
+                limit: self.settings.queue,
+            },
             TryAcquireError::Closed => JobError::ShuttingDown,
         })
     }

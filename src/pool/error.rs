@@ -64,7 +64,8 @@ pub enum JobError {
         /// The last of its standard error: 4 KiB at most. `Debug` shows how many bytes that are.
         tail: Bytes,
         /// The pool stopped it because it had more memory than [`Pool::max_rss_hard`](super::Pool::max_rss_hard) allows. The kind is
-        /// [`Stopped`](ExitKind::Stopped) then; [`OutOfMemory`](ExitKind::OutOfMemory) is the kernel's work.
+        /// [`Stopped`](ExitKind::Stopped) then. A worker that the kernel killed for want of memory has died by SIGKILL, as
+        /// [`Signal`](ExitKind::Signal): a pool makes no cgroups, which would tell more.
         over_max_rss: bool,
         /// How many workers the job has lost, this one included.
         attempts: u32,
@@ -83,7 +84,12 @@ pub enum JobError {
         /// What was wrong. No content of a job or an answer.
         what: Arc<str>,
     },
-    /// Workers cannot be started: five starts in a row have failed. The pool goes on trying.
+    /// Workers cannot be started: five starts in a row have failed. The pool goes on trying, and jobs are taken again after the first start that
+    /// succeeds.
+    ///
+    /// That is so also while workers live, where only the starts of more of them fail: their jobs go on, and those that wait and that come are
+    /// refused. A job that waits for workers that cannot be had may wait for ever, and who hears of that can go elsewhere; and a command
+    /// that fails five times in a row is mostly broken for the workers that live as well.
     #[error("no worker can be started: {last}")]
     #[non_exhaustive]
     PoolDown {

@@ -76,8 +76,7 @@ impl PoolHandle {
     /// The future's: [`JobError`]. [`JobError::QueueFull`], [`JobError::TooLarge`] and what is wrong with the job itself are there at once.
     pub fn submit(&self, job: impl Into<Job>) -> Answer {
         let job = job.into();
-        let shared = self.shared();
-        match shared.check_job(&job).and_then(|()| shared.place()) {
+        match self.shared().admit(&job) {
             Ok(place) => self.submitted(job, place),
             Err(error) => Answer::refused(error),
         }
@@ -91,8 +90,7 @@ impl PoolHandle {
     /// As for [`submit`](Self::submit), without [`JobError::QueueFull`].
     pub async fn submit_wait(&self, job: impl Into<Job>) -> Result<crate::Bytes, JobError> {
         let job = job.into();
-        self.shared().check_job(&job)?;
-        let place = self.shared().wait_for_place().await?;
+        let place = self.shared().admit_later(&job).await?;
         self.submitted(job, place).await
     }
 
@@ -104,8 +102,7 @@ impl PoolHandle {
     /// As for [`submit`](Self::submit), if the job ends before there is a part. What ends it later is the last item of the stream.
     pub async fn stream(&self, job: impl Into<Job>) -> Result<AnswerStream, JobError> {
         let job = job.into();
-        self.shared().check_job(&job)?;
-        let place = self.shared().place()?;
+        let place = self.shared().admit(&job)?;
         let (chunks, read) = mpsc::channel(self.shared().settings.window);
         let (end, ended) = oneshot::channel();
         let cancel = self.send(job, place, Outlet::Parts { chunks, end });

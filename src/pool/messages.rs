@@ -58,7 +58,7 @@ impl Handler<Submit> for Pool {
         let Some(shared) = self.shared() else {
             return Box::pin(std::future::ready(Err(JobError::ShuttingDown)));
         };
-        let place = match shared.check_job(&job).and_then(|()| shared.place()) {
+        let place = match shared.admit(&job) {
             Ok(place) => place,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };

@@ -169,6 +169,7 @@ pub mod messages;
 #[expect(clippy::module_inception, reason = "the file of `Pool`")]
 mod pool;
 mod recycling;
+mod refused;
 mod report;
 #[cfg(feature = "serde")]
 mod serialize;

@@ -15,7 +15,6 @@ use super::access::LastPoolHandle;
 use super::actor::{CheckedOut, Outlet, PoolAsk, Submission};
 use super::core::JobId;
 use super::error::JobError;
-use super::framing::Framing;
 use super::job::Job;
 use super::session_frame::SessionFrame;
 use super::shared::PoolShared;
@@ -61,12 +60,7 @@ enum SessionOver {
 impl Session {
     pub(super) async fn take(pool: &Arc<LastPoolHandle>) -> Result<Self, JobError> {
         let shared = &pool.access.shared;
-        if shared.settings.framing == Framing::OneShot {
-            return Err(JobError::protocol(
-                "a one-shot process takes one job: there is no session with it",
-            ));
-        }
-        let place = shared.place()?;
+        let place = shared.admit_checkout()?;
         let (give, out) = oneshot::channel();
         let (tell, end) = oneshot::channel();
         let job = shared.next_job();

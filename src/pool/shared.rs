@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::core::{JobId, WorkerId};
 use super::event::PoolEvent;
+use super::refused::RefusedCounts;
 use super::report::PoolReport;
 use super::settings::PoolSettings;
 use crate::host::closing::ActorClosing;
@@ -24,8 +25,7 @@ pub(super) struct PoolShared {
     pub(super) settings: PoolSettings,
     /// One for each job that the pool may have. It is closed when the pool takes no jobs any more.
     pub(super) places: Arc<Semaphore>,
-    /// Jobs for which there was no place.
-    pub(super) refused: AtomicU64,
+    pub(super) refused: RefusedCounts,
     pub(super) events: Feed<PoolEvent>,
     pub(super) kill_all: KillAll,
     pub(super) closing: ActorClosing<PoolReport>,
@@ -38,7 +38,7 @@ impl PoolShared {
     pub(super) fn new(settings: PoolSettings) -> Self {
         Self {
             places: Arc::new(Semaphore::new(settings.places())),
-            refused: AtomicU64::new(0),
+            refused: RefusedCounts::default(),
             events: Feed::new(EVENTS),
             kill_all: KillAll::new("workers"),
             closing: ActorClosing::new(),

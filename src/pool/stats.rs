@@ -32,7 +32,7 @@ pub struct PoolStats {
     pub running: usize,
     /// Workers cannot be started: [`JobError::PoolDown`].
     pub down: bool,
-    /// How jobs ended.
+    /// How jobs ended, those included that were refused at once: each outcome that a caller hears from the pool.
     pub outcomes: Outcomes,
     /// Workers that were replaced though they had done nothing wrong.
     pub recycled: Recycled,
@@ -155,8 +155,8 @@ impl PoolCounters {
         }
     }
 
-    /// With what the scheduler has, and how many jobs found no place.
-    pub(super) fn stats(&self, scheduler: &Scheduler, refused: u64) -> PoolStats {
+    /// With what the scheduler has.
+    pub(super) fn stats(&self, scheduler: &Scheduler) -> PoolStats {
         let counts = scheduler.counts();
         PoolStats {
             starting: counts.workers.starting,
@@ -168,10 +168,7 @@ impl PoolCounters {
             waiting: counts.waiting,
             running: counts.running,
             down: counts.down,
-            outcomes: Outcomes {
-                queue_full: refused,
-                ..self.outcomes
-            },
+            outcomes: self.outcomes,
             recycled: self.recycled,
             stale: self.stale,
             wait: self.wait.clone(),

@@ -23,6 +23,7 @@ pub mod hosts;
 pub mod isolated;
 pub mod limits;
 pub mod many_fds;
+pub mod may_kill;
 pub mod mounts;
 pub mod patterns;
 pub mod refuse;

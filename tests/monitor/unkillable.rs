@@ -5,31 +5,16 @@ use std::time::{Duration, Instant};
 use actix_process::Command;
 use actix_process::monitor::{CgroupPlace, Monitor, MonitorError, OnHostDeath, Service};
 use futures::StreamExt;
-use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::census::is_gone;
 use crate::common::isolated::isolated;
+use crate::common::may_kill::may_kill_others;
 use crate::common::report::may_change_ids;
 use crate::common::{eventually, in_time, run};
 
 const NOBODY: u32 = 65534;
-
-/// Whether this thread, and those that it starts from now on, may signal processes of others.
-fn may_kill_others(may: bool) {
-    const CAP_KILL: u32 = 5;
-    let header = [0x2008_0522_u32, 0];
-    let mut halves = [[0_u32; 3]; 2];
-    // SAFETY: the kernel reads the header and writes two halves.
-    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), halves.as_mut_ptr()) };
-    assert_eq!(got, 0);
-    halves[0][0] &= !(1 << CAP_KILL);
-    halves[0][0] |= u32::from(may) << CAP_KILL;
-    // SAFETY: the kernel reads the header and two halves.
-    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), halves.as_ptr()) };
-    assert_eq!(set, 0);
-}
 
 #[test]
 fn a_shutdown_ends_without_what_cannot_be_killed_and_reports_that() {

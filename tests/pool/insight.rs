@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_process::Command;
 use actix_process::monitor::{Backoff, ExitKind};
+use actix_process::pool::messages::Submit;
 use actix_process::pool::{
     Framing, Histogram, Job, JobError, Pool, PoolEventKind, PoolEvents, PoolReported, Recycling,
 };
@@ -108,6 +109,61 @@ fn outcomes_of_other_framings_are_counted() {
         })
         .await;
         shut(pool).await;
+    });
+}
+
+#[test]
+fn what_is_refused_before_the_pool_has_it_is_counted() {
+    run(async {
+        let folder = Folder::new();
+        let pool = one().max_frame(1000).start().unwrap();
+        let large = || Job::new("x".repeat(1001));
+        let with_args = || Job::new("pid").args(["an", "argument"]);
+        let wrong = |error| assert!(matches!(error, JobError::Protocol { .. }), "{error:?}");
+        let too_large = |error| assert!(matches!(error, JobError::TooLarge { .. }), "{error:?}");
+        too_large(refused(&pool, large()).await);
+        wrong(refused(&pool, with_args()).await);
+        wrong(in_time(pool.submit_wait(with_args())).await.unwrap_err());
+        too_large(in_time(pool.stream(large())).await.unwrap_err());
+        let message = Submit { job: with_args() };
+        wrong(
+            in_time(pool.addr().send(message))
+                .await
+                .unwrap()
+                .unwrap_err(),
+        );
+        let held = pool.submit(Job::new(folder.job("gate", "gate")));
+        stats_when(&pool, "a job", |stats| stats.running == 1).await;
+        let draining = pool.clone();
+        let drained = actix_rt::spawn(async move { draining.drain(Duration::from_secs(60)).await });
+        in_time(pool.closing()).await;
+        let late = [
+            refused(&pool, Job::new("pid")).await,
+            in_time(pool.submit_wait(Job::new("pid")))
+                .await
+                .unwrap_err(),
+            in_time(pool.checkout()).await.unwrap_err(),
+        ];
+        assert_eq!(late, [(); 3].map(|()| JobError::ShuttingDown));
+        let stats = pool.stats().await.unwrap();
+        let seen = stats.outcomes;
+        assert_eq!(
+            (seen.too_large, seen.protocol, seen.shutting_down),
+            (2, 3, 3),
+            "{stats:?}"
+        );
+        // No time is counted for what has taken none.
+        assert_eq!(stats.wait.count(), 0, "{stats:?}");
+        folder.make("gate");
+        in_time(held).await.unwrap();
+        let report = in_time(drained).await.unwrap();
+        // They were never jobs of the pool.
+        assert_eq!((report.finished, report.ended), (1, 0), "{report:?}");
+
+        let pool = Pool::one_shot(Command::new("cat")).start().unwrap();
+        wrong(in_time(pool.checkout()).await.unwrap_err());
+        assert_eq!(pool.stats().await.unwrap().outcomes.protocol, 1);
+        ended(pool).await;
     });
 }
 

@@ -11,12 +11,14 @@ mod cancels;
 mod checkout;
 mod conformance;
 mod ends;
+mod examples;
 mod faults;
 mod framings;
 mod insight;
 mod losses;
 mod messages;
 mod one_shots;
+mod out_of_memory;
 mod outcomes;
 mod recycling;
 mod reloads;
@@ -31,6 +33,7 @@ mod timeouts;
 mod told_worker;
 #[cfg(feature = "json")]
 mod typed;
+mod unkillable;
 mod workers;
 
 /// The worker of the examples, in Python.

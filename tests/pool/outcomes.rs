@@ -82,7 +82,7 @@ fn what_is_too_large_is_refused_or_given_up_and_a_stream_may_be_larger() {
         let outcomes = pool.stats().await.unwrap().outcomes;
         assert_eq!(
             (outcomes.too_large, outcomes.answered),
-            (1, 4),
+            (2, 4),
             "{outcomes:?}"
         );
         ended(pool).await;

@@ -76,6 +76,52 @@ fn five_failed_starts_in_a_row_end_jobs_until_one_succeeds() {
 }
 
 #[test]
+fn a_pool_that_is_down_lets_the_jobs_of_its_workers_end() {
+    run(async {
+        let folder = Folder::new();
+        let flag = folder.path("flag");
+        folder.make("flag");
+        let command = worker(["needs", flag.to_str().unwrap()]);
+        let pool = quickly(Pool::new(command)).workers(1..=2).start().unwrap();
+        ask(&pool, "pid").await;
+        std::fs::remove_file(&flag).unwrap();
+        let runs = pool.submit(Job::new(folder.job("gate", "gate")));
+        let waits = pool.submit(Job::new("echo it"));
+        down(in_time(waits).await.unwrap_err());
+        folder.make("gate");
+        in_time(runs).await.unwrap();
+        // Its worker has nothing to do, and new jobs are refused nevertheless.
+        down(refused(&pool, Job::new("echo it")).await);
+        folder.make("flag");
+        stats_when(&pool, "the first success", |stats| !stats.down).await;
+        assert_eq!(ask(&pool, "echo on").await, "on");
+        ended(pool).await;
+    });
+}
+
+#[test]
+fn a_worker_that_does_not_begin_with_its_greeting_is_a_start_that_failed() {
+    run(async {
+        // The frame `ready` of another version, an answer, and no frame at all.
+        for (says, expected) in [
+            (r"\0\0\0\012\006\0\0\0\0\0\0\0\0\002", "version 2"),
+            (
+                r"\0\0\0\011\003\0\0\0\0\0\0\0\001",
+                "answered before it was ready",
+            ),
+            (r"HTTP/1.1 200 OK\r\n", "1213486151 bytes"),
+        ] {
+            let script = format!("printf '{says}' >&4; exec sleep 600");
+            let pool = quickly(Pool::new(Command::new("sh").args(["-c", &script])));
+            let pool = pool.start().unwrap();
+            let last = down(in_time(pool.submit(Job::new("1"))).await.unwrap_err());
+            assert!(last.contains(expected), "{says}: {last}");
+            shut(pool).await;
+        }
+    });
+}
+
+#[test]
 fn a_command_that_is_not_there_is_told() {
     run(async {
         for pool in [Pool::new, Pool::one_shot] {

@@ -1,6 +1,5 @@
 //! What handles and futures ask of the actor.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Context, Handler, Message};
@@ -45,8 +44,11 @@ impl Handler<PoolAsk> for Pool {
 
 impl PoolEngine {
     fn stats(&self) -> PoolStats {
-        let refused = self.shared.refused.load(Ordering::Relaxed);
-        self.counters.stats(&self.scheduler, refused)
+        let stats = self.counters.stats(&self.scheduler);
+        PoolStats {
+            outcomes: self.shared.refused.with(stats.outcomes),
+            ..stats
+        }
     }
 
     fn asked(&mut self, ask: PoolAsk) {

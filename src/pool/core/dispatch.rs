@@ -27,15 +27,7 @@ impl Scheduler {
             (Some((turn, worker, job)), any) if any.is_none_or(|(other, _)| turn < *other) => {
                 Some((worker, job))
             }
-            (_, Some((_, job))) => {
-                // Rather not to one that another job waits for.
-                let free = self
-                    .idle
-                    .iter()
-                    .rev()
-                    .find(|idle| !self.with_bound.contains(idle));
-                Some((*free.unwrap_or(&last), *job))
-            }
+            (_, Some((_, job))) => Some((last, *job)),
             (Some((_, worker, job)), None) => Some((worker, job)),
         }
     }

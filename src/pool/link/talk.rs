@@ -304,6 +304,7 @@ impl WorkerLink {
                 }
                 let _ = self.input.send(FrameKind::Pong, id, &body);
             }
+            Said::Wrong(what) => return Err(what),
             _ if !self.ready => return Err("it answered before it was ready".into()),
             Said::Chunk(id, part) => self.part(id, part)?,
             Said::End(id, part) => {
@@ -322,7 +323,6 @@ impl WorkerLink {
                 self.answered(id, Err(JobError::Remote(error)));
             }
             Said::Pong | Said::Noise(_) | Said::Closed => {}
-            Said::Wrong(what) => return Err(what),
         }
         Ok(())
     }

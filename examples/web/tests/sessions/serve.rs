@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use crate::http_server::{Server, gone, read_until, soon};
 use crate::tools::http::head_of;
@@ -84,6 +85,27 @@ fn a_client_that_leaves_cancels_its_job() {
     let pids = server.pids("pids", 1);
     drop(client);
     gone(&pids);
+}
+
+#[test]
+fn a_client_that_leaves_a_chat_frees_its_model() {
+    let server = serving("cat");
+    let endless = r#"{"prompt": "hello", "words": 1000000}"#;
+    // Both models are busy.
+    let mut talks: Vec<TcpStream> = (0..2).map(|_| posted(&server, "/chat", endless)).collect();
+    talks
+        .iter_mut()
+        .for_each(|talk| drop(read_until(talk, "dog ")));
+    let begun = Instant::now();
+    drop(talks);
+    let mut next = posted(&server, "/chat", r#"{"prompt": "hello", "words": 3}"#);
+    read_until(&mut next, "brown ");
+    // A job that nobody takes back runs for a minute.
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{}",
+        server.log()
+    );
 }
 
 #[test]

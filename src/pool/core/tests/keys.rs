@@ -1,7 +1,7 @@
 //! Jobs of one key: in order, one at a time, to the same worker while it lives.
 
 use super::super::keys::KEYS_PER_WORKER;
-use super::super::{JobTerms, NoAnswer};
+use super::super::{JobTerms, NoAnswer, PoolTerms, WorkerAt};
 use super::world::World;
 use super::{keyed, plain, retried, secs, terms, urgent};
 
@@ -97,6 +97,26 @@ fn a_key_goes_to_any_worker_once_its_own_stops_or_is_gone() {
     world.submit(keyed("a"));
     world.quiesce();
     assert_eq!(world.outcomes.len(), 3);
+}
+
+#[test]
+fn a_key_does_not_wait_for_a_worker_that_has_done_its_jobs_and_waits_to_be_replaced() {
+    let mut world = World::new(PoolTerms {
+        max_jobs: Some(1),
+        ..terms(0, 3)
+    });
+    world.submit(keyed("a"));
+    world.ready(1);
+    world.submit(keyed("b"));
+    world.ready(2);
+    world.answer(1);
+    // A quarter at a time: the second one is not stopped yet.
+    world.news();
+    world.submit(keyed("b"));
+    assert_eq!(world.news(), [""; 0]);
+    world.answer(2);
+    assert_eq!(world.pool.worker_state(2), Some(WorkerAt::Spent));
+    assert_eq!(world.news(), ["start 3"]);
 }
 
 #[test]

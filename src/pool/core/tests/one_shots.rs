@@ -111,6 +111,23 @@ fn a_start_that_fails_puts_its_job_back_at_its_turn_and_counts() {
 }
 
 #[test]
+fn after_a_failure_one_process_is_started_at_a_time() {
+    let mut world = World::new(one_shot(0, 4));
+    for _ in 0..4 {
+        world.submit(plain());
+    }
+    (1..=4).for_each(|worker| world.start_failed(worker));
+    world.news();
+    world.pass(secs(8));
+    assert_eq!(world.news(), ["start 5 for 1"]);
+    world.ready(5);
+    assert_eq!(
+        world.news(),
+        ["start 6 for 2", "start 7 for 3", "start 8 for 4"]
+    );
+}
+
+#[test]
 fn a_start_that_hangs_has_failed_and_its_job_waits_again() {
     let mut world = World::new(one_shot(0, 1));
     world.submit(plain());

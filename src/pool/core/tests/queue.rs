@@ -221,3 +221,14 @@ fn a_hundred_thousand_jobs_wait_in_few_bytes_each() {
     }
     assert_eq!(expected, 100_000);
 }
+
+#[test]
+fn a_job_that_expires_in_the_queue_has_the_pool_called_for_it() {
+    let mut world = World::new(terms(0, 1));
+    world.submit(plain());
+    world.ready(1);
+    let waits = world.submit(expiring(secs(3)));
+    assert_eq!(world.pool.deadline(), Some(secs(3)));
+    world.pass(secs(3));
+    assert_eq!(world.none(waits), Some(NoAnswer::Expired));
+}

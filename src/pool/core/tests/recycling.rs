@@ -129,6 +129,21 @@ fn those_that_wait_to_be_replaced_go_on_and_one_goes_when_the_last_replacement_i
 }
 
 #[test]
+fn none_is_replaced_for_its_age_before_a_reload_is_proven() {
+    let mut world = all_ready(PoolTerms {
+        max_age: Some(secs(100)),
+        idle_timeout: secs(1_000),
+        ..terms(2, 8)
+    });
+    world.pass(secs(95));
+    world.reload(1);
+    world.pass(secs(9));
+    assert_eq!(world.news(), ["start 3 of 1"]);
+    world.ready(3);
+    assert_eq!(world.news()[0], "recycled 1 Age");
+}
+
+#[test]
 fn none_is_replaced_while_starts_fail() {
     let mut world = all_ready(PoolTerms {
         max_age: Some(secs(100)),

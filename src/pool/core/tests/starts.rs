@@ -1,8 +1,8 @@
 //! Starts: those that fail, a pool that is down, and the first success after that.
 
-use super::super::{NoAnswer, Refused, SubmitKind, WorkerAt};
+use super::super::{NoAnswer, PoolEffect, Refused, SubmitKind, WorkerAt};
 use super::world::World;
-use super::{ms, plain, secs, terms};
+use super::{expiring, ms, plain, retried, secs, terms};
 
 /// A pool that has just gone down, by `max` 4 and its fifth start.
 fn down() -> World {
@@ -110,6 +110,58 @@ fn a_pool_that_is_down_lets_what_runs_go_on() {
     assert_eq!(world.pool.worker_state(7), Some(WorkerAt::Starting));
     world.ready(7);
     assert!(!world.pool.is_down());
+}
+
+#[test]
+fn a_job_that_loses_its_worker_while_the_pool_is_down_does_not_wait() {
+    let mut world = World::new(terms(1, 2));
+    world.ready(1);
+    let runs = world.submit(retried(2));
+    world.submit(plain());
+    for worker in 2..=6 {
+        world.start_failed(worker);
+        world.pass(secs(1 << (worker - 2)));
+    }
+    assert!(world.pool.is_down());
+    world.gone(1);
+    assert_eq!(world.none(runs), Some(NoAnswer::Down));
+}
+
+#[test]
+fn a_success_ends_the_delay_of_a_failure_before_it() {
+    let mut world = World::new(terms(0, 8));
+    for _ in 0..4 {
+        world.submit(plain());
+    }
+    assert_eq!(world.news(), ["start 1", "start 2"]);
+    world.start_failed(1);
+    assert_eq!(world.news(), [""; 0]);
+    world.ready(2);
+    assert_eq!(world.news(), ["send 1 to 2", "start 3", "start 4"]);
+}
+
+#[test]
+fn a_start_has_its_time_from_its_beginning() {
+    let mut world = World::new(terms(1, 1));
+    world.news();
+    world.pass(ms(9_999));
+    assert_eq!(world.news(), [""; 0]);
+    world.pass(ms(1));
+    assert_eq!(world.news(), ["1 is late", "stop 1 Ladder"]);
+}
+
+#[test]
+fn the_time_does_not_go_back() {
+    let mut world = World::new(terms(0, 1));
+    world.pool.at(secs(5), 0.5);
+    world.pool.at(secs(1), 0.5);
+    let taken = world.pool.submit(1, expiring(secs(3)), SubmitKind::Job);
+    assert_eq!(taken, Ok(()));
+    let expired = PoolEffect::NoAnswer {
+        job: 1,
+        why: NoAnswer::Expired,
+    };
+    assert_eq!(world.pool.effects(), [expired]);
 }
 
 #[test]
