@@ -193,7 +193,10 @@ impl PoolSettings {
             .map_err(|text| SpecProblem::new("backoff", text))?;
         self.check_ladder()?;
         self.check_descriptors()?;
-        let checked = self.framed(self.command.clone()).check();
+        let command = self.framed(self.command.clone());
+        let checked = command
+            .check()
+            .and_then(|()| command.check_limits_of_the_host());
         checked.map_err(|error| SpecProblem::new("command", error.to_string()))
     }
 

@@ -5,6 +5,8 @@ mod environment;
 mod exit_watch;
 mod explain;
 pub(crate) mod home;
+#[cfg(feature = "pool")]
+mod host_limits;
 mod identity;
 mod in_flight;
 mod job;

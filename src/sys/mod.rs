@@ -17,6 +17,7 @@ pub(crate) mod io;
 pub(crate) mod listen_pid;
 mod pidfd_info;
 pub(crate) mod reserved_fds;
+pub(crate) mod rlimit;
 pub(crate) mod signal;
 pub(crate) mod step;
 pub(crate) mod strings;

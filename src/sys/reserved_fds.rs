@@ -18,6 +18,7 @@ use nix::libc;
 use super::cvt;
 use super::fdplan::FdMapping;
 use super::io::{check_open, open_null};
+use super::rlimit::own_limits;
 
 /// A child with more descriptors is cloned the other way: 0 to 2, and five more.
 const SLOTS: usize = 8;
@@ -113,13 +114,8 @@ fn reserve() -> io::Result<Vec<Mutex<Set>>> {
 /// Whether so many numbers above `lowest`, below which all are open, are free. Asks for each number: to open that many
 /// would take them from the host's other threads for a moment.
 fn are_free_above(lowest: RawFd, count: usize) -> io::Result<bool> {
-    let mut limit = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: fills a live local.
-    cvt(unsafe { libc::getrlimit64(libc::RLIMIT_NOFILE, &raw mut limit) }.into())?;
-    let end = RawFd::try_from(limit.rlim_cur).unwrap_or(RawFd::MAX);
+    let (soft, _) = own_limits(libc::RLIMIT_NOFILE)?;
+    let end = RawFd::try_from(soft).unwrap_or(RawFd::MAX);
     let free = (lowest + 1..end).filter(|number| check_open(*number).is_err());
     Ok(free.take(count).count() == count)
 }

@@ -9,6 +9,7 @@
 )]
 
 mod amount;
+pub mod capabilities;
 pub mod census;
 pub mod cgroups;
 pub mod drop_probe;
@@ -23,7 +24,6 @@ pub mod hosts;
 pub mod isolated;
 pub mod limits;
 pub mod many_fds;
-pub mod may_kill;
 pub mod mounts;
 pub mod patterns;
 pub mod refuse;

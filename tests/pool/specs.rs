@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use actix_process::monitor::Backoff;
 use actix_process::pool::{Framing, Pool, PoolError};
-use actix_process::{Command, Fd, Ladder, PtySize, Signal};
+use actix_process::{Command, Fd, Ladder, PtySize, Resource, Signal};
+use nix::libc;
 
+use crate::common::capabilities::may_raise_limits;
 use crate::common::census::children;
-use crate::common::isolated::isolated;
+use crate::common::isolated::{isolated, may_change_ids};
+use crate::common::limits::set_soft_limit;
 
 fn cat() -> Command {
     Command::new("cat")
@@ -119,5 +122,28 @@ fn what_cannot_be_is_refused_and_nothing_is_spawned() {
             assert!(!text.contains('\n'), "{text}");
         }
         assert!(children().is_empty(), "{:?}", children());
+    });
+}
+
+#[test]
+fn limits_that_this_host_cannot_set_are_refused_and_nothing_is_spawned() {
+    if !may_change_ids() {
+        return;
+    }
+    isolated(|| {
+        may_raise_limits(false);
+        let (_, hard) = set_soft_limit(libc::RLIMIT_NOFILE, 100);
+        let limited = |hard: u64| cat().rlimit(Resource::OpenFiles, 50, hard);
+        let refused = Pool::one_shot(limited(hard + 1)).start().unwrap_err();
+        let expected =
+            "pool `pool`: command: invalid command: rlimit OpenFiles: this program may not raise";
+        assert!(refused.to_string().starts_with(expected), "{refused}");
+        assert!(Pool::one_shot(limited(hard)).start().is_ok());
+        // Nobody may make cgroups.
+        nix::unistd::setuid(65534.into()).unwrap();
+        let insisting = Pool::one_shot(cat().contained_by_cgroup());
+        let refused = insisting.start().unwrap_err();
+        assert!(matches!(refused, PoolError::Spec(_)), "{refused:?}");
+        assert!(refused.to_string().contains("cgroup"), "{refused}");
     });
 }

@@ -7,9 +7,9 @@ use actix_process::{Command, Ladder};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::common::capabilities::may_kill_others;
 use crate::common::census::is_gone;
 use crate::common::isolated::isolated;
-use crate::common::may_kill::may_kill_others;
 use crate::common::report::may_change_ids;
 use crate::common::{eventually, in_time, run};
 use crate::told_worker::event;

@@ -23,6 +23,7 @@ use std::time::Duration;
 use nix::libc;
 
 use super::handshake::Failed;
+use super::rlimit::own_limits;
 use super::{cvt, wait};
 
 pub(super) use image::Course;
@@ -180,13 +181,7 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 /// A file that is larger than the limit allows costs the host a SIGXFSZ.
 fn may_write_files() -> bool {
-    let mut limit = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: writes one rlimit64 into the live local.
-    let asked = unsafe { libc::getrlimit64(libc::RLIMIT_FSIZE, &raw mut limit) };
-    asked == 0 && limit.rlim_cur >= Trampoline::LENGTH as u64
+    own_limits(libc::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft >= Trampoline::LENGTH as u64)
 }
 
 fn futex_wait(futex: &AtomicU32, value: u32, timeout: Duration) {
