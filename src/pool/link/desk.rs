@@ -55,7 +55,7 @@ impl WorkerDesk {
     }
 
     /// Writes a job. Gives it back if its task must, or if the worker takes no more, which its task finds out then.
-    fn give(&self, job: LinkJob) -> Result<Given, LinkJob> {
+    fn give(&self, job: LinkJob) -> Result<GivenJob, LinkJob> {
         // What it has said already is wrong, or no answer: its task looks at that first.
         let open = self.open.replace(DeskOpen::No);
         let answers = self.answers.upgrade().filter(|_| open != DeskOpen::No);
@@ -71,14 +71,14 @@ impl WorkerDesk {
         *self.current() = Some(job.into());
         let is_answered = all && answers.look();
         Ok(match open {
-            DeskOpen::Waits if is_answered || !all => Given::ForTask,
-            _ => Given::All,
+            DeskOpen::Waits if is_answered || !all => GivenJob::ForTask,
+            _ => GivenJob::All,
         })
     }
 }
 
 /// What is left of the gift of a job.
-enum Given {
+enum GivenJob {
     All,
     /// Its task writes the rest, or reads what came already.
     ForTask,
@@ -115,8 +115,8 @@ impl WorkerLine {
             None => Err(job),
         };
         match given {
-            Ok(Given::All) => {}
-            Ok(Given::ForTask) => self.send(LinkCommand::GoOn),
+            Ok(GivenJob::All) => {}
+            Ok(GivenJob::ForTask) => self.send(LinkCommand::GoOn),
             Err(job) => self.send(LinkCommand::Job(job)),
         }
     }
