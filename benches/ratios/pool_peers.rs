@@ -19,6 +19,7 @@ pub(crate) const WORKER_PY: &str =
 type Order = (Bytes, oneshot::Sender<Bytes>);
 
 /// Workers of which each has a task; they take jobs from one channel.
+#[derive(Clone)]
 pub(crate) struct HandWritten {
     jobs: mpsc::UnboundedSender<Order>,
 }

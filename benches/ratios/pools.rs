@@ -13,13 +13,14 @@ use crate::harness::{Bench, MANY, Metric, Scale, Side, Skipped, USUAL, median};
 use crate::helper;
 use crate::measure::{Counting, pin, settle};
 use crate::pool_peers::{self, HandWritten};
-use crate::sides::{Ours, Tokio};
+use crate::sides::{ByHand, Ours};
 use crate::streaming::apart;
 
 pub(crate) fn benches() -> Vec<Bench> {
     vec![
         // 20,000 jobs of 1 KiB that are answered with themselves, by 2 workers in Rust, against a loop over tokio::process
-        // that is written by hand: a task for each worker, a channel of jobs, a length before each. Both on the caller's thread.
+        // that is written by hand: a task for each worker, a channel of jobs, a length before each. Both on the caller's thread, in a
+        // System, and asked by a task there.
         Bench {
             name: "pool_jobs",
             metrics: vec![Metric::at_least("", "jobs/s", 0.9, 1.1)],
@@ -41,7 +42,8 @@ pub(crate) fn benches() -> Vec<Bench> {
             },
             peer: pool_peers::executor,
         },
-        // One job at a time, all on one CPU, against a bare round trip through two pipes by tokio.
+        // One job at a time, all on one CPU, against a bare round trip through two pipes by tokio. Both by a task of a System, as what an
+        // application does is.
         Bench {
             name: "pool_latency",
             metrics: vec![Metric::at_most("p50", "us", 1.5, 1.2)],
@@ -81,6 +83,11 @@ const SIZE: usize = 1024;
 /// So many jobs are under way at a time.
 const FLIGHT: usize = 64;
 
+/// In a task of the arbiter.
+async fn task<T: 'static>(work: impl Future<Output = T> + 'static) -> T {
+    actix::spawn(work).await.expect("it comes to its end")
+}
+
 /// On the caller's arbiter, and ready.
 async fn started(pool: Pool) -> PoolHandle {
     let pool = pool
@@ -101,31 +108,33 @@ fn jobs_ours(scale: Scale, worker: Command, before: &str) -> Result<Side, Skippe
     let body = Bytes::from(before.to_owned() + &"x".repeat(SIZE));
     Ok(Box::new(move || {
         let begun = Instant::now();
-        ours.run(async {
+        let (pool, body) = (pool.clone(), body.clone());
+        ours.run(task(async move {
             let answers = stream::iter(0..jobs).map(|_| pool.submit(Job::new(body.clone())));
             let answers = answers.buffer_unordered(FLIGHT);
             answers
                 .for_each(async |answer| assert_eq!(answer.expect("an echo").len(), SIZE))
                 .await;
-        });
+        }));
         vec![jobs as f64 / begun.elapsed().as_secs_f64()]
     }))
 }
 
 fn jobs_by_hand(scale: Scale) -> Result<Side, Skipped> {
     let jobs = scale.pick(20_000, 100);
-    let tokio = Tokio::new();
+    let tokio = ByHand::new();
     let pool = tokio.run(async { HandWritten::start(2) });
     Ok(Box::new(move || {
         let begun = Instant::now();
-        tokio.run(async {
+        let pool = pool.clone();
+        tokio.run(task(async move {
             let body = Bytes::from(vec![b'x'; SIZE]);
             let answers = stream::iter(0..jobs).map(|_| pool.submit(body.clone()));
             let answers = answers.buffer_unordered(FLIGHT);
             answers
                 .for_each(async |answer| assert_eq!(answer.len(), SIZE))
                 .await;
-        });
+        }));
         vec![jobs as f64 / begun.elapsed().as_secs_f64()]
     }))
 }
@@ -138,7 +147,8 @@ fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
     let pool = ours.run(started(Pool::new(worker).workers(2..=2)));
     Ok(Box::new(move || {
         let body = Bytes::from(vec![b'x'; SIZE]);
-        let times = ours.run(async {
+        let pool = pool.clone();
+        let times = ours.run(task(async move {
             let mut times = Vec::with_capacity(trips);
             for _ in 0..trips {
                 let sent = Instant::now();
@@ -146,7 +156,7 @@ fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
                 times.push(sent.elapsed().as_secs_f64() * 1e6);
             }
             times
-        });
+        }));
         vec![median(&times)]
     }))
 }
@@ -154,9 +164,9 @@ fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
 fn latency_bare(scale: Scale) -> Result<Side, Skipped> {
     pin(0);
     let trips = scale.pick(20_000, 100);
-    let tokio = Tokio::new();
+    let tokio = ByHand::new();
     Ok(Box::new(move || {
-        let times = tokio.run(pool_peers::round_trips(trips, SIZE));
+        let times = tokio.run(task(pool_peers::round_trips(trips, SIZE)));
         vec![median(&times)]
     }))
 }

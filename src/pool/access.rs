@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Addr, System};
 
 use super::Pool;
-use super::actor::PoolAsk;
+use super::actor::{PoolAsk, Submission, submit_here};
 use super::shared::PoolShared;
 
 /// The address of a pool, and what it shares. It does not keep the pool running.
@@ -15,9 +15,28 @@ pub(super) struct PoolAccess {
     pub(super) shared: Arc<PoolShared>,
 }
 
+impl PoolShared {
+    pub(super) fn tell(&self, pool: &Addr<Pool>, ask: PoolAsk) {
+        self.asks_more();
+        pool.do_send(ask);
+    }
+}
+
 impl PoolAccess {
+    /// By the mailbox.
     pub(super) fn tell(&self, ask: PoolAsk) {
-        self.address.do_send(ask);
+        self.shared.tell(&self.address, ask);
+    }
+
+    /// Past the mailbox if the pool is on this thread, and nothing that was told before waits there: what was told first comes first.
+    pub(super) fn submit(&self, submission: Submission) {
+        let not_here = match self.shared.asks() {
+            0 => submit_here(&self.shared, submission),
+            _ => Some(submission),
+        };
+        if let Some(submission) = not_here {
+            self.tell(PoolAsk::Submit(Box::new(submission)));
+        }
     }
 
     /// Kills all workers, now, and ends the pool.

@@ -220,7 +220,7 @@ impl PoolHandle {
             place,
             at,
         };
-        self.access().tell(PoolAsk::Submit(Box::new(submission)));
+        self.access().submit(submission);
         CancelOnDrop::new(id, Arc::clone(&self.last))
     }
 }

@@ -37,7 +37,8 @@ pub struct Histogram {
 
 impl Histogram {
     pub(super) fn add(&mut self, time: Duration) {
-        let index = MICROS.partition_point(|bound| Duration::from_micros(*bound) < time);
+        let nanos = time.as_nanos();
+        let index = MICROS.partition_point(|bound| u128::from(*bound) * 1_000 < nanos);
         if let Some(count) = self.counts.get_mut(index) {
             *count += 1;
         }

@@ -70,7 +70,7 @@ impl Handler<Submit> for Pool {
             place,
             at: Instant::now(),
         };
-        ctx.address().do_send(PoolAsk::Submit(Box::new(submission)));
+        shared.tell(&ctx.address(), PoolAsk::Submit(Box::new(submission)));
         Box::pin(async move { told.await.unwrap_or(Err(JobError::ShuttingDown)) })
     }
 }
@@ -86,7 +86,9 @@ impl Handler<Stats> for Pool {
 
     fn handle(&mut self, _: Stats, ctx: &mut Context<Self>) -> Self::Result {
         let (tell, told) = oneshot::channel();
-        ctx.address().do_send(PoolAsk::Stats(tell));
+        if let Some(shared) = self.shared() {
+            shared.tell(&ctx.address(), PoolAsk::Stats(tell));
+        }
         Box::pin(async move { told.await.map_err(|_| PoolError::Ended) })
     }
 }
@@ -148,8 +150,9 @@ impl Handler<Reload> for Pool {
             return Box::pin(std::future::ready(Err(error.into())));
         }
         let (tell, told) = oneshot::channel();
-        ctx.address()
-            .do_send(PoolAsk::Reload(Box::new(command), tell));
+        if let Some(shared) = self.shared() {
+            shared.tell(&ctx.address(), PoolAsk::Reload(Box::new(command), tell));
+        }
         Box::pin(async move { told.await.unwrap_or(Err(PoolError::Ended)) })
     }
 }
@@ -178,8 +181,10 @@ macro_rules! ending {
 
             fn handle(&mut self, message: $message, ctx: &mut Context<Self>) -> Self::Result {
                 let (tell, told) = oneshot::channel();
-                ctx.address().do_send(PoolAsk::$message(message.deadline, tell));
-                let over = self.shared().map(|shared| shared.closing.over());
+                let over = self.shared().map(|shared| {
+                    shared.tell(&ctx.address(), PoolAsk::$message(message.deadline, tell));
+                    shared.closing.over()
+                });
                 Box::pin(async move {
                     match (told.await, over) {
                         (Ok(report), _) => report,

@@ -163,6 +163,7 @@ mod event;
 mod framing;
 mod handle;
 mod histogram;
+mod ids;
 mod job;
 mod link;
 pub mod messages;

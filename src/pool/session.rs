@@ -64,13 +64,13 @@ impl Session {
         let (give, out) = oneshot::channel();
         let (tell, end) = oneshot::channel();
         let job = shared.next_job();
-        pool.access.tell(PoolAsk::Submit(Box::new(Submission {
+        pool.access.submit(Submission {
             id: job,
             job: Job::new(Bytes::new()),
             outlet: Outlet::checkout(give, tell),
             place,
             at: Instant::now(),
-        })));
+        });
         let mut checkin = CheckinOnDrop {
             job,
             pool: Some(Arc::clone(pool)),

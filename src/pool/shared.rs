@@ -1,7 +1,7 @@
 //! What the handles of a pool share with the pool.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -32,6 +32,8 @@ pub(super) struct PoolShared {
     /// The outputs of the workers that there are.
     outputs: Mutex<HashMap<WorkerId, OutputSource>>,
     last_job: AtomicU64,
+    /// So many requests are in the mailbox of the pool.
+    asks: AtomicUsize,
 }
 
 impl PoolShared {
@@ -44,12 +46,28 @@ impl PoolShared {
             closing: ActorClosing::new(),
             outputs: Mutex::default(),
             last_job: AtomicU64::new(0),
+            asks: AtomicUsize::new(0),
             settings,
         }
     }
 
     pub(super) fn next_job(&self) -> JobId {
         self.last_job.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How many requests are in the pool's mailbox.
+    pub(super) fn asks(&self) -> usize {
+        self.asks.load(Ordering::Acquire)
+    }
+
+    /// There is one more of them, before it is sent.
+    pub(super) fn asks_more(&self) {
+        self.asks.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The pool has taken one.
+    pub(super) fn asks_less(&self) {
+        self.asks.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(super) fn outputs(&self) -> MutexGuard<'_, HashMap<WorkerId, OutputSource>> {

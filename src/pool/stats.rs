@@ -108,6 +108,7 @@ impl PoolCounters {
         outcome: &Result<Bytes, JobError>,
         at: Instant,
         begun: Option<Instant>,
+        now: Instant,
     ) {
         let outcomes = &mut self.outcomes;
         let count = match outcome {
@@ -132,9 +133,9 @@ impl PoolCounters {
         match begun {
             Some(begun) => {
                 self.wait.add(begun.saturating_duration_since(at));
-                self.run.add(begun.elapsed());
+                self.run.add(now.saturating_duration_since(begun));
             }
-            None => self.wait.add(at.elapsed()),
+            None => self.wait.add(now.saturating_duration_since(at)),
         }
     }
 

@@ -48,7 +48,8 @@ fn a_drain_does_the_jobs_that_run_and_wait() {
         }
         assert_eq!(report.finished, 200, "{report:?}");
         let workers = (report.clean, report.killed, report.ended, report.unkillable);
-        assert_eq!(workers, (2, 0, 0, 0), "{report:?}");
+        // The first one may have done all of them before there is a process of the second.
+        assert!(matches!(workers, (1..=2, 0, 0, 0)), "{report:?}");
         is_over(&pool).await;
         assert_eq!(in_time(pool.closed()).await, report);
         assert!(matches!(pool.stats().await, Err(PoolError::Ended)));

@@ -1,10 +1,15 @@
 //! Which job goes to which worker, and how many workers there are.
 
 use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
-use actix_process::pool::{Job, JobError, Pool, PoolEventKind, Recycling};
+use actix::Arbiter;
+use actix_process::pool::{Answer, Job, JobError, Pool, PoolEventKind, PoolHandle, Recycling};
 use futures::future::join_all;
+use tokio::sync::oneshot;
 
 use crate::common::{in_time, run};
 use crate::told_worker::{Folder, ask, ended, event, refused, stats_when, worker};
@@ -161,6 +166,73 @@ fn one_job_more_than_the_queue_holds_is_refused_at_once() {
         assert_eq!(in_time(waits).await.unwrap(), "waited");
         in_time(join_all(jobs)).await;
         assert_eq!(pool.stats().await.unwrap().outcomes.queue_full, 1);
+        ended(pool).await;
+    });
+}
+
+#[test]
+fn jobs_of_the_pools_own_thread_keep_their_order_whatever_else_is_asked_between_them() {
+    run(async {
+        let folder = Folder::new();
+        let pool = workers(1, 1).on(&Arbiter::current()).start().unwrap();
+        let held = pool.submit(Job::new(folder.job("gate", "gate")));
+        stats_when(&pool, "its begin", |stats| stats.running == 1).await;
+        let note = |text: &str| Job::new(format!("{} {text}", folder.job("note", "notes")));
+        let at_once = pool.submit(note("a"));
+        let other = pool.clone();
+        let mut asked = Box::pin(async move { other.stats().await });
+        assert!(futures::poll!(&mut asked).is_pending());
+        let behind_a_request = [pool.submit(note("b")), pool.submit(note("c"))];
+        in_time(asked).await.unwrap();
+        let last = pool.submit(note("d"));
+        stats_when(&pool, "a queue", |stats| stats.waiting == 4).await;
+        folder.make("gate");
+        in_time(held).await.unwrap();
+        in_time(join_all(
+            [at_once, last].into_iter().chain(behind_a_request),
+        ))
+        .await;
+        assert_eq!(folder.lines("notes"), ["a", "b", "c", "d"]);
+        ended(pool).await;
+    });
+}
+
+/// Submits a job when it is woken.
+struct SubmittingWaker {
+    pool: PoolHandle,
+    job: Job,
+    tell: Mutex<Option<oneshot::Sender<Answer>>>,
+}
+
+impl Wake for SubmittingWaker {
+    fn wake(self: Arc<Self>) {
+        if let Some(tell) = self.tell.lock().unwrap().take() {
+            tell.send(self.pool.submit(self.job.clone())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_job_that_is_submitted_while_the_pool_tells_an_outcome_has_an_outcome_of_its_own() {
+    run(async {
+        let folder = Folder::new();
+        let pool = workers(1, 1).on(&Arbiter::current()).start().unwrap();
+        let note = |text: &str| Job::new(format!("{} {text}", folder.job("note", "notes")));
+        let (tell, told) = oneshot::channel();
+        let waker = SubmittingWaker {
+            pool: pool.clone(),
+            job: note("b"),
+            tell: Mutex::new(Some(tell)),
+        };
+        let mut first = pin!(pool.submit(note("a")));
+        let waker = Arc::new(waker).into();
+        let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        let second = in_time(told).await.unwrap();
+        in_time(first).await.unwrap();
+        in_time(second).await.unwrap();
+        assert_eq!(folder.lines("notes"), ["a", "b"]);
+        drop(waker);
         ended(pool).await;
     });
 }

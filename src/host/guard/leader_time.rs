@@ -1,29 +1,58 @@
 //! When the leader of a group started: what tells it from a later process of the same number.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::time::Instant;
-
-use procfs::process::Process;
 
 use crate::ProcessHandle;
 
 /// The time of a leader that was reaped before anybody looked: no process that a program starts has it.
 const NO_TIME: u64 = 0;
 
+/// More than a line of `/proc/PID/stat` has.
+const LINE: usize = 2048;
+
 /// When `process` started, in ticks since the boot.
 pub(super) fn of(process: &ProcessHandle) -> u64 {
-    let number = process.spawned_pid();
-    let stat = Process::new(number).and_then(|process| process.stat());
-    let Ok(stat) = stat else {
+    let Some(stat) = LeaderStat::read(process.spawned_pid()) else {
         return NO_TIME;
     };
     // A zombie that is held for the sake of its group (before Linux 6.9) is the leader, though its pid is not told any more.
-    let is_held = || stat.state == 'Z' && u32::try_from(stat.ppid) == Ok(std::process::id());
+    let is_held = || stat.is_zombie && stat.parent == std::process::id();
     // Not reaped now, so it was not when its time was read.
     if process.pid().is_some() || is_held() {
-        stat.starttime
+        stat.began
     } else {
         NO_TIME
+    }
+}
+
+/// What `/proc/PID/stat` says that counts here. Each one-shot job of a pool reads it: by three system calls, and without the other fields.
+#[derive(Debug, PartialEq, Eq)]
+struct LeaderStat {
+    is_zombie: bool,
+    parent: u32,
+    began: u64,
+}
+
+impl LeaderStat {
+    fn read(number: i32) -> Option<Self> {
+        let mut line = [0; LINE];
+        let mut file = File::open(format!("/proc/{number}/stat")).ok()?;
+        let count = file.read(&mut line).ok()?;
+        Self::of(line.get(..count)?)
+    }
+
+    fn of(line: &[u8]) -> Option<Self> {
+        // The name may hold anything, so what counts is after the last ")".
+        let name_end = line.iter().rposition(|byte| *byte == b')')?;
+        let rest = str::from_utf8(line.get(name_end + 1..)?).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        Some(Self {
+            is_zombie: fields.next()? == "Z",
+            parent: fields.next()?.parse().ok()?,
+            began: fields.nth(17)?.parse().ok()?,
+        })
     }
 }
 
@@ -54,5 +83,36 @@ impl StartClock {
         const SECOND: u64 = 100;
         let since = u64::try_from(self.first.elapsed().as_millis() / 10).unwrap_or(u64::MAX);
         (self.at_first.saturating_add(since)).saturating_sub(SECOND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_process_is_read_as_procfs_reads_it() {
+        let own = LeaderStat::read(std::process::id() as i32).unwrap();
+        let stat = procfs::process::Process::myself().unwrap().stat().unwrap();
+        assert_eq!(own.began, stat.starttime);
+        assert_eq!(own.parent as i32, stat.ppid);
+        assert!(!own.is_zombie);
+    }
+
+    #[test]
+    fn a_name_may_hold_anything_and_half_a_line_says_nothing() {
+        let line = "7 (a) Z 9 \n) Z 3 7 7 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 0";
+        let whole = LeaderStat::of(line.as_bytes());
+        let (is_zombie, parent, began) = (true, 3, 4711);
+        assert_eq!(
+            whole,
+            Some(LeaderStat {
+                is_zombie,
+                parent,
+                began
+            })
+        );
+        assert_eq!(LeaderStat::of(&line.as_bytes()[..40]), None);
+        assert_eq!(LeaderStat::of(b""), None);
     }
 }

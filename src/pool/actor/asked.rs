@@ -36,6 +36,7 @@ impl Handler<PoolAsk> for Pool {
 
     fn handle(&mut self, ask: PoolAsk, _: &mut Context<Self>) {
         self.with(|engine| {
+            engine.shared.asks_less();
             engine.tick();
             engine.asked(ask);
         });

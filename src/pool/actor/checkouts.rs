@@ -1,7 +1,6 @@
 //! Workers that somebody has for himself.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::PoolEngine;
 use super::outlet::{CheckedOut, Outlet};
@@ -19,14 +18,14 @@ impl PoolEngine {
         else {
             return;
         };
-        there.begun = Some(Instant::now());
+        there.begun = Some(self.now);
         place.jobs += 1;
         let Outlet::Checkout(outlet) = &mut there.outlet else {
             return;
         };
         let (end, side) = conversation(window);
         outlet.lent = Some((worker, Arc::clone(&end.turns)));
-        let _ = place.link.send(LinkCommand::CheckOut(side));
+        place.line.send(LinkCommand::CheckOut(side));
         let pid = place.pid().unwrap_or_default();
         if let Some(give) = outlet.give.take() {
             let _ = give.send(CheckedOut { worker, pid, end });

@@ -40,7 +40,7 @@ impl PoolEngine {
         // It may have waited for this actor.
         let expires = job
             .expires
-            .map(|after| (self.began.elapsed() + after).saturating_sub(at.elapsed()));
+            .map(|after| at.saturating_duration_since(self.began) + after);
         let terms = JobTerms {
             urgent: job.urgent,
             key: job.key,
@@ -77,7 +77,8 @@ impl PoolEngine {
         let Some(done) = self.jobs.remove(&job) else {
             return;
         };
-        self.counters.outcome(&outcome, done.at, done.begun);
+        self.counters
+            .outcome(&outcome, done.at, done.begun, self.now);
         if self.stage.has_begun() && !matches!(outcome, Err(JobError::ShuttingDown)) {
             self.counters.finished_in_shutdown += 1;
         }
@@ -161,23 +162,22 @@ impl PoolEngine {
         else {
             return;
         };
-        there.begun = Some(Instant::now());
+        there.begun = Some(self.now);
         place.jobs += 1;
         let chunks = match &there.outlet {
             Outlet::Whole(_) | Outlet::Checkout(_) => None,
             Outlet::Parts { chunks, .. } => Some(chunks.clone()),
         };
-        // A worker that is on its way to its end takes none: its end is the loss of the job.
-        let _ = place.link.send(LinkCommand::Job(LinkJob {
+        place.line.give(LinkJob {
             id: job,
             body: there.body.clone(),
             chunks,
-        }));
+        });
     }
 
     pub(super) fn tell_cancel(&self, worker: WorkerId, job: JobId) {
         if let Some(place) = self.workers.get(&worker) {
-            let _ = place.link.send(LinkCommand::Cancel(job));
+            place.line.send(LinkCommand::Cancel(job));
         }
     }
 

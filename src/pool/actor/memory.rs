@@ -68,11 +68,11 @@ impl PoolEngine {
                 engine.memory.wanted = engine.scheduler.counts().running > 0;
             });
         }
-        if memory.looks {
+        let after_jobs = !memory.after_a_job.is_empty();
+        if memory.looks || !memory.wanted && !after_jobs {
             return;
         }
-        let rest = memory.not_before.saturating_duration_since(Instant::now());
-        let after_jobs = !memory.after_a_job.is_empty();
+        let rest = memory.not_before.saturating_duration_since(self.now);
         if memory.wanted || after_jobs && rest.is_zero() {
             self.look_at_memory();
         } else if after_jobs && !std::mem::replace(&mut memory.soft_timer, true) {
@@ -109,7 +109,7 @@ impl PoolEngine {
         found: io::Result<HashMap<i32, Usage>>,
     ) {
         self.memory.looks = false;
-        self.memory.not_before = Instant::now() + REST;
+        self.memory.not_before = self.now + REST;
         let found = match found {
             Ok(found) => found,
             Err(error) => {

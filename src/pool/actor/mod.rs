@@ -20,12 +20,13 @@ use tokio::task::JoinHandle;
 
 pub(super) use asked::PoolAsk;
 pub(super) use outlet::{CheckedOut, Outlet, Submission};
-pub(super) use shared_engine::{EngineRef, OwnedEngine};
+pub(super) use shared_engine::{EngineRef, OwnedEngine, submit_here};
 pub(super) use told::{PoolTold, WorkerEnd, WorkerTold};
 
 use super::core::{JobId, PoolEffect, Scheduler, WorkerId};
 use super::error::PoolError;
 use super::event::{PoolEvent, PoolEventKind};
+use super::ids::IdMap;
 use super::report::PoolReport;
 use super::settings::PoolSettings;
 use super::shared::PoolShared;
@@ -50,12 +51,14 @@ pub(super) struct PoolSetup {
 pub(super) struct PoolEngine {
     scheduler: Scheduler,
     began: Instant,
+    /// When this was entered.
+    now: Instant,
     settings: Rc<PoolSettings>,
     /// The commands by the number of their reload; the first one is 0.
     commands: HashMap<u64, Command>,
     last_command: u64,
-    jobs: HashMap<JobId, JobEntry>,
-    workers: HashMap<WorkerId, WorkerPlace>,
+    jobs: IdMap<JobEntry>,
+    workers: IdMap<WorkerPlace>,
     /// What was wrong with the last start that failed.
     last_problem: Arc<str>,
     /// Who waits for a reload, and of which command.
@@ -83,16 +86,17 @@ enum PoolGuard {
 
 impl PoolEngine {
     fn new(setup: PoolSetup, myself: EngineRef) -> Self {
-        let settings = setup.settings;
+        let (settings, now) = (setup.settings, Instant::now());
         Self {
             scheduler: Scheduler::new(settings.terms()),
-            began: Instant::now(),
+            began: now,
+            now,
             commands: HashMap::from([(0, settings.command.clone())]),
             last_command: 0,
             memory: MemoryWatch::new(&settings),
             settings: Rc::new(settings),
-            jobs: HashMap::new(),
-            workers: HashMap::new(),
+            jobs: IdMap::default(),
+            workers: IdMap::default(),
             last_problem: "".into(),
             reload: None,
             counters: PoolCounters::default(),
@@ -123,7 +127,8 @@ impl PoolEngine {
 
     /// Tells the scheduler the time.
     fn tick(&mut self) {
-        self.scheduler.at(self.began.elapsed(), fastrand::f64());
+        let now = self.now.saturating_duration_since(self.began);
+        self.scheduler.at(now, fastrand::f64());
         self.scheduler.tick();
     }
 

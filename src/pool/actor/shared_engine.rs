@@ -1,13 +1,16 @@
 //! The running pool, as its actor and the tasks of its workers share it: all of them are on one thread.
 
 use std::cell::RefCell;
+use std::ptr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::panicking;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use tokio::task::JoinHandle;
 
+use super::outlet::Submission;
 use super::told::PoolTold;
 use super::{PoolEngine, PoolSetup};
 use crate::pool::Pool;
@@ -26,18 +29,46 @@ pub(in crate::pool) struct EngineRef {
     address: Addr<Pool>,
 }
 
+/// A panic within the engine is the end of the pool, whoever has called.
+struct EndAtPanic<'a>(&'a Addr<Pool>);
+
+impl Drop for EndAtPanic<'_> {
+    fn drop(&mut self) {
+        if panicking() {
+            self.0.do_send(PoolTold::Over);
+        }
+    }
+}
+
+impl Drop for OwnedEngine {
+    fn drop(&mut self) {
+        let leave = |here: &RefCell<Vec<(*const PoolShared, _)>>| {
+            let mut here = here.borrow_mut();
+            here.retain(|(of, _)| !ptr::eq(*of, &*self.shared));
+        };
+        // A thread that ends has none.
+        let _ = HERE.try_with(leave);
+    }
+}
+
 impl OwnedEngine {
     pub(in crate::pool) fn new(setup: PoolSetup, address: Addr<Pool>) -> Self {
-        Self {
-            shared: Arc::clone(&setup.shared),
-            engine: Rc::new_cyclic(|engine| {
-                let engine = EngineRef {
-                    engine: Weak::clone(engine),
-                    address,
-                };
-                RefCell::new(PoolEngine::new(setup, engine))
-            }),
-        }
+        let shared = Arc::clone(&setup.shared);
+        let engine = Rc::new_cyclic(|engine| {
+            let engine = EngineRef {
+                engine: Weak::clone(engine),
+                address: address.clone(),
+            };
+            RefCell::new(PoolEngine::new(setup, engine))
+        });
+        let here = EngineRef {
+            engine: Rc::downgrade(&engine),
+            address,
+        };
+        let _ = HERE.try_with(|all| {
+            all.borrow_mut().push((Arc::as_ptr(&shared), Rc::new(here)));
+        });
+        Self { engine, shared }
     }
 
     pub(in crate::pool) const fn shared(&self) -> &Arc<PoolShared> {
@@ -53,21 +84,25 @@ impl OwnedEngine {
 impl EngineRef {
     /// As [`OwnedEngine::with`]. To be called by tasks only: never by what the engine itself calls.
     pub(in crate::pool) fn with(&self, act: impl FnOnce(&mut PoolEngine)) {
-        /// A panic within the engine is the end of the pool, whoever has called.
-        struct EndAtPanic<'a>(&'a Addr<Pool>);
-
-        impl Drop for EndAtPanic<'_> {
-            fn drop(&mut self) {
-                if std::thread::panicking() {
-                    self.0.do_send(PoolTold::Over);
-                }
-            }
-        }
-
         if let Some(engine) = self.engine.upgrade() {
             let _end = EndAtPanic(&self.address);
             with(&engine, act);
         }
+    }
+
+    fn submit(&self, submission: Submission) -> Option<Submission> {
+        let Some(engine) = self.engine.upgrade().filter(|_| !panicking()) else {
+            return Some(submission);
+        };
+        let Ok(mut engine) = engine.try_borrow_mut() else {
+            return Some(submission);
+        };
+        let _end = EndAtPanic(&self.address);
+        act_at(&mut engine, submission.at, |engine| {
+            engine.tick();
+            engine.submit(submission);
+        });
+        None
     }
 
     /// Ends the actor.
@@ -89,9 +124,35 @@ impl EngineRef {
     }
 }
 
+thread_local! {
+    /// The pools that run on this thread, by the address of what each shares.
+    static HERE: RefCell<Vec<(*const PoolShared, Rc<EngineRef>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives a job to a pool of this thread, past its mailbox. Gives it back if the pool is on another one, or in the midst of something.
+pub(in crate::pool) fn submit_here(
+    shared: &PoolShared,
+    submission: Submission,
+) -> Option<Submission> {
+    let engine = HERE.try_with(|here| {
+        let here = here.try_borrow().ok()?;
+        let mut here = here.iter();
+        let (_, engine) = here.find(|(of, _)| ptr::eq(*of, shared))?;
+        Some(Rc::clone(engine))
+    });
+    match engine {
+        Ok(Some(engine)) => engine.submit(submission),
+        _ => Some(submission),
+    }
+}
+
 fn with<T>(engine: &RefCell<PoolEngine>, act: impl FnOnce(&mut PoolEngine) -> T) -> T {
-    let mut engine = engine.borrow_mut();
-    let result = act(&mut engine);
+    act_at(&mut engine.borrow_mut(), Instant::now(), act)
+}
+
+fn act_at<T>(engine: &mut PoolEngine, now: Instant, act: impl FnOnce(&mut PoolEngine) -> T) -> T {
+    engine.now = now.max(engine.now);
+    let result = act(engine);
     engine.settle();
     result
 }

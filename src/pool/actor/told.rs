@@ -1,5 +1,6 @@
 //! What the actor is told by its workers and its guard.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{ActorContext, Context, Handler, Message};
@@ -13,6 +14,7 @@ use crate::pool::Pool;
 use crate::pool::core::{Answered, JobId, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::event::PoolEventKind;
+use crate::pool::link::WorkerDesk;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -30,7 +32,7 @@ pub(in crate::pool) enum WorkerTold {
         /// Its arguments are longer than the kernel takes.
         too_long: bool,
     },
-    Spawned(ProcessHandle),
+    Spawned(ProcessHandle, Rc<WorkerDesk>),
     /// It takes jobs; how it calls itself.
     Ready(Arc<str>),
     /// It says that it is loading still.
@@ -87,7 +89,7 @@ impl PoolEngine {
             WorkerTold::NotSpawned { problem, too_long } => {
                 self.not_spawned(worker, problem, too_long);
             }
-            WorkerTold::Spawned(process) => self.spawned(worker, process),
+            WorkerTold::Spawned(process, desk) => self.spawned(worker, process, desk),
             WorkerTold::Ready(name) => self.ready(worker, name),
             WorkerTold::Progress => self.scheduler.worker_progress(worker),
             WorkerTold::FirstPart(job) => self.first_part(worker, job),

@@ -1,5 +1,6 @@
 //! The workers of a pool, as its actor sees them.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::{PoolEngine, PoolGuard};
 use crate::Bytes;
 use crate::Command;
 use crate::ExitStatus;
+use crate::Fd;
 use crate::ProcessHandle;
 use crate::monitor::Exit;
 use crate::monitor::ExitKind;
@@ -17,11 +19,11 @@ use crate::pool::actor::WorkerEnd;
 use crate::pool::core::{JobId, StopWorker, WorkerId};
 use crate::pool::error::{JobError, PoolError};
 use crate::pool::event::PoolEventKind;
-use crate::pool::link::{self, LinkCommand, LinkSetup};
+use crate::pool::link::{self, LinkCommand, LinkSetup, WorkerDesk, WorkerLine};
 
 /// A worker, from its start until it is gone.
 pub(super) struct WorkerPlace {
-    pub(super) link: mpsc::UnboundedSender<LinkCommand>,
+    pub(super) line: WorkerLine,
     pub(super) process: Option<ProcessHandle>,
     began: Instant,
     pub(super) ready: bool,
@@ -79,9 +81,9 @@ impl PoolEngine {
         self.workers.insert(
             worker,
             WorkerPlace {
-                link,
+                line: WorkerLine::new(link),
                 process: None,
-                began: Instant::now(),
+                began: self.now,
                 ready: false,
                 jobs: 0,
                 wrong: None,
@@ -96,10 +98,10 @@ impl PoolEngine {
         actix_rt::spawn(link::run(LinkSetup {
             worker,
             command,
-            settings: std::rc::Rc::clone(&self.settings),
+            settings: Rc::clone(&self.settings),
             shared: Arc::clone(&self.shared),
             guard: match &self.guard {
-                PoolGuard::There(guard) => Some(std::rc::Rc::clone(guard)),
+                PoolGuard::There(guard) => Some(Rc::clone(guard)),
                 _ => None,
             },
             output: ServiceOutput::new(&output, source, name.into(), None),
@@ -113,14 +115,22 @@ impl PoolEngine {
 
     fn with_args(&self, command: Command, job: Option<JobId>) -> Command {
         match job.and_then(|job| self.jobs.get(&job)) {
+            // An input that ends at once needs no pipe.
+            Some(job) if job.body.is_empty() => command.args(&job.args).stdin(Fd::null()),
             Some(job) => command.args(&job.args),
             None => command,
         }
     }
 
-    pub(super) fn spawned(&mut self, worker: WorkerId, process: ProcessHandle) {
+    pub(super) fn spawned(
+        &mut self,
+        worker: WorkerId,
+        process: ProcessHandle,
+        desk: Rc<WorkerDesk>,
+    ) {
         if let Some(place) = self.workers.get_mut(&worker) {
             place.process = Some(process);
+            place.line.spawned(desk);
         }
         self.publish(Some(worker), PoolEventKind::Started);
     }
@@ -210,7 +220,7 @@ impl PoolEngine {
             return self.never_began(worker);
         };
         place.stopped |= place.wrong.is_none() && place.status.is_none();
-        let _ = place.link.send(LinkCommand::Stop(how));
+        place.line.send(LinkCommand::Stop(how));
     }
 
     /// A start that waits for the guard, or that came when all were killed already, is over with its stop.

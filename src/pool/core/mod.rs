@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pool::ids::IdMap;
 pub(in crate::pool) use crate::pool::recycling::Recycling;
 pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
 pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
@@ -53,7 +54,7 @@ pub(in crate::pool) struct Scheduler {
     now: Duration,
     random: f64,
     effects: Vec<PoolEffect>,
-    jobs: HashMap<JobId, QueuedJob>,
+    jobs: IdMap<QueuedJob>,
     last_turn: u64,
     /// Jobs that may go to any worker.
     ready: BTreeMap<JobTurn, JobId>,
@@ -103,7 +104,7 @@ impl Scheduler {
             now: Duration::ZERO,
             random: 0.5,
             effects: Vec::new(),
-            jobs: HashMap::new(),
+            jobs: IdMap::default(),
             last_turn: 0,
             ready: BTreeMap::new(),
             ready_own: BTreeMap::new(),

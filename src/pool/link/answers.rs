@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -22,7 +23,7 @@ const SMALL: usize = 4 * 1024;
 /// The answers of a worker. Without their pipe or stream they have ended.
 pub(super) enum Answers {
     Frames {
-        pipe: Option<AnswerPipe>,
+        pipe: Option<Rc<AnswerPipe>>,
         decoder: FrameDecoder,
         buffer: BytesMut,
     },
@@ -64,6 +65,11 @@ impl Answers {
         }
     }
 
+    /// Whether all that was read was taken.
+    pub(super) fn is_read_out(&self) -> bool {
+        matches!(self, Self::Frames { buffer, .. } if buffer.is_empty())
+    }
+
     fn next_said(&mut self) -> Result<Option<Said>, Arc<str>> {
         match self {
             Self::Frames {
@@ -81,7 +87,7 @@ impl Answers {
     pub(super) fn discard(&mut self) -> Option<JoinHandle<()>> {
         match self {
             Self::Frames { pipe, .. } => {
-                let mut pipe = pipe.take()?;
+                let pipe = pipe.take()?;
                 let mut buffer = BytesMut::new();
                 Some(actix_rt::spawn(poll_fn(move |cx| {
                     while ready!(pipe.poll_read(cx, &mut buffer)) > 0 {

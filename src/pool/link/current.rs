@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use tokio_util::sync::PollSender;
 
+use super::LinkJob;
 use crate::Bytes;
 use crate::pool::core::JobId;
 
@@ -23,6 +24,24 @@ pub(super) enum Parts {
         held: Option<Bytes>,
         any: bool,
     },
+}
+
+impl From<LinkJob> for CurrentJob {
+    fn from(job: LinkJob) -> Self {
+        let parts = match job.chunks {
+            None => Parts::Whole(Vec::new(), 0),
+            Some(reader) => Parts::Streamed {
+                reader: PollSender::new(reader),
+                held: None,
+                any: false,
+            },
+        };
+        Self {
+            id: job.id,
+            parts,
+            cancelled: false,
+        }
+    }
 }
 
 impl CurrentJob {

@@ -50,7 +50,7 @@ impl WorkerLink {
             TalkEnd::Stop(StopWorker::Kill) => Ladder::new().kill(),
             TalkEnd::Stop(StopWorker::Ladder) => own,
             TalkEnd::Stop(StopWorker::Retire) => {
-                self.input.close();
+                self.desk.input().close();
                 // What it says from here on nobody waits for.
                 discarding = self.answers.discard();
                 match self.gone_by_itself().await {

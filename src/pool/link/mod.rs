@@ -3,6 +3,7 @@
 
 mod answers;
 mod current;
+mod desk;
 mod ending;
 mod json_lines;
 mod one_shot;
@@ -14,6 +15,7 @@ mod session;
 mod start;
 mod talk;
 
+pub(super) use desk::{WorkerDesk, WorkerLine};
 pub(super) use json_lines::is_json;
 
 use std::rc::Rc;
@@ -55,6 +57,8 @@ pub(super) struct LinkSetup {
 /// What a worker is told. There are few of them at a time: one job, its cancel, two stops.
 pub(super) enum LinkCommand {
     Job(LinkJob),
+    /// A part of a job waits for room in the worker's pipe, or an answer was read.
+    GoOn,
     /// Nobody wants the answer to this job.
     Cancel(JobId),
     /// Somebody has the worker for himself.

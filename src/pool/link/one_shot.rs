@@ -20,7 +20,7 @@ impl WorkerLink {
         status: ExitStatus,
         pump: &mut OutputPump,
     ) -> TalkEnd {
-        let Some(current) = self.current.take() else {
+        let Some(current) = self.desk.current().take() else {
             return TalkEnd::Closed;
         };
         let succeeded = status
@@ -36,7 +36,7 @@ impl WorkerLink {
             }
             // Somebody has killed it.
             (false, Some(_)) => {
-                self.current = Some(CurrentJob {
+                *self.desk.current() = Some(CurrentJob {
                     id: job,
                     parts: Parts::Whole(Vec::new(), 0),
                     cancelled: false,

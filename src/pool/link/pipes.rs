@@ -1,19 +1,22 @@
 //! The two pipes between a pool and a worker that speaks frames. They are the pool's own, not the child's: a job and its answer go without
 //! an actor, and a mailbox, on each side of the pipe.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
+use nix::unistd::{pipe2, read};
 use tokio::io::Interest;
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
 use crate::Bytes;
@@ -22,6 +25,12 @@ use crate::Fd;
 /// What the pipe of the answers has room for: as much as the crate's own pipes of a busy child (`src/port`).
 const ROOM: i32 = 128 * 1024;
 
+/// A frame of at most so many bytes is copied into one piece, which is cheaper to write than two.
+const SMALL: usize = 8 * 1024;
+
+/// So many looks for an answer are left out at most.
+const MOST_PASSED: u8 = 64;
+
 /// A buffer for what is read, and the least room of it that is worth a read.
 const READ: usize = 64 * 1024;
 const LEAST: usize = 16 * 1024;
@@ -29,7 +38,7 @@ const LEAST: usize = 16 * 1024;
 /// The pool's ends of the pipes, and the worker's.
 pub(super) struct FramePipes {
     pub(super) jobs: JobPipe,
-    pub(super) answers: AnswerPipe,
+    pub(super) answers: Rc<AnswerPipe>,
     pub(super) childs_jobs: Fd,
     pub(super) childs_answers: Fd,
 }
@@ -42,7 +51,7 @@ impl FramePipes {
         let _ = fcntl(answers.as_fd(), FcntlArg::F_SETPIPE_SZ(ROOM));
         Ok(Self {
             jobs: JobPipe::new(jobs)?,
-            answers: AnswerPipe(Receiver::from_owned_fd(answers)?),
+            answers: Rc::new(AnswerPipe::new(answers)?),
             childs_jobs: childs_jobs.into(),
             childs_answers: childs_answers.into(),
         })
@@ -53,6 +62,8 @@ impl FramePipes {
 pub(super) struct JobPipe {
     /// Gone when it is closed.
     pipe: Option<Arc<Sender>>,
+    /// For a small frame.
+    piece: Vec<u8>,
     kept: VecDeque<Bytes>,
     /// It is closed when all that is kept was written.
     closing: bool,
@@ -68,6 +79,7 @@ impl JobPipe {
         let watched = Arc::clone(&pipe);
         Ok(Self {
             pipe: Some(pipe),
+            piece: Vec::new(),
             kept: VecDeque::new(),
             closing: false,
             gone: Box::pin(async move {
@@ -87,7 +99,15 @@ impl JobPipe {
         };
         let mut written = 0;
         if self.kept.is_empty() {
-            match pipe.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
+            let result = if head.len() + body.len() <= SMALL {
+                self.piece.clear();
+                self.piece.extend_from_slice(head);
+                self.piece.extend_from_slice(body);
+                pipe.try_write(&self.piece)
+            } else {
+                pipe.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
+            };
+            match result {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -155,15 +175,78 @@ impl JobPipe {
 }
 
 /// Where answers are read.
-pub(super) struct AnswerPipe(Receiver);
+pub(super) struct AnswerPipe {
+    pipe: RefCell<Receiver>,
+    /// What was read at once.
+    early: RefCell<Early>,
+    /// So many looks at once are left out, and will be after the next one that finds nothing.
+    pass: Cell<(u8, u8)>,
+}
+
+/// What a look found.
+struct Early {
+    space: Box<[u8]>,
+    filled: usize,
+}
 
 impl AnswerPipe {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            pipe: RefCell::new(Receiver::from_owned_fd(pipe)?),
+            early: RefCell::new(Early {
+                space: vec![0; SMALL].into(),
+                filled: 0,
+            }),
+            pass: Cell::new((0, 1)),
+        })
+    }
+
     /// Reads behind what is in the buffer; 0 at the end.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<usize> {
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<usize> {
         if buffer.capacity() - buffer.len() < LEAST {
             buffer.reserve(READ);
         }
+        let mut early = self.early.borrow_mut();
+        let filled = std::mem::take(&mut early.filled);
+        if let Some(found) = early.space.get(..filled)
+            && !found.is_empty()
+        {
+            buffer.extend_from_slice(found);
+            return Poll::Ready(filled);
+        }
+        let mut pipe = self.pipe.borrow_mut();
         // An error is an end as well.
-        poll_read_buf(Pin::new(&mut self.0), cx, buffer).map(Result::unwrap_or_default)
+        poll_read_buf(Pin::new(&mut *pipe), cx, buffer).map(Result::unwrap_or_default)
+    }
+
+    /// Reads now, before this thread hears of an answer: a worker on the same CPU has often given it by the time that its job is written.
+    /// Where that is not so, few looks are made. Whether there was one.
+    pub(super) fn look(&self) -> bool {
+        // A task that has done much lets others go on.
+        if !has_budget_remaining() {
+            return false;
+        }
+        let (pass, next) = self.pass.get();
+        if pass > 0 {
+            self.pass.set((pass - 1, next));
+            return false;
+        }
+        let mut early = self.early.borrow_mut();
+        if early.filled > 0 {
+            return true;
+        }
+        let found = read(self.pipe.borrow().as_fd(), &mut early.space).unwrap_or(0);
+        early.filled = found;
+        let next = match found {
+            0 => next.saturating_mul(2).min(MOST_PASSED),
+            _ => 1,
+        };
+        self.pass.set((if found > 0 { 0 } else { next }, next));
+        found > 0
+    }
+
+    /// Whether something is there to be read, as far as this thread has heard; its end is something. This reads nothing.
+    pub(super) fn has_some(&self) -> bool {
+        self.early.borrow().filled > 0 || self.pipe.borrow().try_read(&mut []).is_ok()
     }
 }

@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use super::answers::Answers;
+use super::desk::WorkerDesk;
 use super::json_lines::JsonLines;
 use super::output::OutputPump;
 use super::pipes::FramePipes;
@@ -108,8 +109,11 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
     if let Some(guard) = &setup.guard {
         guard.add(worker, &process);
     }
-    teller.tell(WorkerTold::Spawned(process.clone()));
     let stream = |fd| process.take_stream(fd).ok();
+    let answered = match &ends {
+        Some((_, answers)) => Rc::downgrade(answers),
+        None => Weak::new(),
+    };
     let (input, answers) = match (settings.framing, ends) {
         (Framing::Frames, Some((jobs, answers))) => (
             WorkerInput::Frames(jobs),
@@ -131,6 +135,8 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
             },
         ),
     };
+    let desk = Rc::new(WorkerDesk::new(input, answered));
+    teller.tell(WorkerTold::Spawned(process.clone(), Rc::clone(&desk)));
     let printed: &[i32] = match settings.framing {
         Framing::Frames => &[1, 2],
         Framing::JsonLines | Framing::OneShot => &[2],
@@ -141,7 +147,7 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
     }
     let link = WorkerLink::new(
         teller,
-        (process, input),
+        (process, desk),
         answers,
         (settings, setup.shared, setup.guard),
         (early, setup.commands),

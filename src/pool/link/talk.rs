@@ -9,13 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use actix_rt::time::Sleep;
 use tokio::sync::mpsc;
-use tokio_util::sync::PollSender;
 
 use super::answers::Answers;
 use super::current::{CurrentJob, Parts};
+use super::desk::{DeskOpen, WorkerDesk};
 use super::output::OutputPump;
 use super::said::Said;
-use super::sending::WorkerInput;
 use super::session::LinkSession;
 use super::{DRAIN, LinkCommand, LinkJob, STATUS, Teller};
 use crate::Bytes;
@@ -37,8 +36,8 @@ const PONGS: usize = 64 * 1024;
 pub(super) struct WorkerLink {
     pub(super) teller: Teller,
     pub(super) process: ProcessHandle,
-    pub(super) input: WorkerInput,
-    /// It has closed that: its answer, if it had read its job before, is awaited so long.
+    pub(super) desk: Rc<WorkerDesk>,
+    /// It has closed its input: its answer, if it had read its job before, is awaited so long.
     input_gone: Option<Pin<Box<Sleep>>>,
     pub(super) answers: Answers,
     pub(super) settings: Rc<PoolSettings>,
@@ -48,8 +47,6 @@ pub(super) struct WorkerLink {
     early: std::vec::IntoIter<LinkCommand>,
     exited: Pin<Box<dyn Future<Output = ExitStatus>>>,
     ready: bool,
-    /// The job that it has.
-    pub(super) current: Option<CurrentJob>,
     /// Who has it for himself.
     pub(super) session: Option<LinkSession>,
     /// What it said without a job went before the last look for a command.
@@ -88,7 +85,7 @@ enum TalkEvent {
 impl WorkerLink {
     pub(super) fn new(
         teller: Teller,
-        (process, input): (ProcessHandle, WorkerInput),
+        (process, desk): (ProcessHandle, Rc<WorkerDesk>),
         answers: Answers,
         (settings, shared, guard): (Rc<PoolSettings>, Arc<PoolShared>, Option<Rc<Guard>>),
         (early, commands): (Vec<LinkCommand>, mpsc::UnboundedReceiver<LinkCommand>),
@@ -98,7 +95,7 @@ impl WorkerLink {
             input_gone: None,
             teller,
             process,
-            input,
+            desk,
             answers,
             ready: settings.framing != Framing::Frames,
             settings,
@@ -106,7 +103,6 @@ impl WorkerLink {
             guard,
             commands,
             early: early.into_iter(),
-            current: None,
             session: None,
             said_first: false,
             wrote_all: false,
@@ -125,6 +121,7 @@ impl WorkerLink {
                 TalkEvent::Command(Some(LinkCommand::Stop(how))) => Some(TalkEnd::Stop(how)),
                 TalkEvent::Command(Some(LinkCommand::Job(job))) => self.begin(job),
                 TalkEvent::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
+                TalkEvent::Command(Some(LinkCommand::GoOn)) => None,
                 TalkEvent::Command(Some(LinkCommand::CheckOut(side))) => {
                     self.session = Some(LinkSession::new(side));
                     None
@@ -152,13 +149,23 @@ impl WorkerLink {
         }
     }
 
+    /// While there is nothing the pool may give a job to the worker past this task.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
+        self.desk.open(DeskOpen::No);
+        let event = self.poll_any(cx);
+        if event.is_pending() && self.ready && self.session.is_none() && self.has_no_job() {
+            self.desk.open(DeskOpen::Waits);
+        }
+        event
+    }
+
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
         if let Some(command) = self.early.next() {
             return Poll::Ready(TalkEvent::Command(Some(command)));
         }
         // What a worker without a job has said already is wrong, or no answer: no job is given to one that is out of step. A flood of that
         // holds up no command.
-        let has_none = self.current.is_none() && self.session.is_none() && !self.is_one_shot();
+        let has_none = self.has_no_job() && self.session.is_none() && !self.is_one_shot();
         self.said_first = has_none && !self.said_first;
         if self.said_first
             && let Poll::Ready(said) = self.answers.poll_said(cx)
@@ -172,7 +179,7 @@ impl WorkerLink {
         if let Some(CurrentJob {
             parts: Parts::Streamed { reader, held, .. },
             ..
-        }) = &mut self.current
+        }) = &mut *self.desk.current()
             && held.is_some()
         {
             match reader.poll_reserve(cx) {
@@ -192,7 +199,7 @@ impl WorkerLink {
                 return Poll::Ready(TalkEvent::Sent(sent));
             }
         }
-        if self.is_one_shot() && (self.current.is_none() || self.wrote_all) {
+        if self.is_one_shot() && (self.has_no_job() || self.wrote_all) {
             // A spare that ends before it has a job is one that is lost.
             return self.exited.as_mut().poll(cx).map(TalkEvent::Exited);
         }
@@ -223,7 +230,7 @@ impl WorkerLink {
                     chunks: None,
                 };
                 // A worker that has closed it is told by its end.
-                let _ = self.input.send_job(&job);
+                let _ = self.desk.input().send_job(&job);
             }
             None => self.session = None,
         }
@@ -232,50 +239,46 @@ impl WorkerLink {
     /// Ready when no job can be given to it any more. What it has answered may be on its way.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
         if self.input_gone.is_none() {
-            ready!(self.input.poll_gone(cx));
+            ready!(self.desk.input().poll_gone(cx));
         }
         let grace = self
             .input_gone
             .get_or_insert_with(|| Box::pin(actix_rt::time::sleep(STATUS)));
-        if self.current.is_some() {
+        if self.desk.current().is_some() {
             ready!(grace.as_mut().poll(cx));
         }
         Poll::Ready(TalkEvent::InputClosed)
     }
 
+    fn has_no_job(&self) -> bool {
+        self.desk.current().is_none()
+    }
+
     /// The job that it was given, and has not answered.
     pub(super) fn current_job(&self) -> Option<JobId> {
-        self.current.as_ref().map(|current| current.id)
+        self.desk.current().as_ref().map(|current| current.id)
     }
 
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
         // The pool has the worker back.
         self.session = None;
-        if self.input.send_job(&job).is_err() {
+        if self.desk.input().send_job(&job).is_err() {
             return Some(TalkEnd::Closed);
         }
-        let parts = match job.chunks {
-            None => Parts::Whole(Vec::new(), 0),
-            Some(reader) => Parts::Streamed {
-                reader: PollSender::new(reader),
-                held: None,
-                any: false,
-            },
-        };
-        self.current = Some(CurrentJob {
-            id: job.id,
-            parts,
-            cancelled: false,
-        });
+        *self.desk.current() = Some(job.into());
         None
     }
 
     /// Tells the worker that nobody wants its answer. One that it has given meanwhile is on its way to the pool.
     fn cancel(&mut self, job: JobId) -> Option<TalkEnd> {
-        let current = self.current.as_mut().filter(|current| current.id == job)?;
+        let mut current = self.desk.current();
+        let current = current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
         current.parts = Parts::Whole(Vec::new(), 0);
-        let _ = self.input.send(FrameKind::Cancel, job, &Bytes::new());
+        let _ = self
+            .desk
+            .input()
+            .send(FrameKind::Cancel, job, &Bytes::new());
         None
     }
 
@@ -299,10 +302,10 @@ impl WorkerLink {
                 }
             }
             Said::Ping(id, body) => {
-                if self.input.queued() > self.settings.max_frame.saturating_add(PONGS) {
+                if self.desk.input().queued() > self.settings.max_frame.saturating_add(PONGS) {
                     return Err("it sends pings, and does not read the answers".into());
                 }
-                let _ = self.input.send(FrameKind::Pong, id, &body);
+                let _ = self.desk.input().send(FrameKind::Pong, id, &body);
             }
             Said::Wrong(what) => return Err(what),
             _ if !self.ready => return Err("it answered before it was ready".into()),
@@ -327,44 +330,55 @@ impl WorkerLink {
         Ok(())
     }
 
+    /// If the worker has said no more, and the pool nothing, the next job may go to it from there.
     pub(super) fn answered(&self, job: JobId, answer: Result<Bytes, JobError>) {
+        let rests = self.answers.is_read_out() && self.commands.is_empty();
+        if rests && self.session.is_none() {
+            self.desk.open(DeskOpen::Tells);
+        }
         self.teller.tell(WorkerTold::Answered(job, answer));
+        self.desk.open(DeskOpen::No);
     }
 
     /// A part of the answer. One of a one-shot process is of the job that it has.
     fn part(&mut self, id: JobId, part: Bytes) -> Result<(), Arc<str>> {
         let one_shot = self.is_one_shot();
-        let current = self.current.as_mut();
-        let Some(current) = current.filter(|current| one_shot || current.id == id) else {
+        let mut desk = self.desk.current();
+        let Some(current) = desk.as_mut().filter(|current| one_shot || current.id == id) else {
             return Err(not_its_job());
         };
         if current.cancelled {
             return Ok(());
         }
-        match &mut current.parts {
+        let id = current.id;
+        let tell = match &mut current.parts {
             Parts::Whole(parts, size) => {
                 *size += part.len();
-                if *size > self.settings.max_answer {
+                let overflows = *size > self.settings.max_answer;
+                if overflows {
                     *parts = Vec::new();
                     current.cancelled = true;
-                    self.teller.tell(WorkerTold::Overflow(current.id));
                 } else {
                     parts.push(part);
                 }
+                overflows.then_some(WorkerTold::Overflow(id))
             }
             Parts::Streamed { held, any, .. } => {
-                if !mem::replace(any, true) {
-                    self.teller.tell(WorkerTold::FirstPart(current.id));
-                }
                 *held = Some(part);
+                (!mem::replace(any, true)).then_some(WorkerTold::FirstPart(id))
             }
+        };
+        drop(desk);
+        if let Some(tell) = tell {
+            self.teller.tell(tell);
         }
         Ok(())
     }
 
     /// The job of an answer, which is over with that.
     fn take(&mut self, id: JobId) -> Result<CurrentJob, Arc<str>> {
-        self.current
+        self.desk
+            .current()
             .take_if(|current| current.id == id)
             .ok_or_else(not_its_job)
     }

@@ -7,6 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::pool::wire::{FrameKind, encode_head};
 
+/// A frame of at most so many bytes is copied into one piece, which is cheaper to write than two.
+const SMALL: usize = 8 * 1024;
+
 /// Frames of several threads, each whole.
 #[derive(Debug)]
 pub(super) struct FrameWriter(Mutex<Written>);
@@ -14,24 +17,37 @@ pub(super) struct FrameWriter(Mutex<Written>);
 #[derive(Debug)]
 struct Written {
     file: File,
+    /// For a small frame.
+    piece: Vec<u8>,
     /// Why a write failed. Part of a frame may have been written: none may follow.
     failed: Option<ErrorKind>,
 }
 
 impl FrameWriter {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        let file = fd.into();
-        Self(Mutex::new(Written { file, failed: None }))
+        Self(Mutex::new(Written {
+            file: fd.into(),
+            piece: Vec::new(),
+            failed: None,
+        }))
     }
 
-    /// Writes a frame, by one system call as a rule, without copying the body. Waits while the pipe is full.
+    /// Writes a frame, by one system call as a rule, without copying a large body. Waits while the pipe is full.
     pub(super) fn send(&self, kind: FrameKind, id: u64, body: &[u8]) -> io::Result<()> {
         let head = encode_head(kind, id, body.len()).map_err(io::Error::other)?;
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kind) = written.failed {
             return Err(kind.into());
         }
-        let result = write_both(&mut written.file, &head, body);
+        let Written { file, piece, .. } = &mut *written;
+        let result = if head.len() + body.len() <= SMALL {
+            piece.clear();
+            piece.extend_from_slice(&head);
+            piece.extend_from_slice(body);
+            file.write_all(piece)
+        } else {
+            write_both(file, &head, body)
+        };
         written.failed = result.as_ref().err().map(io::Error::kind);
         result
     }

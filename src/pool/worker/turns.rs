@@ -1,12 +1,13 @@
 //! Which thread of a worker reads: the one that runs the jobs, or the watcher while a job takes long.
 //!
 //! Between jobs the calling thread reads for itself, so a short job needs no other thread. While a job runs, the
-//! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool. The watcher sleeps
-//! without a timeout while no job runs.
+//! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool. While short jobs come one
+//! after the other it looks at a number, and is woken by none of them. It sleeps without a timeout when no job has run for that long.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::input::FrameReader;
@@ -22,8 +23,13 @@ pub(super) struct WorkerTurns {
     state: Mutex<ReadingState>,
     /// For the calling thread: there may be a job, or the reader is free.
     may_go_on: Condvar,
-    /// For the watcher: a job runs, or all is over.
-    may_watch: Condvar,
+    /// One more at the begin of each job, and at its end: odd while one runs.
+    turn: AtomicU64,
+    watcher: OnceLock<Thread>,
+    /// The watcher waits for the next job, without a timeout.
+    watcher_sleeps: AtomicBool,
+    /// For the watcher: all is over.
+    stopped: AtomicBool,
     pub(super) writer: FrameWriter,
     /// Of the job that runs.
     cancelled: AtomicBool,
@@ -37,9 +43,6 @@ struct ReadingState {
     running: Option<u64>,
     /// The job that is next, and whether it was cancelled meanwhile. A pool sends none before the last one's answer.
     next: Option<(Frame, bool)>,
-    /// How many jobs have begun.
-    begun: u64,
-    watcher_sleeps: bool,
     /// No more frames come, or none that can be read.
     over: Option<io::Result<()>>,
 }
@@ -51,12 +54,13 @@ impl WorkerTurns {
                 reader: Some(reader),
                 running: None,
                 next: None,
-                begun: 0,
-                watcher_sleeps: false,
                 over: None,
             }),
             may_go_on: Condvar::new(),
-            may_watch: Condvar::new(),
+            turn: AtomicU64::new(0),
+            watcher: OnceLock::new(),
+            watcher_sleeps: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             writer,
             cancelled: AtomicBool::new(false),
         }
@@ -84,10 +88,11 @@ impl WorkerTurns {
             }
             if let Some((job, is_cancelled)) = state.next.take() {
                 state.running = Some(job.id);
-                state.begun = state.begun.wrapping_add(1);
                 self.cancelled.store(is_cancelled, Ordering::Relaxed);
-                if std::mem::take(&mut state.watcher_sleeps) {
-                    self.may_watch.notify_one();
+                self.turn.fetch_add(1, Ordering::SeqCst);
+                drop(state);
+                if self.watcher_sleeps.load(Ordering::SeqCst) {
+                    self.wake_watcher();
                 }
                 return Ok(Some(job));
             }
@@ -103,43 +108,68 @@ impl WorkerTurns {
 
     /// The job is over. To be called before its last frame is sent: the next job may come right after that.
     pub(super) fn finish(&self) {
-        self.lock().running = None;
+        let mut state = self.lock();
+        state.running = None;
+        self.turn.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn wake_watcher(&self) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher.unpark();
+        }
     }
 
     /// Ends the watcher, unless it reads: it ends with the process then.
     pub(super) fn stop(&self) {
         self.lock().over.get_or_insert(Ok(()));
-        self.may_watch.notify_one();
+        self.stopped.store(true, Ordering::SeqCst);
+        self.wake_watcher();
     }
 
     /// Reads while a job takes long, until all is over.
     pub(super) fn watch(&self) {
+        // Whoever has not found this thread there wakes it in vain: it looks next.
+        let _ = self.watcher.set(thread::current());
+        let mut seen = self.turn.load(Ordering::SeqCst);
+        while !self.stopped.load(Ordering::SeqCst) {
+            thread::park_timeout(PATIENCE);
+            let turn = self.turn.load(Ordering::SeqCst);
+            if turn == seen && turn % 2 == 1 {
+                self.watch_job(turn);
+            } else if turn == seen {
+                self.sleep(turn);
+            }
+            seen = self.turn.load(Ordering::SeqCst);
+        }
+    }
+
+    /// Until a job begins, or all is over.
+    fn sleep(&self, turn: u64) {
+        let is_idle =
+            || self.turn.load(Ordering::SeqCst) == turn && !self.stopped.load(Ordering::SeqCst);
+        self.watcher_sleeps.store(true, Ordering::SeqCst);
+        while is_idle() {
+            thread::park();
+        }
+        self.watcher_sleeps.store(false, Ordering::SeqCst);
+    }
+
+    /// Reads as long as this job runs.
+    fn watch_job(&self, turn: u64) {
         let mut state = self.lock();
-        while state.over.is_none() {
-            if state.running.is_none() {
-                state.watcher_sleeps = true;
-                let waited = self.may_watch.wait(state);
-                state = waited.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let begun = state.begun;
-            let is_open = |state: &mut ReadingState| state.over.is_none();
-            let waited = self.may_watch.wait_timeout_while(state, PATIENCE, is_open);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            while state.running.is_some() && state.begun == begun && state.over.is_none() {
-                let Some(reader) = state.reader.take() else {
-                    break;
-                };
-                state = match self.read(state, reader) {
-                    Ok(state) => state,
-                    Err(error) => {
-                        let mut state = self.lock();
-                        state.over.get_or_insert(Err(error));
-                        state
-                    }
-                };
-                self.may_go_on.notify_one();
-            }
+        while self.turn.load(Ordering::SeqCst) == turn && state.over.is_none() {
+            let Some(reader) = state.reader.take() else {
+                return;
+            };
+            state = match self.read(state, reader) {
+                Ok(state) => state,
+                Err(error) => {
+                    let mut state = self.lock();
+                    state.over.get_or_insert(Err(error));
+                    state
+                }
+            };
+            self.may_go_on.notify_one();
         }
     }
 
