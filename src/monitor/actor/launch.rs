@@ -145,7 +145,7 @@ impl Engine {
             let leaf = leaf.map_err(|error| failed("its cgroup")(error.into()))?;
             if let Some(leaf) = leaf {
                 let directory = leaf.directory().map_err(failed("its cgroup"))?;
-                command = command.cgroup(directory);
+                command = command.new_cgroup(directory);
                 run.leaf = Some(leaf);
             }
         }
