@@ -1,9 +1,8 @@
 //! When the leader of a group started: what tells it from a later process of the same number.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::time::Instant;
-
-use procfs::process::Process;
 
 use crate::ProcessHandle;
 
@@ -12,18 +11,44 @@ const NO_TIME: u64 = 0;
 
 /// When `process` started, in ticks since the boot.
 pub(super) fn of(process: &ProcessHandle) -> u64 {
-    let number = process.spawned_pid();
-    let stat = Process::new(number).and_then(|process| process.stat());
-    let Ok(stat) = stat else {
+    let Some(stat) = Stat::of(process.spawned_pid()) else {
         return NO_TIME;
     };
     // A zombie that is held for the sake of its group (before Linux 6.9) is the leader, though its pid is not told any more.
-    let is_held = || stat.state == 'Z' && u32::try_from(stat.ppid) == Ok(std::process::id());
+    let is_held = || stat.state == "Z" && stat.parent == std::process::id();
     // Not reaped now, so it was not when its time was read.
     if process.pid().is_some() || is_held() {
-        stat.starttime
+        stat.start
     } else {
         NO_TIME
+    }
+}
+
+/// What `/proc/PID/stat` tells of a process.
+struct Stat {
+    state: String,
+    parent: u32,
+    start: u64,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Self> {
+        // The start is the 22nd field: it ends within 500 bytes.
+        let mut text = [0; 512];
+        let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+        let length = file.read(&mut text).ok()?;
+        Self::parse(&String::from_utf8_lossy(text.get(..length)?))
+    }
+
+    /// The name, in parentheses, may hold anything. What comes after it begins with the third field.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        let mut fields = rest.split_ascii_whitespace();
+        Some(Self {
+            state: fields.next()?.to_owned(),
+            parent: fields.next()?.parse().ok()?,
+            start: fields.nth(17)?.parse().ok()?,
+        })
     }
 }
 

@@ -66,6 +66,11 @@ impl PoolLine {
 pub(crate) struct Seat(Arc<Pool>);
 
 impl Seat {
+    /// One more in the same pool.
+    pub(super) fn another(&self) -> Self {
+        self.0.seat()
+    }
+
     pub(super) fn submit(self, job: PoolJob) {
         let mut line = lock(&self.0.line);
         // Retired, nobody starts workers, and those that are left may hang.

@@ -1,0 +1,69 @@
+//! Spawns that one thread asks for together: the thread's state is read for the first of them.
+
+use std::cell::RefCell;
+use std::mem;
+
+use super::Seat;
+
+thread_local! {
+    static NOW: RefCell<Asked> = const { RefCell::new(Asked::Apart) };
+}
+
+enum Asked {
+    Apart,
+    /// With a place where the first was asked for, if there is a pool like this thread.
+    Together(Option<Seat>),
+}
+
+/// Runs `act`, which does nothing that changes the calling thread's state: all spawns that it asks for have the same place.
+pub(crate) fn together<T>(act: impl FnOnce() -> T) -> T {
+    let _scope = Scope::enter(Asked::Together(None));
+    act()
+}
+
+/// Runs code of others within [`together`]: the state is read for each of its spawns, and anew after it.
+pub(crate) fn apart<T>(act: impl FnOnce() -> T) -> T {
+    let scope = Scope::enter(Asked::Apart);
+    let result = act();
+    drop(scope);
+    NOW.with_borrow_mut(|now| {
+        if let Asked::Together(seat) = now {
+            *seat = None;
+        }
+    });
+    result
+}
+
+/// One more place like the last one that was kept.
+pub(super) fn seat() -> Option<Seat> {
+    NOW.try_with(|now| match &*now.borrow() {
+        Asked::Together(seat) => seat.as_ref().map(Seat::another),
+        Asked::Apart => None,
+    })
+    .ok()
+    .flatten()
+}
+
+/// Keeps a place like this one, if the next spawns are asked for together with this.
+pub(super) fn keep(like: &Seat) {
+    let _ = NOW.try_with(|now| {
+        if let Asked::Together(seat) = &mut *now.borrow_mut() {
+            *seat = Some(like.another());
+        }
+    });
+}
+
+/// What was before comes back at its drop.
+struct Scope(Asked);
+
+impl Scope {
+    fn enter(asked: Asked) -> Self {
+        Self(NOW.replace(asked))
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        NOW.set(mem::replace(&mut self.0, Asked::Apart));
+    }
+}
