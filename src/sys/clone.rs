@@ -39,7 +39,8 @@ pub(crate) enum CloneError {
 pub(crate) struct Image<'a> {
     pub(crate) candidates: &'a Strings,
     pub(crate) argv: &'a Strings,
-    pub(crate) envp: &'a Strings,
+    /// The second list follows the first.
+    pub(crate) envp: [&'a Strings; 2],
     /// One more variable, in which the child writes its pid.
     pub(crate) listen_pid: Option<&'a ListenPid>,
     pub(crate) steps: Steps,
@@ -141,10 +142,12 @@ pub(crate) fn spawn(
     stack: &mut Stack,
 ) -> Result<Cloned, CloneError> {
     // The pointers live to the end of this function.
+    let none = &Strings::new();
+    let [own, more] = image.envp;
     let lists = [
-        (image.candidates, None),
-        (image.argv, None),
-        (image.envp, image.listen_pid.map(ListenPid::as_ptr)),
+        ([image.candidates, none], None),
+        ([image.argv, none], None),
+        ([own, more], image.listen_pid.map(ListenPid::as_ptr)),
     ];
     let (_pointers, [candidates, argv, envp]) = strings::pointers(lists);
     let parent = if image.steps.compare_parent() {
@@ -288,6 +291,7 @@ fn clone_child(
         *ticket.target() = None;
         return Err(Error::other(CHANGED));
     }
+    let before = ticks_since_boot();
     let flags = share_memory | libc::CLONE_VFORK | share_files | store_id;
     let id_place = child_args.handshake.id_place();
     let result = if way == Way::Clone3 {
@@ -319,6 +323,7 @@ fn clone_child(
         cvt(pid.into()).map(|_| pid)
     };
     restore_signals(mask);
+    let start = before.filter(|before| ticks_since_boot() == Some(*before));
 
     // In one step under the lock: a cancel finds the clone running or the child back, never a gap.
     let mut target = ticket.target();
@@ -330,9 +335,22 @@ fn clone_child(
         let pidfd = unsafe { OwnedFd::from_raw_fd(stored) };
         Arc::new(super::io::above_stdio(pidfd))
     });
-    let cloned = Cloned { pid, pidfd };
+    let cloned = Cloned { pid, pidfd, start };
     *target = Some(KillTarget::Cloned(cloned.clone()));
     Ok(cloned)
+}
+
+/// In hundredths of a second, whatever the kernel's own ticks are.
+fn ticks_since_boot() -> Option<u64> {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: fills a live local.
+    cvt(unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) }.into()).ok()?;
+    let seconds = u64::try_from(now.tv_sec).ok()?;
+    let hundredths = u64::try_from(now.tv_nsec).ok()? / 10_000_000;
+    seconds.checked_mul(100)?.checked_add(hundredths)
 }
 
 /// Blocks all 64 signals, the two of libc's own included; returns the mask before.
