@@ -63,7 +63,7 @@ impl PoolLine {
 
 /// A place in the queue, before there is a job. The pool is not retired meanwhile.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Pool>);
+pub(crate) struct Seat(pub(super) Arc<Pool>);
 
 impl Seat {
     /// One more in the same pool.

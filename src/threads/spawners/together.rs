@@ -67,3 +67,42 @@ impl Drop for Scope {
         NOW.set(mem::replace(&mut self.0, Asked::Apart));
     }
 }
+
+#[cfg(all(test, feature = "monitor"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Place, Pool};
+    use super::*;
+
+    fn pool() -> Option<Arc<Pool>> {
+        match Place::promised() {
+            Place::Pool(seat) => Some(Arc::clone(&seat.0)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_state_is_read_once_for_what_is_asked_together_and_anew_after_code_of_others() {
+        let Place::Pool(like_us) = Place::for_this_thread() else {
+            return println!("skipped: the state of this thread cannot be read");
+        };
+        let is_like_us =
+            |found: Option<Arc<Pool>>| found.is_some_and(|it| Arc::ptr_eq(&it, &like_us.0));
+        // Part of a thread's state. A pool of other threads with this one is made by no test.
+        let change = |nanoseconds| nix::sys::prctl::set_timerslack(nanoseconds).unwrap();
+        let before = nix::sys::prctl::get_timerslack().unwrap();
+        together(|| {
+            assert!(is_like_us(pool()));
+            change(77_777);
+            assert!(is_like_us(pool()), "read again");
+            apart(|| assert!(!is_like_us(pool()), "not read for code of others"));
+            assert!(!is_like_us(pool()), "not read after code of others");
+            change(before.cast_unsigned().into());
+        });
+        change(77_777);
+        assert!(!is_like_us(pool()), "not read any more");
+        change(before.cast_unsigned().into());
+        assert!(is_like_us(pool()));
+    }
+}
