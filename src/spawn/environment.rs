@@ -280,7 +280,7 @@ mod tests {
             assert!(changed.own.is_none());
         }
         // A name that begins as another one does is none of the others.
-        let mut longer = name.clone();
+        let mut longer = name;
         longer.push("_");
         assert!(of(&|command| command.env(&longer, "1")).own.is_some());
     }

@@ -196,7 +196,7 @@ pub(crate) fn spawn(
         trampoline,
     };
     let mut clone = |way| {
-        ticket.take_off(&handshake, way != Way::CloneWithoutPidfd);
+        ticket.take_off(&handshake, way != CloneWay::CloneWithoutPidfd);
         clone_child(&child_args, copies_memory, image.cgroup, ticket, stack, way)
     };
     let cloned = clone_by_any(&mut clone, image.cgroup.is_some()).map_err(CloneError::Clone)?;
@@ -228,7 +228,7 @@ pub(crate) const CHANGED: &str =
 /// How a child is cloned: the first way that is not refused. What is truly short (memory, processes, descriptors) stays an
 /// error.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum CloneWay {
     Clone3,
     Clone,
     CloneWithoutPidfd,
@@ -236,11 +236,11 @@ enum Way {
 
 /// `in_cgroup`: by clone3, or not at all.
 fn clone_by_any(
-    clone: &mut impl FnMut(Way) -> io::Result<Cloned>,
+    clone: &mut impl FnMut(CloneWay) -> io::Result<Cloned>,
     in_cgroup: bool,
 ) -> io::Result<Cloned> {
     if clone3::is_possible() {
-        match clone(Way::Clone3) {
+        match clone(CloneWay::Clone3) {
             Err(refused) if is_refusal(&refused) && !in_cgroup => {}
             result => return result,
         }
@@ -252,12 +252,14 @@ fn clone_by_any(
     clone_without_clone3(clone)
 }
 
-fn clone_without_clone3(clone: &mut impl FnMut(Way) -> io::Result<Cloned>) -> io::Result<Cloned> {
+fn clone_without_clone3(
+    clone: &mut impl FnMut(CloneWay) -> io::Result<Cloned>,
+) -> io::Result<Cloned> {
     if cfg!(actix_process_force_no_pidfd) {
-        return clone(Way::CloneWithoutPidfd);
+        return clone(CloneWay::CloneWithoutPidfd);
     }
-    match clone(Way::Clone) {
-        Err(refused) if is_refusal(&refused) => clone(Way::CloneWithoutPidfd),
+    match clone(CloneWay::Clone) {
+        Err(refused) if is_refusal(&refused) => clone(CloneWay::CloneWithoutPidfd),
         result => result,
     }
 }
@@ -268,9 +270,9 @@ fn clone_child(
     cgroup: Option<BorrowedFd<'_>>,
     ticket: &Ticket,
     stack: &mut Stack,
-    way: Way,
+    way: CloneWay,
 ) -> io::Result<Cloned> {
-    let with_pidfd = way != Way::CloneWithoutPidfd;
+    let with_pidfd = way != CloneWay::CloneWithoutPidfd;
     let store_id = if with_pidfd {
         libc::CLONE_PIDFD
     } else {
@@ -294,7 +296,7 @@ fn clone_child(
     let before = ticks_since_boot();
     let flags = share_memory | libc::CLONE_VFORK | share_files | store_id;
     let id_place = child_args.handshake.id_place();
-    let result = if way == Way::Clone3 {
+    let result = if way == CloneWay::Clone3 {
         let birth = Birth {
             flags,
             id_place,

@@ -9,6 +9,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::child::ChildArgs;
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+use super::child::child_main;
 
 /// What a child is made with, besides its program.
 #[derive(Debug)]
@@ -63,8 +65,7 @@ mod call {
 
     use nix::libc;
 
-    use super::super::child::child_main;
-    use super::{Birth, ChildArgs};
+    use super::{Birth, ChildArgs, child_main};
 
     /// The kernel's, all of 64 bits.
     #[repr(C)]

@@ -16,7 +16,7 @@ pub(super) fn of(process: &ProcessHandle) -> u64 {
 }
 
 fn look(process: &ProcessHandle) -> u64 {
-    let Some(stat) = Stat::of(process.spawned_pid()) else {
+    let Some(stat) = LeaderStat::of(process.spawned_pid()) else {
         return NO_TIME;
     };
     // A zombie that is held for the sake of its group (before Linux 6.9) is the leader, though its pid is not told any more.
@@ -30,13 +30,13 @@ fn look(process: &ProcessHandle) -> u64 {
 }
 
 /// What `/proc/PID/stat` tells of a process.
-struct Stat {
+struct LeaderStat {
     state: String,
     parent: u32,
     start: u64,
 }
 
-impl Stat {
+impl LeaderStat {
     fn of(pid: i32) -> Option<Self> {
         // The start is the 22nd field: it ends within 500 bytes.
         let mut text = [0; 512];
@@ -90,7 +90,8 @@ impl StartClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Command, NoProtocol};
+    use crate::Command;
+    use crate::NoProtocol;
 
     #[test]
     fn the_time_that_a_clone_tells_is_that_of_proc() {
@@ -113,11 +114,11 @@ mod tests {
     #[test]
     fn the_name_of_a_program_misleads_nobody() {
         let text = "7 (a) R 1 (b) Z 42 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 5962800 0 0";
-        let stat = Stat::parse(text).unwrap();
+        let stat = LeaderStat::parse(text).unwrap();
         assert_eq!(
             (&*stat.state, stat.parent, stat.start),
             ("Z", 42, 5_962_800)
         );
-        assert!(Stat::parse("7 (a) Z 42").is_none());
+        assert!(LeaderStat::parse("7 (a) Z 42").is_none());
     }
 }

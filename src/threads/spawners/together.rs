@@ -6,10 +6,10 @@ use std::mem;
 use super::Seat;
 
 thread_local! {
-    static NOW: RefCell<Asked> = const { RefCell::new(Asked::Apart) };
+    static NOW: RefCell<AskedHow> = const { RefCell::new(AskedHow::Apart) };
 }
 
-enum Asked {
+enum AskedHow {
     Apart,
     /// With a place where the first was asked for, if there is a pool like this thread.
     Together(Option<Seat>),
@@ -17,17 +17,17 @@ enum Asked {
 
 /// Runs `act`, which does nothing that changes the calling thread's state: all spawns that it asks for have the same place.
 pub(crate) fn together<T>(act: impl FnOnce() -> T) -> T {
-    let _scope = Scope::enter(Asked::Together(None));
+    let _scope = Scope::enter(AskedHow::Together(None));
     act()
 }
 
 /// Runs code of others within [`together`]: the state is read for each of its spawns, and anew after it.
 pub(crate) fn apart<T>(act: impl FnOnce() -> T) -> T {
-    let scope = Scope::enter(Asked::Apart);
+    let scope = Scope::enter(AskedHow::Apart);
     let result = act();
     drop(scope);
     NOW.with_borrow_mut(|now| {
-        if let Asked::Together(seat) = now {
+        if let AskedHow::Together(seat) = now {
             *seat = None;
         }
     });
@@ -37,8 +37,8 @@ pub(crate) fn apart<T>(act: impl FnOnce() -> T) -> T {
 /// One more place like the last one that was kept.
 pub(super) fn seat() -> Option<Seat> {
     NOW.try_with(|now| match &*now.borrow() {
-        Asked::Together(seat) => seat.as_ref().map(Seat::another),
-        Asked::Apart => None,
+        AskedHow::Together(seat) => seat.as_ref().map(Seat::another),
+        AskedHow::Apart => None,
     })
     .ok()
     .flatten()
@@ -47,24 +47,24 @@ pub(super) fn seat() -> Option<Seat> {
 /// Keeps a place like this one, if the next spawns are asked for together with this.
 pub(super) fn keep(like: &Seat) {
     let _ = NOW.try_with(|now| {
-        if let Asked::Together(seat) = &mut *now.borrow_mut() {
+        if let AskedHow::Together(seat) = &mut *now.borrow_mut() {
             *seat = Some(like.another());
         }
     });
 }
 
 /// What was before comes back at its drop.
-struct Scope(Asked);
+struct Scope(AskedHow);
 
 impl Scope {
-    fn enter(asked: Asked) -> Self {
+    fn enter(asked: AskedHow) -> Self {
         Self(NOW.replace(asked))
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        NOW.set(mem::replace(&mut self.0, Asked::Apart));
+        NOW.set(mem::replace(&mut self.0, AskedHow::Apart));
     }
 }
 
