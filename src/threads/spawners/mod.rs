@@ -9,6 +9,7 @@
 mod own;
 mod pool;
 mod ties;
+#[cfg(feature = "monitor")]
 mod together;
 
 use std::fmt;
@@ -114,6 +115,7 @@ impl Place {
 
     /// The same for a spawn that may never be submitted: no pool is made for it.
     pub(crate) fn promised() -> Self {
+        #[cfg(feature = "monitor")]
         if let Some(seat) = together::seat() {
             return Self::Pool(seat);
         }
@@ -128,6 +130,7 @@ impl Place {
                 }),
             })
         });
+        #[cfg(feature = "monitor")]
         if let Self::Pool(seat) = &place {
             together::keep(seat);
         }

@@ -67,6 +67,7 @@ pub(crate) struct Seat(pub(super) Arc<Pool>);
 
 impl Seat {
     /// One more in the same pool.
+    #[cfg(feature = "monitor")]
     pub(super) fn another(&self) -> Self {
         self.0.seat()
     }

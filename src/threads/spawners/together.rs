@@ -68,7 +68,7 @@ impl Drop for Scope {
     }
 }
 
-#[cfg(all(test, feature = "monitor"))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
