@@ -218,6 +218,8 @@
 //!   (`actix_process_force_no_group_pidfd`).
 //! - Without pidfds a thread waits for each child (`actix_process_force_no_pidfd`).
 //! - Without close_range (5.9) a child lists `/proc/self/fd` to find what to close (`actix_process_force_no_close_range`).
+//! - Without clone3 (x86_64; Linux 5.7 for cgroups) a child joins its cgroup by a write, which holds up the forks of the whole machine
+//!   for a moment, and resets its signals one by one (`actix_process_force_no_clone3`).
 //! - A child with another uid or gid is forked, unless this program is root on x86_64 and may execute a memfd
 //!   (`actix_process_force_no_trampoline`). The fork copies page tables: some 18 ms for each GiB that the program uses, in which
 //!   no thread of the program gets new memory.

@@ -72,6 +72,8 @@ pub(crate) struct Child {
     tie: Mutex<Option<Tie>>,
     /// Threads like the one that asked for it: they may signal it where others may not.
     asker: OnceLock<Kin>,
+    /// When it started, in hundredths of a second since the boot, if that is known.
+    pub(crate) start: OnceLock<u64>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
     /// Whoever keeps it warns of its end: see `Command::orphaned_quietly`.
@@ -142,6 +144,7 @@ impl Child {
             terminal: Mutex::default(),
             tie: Mutex::default(),
             asker: OnceLock::new(),
+            start: OnceLock::new(),
             containment: origin.containment,
             on_orphaned: origin.on_orphaned,
             is_quiet_orphan: origin.is_quiet_orphan,

@@ -150,7 +150,20 @@ impl Command {
     /// The crate does not remove the cgroup. Excludes [`contained`](Self::contained), which makes and removes one.
     #[must_use = "a command is changed by value: `command = command.cgroup(..)`"]
     pub fn cgroup(self, directory: OwnedFd) -> Self {
-        self.edit(|spec| spec.cgroup = Some(Arc::new(directory)))
+        self.edit(|spec| {
+            spec.cgroup = Some(Arc::new(directory));
+            spec.cgroup_is_new = false;
+        })
+    }
+
+    /// The same with a cgroup of version 2 that was made for this child, so that nobody is in it. This program is not
+    /// moved there.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn new_cgroup(self, directory: OwnedFd) -> Self {
+        self.edit(|spec| {
+            spec.cgroup = Some(Arc::new(directory));
+            spec.cgroup_is_new = true;
+        })
     }
 
     /// Holds the child, and all that it starts, by the strongest means that this host has.

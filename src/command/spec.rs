@@ -105,6 +105,8 @@ pub(crate) struct Spec {
     /// `None`: by whether there is a terminal.
     pub(crate) ignored_signals: Option<IgnoredSignals>,
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
+    /// That cgroup was made for this child: nobody else is in it.
+    pub(crate) cgroup_is_new: bool,
     pub(crate) contain: Option<Contain>,
     pub(crate) fds: FdMap,
     /// The numbers that the caller has set; the others are the default's, or the terminal's.
@@ -149,6 +151,7 @@ impl Spec {
             parent_death_signal: None,
             ignored_signals: None,
             cgroup: None,
+            cgroup_is_new: false,
             contain: None,
             fds: FdMap::stdio(),
             named: Vec::new(),

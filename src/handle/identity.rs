@@ -39,6 +39,13 @@ impl ProcessHandle {
         self.child.spawned_pid
     }
 
+    /// When the child started, in hundredths of a second since the boot, as `/proc/PID/stat` has it; `None` where the clone took
+    /// from one into the next, so that it is not known.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn start_since_boot(&self) -> Option<u64> {
+        self.child.start.get().copied()
+    }
+
     /// The program, as the command named it. It is not escaped, so it may hold characters that do not print.
     #[must_use]
     pub fn program(&self) -> &str {

@@ -1,6 +1,7 @@
 //! The environment that a child gets.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,6 +88,8 @@ impl Latest {
 
 /// An environment for the kernel, and where its PATH leads.
 pub(crate) struct Environment {
+    /// What comes first: this program's own, as it is.
+    own: Option<Arc<Self>>,
     strings: Strings,
     path: Option<OsString>,
     /// One more, of a child that gets sockets. This environment is that child's alone then.
@@ -103,6 +106,12 @@ impl Environment {
         let sockets = listen_fds::sockets(&spec.fds);
         if !spec.env_clear && spec.env.is_empty() && account.is_none() && sockets.is_empty() {
             return Ok(LATEST.since(asked));
+        }
+        if !spec.env_clear && account.is_none() && sockets.is_empty() {
+            let own = LATEST.since(asked);
+            if own.has_none_of(&spec.env) {
+                return Self::with_more(own, &spec.env).map(Arc::new);
+            }
         }
         // What is said of the sockets elsewhere is not so.
         let is_ours =
@@ -140,8 +149,39 @@ impl Environment {
         Ok(Arc::new(environment))
     }
 
+    /// Whether all of these are new variables: none is changed or taken away.
+    fn has_none_of(&self, changes: &BTreeMap<OsString, Option<OsString>>) -> bool {
+        let is_of = |string: &CStr, name: &OsStr| {
+            let rest = string.to_bytes().strip_prefix(name.as_bytes());
+            rest.is_some_and(|rest| rest.starts_with(b"="))
+        };
+        changes.iter().all(|(name, value)| {
+            value.is_some() && !self.strings.iter().any(|string| is_of(string, name))
+        })
+    }
+
+    /// `own` with these variables.
+    fn with_more(
+        own: Arc<Self>,
+        changes: &BTreeMap<OsString, Option<OsString>>,
+    ) -> Result<Self, SpawnError> {
+        let mut environment = Self {
+            own: Some(own),
+            strings: Strings::default(),
+            path: None,
+            listen_pid: None,
+        };
+        for (key, value) in changes {
+            if let Some(value) = value {
+                environment.add(key, value)?;
+            }
+        }
+        Ok(environment)
+    }
+
     fn new() -> Self {
         Self {
+            own: None,
             // More than most have.
             strings: Strings::with_capacity(64, 4096),
             path: None,
@@ -160,8 +200,11 @@ impl Environment {
         })
     }
 
-    pub(crate) const fn strings(&self) -> &Strings {
-        &self.strings
+    /// Two lists: the second follows the first.
+    pub(crate) fn strings(&self) -> [&Strings; 2] {
+        static NONE: Strings = Strings::new();
+        let first = self.own.as_ref().map_or(&NONE, |own| &own.strings);
+        [first, &self.strings]
     }
 
     /// To be added to the strings.
@@ -171,8 +214,8 @@ impl Environment {
 
     /// Where a bare program name is looked up.
     pub(crate) fn path(&self) -> &OsStr {
-        self.path
-            .as_deref()
+        let own = self.own.as_ref().and_then(|own| own.path.as_deref());
+        own.or(self.path.as_deref())
             .unwrap_or_else(|| DEFAULT_PATH.as_ref())
     }
 }
@@ -180,13 +223,14 @@ impl Environment {
 /// Without its strings, and without PATH.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Environment").field(&self.strings).finish()
+        f.debug_tuple("Environment").field(&self.strings()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Command;
 
     #[test]
     fn spawns_that_were_asked_before_share_what_one_reads_and_later_ones_read_anew() {
@@ -197,6 +241,47 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &other));
         let later = latest.since(EnvGeneration::now());
         assert!(!Arc::ptr_eq(&one, &later));
-        assert!(one.strings().iter().eq(later.strings().iter()));
+        assert!(one.strings.iter().eq(later.strings.iter()));
+    }
+
+    #[test]
+    fn what_only_adds_shares_the_rest_and_comes_last() {
+        let of = |change: &dyn Fn(Command) -> Command| {
+            let command = change(Command::new("true"));
+            Environment::of(command.spec(), None, EnvGeneration::now()).unwrap()
+        };
+        let lines = |environment: &Environment| {
+            let both = environment
+                .strings()
+                .map(|list| list.iter().map(CStr::to_owned));
+            both.into_iter().flatten().collect::<Vec<_>>()
+        };
+        let own = of(&|command| command);
+        let (name, value) = std::env::vars_os().next().unwrap();
+        let added = of(&|command| {
+            command
+                .env("ACTIX_PROCESS_B", "2")
+                .env("ACTIX_PROCESS_A", "1")
+        });
+        assert!(added.own.is_some());
+        let mut expected = lines(&own);
+        expected.extend([
+            c"ACTIX_PROCESS_A=1".to_owned(),
+            c"ACTIX_PROCESS_B=2".to_owned(),
+        ]);
+        assert_eq!(lines(&added), expected);
+        assert_eq!(added.path(), own.path());
+        // A change and a removal share nothing.
+        for changed in [
+            of(&|command| command.env(&name, "other")),
+            of(&|command| command.env_remove(&name)),
+            of(&|command| command.env_clear().env(&name, &value)),
+        ] {
+            assert!(changed.own.is_none());
+        }
+        // A name that begins as another one does is none of the others.
+        let mut longer = name;
+        longer.push("_");
+        assert!(of(&|command| command.env(&longer, "1")).own.is_some());
     }
 }

@@ -103,7 +103,7 @@ impl SpawnJob {
         };
         let piped = ends.roles().map(|(fd, _)| fd);
         let child = Child::new(origin, piped);
-        let Cloned { pid, pidfd } = cloned;
+        let Cloned { pid, pidfd, start } = cloned;
         log::debug!("{child} is born");
         child.live.fill(Leader {
             pid,
@@ -111,6 +111,9 @@ impl SpawnJob {
             cgroup: cgroup.map(Arc::new),
         });
         child.keep_threads(tie, asker);
+        if let Some(start) = start {
+            let _ = child.start.set(start);
+        }
         let ArbiterRef { arbiter, runtime } = arbiter_ref.clone();
         let mut unadopted = Unadopted {
             child,

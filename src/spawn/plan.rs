@@ -17,6 +17,17 @@ use crate::sys::step::Steps;
 /// The subject of an error about the cgroup.
 pub(crate) const CGROUP: &str = "cgroup";
 
+/// How a child gets into a cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CgroupJoin {
+    /// It gets into none.
+    None,
+    /// By its clone.
+    ByClone,
+    /// By a step, which writes into the file that it has under this number, and closes it.
+    ByStep(RawFd),
+}
+
 /// Steps, and what the failure of each means.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -84,14 +95,14 @@ impl Plan {
     /// The order is this: the descriptors, first, since a copy of the parent's keeps files busy and
     /// pipes open; the groups; the limits, which would limit the descriptors' steps; the ids, which
     /// give up the privilege for the limits. A chdir, which may hang, comes after everything else was
-    /// closed. The cgroup comes as late as may be: a child that shares the parent's memory is killed
+    /// closed. The step of the cgroup comes as late as may be: a child that shares the parent's memory is killed
     /// together with it if memory runs out in the cgroup.
     pub(crate) fn new(
         spec: &Spec,
         cwd: Option<CString>,
         identity: &Identity,
         fds: &[FdStep],
-        cgroup: Option<RawFd>,
+        cgroup: CgroupJoin,
     ) -> Self {
         let mut plan = Self::default();
         for step in fds {
@@ -99,7 +110,7 @@ impl Plan {
             plan.add(SpawnStep::Fds, subject, |steps| steps.fd(*step));
         }
         plan.add(SpawnStep::Fds, "other descriptors", Steps::close_others);
-        plan.join_groups(spec, cgroup.is_some());
+        plan.join_groups(spec, cgroup != CgroupJoin::None);
         if spec.pty.is_some() {
             let subject = "the controlling terminal";
             plan.add(SpawnStep::Pty, subject, Steps::set_controlling_terminal);
@@ -110,19 +121,23 @@ impl Plan {
         } else {
             (None, cwd)
         };
+        let procs = match cgroup {
+            CgroupJoin::ByStep(procs) => Some(procs),
+            CgroupJoin::None | CgroupJoin::ByClone => None,
+        };
         // With other ids it may not join any more; it does not share the memory then.
-        let (cgroup, cgroup_last) = if identity.changes_ids() {
-            (cgroup, None)
+        let (before_ids, last) = if identity.changes_ids() {
+            (procs, None)
         } else {
-            (None, cgroup)
+            (None, procs)
         };
         plan.change_dir(spec, before);
-        plan.join_cgroup(cgroup);
+        plan.join_cgroup(before_ids);
         plan.identity = plan.steps.len();
         plan.take_identity(spec, identity);
         plan.change_dir(spec, after);
         plan.tie_to_parent(spec);
-        plan.join_cgroup(cgroup_last);
+        plan.join_cgroup(last);
         plan
     }
 
@@ -276,7 +291,7 @@ mod tests {
         };
         for (identity, changes) in [(as_we_are, false), (other, true)] {
             let cwd = Some(c"/".to_owned());
-            let plan = Plan::new(&spec, cwd, &identity, &[], Some(9));
+            let plan = Plan::new(&spec, cwd, &identity, &[], CgroupJoin::ByStep(9));
             let is_it = |(_, subject): &(SpawnStep, Subject)| subject.to_string() == CGROUP;
             let joins: Vec<usize> = (0..plan.labels.0.len())
                 .filter(|index| is_it(&plan.labels.0[*index]))

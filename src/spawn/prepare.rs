@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::io::Error;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::command::spec::{Contain, Spec};
@@ -14,10 +14,11 @@ use crate::spawn::environment::{self, EnvGeneration, Environment};
 use crate::spawn::explain::{self, Explanation};
 use crate::spawn::identity::Identity;
 use crate::spawn::opening::{self, OpenedFds, ParentEnds, Source};
-use crate::spawn::plan::{CGROUP, Plan, StepLabels};
+use crate::spawn::plan::{CGROUP, CgroupJoin, Plan, StepLabels};
 use crate::spawn::program::{argv, c_string, candidates};
 use crate::sys;
 use crate::sys::clone::{CloneError, Cloned, Image, Stack, Ticket};
+use crate::sys::clone3;
 use crate::sys::fdplan::{self, FdMapping};
 use crate::sys::handshake::Failed;
 use crate::sys::reserved_fds::{self, BorrowedSlots};
@@ -34,8 +35,10 @@ pub(crate) struct Prepared {
     cwd: Option<CString>,
     identity: Identity,
     mappings: Vec<FdMapping>,
-    /// Which of them is the cgroup's file, until it is joined.
-    procs: Option<RawFd>,
+    /// How the child gets into its cgroup.
+    join: CgroupJoin,
+    /// The directory of the cgroup, for a join by the clone.
+    birthplace: Option<OwnedFd>,
     /// The child's ends, open in the parent until the clone.
     sources: Vec<Source>,
     parent_ends: ParentEnds,
@@ -61,36 +64,45 @@ impl Prepared {
             None => None,
         };
         let OpenedFds {
-            mut mappings,
-            mut sources,
+            mappings,
+            sources,
             parent_ends,
         } = OpenedFds::new(spec, taken, identity.uid)?;
         let cgroup = Cgroup::of(spec)?;
-        let procs = match &cgroup {
-            Some(cgroup) => {
-                let procs = cgroup
-                    .open_procs()
-                    .map_err(|error| SpawnError::new(SpawnStep::Limits, CGROUP, error))?;
-                let target = unused(&mappings);
-                let source = procs.as_raw_fd();
-                mappings.push(FdMapping { target, source });
-                sources.push(Source::Owned(procs));
-                Some(target)
-            }
-            None => None,
-        };
-        Ok(Self {
+        let mut prepared = Self {
             candidates,
             argv,
             environment,
             cwd,
             identity,
             mappings,
-            procs,
+            join: CgroupJoin::None,
+            birthplace: None,
             sources,
             parent_ends,
             cgroup,
-        })
+        };
+        let birthplace = prepared.cgroup.as_ref();
+        match birthplace.and_then(|cgroup| cgroup.birthplace(spec)) {
+            Some(directory) => {
+                prepared.birthplace = Some(directory.map_err(cgroup_error)?);
+                prepared.join = CgroupJoin::ByClone;
+            }
+            None => prepared.join_by_step()?,
+        }
+        Ok(prepared)
+    }
+
+    /// The child joins its cgroup, if it has one, by a step.
+    fn join_by_step(&mut self) -> Result<(), SpawnError> {
+        let Some(cgroup) = &self.cgroup else {
+            return Ok(());
+        };
+        let procs = cgroup.open_procs().map_err(cgroup_error)?;
+        let target = self.place(procs.as_raw_fd());
+        self.sources.push(Source::Owned(procs));
+        self.join = CgroupJoin::ByStep(target);
+        Ok(())
     }
 
     /// Clones the child; its ends are closed in the parent when this returns.
@@ -100,15 +112,17 @@ impl Prepared {
         ticket: &Ticket,
         stack: &mut Stack,
     ) -> Result<(Cloned, ParentEnds, Option<Cgroup>), SpawnError> {
-        let by_trampoline = self.identity.changes_ids();
-        let mut result = self.attempt(spec, by_trampoline, ticket, stack);
-        if let Err((_, CloneError::Child { failed, errno })) = &result
-            && *failed == Failed::Trampoline
+        let mut result = self.attempt_with_ids(spec, ticket, stack);
+        if self.join == CgroupJoin::ByClone
+            && let Err((_, CloneError::Clone(refused))) = &result
         {
-            if sys::is_refusal(&Error::from_raw_os_error(*errno)) {
-                trampoline::refuse();
+            let is_refusal = sys::is_refusal(refused);
+            // Else its error is told, as that of the cgroup if it is.
+            self.join_by_step()?;
+            result = self.attempt_with_ids(spec, ticket, stack);
+            if is_refusal && result.is_ok() {
+                clone3::refuse_cgroups();
             }
-            result = self.attempt(spec, false, ticket, stack);
         }
         if let Err((labels, clone_error)) = &result
             && labels.is_cgroup(clone_error)
@@ -116,9 +130,10 @@ impl Prepared {
         {
             cgroup.distrust();
             if spec.contain == Some(Contain::Strongest) {
-                let procs = self.procs.take();
-                self.mappings
-                    .retain(|mapping| Some(mapping.target) != procs);
+                if let CgroupJoin::ByStep(procs) = self.join {
+                    self.mappings.retain(|mapping| mapping.target != procs);
+                }
+                self.join = CgroupJoin::None;
                 result = self.attempt(spec, false, ticket, stack);
             }
         }
@@ -131,6 +146,26 @@ impl Prepared {
             }
             Err((labels, clone_error)) => Err(self.error_of(spec, &labels, clone_error)),
         }
+    }
+
+    /// By a trampoline, if the ids change and that may be.
+    fn attempt_with_ids(
+        &mut self,
+        spec: &Spec,
+        ticket: &Ticket,
+        stack: &mut Stack,
+    ) -> Result<Cloned, (StepLabels, CloneError)> {
+        let by_trampoline = self.identity.changes_ids();
+        let result = self.attempt(spec, by_trampoline, ticket, stack);
+        if let Err((_, CloneError::Child { failed, errno })) = &result
+            && *failed == Failed::Trampoline
+        {
+            if sys::is_refusal(&Error::from_raw_os_error(*errno)) {
+                trampoline::refuse();
+            }
+            return self.attempt(spec, false, ticket, stack);
+        }
+        result
     }
 
     /// By reserved slots, if that may be.
@@ -179,7 +214,7 @@ impl Prepared {
             .as_ref()
             .map_or(self.mappings.as_slice(), BorrowedSlots::mappings);
         let fds = fdplan::plan(mappings);
-        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.procs);
+        let plan = Plan::new(spec, self.cwd.clone(), &self.identity, &fds, self.join);
         let mut kept: Vec<RawFd> = self.mappings.iter().map(|mapping| mapping.target).collect();
         kept.sort_unstable();
         let trampoline = program.as_ref().zip(places);
@@ -194,6 +229,10 @@ impl Prepared {
             kept,
             keep_ignored: spec.keeps_ignored(),
             unshare_from: slots.as_ref().map(BorrowedSlots::end),
+            cgroup: match self.join {
+                CgroupJoin::ByClone => self.birthplace.as_ref().map(AsFd::as_fd),
+                CgroupJoin::None | CgroupJoin::ByStep(_) => None,
+            },
         };
         let result = sys::clone::spawn(&image, ticket, stack);
         drop(slots);
@@ -233,6 +272,10 @@ impl Prepared {
             }
         }
     }
+}
+
+fn cgroup_error(error: Error) -> SpawnError {
+    SpawnError::new(SpawnStep::Limits, CGROUP, error)
 }
 
 /// The lowest number above 2 that the child shall not have.

@@ -18,6 +18,8 @@ use crate::id::ProcessId;
 use crate::protocol::into::IntoProtocol;
 use crate::spawn::home;
 use crate::sys::clone::Ticket;
+#[cfg(feature = "monitor")]
+use crate::threads::spawners;
 use crate::threads::spawners::Place;
 
 impl Command {
@@ -75,6 +77,19 @@ impl Command {
     pub fn spawn(&self, protocol: impl IntoProtocol) -> Spawning {
         // Also without a System: another thread may poll, which is unlike this one.
         Spawning::new(Spawn::of(self, protocol, Place::promised()))
+    }
+
+    /// Runs `act`, in which [`spawn`](Self::spawn) reads the calling thread's state for its first call only. Nothing in it
+    /// changes that state; code of others is called by [`spawning_apart`](Self::spawning_apart).
+    #[cfg(feature = "monitor")]
+    pub(crate) fn spawning_together<T>(act: impl FnOnce() -> T) -> T {
+        spawners::together(act)
+    }
+
+    /// Runs code of others within [`spawning_together`](Self::spawning_together).
+    #[cfg(feature = "monitor")]
+    pub(crate) fn spawning_apart<T>(act: impl FnOnce() -> T) -> T {
+        spawners::apart(act)
     }
 }
 

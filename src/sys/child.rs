@@ -21,6 +21,7 @@ use super::step::Step;
 use super::trampoline::Trampoline;
 
 /// Everything that the child needs, prepared by the parent and alive until the exec.
+#[derive(Clone, Copy)]
 pub(super) struct ChildArgs<'a> {
     pub(super) steps: &'a [Step],
     /// The descriptors that the program shall have, ascending: everything else is closed.
@@ -37,6 +38,8 @@ pub(super) struct ChildArgs<'a> {
     pub(super) listen_pid: Option<&'a ListenPid>,
     /// Whether the child ignores what the parent does, but SIGPIPE and SIGCHLD.
     pub(super) keep_ignored: bool,
+    /// Whether the child was made without handlers: each signal is ignored, or at its default.
+    pub(super) has_no_handlers: bool,
     /// The pid that the parent must still have, if a parent-death signal is to come.
     pub(super) parent: libc::pid_t,
     pub(super) handshake: &'a Handshake,
@@ -84,7 +87,7 @@ fn run(child_args: &ChildArgs<'_>) -> (Failed, c_int) {
     if child_args.handshake.is_cancelled() {
         return (Failed::Cancelled, libc::ECANCELED);
     }
-    reset_signals(child_args.keep_ignored);
+    reset_signals(child_args.keep_ignored, child_args.has_no_handlers);
     if let Some(listen_pid) = child_args.listen_pid {
         listen_pid.store(pid());
     }
@@ -158,19 +161,26 @@ fn write_file(path: *const c_char, text: &[u8]) -> c_int {
 type Action = [u64; 8];
 const DEFAULT: Action = [0; 8];
 
+/// Not ignored by any child. A program that started this one by posix_spawn may have left libc's own two signals, 32
+/// and 33, ignored.
+const ALWAYS_DEFAULT: [c_long; 4] = [libc::SIGPIPE as c_long, libc::SIGCHLD as c_long, 32, 33];
+
 /// Every disposition to default, 32 and 33 included, which libc's wrappers refuse to touch; or back to
 /// ignored, if that is to stay.
 ///
 /// The table is the child's own (no CLONE_SIGHAND). KILL and STOP answer EINVAL: ignored.
-fn reset_signals(keep_ignored: bool) {
-    const SIGPIPE: c_long = libc::SIGPIPE as c_long;
-    const SIGCHLD: c_long = libc::SIGCHLD as c_long;
+fn reset_signals(keep_ignored: bool, has_no_handlers: bool) {
+    if keep_ignored && has_no_handlers {
+        // All others are as they shall be.
+        for signal in ALWAYS_DEFAULT {
+            set_disposition(signal, &DEFAULT);
+        }
+        return;
+    }
     let mut signal: c_long = 1;
     while signal <= 64 {
         let before = set_disposition(signal, &DEFAULT);
-        // A program that started this one by posix_spawn may have left libc's own two signals ignored.
-        let always_default = matches!(signal, SIGPIPE | SIGCHLD | 32 | 33);
-        if keep_ignored && !always_default && is_ignored(&before) {
+        if keep_ignored && !ALWAYS_DEFAULT.contains(&signal) && is_ignored(&before) {
             set_disposition(signal, &before);
         }
         signal = signal.wrapping_add(1);

@@ -1,4 +1,4 @@
-//! Cloning a child: `CLONE_VM | CLONE_VFORK | CLONE_PIDFD` on a stack of our own.
+//! Cloning a child: `CLONE_VM | CLONE_VFORK | CLONE_PIDFD` on a stack of our own, by clone3 where that is possible.
 //!
 //! The parent's page tables are not copied, so a spawn costs the same whatever the parent's size.
 //! The calling thread is suspended until the child's exec or exit; [`super::child`] says what may
@@ -7,13 +7,14 @@
 
 use std::ffi::c_void;
 use std::io::{self, Error};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
 
 use nix::libc;
 
 use super::child::{ChildArgs, KERNEL_SIGSET_BYTES, child_main};
+use super::clone3::{self, Birth};
 use super::handshake::{Failed, Handshake};
 use super::listen_pid::ListenPid;
 use super::step::Steps;
@@ -38,7 +39,8 @@ pub(crate) enum CloneError {
 pub(crate) struct Image<'a> {
     pub(crate) candidates: &'a Strings,
     pub(crate) argv: &'a Strings,
-    pub(crate) envp: &'a Strings,
+    /// The second list follows the first.
+    pub(crate) envp: [&'a Strings; 2],
     /// One more variable, in which the child writes its pid.
     pub(crate) listen_pid: Option<&'a ListenPid>,
     pub(crate) steps: Steps,
@@ -54,6 +56,9 @@ pub(crate) struct Image<'a> {
     /// The child shares the parent's descriptor table up to its first act, which keeps what is below this
     /// number. See [`super::reserved_fds`].
     pub(crate) unshare_from: Option<RawFd>,
+    /// The directory of the cgroup that the child is in from the start: where [`clone3::joins_cgroups`]. An error of the clone
+    /// may be this cgroup's then.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// What a spawner thread clones with: a stack for the children, with a guard page below; their handshake; and
@@ -137,10 +142,12 @@ pub(crate) fn spawn(
     stack: &mut Stack,
 ) -> Result<Cloned, CloneError> {
     // The pointers live to the end of this function.
+    let none = &Strings::new();
+    let [own, more] = image.envp;
     let lists = [
-        (image.candidates, None),
-        (image.argv, None),
-        (image.envp, image.listen_pid.map(ListenPid::as_ptr)),
+        ([image.candidates, none], None),
+        ([image.argv, none], None),
+        ([own, more], image.listen_pid.map(ListenPid::as_ptr)),
     ];
     let (_pointers, [candidates, argv, envp]) = strings::pointers(lists);
     let parent = if image.steps.compare_parent() {
@@ -183,24 +190,16 @@ pub(crate) fn spawn(
         parent,
         kept: &image.kept,
         keep_ignored: image.keep_ignored,
+        has_no_handlers: false,
         unshare_from: image.unshare_from,
         handshake: &handshake,
         trampoline,
     };
-    let mut clone = |with_pidfd| {
-        ticket.take_off(&handshake, with_pidfd);
-        clone_child(&child_args, copies_memory, ticket, stack, with_pidfd)
+    let mut clone = |way| {
+        ticket.take_off(&handshake, way != CloneWay::CloneWithoutPidfd);
+        clone_child(&child_args, copies_memory, image.cgroup, ticket, stack, way)
     };
-    let cloned = if cfg!(actix_process_force_no_pidfd) {
-        clone(false)
-    } else {
-        match clone(true) {
-            // What is truly short (memory, processes, descriptors) stays an error.
-            Err(refused) if is_refusal(&refused) => clone(false),
-            result => result,
-        }
-    }
-    .map_err(CloneError::Clone)?;
+    let cloned = clone_by_any(&mut clone, image.cgroup.is_some()).map_err(CloneError::Clone)?;
 
     let failure = handshake.failure();
     let landed = || trampoline.and_then(|(trampoline, _)| trampoline.landed(cloned.pid));
@@ -226,13 +225,54 @@ const SHARING_IS_EMULATED: bool = cfg!(actix_process_force_no_shared_table);
 pub(crate) const CHANGED: &str =
     "the ids, groups or capabilities of the spawner thread have changed since it was asked";
 
+/// How a child is cloned: the first way that is not refused. What is truly short (memory, processes, descriptors) stays an
+/// error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CloneWay {
+    Clone3,
+    Clone,
+    CloneWithoutPidfd,
+}
+
+/// `in_cgroup`: by clone3, or not at all.
+fn clone_by_any(
+    clone: &mut impl FnMut(CloneWay) -> io::Result<Cloned>,
+    in_cgroup: bool,
+) -> io::Result<Cloned> {
+    if clone3::is_possible() {
+        match clone(CloneWay::Clone3) {
+            Err(refused) if is_refusal(&refused) && !in_cgroup => {}
+            result => return result,
+        }
+        return clone_without_clone3(clone).inspect(|_| clone3::refuse());
+    }
+    if in_cgroup {
+        return Err(Error::from_raw_os_error(libc::ENOSYS));
+    }
+    clone_without_clone3(clone)
+}
+
+fn clone_without_clone3(
+    clone: &mut impl FnMut(CloneWay) -> io::Result<Cloned>,
+) -> io::Result<Cloned> {
+    if cfg!(actix_process_force_no_pidfd) {
+        return clone(CloneWay::CloneWithoutPidfd);
+    }
+    match clone(CloneWay::Clone) {
+        Err(refused) if is_refusal(&refused) => clone(CloneWay::CloneWithoutPidfd),
+        result => result,
+    }
+}
+
 fn clone_child(
     child_args: &ChildArgs<'_>,
     copies_memory: bool,
+    cgroup: Option<BorrowedFd<'_>>,
     ticket: &Ticket,
     stack: &mut Stack,
-    with_pidfd: bool,
+    way: CloneWay,
 ) -> io::Result<Cloned> {
+    let with_pidfd = way != CloneWay::CloneWithoutPidfd;
     let store_id = if with_pidfd {
         libc::CLONE_PIDFD
     } else {
@@ -253,34 +293,66 @@ fn clone_child(
         *ticket.target() = None;
         return Err(Error::other(CHANGED));
     }
-    // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
-    // ours, large enough and not in use; `child_args` and the place for the id outlive the call, which
-    // returns only when the child has left our memory, or its copy of it (CLONE_VFORK).
-    let pid = unsafe {
-        libc::clone(
-            child_main,
-            stack.top(),
-            share_memory | libc::CLONE_VFORK | share_files | store_id | libc::SIGCHLD,
-            ptr::from_ref(child_args).cast_mut().cast::<c_void>(),
-            child_args.handshake.id_place(),
-        )
+    let before = ticks_since_boot();
+    let flags = share_memory | libc::CLONE_VFORK | share_files | store_id;
+    let id_place = child_args.handshake.id_place();
+    let result = if way == CloneWay::Clone3 {
+        let birth = Birth {
+            flags,
+            id_place,
+            stack: (stack.base.cast(), stack.length),
+            cgroup,
+        };
+        let child_args = ChildArgs {
+            has_no_handlers: true,
+            ..*child_args
+        };
+        // SAFETY: `child_main` keeps to what a child that shares our memory may do; the stack is
+        // ours, large enough and not in use; `child_args` and the place for the id outlive the call, which
+        // returns only when the child has left our memory, or its copy of it (CLONE_VFORK).
+        unsafe { clone3::clone3(&birth, &child_args) }
+    } else {
+        // SAFETY: as above.
+        let pid = unsafe {
+            libc::clone(
+                child_main,
+                stack.top(),
+                flags | libc::SIGCHLD,
+                ptr::from_ref(child_args).cast_mut().cast::<c_void>(),
+                id_place,
+            )
+        };
+        cvt(pid.into()).map(|_| pid)
     };
-    let result = cvt(pid.into());
     restore_signals(mask);
+    let start = before.filter(|before| ticks_since_boot() == Some(*before));
 
     // In one step under the lock: a cancel finds the clone running or the child back, never a gap.
     let mut target = ticket.target();
     *target = None;
-    result?;
+    let pid = result?;
     let stored = child_args.handshake.id().filter(|_| with_pidfd);
     let pidfd = stored.map(|stored| {
         // SAFETY: the kernel just opened this descriptor for us, and nobody else knows it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(stored) };
         Arc::new(super::io::above_stdio(pidfd))
     });
-    let cloned = Cloned { pid, pidfd };
+    let cloned = Cloned { pid, pidfd, start };
     *target = Some(KillTarget::Cloned(cloned.clone()));
     Ok(cloned)
+}
+
+/// In hundredths of a second, whatever the kernel's own ticks are.
+fn ticks_since_boot() -> Option<u64> {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: fills a live local.
+    cvt(unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) }.into()).ok()?;
+    let seconds = u64::try_from(now.tv_sec).ok()?;
+    let hundredths = u64::try_from(now.tv_nsec).ok()? / 10_000_000;
+    seconds.checked_mul(100)?.checked_add(hundredths)
 }
 
 /// Blocks all 64 signals, the two of libc's own included; returns the mask before.

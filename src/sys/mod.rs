@@ -7,6 +7,7 @@
 pub(crate) mod caps;
 pub(crate) mod child;
 pub(crate) mod clone;
+pub(crate) mod clone3;
 mod close_others;
 pub(crate) mod copy;
 pub(crate) mod fdplan;

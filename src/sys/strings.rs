@@ -16,6 +16,13 @@ pub(crate) struct Strings {
 pub(crate) struct HoldsNul;
 
 impl Strings {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            starts: Vec::new(),
+        }
+    }
+
     pub(crate) fn with_capacity(strings: usize, bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
@@ -45,17 +52,20 @@ impl Strings {
     }
 }
 
-/// The addresses of all strings of each list, of one more where there is one, then a null, and where each list of addresses
-/// begins.
+/// The addresses of all strings of each pair of lists, of one more where there is one, then a null, and where each list of
+/// addresses begins.
 pub(super) fn pointers<const N: usize>(
-    lists: [(&Strings, Option<*const c_char>); N],
+    pairs: [([&Strings; 2], Option<*const c_char>); N],
 ) -> (Vec<*const c_char>, [*const *const c_char; N]) {
-    let length = lists.iter().map(|(list, _)| list.starts.len() + 2).sum();
-    let mut pointers = Vec::with_capacity(length);
-    let begins = lists.map(|(list, more)| {
+    let lists = pairs.iter().flat_map(|(pair, _)| pair);
+    let length: usize = lists.map(|list| list.starts.len()).sum();
+    let mut pointers = Vec::with_capacity(length + 2 * N);
+    let begins = pairs.map(|(pair, more)| {
         let begin = pointers.len();
-        let base = list.bytes.as_ptr().cast::<c_char>();
-        pointers.extend(list.starts.iter().map(|start| base.wrapping_add(*start)));
+        for list in pair {
+            let base = list.bytes.as_ptr().cast::<c_char>();
+            pointers.extend(list.starts.iter().map(|start| base.wrapping_add(*start)));
+        }
         pointers.extend(more);
         pointers.push(ptr::null());
         begin
@@ -87,9 +97,12 @@ mod tests {
         strings.push(&[]).unwrap();
         assert_eq!(strings.iter().collect::<Vec<_>>(), [c"a=b", c""]);
         let more = c"more".as_ptr();
-        let (pointers, begins) = pointers([(&Strings::default(), None), (&strings, Some(more))]);
-        assert_eq!(pointers.len(), 1 + 4);
-        assert_eq!(pointers[3], more);
+        let none = &Strings::new();
+        let (pointers, begins) =
+            pointers([([none, none], None), ([&strings, &strings], Some(more))]);
+        assert_eq!(pointers.len(), 1 + 6);
+        assert_eq!(pointers[5], more);
+        assert_eq!(pointers[1..3], pointers[3..5]);
         assert_eq!(
             begins.map(|begin| pointers.as_ptr_range().start == begin),
             [true, false]

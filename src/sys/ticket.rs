@@ -17,6 +17,9 @@ pub(crate) struct Cloned {
     pub(crate) pid: libc::pid_t,
     /// `None` where the kernel or a sandbox refuses pidfds.
     pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    /// When it started, as `/proc/PID/stat` has it, in hundredths of a second since the boot; `None` where its clone took from one
+    /// into the next.
+    pub(crate) start: Option<u64>,
 }
 
 /// Wanted until it is committed or cancelled, whichever comes first.
@@ -78,7 +81,7 @@ impl Ticket {
                     let _ = signal::kill_unreaped(id, *by_pidfd);
                 }
             }
-            Some(KillTarget::Cloned(Cloned { pid, pidfd })) => {
+            Some(KillTarget::Cloned(Cloned { pid, pidfd, .. })) => {
                 let pidfd = pidfd.as_ref().map(|fd| fd.as_fd());
                 let _ = signal::send(*pid, pidfd, libc::SIGKILL);
             }

@@ -26,15 +26,29 @@ pub enum Call {
     Second(libc::c_long, i32),
     /// Only with this third argument.
     Third(libc::c_long, i32),
+    /// Only with this first argument and this third one.
+    FirstAndThird(libc::c_long, i32, i32),
 }
 
 /// From now on the kernel answers `call` with `errno`, in all threads and in all children.
+///
+/// A sandbox that looks at the flags of clone cannot see those of clone3, which are in memory: it refuses clone3 as a call that
+/// the kernel does not have, and so does this.
 pub fn refuse(call: Call, errno: i32) {
+    if let Call::Flag(libc::SYS_clone, _) | Call::NoFlag(libc::SYS_clone, _) = call {
+        refuse_one(Call::Any(libc::SYS_clone3), libc::ENOSYS);
+    }
+    refuse_one(call, errno);
+}
+
+fn refuse_one(call: Call, errno: i32) {
     let bits = |value: i32| u64::from(value.cast_unsigned());
-    let rule = |index, comparison, value: i32| {
+    let is = |index, comparison, value: i32| {
         let word = SeccompCmpArgLen::Dword;
-        let condition = SeccompCondition::new(index, word, comparison, bits(value)).unwrap();
-        vec![SeccompRule::new(vec![condition]).unwrap()]
+        SeccompCondition::new(index, word, comparison, bits(value)).unwrap()
+    };
+    let rule = |index, comparison, value| {
+        vec![SeccompRule::new(vec![is(index, comparison, value)]).unwrap()]
     };
     let (call, rules) = match call {
         Call::Any(call) => (call, Vec::new()),
@@ -43,6 +57,13 @@ pub fn refuse(call: Call, errno: i32) {
         Call::First(call, value) => (call, rule(0, SeccompCmpOp::Eq, value)),
         Call::Second(call, value) => (call, rule(1, SeccompCmpOp::Eq, value)),
         Call::Third(call, value) => (call, rule(2, SeccompCmpOp::Eq, value)),
+        Call::FirstAndThird(call, first, third) => {
+            let both = vec![
+                is(0, SeccompCmpOp::Eq, first),
+                is(2, SeccompCmpOp::Eq, third),
+            ];
+            (call, vec![SeccompRule::new(both).unwrap()])
+        }
     };
     let filter: BpfProgram = SeccompFilter::new(
         BTreeMap::from([(call, rules)]),

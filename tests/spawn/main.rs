@@ -19,6 +19,7 @@ mod id_change_attack;
 mod id_change_fallbacks;
 mod identity;
 mod limits;
+mod made_in_cgroup;
 mod names;
 mod odd_first_asker;
 mod other_user;

@@ -1,19 +1,17 @@
 # Reads what to kill; kills it by SIGKILL at the end of its input. See the module. $1: what marks the starts of this monitor or pool.
-# `+ SLOT GROUP TIME NUMBER` lists a group, whose leader started at TIME. With GROUP 0: start NUMBER is under way, since TIME.
-# `- SLOT` takes it from the list. `q` ends this without a kill.
+# `SLOT GROUP TIME` lists a group, whose leader started at TIME; `SLOT 0 TIME NUMBER` that start NUMBER is under way, since TIME.
+# `SLOT` takes either from the list. `q` ends this without a kill. Lines are short: a shell reads them byte by byte.
 trap '' HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU VTALRM PROF XCPU XFSZ
 set -f
 mark="$1." top=0
-while read -r op slot group time number; do
-    case $slot$group$time$number in *[!0-9]*) continue ;; esac
-    case $op$slot in
-    +?*)
-        eval "s$slot='$group $time $number'"
-        [ "$slot" -le "$top" ] || top=$slot
-        ;;
-    -?*) eval "s$slot=" ;;
+while read -r slot start; do
+    case $slot in
     q) exit ;;
+    '' | *[!0-9]*) continue ;;
     esac
+    case $start in *[!0-9\ ]*) continue ;; esac
+    eval "s$slot=\$start"
+    [ "$slot" -le "$top" ] || top=$slot
 done
 
 # Gives `state`, `parent` and `began` (when it started) of process $1; nothing if there is none. Its name may hold anything, so

@@ -86,11 +86,11 @@ impl GuardedStarts {
                     generation,
                     group,
                     time,
-                }) => {
-                    let group = group.unwrap_or(0);
-                    writeln!(lines, "+ {slot} {group} {time} {generation}")
-                }
-                None => writeln!(lines, "- {slot}"),
+                }) => match group {
+                    Some(group) => writeln!(lines, "{slot} {group} {time}"),
+                    None => writeln!(lines, "{slot} 0 {time} {generation}"),
+                },
+                None => writeln!(lines, "{slot}"),
             };
             count += 1;
         }
@@ -122,16 +122,16 @@ mod tests {
         let mut list = GuardedStarts::default();
         list.put(start(7, None));
         list.put(start(8, None));
-        assert_eq!(list.lines(), ("+ 0 0 5 7\n+ 1 0 5 8\n".to_owned(), 2));
+        assert_eq!(list.lines(), ("0 0 5 7\n1 0 5 8\n".to_owned(), 2));
         list.put(start(8, Some(90)));
         list.remove(7);
         list.remove(7);
-        assert_eq!(list.lines(), ("- 0\n+ 1 90 5 8\n".to_owned(), 2));
+        assert_eq!(list.lines(), ("0\n1 90 5\n".to_owned(), 2));
         list.told(2);
         list.put(start(8, Some(90)));
         assert_eq!(list.lines(), (String::new(), 0));
         list.put(start(9, Some(91)));
-        assert_eq!(list.lines(), ("+ 0 91 5 9\n".to_owned(), 1));
+        assert_eq!(list.lines(), ("0 91 5\n".to_owned(), 1));
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         list.told(3);
         list.remove(1);
         list.forget_told();
-        assert_eq!(list.lines(), ("+ 0 90 5 0\n+ 2 90 5 2\n".to_owned(), 2));
+        assert_eq!(list.lines(), ("0 90 5\n2 90 5\n".to_owned(), 2));
     }
 
     #[test]

@@ -135,14 +135,13 @@ impl Guard {
     }
 
     /// Before each spawn of a guarded start: gives the name and the value of the variable that the command must have in its
-    /// environment. [`add`](Self::add) or [`remove`](Self::remove) follows, by whether the spawn succeeds.
+    /// environment. [`tell`](Self::tell) follows before the spawn can begin, so that the guard is told of many starts by one
+    /// write. [`add`](Self::add) or [`remove`](Self::remove) follows, by whether the spawn succeeds.
     pub(crate) fn announce(&self, generation: u64) -> (&'static str, String) {
-        self.change(|starts| {
-            starts.put(GuardedStart {
-                generation,
-                group: None,
-                time: self.clock.not_later_than_now(),
-            });
+        self.state.borrow_mut().starts.put(GuardedStart {
+            generation,
+            group: None,
+            time: self.clock.not_later_than_now(),
         });
         let id = self.mark.split_once('=').map_or("", |(_, id)| id);
         (MARK, format!("{id}.{generation}."))
@@ -168,6 +167,11 @@ impl Guard {
     /// The start failed, or nobody is left of its group. As often as one likes.
     pub(crate) fn remove(&self, generation: u64) {
         self.change(|starts| starts.remove(generation));
+    }
+
+    /// Tells the guard what it has not been told.
+    pub(crate) fn tell(&self) {
+        flush(&self.state);
     }
 
     fn change(&self, change: impl FnOnce(&mut GuardedStarts)) {

@@ -52,14 +52,21 @@ impl Engine {
             return;
         };
         self.tick();
-        for (slot, generation, attempt) in waiting {
-            if self
-                .core
-                .get(slot)
-                .is_some_and(|instance| instance.generation == generation && instance.is_alive())
-            {
-                self.launch(slot, generation, attempt);
+        Command::spawning_together(|| {
+            for (slot, generation, attempt) in waiting {
+                if self.core.get(slot).is_some_and(|instance| {
+                    instance.generation == generation && instance.is_alive()
+                }) {
+                    self.launch(slot, generation, attempt);
+                }
             }
+        });
+    }
+
+    /// What was announced is told before a spawn of it is submitted: no task runs before this call.
+    pub(super) fn tell_guard(&self) {
+        if let GuardSlot::There(guard) = &self.guard {
+            guard.tell();
         }
     }
 
@@ -145,7 +152,7 @@ impl Engine {
             let leaf = leaf.map_err(|error| failed("its cgroup")(error.into()))?;
             if let Some(leaf) = leaf {
                 let directory = leaf.directory().map_err(failed("its cgroup"))?;
-                command = command.cgroup(directory);
+                command = command.new_cgroup(directory);
                 run.leaf = Some(leaf);
             }
         }
@@ -176,6 +183,13 @@ impl Engine {
         socket: Option<NotifySocket>,
     ) {
         let address = self.address.clone();
+        if self
+            .place_at(slot)
+            .is_some_and(|place| place.spec.spawn_for.is_some())
+        {
+            // The closure may submit the spawn.
+            self.tell_guard();
+        }
         let Some(place) = self.place(slot) else {
             return;
         };
@@ -188,7 +202,8 @@ impl Engine {
             Some(spawn_for) => {
                 // The monitor is not its protocol: a start that is given up is known by its future alone.
                 let command = command.clone().killed_if_untaken();
-                let spawned = catch_unwind(AssertUnwindSafe(|| spawn_for(&command, &run.start)));
+                let call = || Command::spawning_apart(|| spawn_for(&command, &run.start));
+                let spawned = catch_unwind(AssertUnwindSafe(call));
                 match spawned {
                     Ok(spawning) => spawning,
                     Err(_) => {

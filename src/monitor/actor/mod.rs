@@ -30,6 +30,7 @@ use super::event::{Event, EventKind};
 use super::service::ServiceSpec;
 use super::shared::MonitorShared;
 use super::shutdown_report::ShutdownReport;
+use crate::Command;
 use crate::ProcessId;
 use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
@@ -154,10 +155,14 @@ impl Engine {
             if effects.is_empty() {
                 break;
             }
-            for effect in effects {
-                self.carry_out(effect);
-            }
+            // Many services may start at once.
+            Command::spawning_together(|| {
+                for effect in effects {
+                    self.carry_out(effect);
+                }
+            });
         }
+        self.tell_guard();
         self.leave(ctx);
         let due = self.core.deadline();
         if due == self.timer.map(|(at, _)| at) {

@@ -62,7 +62,11 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
         worker,
         engine: setup.engine.clone(),
     };
-    let mark = setup.guard.as_ref().map(|guard| guard.announce(worker));
+    let mark = setup.guard.as_ref().map(|guard| {
+        let mark = guard.announce(worker);
+        guard.tell();
+        mark
+    });
     let settings = Rc::clone(&setup.settings);
     let mut command = prepared(&setup, mark);
     let pipes = match settings.framing {

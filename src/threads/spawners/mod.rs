@@ -9,6 +9,8 @@
 mod own;
 mod pool;
 mod ties;
+#[cfg(feature = "monitor")]
+mod together;
 
 use std::fmt;
 use std::io;
@@ -24,6 +26,8 @@ use crate::sys::thread_state::{self, Asker, ThreadState};
 use own::OwnSpawner;
 use pool::{Seat, SpawnerPool};
 pub(crate) use ties::{Tie, Ties};
+#[cfg(feature = "monitor")]
+pub(crate) use together::{apart, together};
 
 /// A spawn, given what its clone needs, or the reason why there is no thread for it.
 pub(crate) type PoolJob = Box<dyn FnOnce(io::Result<Desk<'_>>) + Send>;
@@ -111,7 +115,11 @@ impl Place {
 
     /// The same for a spawn that may never be submitted: no pool is made for it.
     pub(crate) fn promised() -> Self {
-        Self::found(|state| {
+        #[cfg(feature = "monitor")]
+        if let Some(seat) = together::seat() {
+            return Self::Pool(seat);
+        }
+        let place = Self::found(|state| {
             Ok(match seat_of(&mut lock(&POOLS), &state) {
                 Some(seat) => Self::Pool(seat),
                 None => Self::Later(Later {
@@ -121,7 +129,12 @@ impl Place {
                     state,
                 }),
             })
-        })
+        });
+        #[cfg(feature = "monitor")]
+        if let Self::Pool(seat) = &place {
+            together::keep(seat);
+        }
+        place
     }
 
     /// The place that `pool` gives, if the calling thread's state can be read. It is read once, since that takes

@@ -63,9 +63,15 @@ impl PoolLine {
 
 /// A place in the queue, before there is a job. The pool is not retired meanwhile.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<SpawnerPool>);
+pub(crate) struct Seat(pub(super) Arc<SpawnerPool>);
 
 impl Seat {
+    /// One more in the same pool.
+    #[cfg(feature = "monitor")]
+    pub(super) fn another(&self) -> Self {
+        self.0.seat()
+    }
+
     pub(super) fn submit(self, job: PoolJob) {
         let mut line = lock(&self.0.line);
         // Retired, nobody starts workers, and those that are left may hang.

@@ -14,8 +14,11 @@ use super::{Cgroup, CgroupDir};
 use crate::error::{SpawnError, SpawnStep};
 
 impl Cgroup {
-    /// The cgroup whose directory this is.
-    pub(super) fn given(dir: &Arc<OwnedFd>) -> Result<Self, SpawnError> {
+    /// The cgroup whose directory this is; `is_new`: it was made for the child.
+    pub(super) fn given(dir: &Arc<OwnedFd>, is_new: bool) -> Result<Self, SpawnError> {
+        if is_new {
+            return Ok(Self(CgroupDir::Given(Arc::clone(dir))));
+        }
         let failed = |error| SpawnError::new(SpawnStep::Limits, "cgroup", error);
         let Some(version) = Version::of(dir).map_err(failed)? else {
             let why = "its directory is not that of a cgroup of version 2";

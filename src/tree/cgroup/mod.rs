@@ -25,6 +25,7 @@ use name::Host;
 
 use crate::command::spec::{Contain, Spec};
 use crate::error::SpawnError;
+use crate::sys::clone3::joins_cgroups;
 
 /// A cgroup in which a child is, or is to be.
 #[derive(Debug)]
@@ -59,7 +60,10 @@ impl Cgroup {
     /// The one that a child of this command shall join; `None` also where the strongest hold is another.
     pub(crate) fn of(spec: &Spec) -> Result<Option<Self>, SpawnError> {
         let Some(contain) = spec.contain else {
-            return spec.cgroup.as_ref().map(Self::given).transpose();
+            let given = spec.cgroup.as_ref();
+            return given
+                .map(|dir| Self::given(dir, spec.cgroup_is_new))
+                .transpose();
         };
         match (Self::make(), contain) {
             (Ok(cgroup), _) => Ok(Some(cgroup)),
@@ -105,6 +109,23 @@ impl Cgroup {
         if let CgroupDir::Made(made) = &self.0 {
             forget(&made.base);
         }
+    }
+
+    /// Its directory, if it was made for the child and a clone may make the child there.
+    ///
+    /// The child is alone in it then. So if memory runs out in it, the kernel finds nobody there whom it may kill: it
+    /// passes over a child that shares the parent's memory. In a cgroup with others the kernel might kill all of
+    /// them, the child with its parent; there the child shall be for as short as can be.
+    pub(crate) fn birthplace(&self, spec: &Spec) -> Option<io::Result<OwnedFd>> {
+        let is_new = match &self.0 {
+            CgroupDir::Made(_) => true,
+            CgroupDir::Given(_) => spec.cgroup_is_new,
+            CgroupDir::Joined(_) => false,
+        };
+        (is_new && joins_cgroups()).then(|| {
+            let (dir, name) = self.place();
+            open(dir, name, ".", OFlag::O_PATH | OFlag::O_DIRECTORY)
+        })
     }
 
     /// The file by which a process joins it.

@@ -109,6 +109,7 @@ fn host() {
                 let guard = &guard;
                 async move {
                     let (name, value) = guard.announce(generation);
+                    guard.tell();
                     let command = Command::new("/bin/sh")
                         .args(["-c", FAMILY])
                         .process_group(0)

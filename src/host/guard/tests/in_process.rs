@@ -151,6 +151,7 @@ fn a_guard_that_does_not_read_is_replaced_and_holds_up_nobody() {
         // More than the pipe takes.
         for generation in 0..10_000 {
             guard.announce(generation);
+            guard.tell();
         }
         assert_eq!(guard.pid(), Some(pid));
         for generation in 0..10_000 {
@@ -180,6 +181,7 @@ fn a_guard_stopped_for_a_while_has_heard_of_everything() {
         kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
         for generation in 1..5000 {
             guard.announce(generation);
+            guard.tell();
         }
         guard.remove(0);
         guard.add(5000, &listed.process);
@@ -204,6 +206,7 @@ fn ten_thousand_starts_leave_no_memory_behind() {
             for generation in 0..1000 {
                 let generation = round * 1000 + generation;
                 guard.announce(generation);
+                guard.tell();
                 guard.add(generation, &family.process);
                 guard.remove(generation);
                 if generation % 100 == 0 {

@@ -62,7 +62,7 @@ fn every_shell_kills_the_same() {
             let [(a, at), (b, bt), (c, ct)] = listed.each_ref().map(place);
             let wrong = bt - 1;
             let lines = format!(
-                "+ 0 {a} {at} 1\n+ 1 {b} {wrong} 2\n+ 12 {c} {ct} 3\n- 12\n+ 3 0 {wrong} 10\n\n+ x 1 1 1\n+ 4 1 1 4\n+ 0 {b}"
+                "0 {a} {at}\n1 {b} {wrong}\n12 {c} {ct}\n12\n3 0 {wrong} 10\n\nx 1 1\n5 $x 1\n4 1 1\n0 {b}"
             );
             run(&shell, &format!("{lines}\nq\n"));
             let all = listed.iter().chain([&under_way, &other]);

@@ -14,6 +14,7 @@ fn what_a_start_that_is_under_way_has_started_is_killed_and_nobody_else() {
         let mut families = Vec::new();
         for generation in 0..4 {
             let (name, value) = guard.announce(generation);
+            guard.tell();
             families.push(Family::of(family().env(name, value)).await);
         }
         let plain = Family::spawn().await;
@@ -35,6 +36,7 @@ fn a_descendant_in_a_session_of_its_own_is_found_by_the_mark() {
     in_a_system(async {
         let (guard, _told, pid) = guard().await;
         let (name, value) = guard.announce(7);
+        guard.tell();
         let script = "setsid sh -c 'sleep 300 & echo $$; wait'";
         let command = Command::new("/bin/sh").args(["-c", script]);
         let command = command.env(name, value);
