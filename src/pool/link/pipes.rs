@@ -31,8 +31,9 @@ const SMALL: usize = 8 * 1024;
 /// So many looks for an answer are left out at most.
 const MOST_PASSED: u8 = 64;
 
-/// A buffer for what is read, and the least room of it that is worth a read.
-const READ: usize = 64 * 1024;
+/// A buffer for what is read: two frames of 64 KiB, the usual part of a stream, so that few of them lie across two buffers (`pool_stream` is 0.96 with
+/// it, and 0.6 with half of it). And the least room of it that is worth a read.
+const READ: usize = 128 * 1024;
 const LEAST: usize = 16 * 1024;
 
 /// The pool's ends of the pipes, and the worker's.
