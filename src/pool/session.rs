@@ -22,7 +22,8 @@ use crate::Bytes;
 
 /// A worker that nobody else uses; made by [`PoolHandle::checkout`](super::PoolHandle::checkout). It works on any runtime, and keeps the pool running.
 ///
-/// What is sent is a job each, which the worker answers in turn: [`Framing::Frames`] and [`Framing::JsonLines`] have the format. The session is a stream
+/// What is sent is a job each, which the worker answers in turn: [`Framing::Frames`](super::Framing::Frames) and
+/// [`Framing::JsonLines`](super::Framing::JsonLines) have the format. The session is a stream
 /// of the answers. When the worker is lost, does not keep to the framing, or is stopped with the pool, that is the last item.
 ///
 /// Dropping it gives the worker back to the pool if all that was sent is answered, read or not; else the worker is stopped, and replaced.
@@ -108,7 +109,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`JobError::TooLarge`], and [`JobError::Protocol`] for what is no JSON value in a pool of [`Framing::JsonLines`]: nothing was sent, and the session
+    /// [`JobError::TooLarge`], and [`JobError::Protocol`] for what is no JSON value in a pool of
+    /// [`Framing::JsonLines`](super::Framing::JsonLines): nothing was sent, and the session
     /// goes on. Else why the session is over.
     pub async fn send(&mut self, body: impl Into<Bytes>) -> Result<(), JobError> {
         let body = body.into();
