@@ -79,7 +79,8 @@ impl Drop for Cgroup {
     }
 }
 
-/// A service with a daemon in a session of its own, which takes no notice of SIGTERM. `then` is what the service itself does.
+/// A service with a daemon in a session of its own, which takes no notice of SIGTERM. `then` is what the service itself does. It has a second to die of SIGTERM
+/// before its daemon gets SIGKILL: those that outlived it are counted.
 fn with_daemon(then: &[&str]) -> Service {
     let daemon = [
         "leave", "6", "setsid", "ignore", "15", "say", "ready", "pause",
@@ -88,7 +89,7 @@ fn with_daemon(then: &[&str]) -> Service {
     Service::new("web", command)
         .ready(Ready::line("ready"))
         .restart(Restart::never())
-        .stop(Ladder::new().term(Duration::from_millis(300)).kill())
+        .stop(Ladder::new().term(Duration::from_secs(1)).kill())
 }
 
 /// A monitor in this cgroup, with a service that has a daemon.
@@ -113,6 +114,12 @@ async fn daemon(monitor: &MonitorHandle) -> i32 {
         }
     })
     .await
+}
+
+/// A process that exits leaves its cgroup, which tells so, a moment before it becomes a zombie.
+async fn until_gone(pid: i32) {
+    let gone = || is_gone(pid).then_some(());
+    eventually("a process to be gone", gone, || pid.to_string()).await;
 }
 
 /// How many were left over, by the events until the state comes.
@@ -157,8 +164,12 @@ fn a_daemon_is_gone_after_the_stop_where_there_is_a_cgroup() {
         assert!(cgroup.members().contains(&daemon));
         let mut events = monitor.events();
         in_time(monitor.stop("web")).await.unwrap();
-        assert!(is_gone(daemon), "it is gone when the stop is answered");
-        assert_eq!(cgroup.leaves(), [] as [&Path; 0]);
+        assert_eq!(
+            cgroup.leaves(),
+            [] as [&Path; 0],
+            "it is gone when the stop is answered"
+        );
+        until_gone(daemon).await;
         let told = leftovers(&mut events, ServiceState::Stopped).await;
         assert_eq!(told, (1, Some(ExitKind::Escalated)));
 
@@ -187,7 +198,7 @@ fn a_daemon_is_gone_after_the_stop_where_the_cgroup_is_made_right_below_the_host
         let name = own.unwrap().rsplit('/').next().unwrap().to_owned();
         let mut events = monitor.events();
         in_time(monitor.stop("web")).await.unwrap();
-        assert!(is_gone(daemon), "it is gone when the stop is answered");
+        until_gone(daemon).await;
         let told = leftovers(&mut events, ServiceState::Stopped).await;
         assert_eq!(told, (1, Some(ExitKind::Escalated)));
         let path = own_directory().unwrap().join(&name);
@@ -213,7 +224,7 @@ fn a_daemon_that_its_service_leaves_is_stopped_where_there_is_a_cgroup() {
         monitor.write("web", "x").await.unwrap();
         let told = leftovers(&mut events, ServiceState::Exited).await;
         assert_eq!(told, (1, Some(ExitKind::Ok)));
-        assert!(is_gone(daemon));
+        until_gone(daemon).await;
         cgroup.none_left().await;
         in_time(monitor.shutdown(LONG)).await;
     });
@@ -247,8 +258,7 @@ fn a_signal_reaches_all_of_the_cgroup() {
     run(async {
         let (monitor, daemon) = running_in(&cgroup).await;
         monitor.signal("web", Signal::USR1).await.unwrap();
-        let gone = || is_gone(daemon).then_some(());
-        eventually("the daemon to be gone", gone, || daemon.to_string()).await;
+        until_gone(daemon).await;
         cgroup.none_left().await;
         in_time(monitor.shutdown(LONG)).await;
     });
@@ -265,7 +275,7 @@ fn a_drop_of_the_last_handle_kills_daemons_and_leaves_no_cgroup() {
         drop(monitor);
         let report = in_time(closed).await;
         assert_eq!(report.killed, ["web"], "{report:?}");
-        assert!(is_gone(daemon));
+        until_gone(daemon).await;
         cgroup.none_left().await;
     });
 }
