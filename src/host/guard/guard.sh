@@ -1,18 +1,14 @@
 # Reads what to kill; kills it by SIGKILL at the end of its input. See the module. $1: what marks the starts of this monitor or pool.
-# `SLOT GROUP TIME` lists a group, whose leader started at TIME; `SLOT 0 TIME NUMBER` that start NUMBER is under way, since TIME.
-# `SLOT` takes either from the list. `q` ends this without a kill. Lines are short: a shell reads them byte by byte.
+# Its input is lines of this language. `sSLOT='GROUP TIME'` lists a group, whose leader started at TIME; `sSLOT='0 TIME NUMBER'`
+# tells that start NUMBER is under way, since TIME. `sSLOT=` takes either from the list. `slots=N`: there are no more than N of them.
+# `exit` ends this without a kill.
 trap '' HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU VTALRM PROF XCPU XFSZ
 set -f
-mark="$1." top=0
-while read -r slot start; do
-    case $slot in
-    q) exit ;;
-    '' | *[!0-9]*) continue ;;
-    esac
-    case $start in *[!0-9\ ]*) continue ;; esac
-    eval "s$slot=\$start"
-    [ "$slot" -le "$top" ] || top=$slot
-done
+mark="$1." slots=0
+# The shells that are descended from ash read what they source as it comes, and much of it at once. Others may read it to its end first.
+[ -n "${BASH_VERSION-}${KSH_VERSION-}${ZSH_VERSION-}${YASH_VERSION-}" ] || command . /proc/self/fd/0
+# One byte at a time. If it was sourced, this is the end of it.
+while read -r line; do eval "$line"; done
 
 # Gives `state`, `parent` and `began` (when it started) of process $1; nothing if there is none. Its name may hold anything, so
 # what counts is after the last ")".
@@ -24,7 +20,7 @@ look() {
 }
 
 under_way='' earliest='' slot=0
-while [ "$slot" -le "$top" ]; do
+while [ "$slot" -lt "$slots" ]; do
     eval "set -- \$s$slot"
     slot=$((slot + 1))
     case ${1-} in

@@ -73,24 +73,27 @@ impl GuardedStarts {
             .collect();
     }
 
-    /// Lines that the guard has not been told, of which the pipe takes all or none, and of how many slots they are.
+    /// Lines that the guard has not been told, of which the pipe takes all or none, and of how many slots they are. `guard.sh` tells their form.
     pub(super) fn lines(&self) -> (String, usize) {
         let (mut lines, mut count) = (String::new(), 0);
+        if !self.untold.is_empty() {
+            // Nothing fails that is written to a String.
+            let _ = writeln!(lines, "slots={}", self.slots.len());
+        }
         for &slot in &self.untold {
             if lines.len() + LONGEST_LINE > PIPE_BUF {
                 break;
             }
-            // Nothing fails that is written to a String.
             let _ = match self.slots.get(slot).copied().flatten() {
                 Some(GuardedStart {
                     generation,
                     group,
                     time,
                 }) => match group {
-                    Some(group) => writeln!(lines, "{slot} {group} {time}"),
-                    None => writeln!(lines, "{slot} 0 {time} {generation}"),
+                    Some(group) => writeln!(lines, "s{slot}='{group} {time}'"),
+                    None => writeln!(lines, "s{slot}='0 {time} {generation}'"),
                 },
-                None => writeln!(lines, "{slot}"),
+                None => writeln!(lines, "s{slot}="),
             };
             count += 1;
         }
@@ -122,16 +125,19 @@ mod tests {
         let mut list = GuardedStarts::default();
         list.put(start(7, None));
         list.put(start(8, None));
-        assert_eq!(list.lines(), ("0 0 5 7\n1 0 5 8\n".to_owned(), 2));
+        assert_eq!(
+            list.lines(),
+            ("slots=2\ns0='0 5 7'\ns1='0 5 8'\n".to_owned(), 2)
+        );
         list.put(start(8, Some(90)));
         list.remove(7);
         list.remove(7);
-        assert_eq!(list.lines(), ("0\n1 90 5\n".to_owned(), 2));
+        assert_eq!(list.lines(), ("slots=2\ns0=\ns1='90 5'\n".to_owned(), 2));
         list.told(2);
         list.put(start(8, Some(90)));
         assert_eq!(list.lines(), (String::new(), 0));
         list.put(start(9, Some(91)));
-        assert_eq!(list.lines(), ("0 91 5\n".to_owned(), 1));
+        assert_eq!(list.lines(), ("slots=2\ns0='91 5'\n".to_owned(), 1));
     }
 
     #[test]
@@ -143,7 +149,10 @@ mod tests {
         list.told(3);
         list.remove(1);
         list.forget_told();
-        assert_eq!(list.lines(), ("0 90 5\n2 90 5\n".to_owned(), 2));
+        assert_eq!(
+            list.lines(),
+            ("slots=3\ns0='90 5'\ns2='90 5'\n".to_owned(), 2)
+        );
     }
 
     #[test]

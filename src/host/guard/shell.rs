@@ -88,7 +88,7 @@ impl GuardShell {
     /// Ends the guard, which kills nothing. The call tells it; the future waits, for two seconds at most, until it is gone.
     pub(super) fn end(self) -> impl Future<Output = ()> {
         let Self { process, pipe, .. } = self;
-        let told = pipe.try_write(b"q\n").is_ok();
+        let told = pipe.try_write(b"exit\n").is_ok();
         if !told {
             // Before the pipe closes.
             process.kill();

@@ -1,10 +1,10 @@
 //! The script of the guard in each shell that may be `/bin/sh`.
 
 use std::io::Write;
-use std::process::{Command as StdCommand, Stdio};
+use std::process::{Child, ChildStdin, Command as StdCommand, Stdio};
 
 use super::super::shell::SCRIPT;
-use super::{FAMILY, Family, all_gone, in_a_system, stat};
+use super::{FAMILY, Family, all_gone, in_a_system, stat, until};
 use crate::Command;
 
 /// The shells of this machine, and their arguments.
@@ -14,6 +14,8 @@ fn shells() -> Vec<Vec<&'static str>> {
         vec!["dash"],
         vec!["bash", "--posix"],
         vec!["busybox", "sh"],
+        vec!["ksh"],
+        vec!["mksh"],
     ];
     let runs = |shell: &&Vec<&str>| {
         let run = StdCommand::new(shell[0])
@@ -25,7 +27,7 @@ fn shells() -> Vec<Vec<&'static str>> {
     known.iter().filter(runs).cloned().collect()
 }
 
-fn run(shell: &[&str], lines: &str) {
+fn start(shell: &[&str]) -> (Child, ChildStdin) {
     let mut guard = StdCommand::new(shell[0])
         .args(&shell[1..])
         .args(["-c", SCRIPT, "guard", "ACTIX_PROCESS_START=abc"])
@@ -35,7 +37,12 @@ fn run(shell: &[&str], lines: &str) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut input = guard.stdin.take().unwrap();
+    let input = guard.stdin.take().unwrap();
+    (guard, input)
+}
+
+fn run(shell: &[&str], lines: &str) {
+    let (mut guard, mut input) = start(shell);
     input.write_all(lines.as_bytes()).unwrap();
     drop(input);
     guard.wait().unwrap();
@@ -62,9 +69,9 @@ fn every_shell_kills_the_same() {
             let [(a, at), (b, bt), (c, ct)] = listed.each_ref().map(place);
             let wrong = bt - 1;
             let lines = format!(
-                "0 {a} {at}\n1 {b} {wrong}\n12 {c} {ct}\n12\n3 0 {wrong} 10\n\nx 1 1\n5 $x 1\n4 1 1\n0 {b}"
+                "slots=3\ns0='{a} {at}'\ns1='{b} {wrong}'\nslots=13\ns12='{c} {ct}'\ns12=\ns3='0 {wrong} 10'\n\ns4='1 1'\n"
             );
-            run(&shell, &format!("{lines}\nq\n"));
+            run(&shell, &format!("{lines}exit\n"));
             let all = listed.iter().chain([&under_way, &other]);
             for family in all {
                 assert_eq!(family.members(), 2, "{shell:?}");
@@ -75,6 +82,21 @@ fn every_shell_kills_the_same() {
             for family in [&listed[1], &listed[2], &other] {
                 assert_eq!(family.members(), 2, "{shell:?}");
             }
+        }
+    });
+}
+
+/// A shell that takes the lines in only when there are no more of them needs ever more memory.
+#[test]
+fn every_shell_does_what_a_line_says_before_the_last_one() {
+    in_a_system(async {
+        for shell in shells() {
+            let (mut guard, mut input) = start(&shell);
+            input.write_all(b"slots=1\ns0='1 1'\n").unwrap();
+            input.write_all(b"exit\n").unwrap();
+            let what = format!("{shell:?} leaves");
+            until(&what, || guard.try_wait().unwrap().is_some()).await;
+            drop(input);
         }
     });
 }
