@@ -6,7 +6,6 @@ use actix_process::monitor::{
     CgroupPlace, Monitor, MonitorContainment, MonitorHandle, Ready, Service,
 };
 use actix_process::{Command, Ladder};
-use futures::future::join_all;
 
 use crate::crowd;
 use crate::dying::raise_descriptor_limit;
@@ -107,17 +106,14 @@ fn name(number: usize) -> String {
 
 /// A monitor of these services, when all are ready.
 async fn started(services: Vec<Service>) -> MonitorHandle {
-    let count = services.len();
-    all_ready(Monitor::new().services(services), count).await
+    all_ready(Monitor::new().services(services)).await
 }
 
-async fn all_ready(monitor: Monitor, count: usize) -> MonitorHandle {
+async fn all_ready(monitor: Monitor) -> MonitorHandle {
     let monitor = monitor.start();
     let monitor = monitor.expect("a monitor can be started");
-    let ready = (0..count).map(|number| monitor.ready(name(number)));
-    for ready in join_all(ready).await {
-        ready.expect("a service can be started");
-    }
+    let ready = monitor.all_ready().await;
+    ready.expect("each service can be started");
     monitor
 }
 
@@ -134,7 +130,7 @@ fn start_ours(scale: Scale, cgroups: CgroupPlace) -> Result<Side, Skipped> {
         let services = sleeping(count);
         let begun = Instant::now();
         let monitor = Monitor::new().services(services).cgroups(cgroups.clone());
-        let monitor = ours.run(all_ready(monitor, count));
+        let monitor = ours.run(all_ready(monitor));
         let wall = begun.elapsed().as_secs_f64();
         ours.run(stopped(monitor));
         vec![wall]

@@ -140,6 +140,16 @@ impl MonitorHandle {
         self.request(name.into(), Request::Ready).await
     }
 
+    /// Waits until all services are ready that are not on demand, without asking for their start. One that was stopped is not waited for, nor is one that has
+    /// ended and is [not restarted](super::ServiceState::Exited).
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start). One that failed is told when all of them have an answer.
+    pub async fn all_ready(&self) -> Result<(), MonitorError> {
+        self.ask(Ask::AllReady).await
+    }
+
     /// Stops a service by its ladder, and waits until nobody is left of its group. A service that waits, or is being started, is stopped at
     /// once. Leases do not keep it running.
     ///

@@ -152,18 +152,30 @@ impl fmt::Debug for Write {
     }
 }
 
-/// [`MonitorHandle::reopen_files`](super::MonitorHandle::reopen_files).
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Result<(), MonitorError>")]
-#[expect(clippy::exhaustive_structs, reason = "a message that users write down")]
-pub struct ReopenFiles;
+/// A message of nothing else.
+macro_rules! bare {
+    ($($(#[$doc:meta])* $message:ident: $ask:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Message)]
+        #[rtype(result = "Result<(), MonitorError>")]
+        #[expect(clippy::exhaustive_structs, reason = "a message that users write down")]
+        pub struct $message;
 
-impl Handler<ReopenFiles> for Monitor {
-    type Result = Done<()>;
+        impl Handler<$message> for Monitor {
+            type Result = Done<()>;
 
-    fn handle(&mut self, _: ReopenFiles, ctx: &mut Context<Self>) -> Self::Result {
-        Box::pin(ask_at(&ctx.address(), Ask::Reopen))
-    }
+            fn handle(&mut self, _: $message, ctx: &mut Context<Self>) -> Self::Result {
+                Box::pin(ask_at(&ctx.address(), Ask::$ask))
+            }
+        }
+    )*};
+}
+
+bare! {
+    /// [`MonitorHandle::all_ready`](super::MonitorHandle::all_ready).
+    AllReady: AllReady;
+    /// [`MonitorHandle::reopen_files`](super::MonitorHandle::reopen_files).
+    ReopenFiles: Reopen;
 }
 
 /// [`MonitorHandle::all`](super::MonitorHandle::all), and

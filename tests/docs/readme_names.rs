@@ -198,7 +198,7 @@ methods! {
         guard(true); shutdown_within(Duration::ZERO); start();
     }
     MonitorHandle as MonitorHandle {
-        addr(); add(Service::new("", Command::new(""))); add_all([]); remove(""); start(""); ready(""); stop(""); restart("");
+        addr(); add(Service::new("", Command::new(""))); add_all([]); remove(""); start(""); ready(""); all_ready(); stop(""); restart("");
         restart_now(""); signal("", Signal::TERM); write("", ""); resize("", PtySize::new(0, 0)); reopen_files(); status("");
         all(); all_with_usage(); lease(""); lease_key("", ""); follow("", Since::Now); follow_raw(""); events(); containment();
         shutdown(Duration::ZERO); closing(); closed(); closing_on_signals();

@@ -82,6 +82,7 @@ fn each_message_is_answered_and_repeated_without_harm() {
             }
         );
         done_twice!(address, messages::ReopenFiles);
+        done_twice!(address, messages::AllReady);
         done_twice!(address, messages::RestartNow { name: name() });
         done_twice!(
             address,

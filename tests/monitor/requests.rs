@@ -1,9 +1,13 @@
 //! What is asked of a running monitor: each request does what it says once, however often it is asked for.
 
+use std::pin::pin;
+
 use actix_process::monitor::{
     Event, EventKind, MonitorError, Ready, Restart, Service, ServiceState, Start, When, messages,
 };
-use actix_process::{Ladder, Signal};
+use actix_process::{Command, Ladder, Signal};
+
+use futures::poll;
 
 use crate::common::census::is_gone;
 use crate::common::helper::helper;
@@ -252,6 +256,39 @@ fn a_batch_is_answered_when_all_are_ready_and_with_the_first_failure() {
         assert_eq!(watched.look("good").await.state, READY);
         assert_eq!(watched.look("bad").await.state, ServiceState::Backoff);
         in_time(watched.add_all([])).await.unwrap();
+        watched.end().await;
+    });
+}
+
+#[test]
+fn all_are_ready_but_those_on_demand_and_those_that_are_over() {
+    run(async {
+        let once = helping("once", ["exit", "0"]).restart(Restart::never());
+        let slow = helping("slow", ["take", "0", "1", "say", "up", "pause"]);
+        let watched = Watched::start([
+            pausing("web").after("slow", When::Ready),
+            slow.ready(Ready::line("up")),
+            pausing("lazy").on_demand(),
+            pausing("stopped"),
+            once,
+        ])
+        .await;
+        in_time(watched.stop("stopped")).await.unwrap();
+        watched.once("once", ServiceState::Exited).await;
+        let mut ready = pin!(watched.all_ready());
+        assert!(poll!(&mut ready).is_pending(), "`slow` is not ready");
+        assert_ne!(watched.look("web").await.state, READY);
+        watched
+            .once("slow", ServiceState::Running { ready: false })
+            .await;
+        watched.write("slow", "x").await.unwrap();
+        in_time(ready).await.unwrap();
+        assert_eq!(watched.look("web").await.state, READY);
+        assert_eq!(watched.look("lazy").await.state, ServiceState::Stopped);
+        let bad = Service::new("bad", Command::new("/no/such/program"));
+        in_time(watched.add(bad)).await.unwrap_err();
+        let error = in_time(watched.all_ready()).await.unwrap_err();
+        assert!(error.to_string().contains("bad"), "{error}");
         watched.end().await;
     });
 }

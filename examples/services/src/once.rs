@@ -9,10 +9,9 @@ use crate::table::table;
 
 /// Prints the table when all services are ready, those on demand by a lease.
 pub async fn once(monitor: &MonitorHandle, entries: &[Entry]) -> Result<(), Error> {
-    let (on_demand, always): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.on_demand);
-    let ready = try_join_all(always.iter().map(|entry| monitor.ready(&entry.id)));
-    let leases = try_join_all(on_demand.iter().map(|entry| monitor.lease(&entry.id)));
-    let (_, _leases) = try_join(ready, leases).await?;
+    let on_demand = entries.iter().filter(|entry| entry.on_demand);
+    let leases = try_join_all(on_demand.map(|entry| monitor.lease(&entry.id)));
+    let ((), _leases) = try_join(monitor.all_ready(), leases).await?;
     for line in table(&monitor.all_with_usage().await?) {
         println!("{line}");
     }

@@ -1,6 +1,7 @@
 //! What handles and messages ask of the monitor.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Context, Handler, Message};
@@ -12,13 +13,14 @@ use crate::ProcessHandle;
 use crate::PtySize;
 use crate::Signal;
 use crate::monitor::Monitor;
-use crate::monitor::core::{Instance, Kinship, LeaseId, Request, Slot, Ticket};
+use crate::monitor::core::{Instance, Kinship, LeaseId, Policy, Request, Slot, Ticket};
 use crate::monitor::error::MonitorError;
 use crate::monitor::name::ServiceName;
 use crate::monitor::sampling::{self, Usage};
 use crate::monitor::service::ServiceSpec;
 use crate::monitor::shutdown_report::ShutdownReport;
 use crate::monitor::spec_error::{SpecError, SpecProblem};
+use crate::monitor::state::ServiceState;
 use crate::monitor::status::Status;
 
 type Tell<T> = oneshot::Sender<Result<T, MonitorError>>;
@@ -29,6 +31,7 @@ type Tell<T> = oneshot::Sender<Result<T, MonitorError>>;
 pub(in crate::monitor) enum Ask {
     Request(ServiceName, Request, Tell<()>),
     Add(Vec<ServiceSpec>, Tell<()>),
+    AllReady(Tell<()>),
     /// The ticket is answered when it is ready.
     Lease(ServiceName, LeaseId, Tell<()>),
     /// Of a lease of this service that was given.
@@ -69,6 +72,7 @@ impl Engine {
                 }
             }
             Ask::Add(services, tell) => self.add_checked(services, tell),
+            Ask::AllReady(tell) => self.all_ready(tell),
             Ask::Lease(name, lease, tell) => {
                 let ticket = self.ticket(tell);
                 self.core.lease(&name, lease, ticket);
@@ -123,17 +127,28 @@ impl Engine {
             return drop(tell.send(Err(error.into())));
         }
         self.add(services);
-        let started = policies
+        let always = policies.into_iter().filter(is_always);
+        self.when_ready(always.map(|policy| policy.id).collect(), tell);
+    }
+
+    fn all_ready(&mut self, tell: Tell<()>) {
+        let awaited = self.core.all().filter(|(slot, instance)| {
+            let state = instance.state();
+            let is_over = matches!(state, ServiceState::Exited | ServiceState::Stopped);
+            !is_over && self.core.policy_of(*slot).is_some_and(is_always)
+        });
+        let ids = awaited.map(|(_, instance)| Arc::clone(&instance.name.id));
+        self.when_ready(ids.collect(), tell);
+    }
+
+    /// Answers when all of them are ready or have failed: with the first failure.
+    fn when_ready(&mut self, ids: Vec<Arc<str>>, tell: Tell<()>) {
+        let waits: Vec<_> = ids
             .into_iter()
-            .filter(|policy| policy.kinship == Kinship::Always);
-        let waits: Vec<_> = started
-            .map(|policy| {
+            .map(|id| {
                 let (tell, told) = oneshot::channel();
                 let ticket: Ticket = self.ticket(tell);
-                let name = ServiceName {
-                    id: policy.id,
-                    key: None,
-                };
+                let name = ServiceName { id, key: None };
                 self.core.request(&name, Request::Ready, ticket);
                 told
             })
@@ -199,6 +214,11 @@ impl Engine {
             let _ = tell.send(Ok(all.into_iter().map(with).collect()));
         });
     }
+}
+
+/// Whether it is wanted without a lease.
+fn is_always(policy: &Policy) -> bool {
+    policy.kinship == Kinship::Always
 }
 
 /// The limits that this host cannot set.

@@ -99,7 +99,6 @@ impl Core {
         self.entries.values().map(|entry| &entry.policy)
     }
 
-    #[cfg(test)]
     pub(in crate::monitor) fn policy_of(&self, slot: Slot) -> Option<&Policy> {
         Some(&self.entry_of(slot)?.policy)
     }
