@@ -124,6 +124,7 @@ impl Guard {
             starts: GuardedStarts::default(),
             shell,
             flushing: None,
+            told_soon: false,
             ended: false,
         }));
         actix_rt::spawn(watch(Rc::downgrade(&state), Rc::clone(&mark), tell));
@@ -174,9 +175,21 @@ impl Guard {
         flush(&self.state);
     }
 
+    /// The guard is told with all else of this turn of the arbiter: each write wakes it. Until then a start that has a child is one that is under way, and
+    /// one that is over is known by the time of its leader.
     fn change(&self, change: impl FnOnce(&mut GuardedStarts)) {
-        change(&mut self.state.borrow_mut().starts);
-        flush(&self.state);
+        let mut state = self.state.borrow_mut();
+        change(&mut state.starts);
+        if !state.told_soon {
+            state.told_soon = true;
+            let of = Rc::downgrade(&self.state);
+            actix_rt::spawn(async move {
+                if let Some(of) = of.upgrade() {
+                    of.borrow_mut().told_soon = false;
+                    flush(&of);
+                }
+            });
+        }
     }
 
     /// Ends the guard: it kills nothing, and is not replaced. The call tells it; the future is ready when it is gone, after
@@ -219,6 +232,8 @@ struct GuardState {
     shell: Option<GuardShell>,
     /// Waits for room in the pipe.
     flushing: Option<JoinHandle<()>>,
+    /// A task tells the guard in this turn of the arbiter.
+    told_soon: bool,
     ended: bool,
 }
 
@@ -252,6 +267,7 @@ impl GuardState {
 impl Drop for GuardState {
     /// What waits for room has the pipe, too.
     fn drop(&mut self) {
+        self.write();
         drop(self.take_shell());
     }
 }
