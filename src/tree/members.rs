@@ -63,15 +63,17 @@ impl Group {
     }
 }
 
-/// The same for several groups, by one look at all processes; in the order of `groups`.
+/// The same for several groups, by one look at all processes; in the order of `groups`. A group may be there more than once.
 pub(crate) fn of_groups(groups: &[Group]) -> io::Result<Vec<Vec<Leftover>>> {
     let mut members = vec![Vec::new(); groups.len()];
-    let mut by_number = HashMap::new();
-    let mut by_cgroup = HashMap::new();
+    let mut by_number: HashMap<libc::pid_t, Vec<usize>> = HashMap::new();
+    let mut by_cgroup: HashMap<libc::pid_t, Vec<usize>> = HashMap::new();
     for (index, group) in groups.iter().enumerate() {
-        by_number.extend(group.number.map(|number| (number, index)));
-        if let Some(cgroup) = &group.cgroup {
-            by_cgroup.extend(cgroup.members().into_iter().map(|pid| (pid, index)));
+        if let Some(number) = group.number {
+            by_number.entry(number).or_default().push(index);
+        }
+        for pid in group.cgroup.iter().flat_map(|cgroup| cgroup.members()) {
+            by_cgroup.entry(pid).or_default().push(index);
         }
     }
     for entry in fs::read_dir("/proc")? {
@@ -82,19 +84,22 @@ pub(crate) fn of_groups(groups: &[Group]) -> io::Result<Vec<Vec<Leftover>>> {
         let Some(stat) = stat(pid).filter(|stat| !stat.gone) else {
             continue;
         };
-        let of_its = by_number.get(&stat.group).or_else(|| by_cgroup.get(&pid));
-        if let Some(index) = of_its
-            && groups
-                .get(*index)
-                .is_some_and(|group| group.number != Some(pid))
-            && let Some(members) = members.get_mut(*index)
-        {
-            members.push(stat.leftover);
+        let of_its = [by_number.get(&stat.group), by_cgroup.get(&pid)];
+        for index in of_its.into_iter().flatten().flatten() {
+            let is_leader = |group: &Group| group.number == Some(pid);
+            if let Some(members) = members.get_mut(*index)
+                && !groups.get(*index).is_some_and(is_leader)
+                && members.last() != Some(&stat.leftover)
+            {
+                members.push(stat.leftover.clone());
+            }
         }
     }
     // The kernel's number for a process of a pid namespace that cannot be seen from here.
-    if let Some(members) = by_cgroup.get(&0).and_then(|index| members.get_mut(*index)) {
-        members.push(Leftover::unlisted());
+    for index in by_cgroup.get(&0).into_iter().flatten() {
+        if let Some(members) = members.get_mut(*index) {
+            members.push(Leftover::unlisted());
+        }
     }
     Ok(members)
 }
@@ -144,6 +149,19 @@ mod tests {
             listed.iter().any(|member| member.pid == Some(pid)),
             pid != own
         );
+        // Twice asked for, twice told: two stops of one child look for the same members.
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let both = of_groups(&[group.clone(), group]).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let has_child = |members: &Vec<Leftover>| {
+            let pids = members.iter().filter_map(|member| member.pid);
+            pids.filter(|pid| *pid == child.id() as i32).count()
+        };
+        assert_eq!(both.iter().map(has_child).collect::<Vec<_>>(), [1, 1]);
         let stat = stat(pid).unwrap();
         assert!(stat.leftover.state.is_alphabetic());
         assert!(!stat.gone);
