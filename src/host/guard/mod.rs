@@ -5,6 +5,9 @@
 //! that is executed, is rid of that one. The host tells it of each start, and of each end. When the pipe closes, in whatever way
 //! the host came to its end, the guard sends SIGKILL to each group that is listed, and exits. See `guard.sh`.
 //!
+//! What the guard is told are assignments in the shell's own language, which it sources from the pipe. The shells that descend from ash do each line as it comes,
+//! and read many at once; other shells `read` them byte by byte.
+//!
 //! # The number of a group
 //!
 //! A group's number can be given anew as soon as the group is gone, before the guard has heard of that. So a group is listed with
