@@ -50,6 +50,8 @@ pub(super) struct PoolSetup {
 /// A running pool.
 pub(super) struct PoolEngine {
     scheduler: Scheduler,
+    /// Empty, and has room.
+    effects: Vec<PoolEffect>,
     began: Instant,
     /// When this was entered.
     now: Instant,
@@ -89,6 +91,7 @@ impl PoolEngine {
         let (settings, now) = (setup.settings, Instant::now());
         Self {
             scheduler: Scheduler::new(settings.terms()),
+            effects: Vec::new(),
             began: now,
             now,
             commands: HashMap::from([(0, settings.command.clone())]),
@@ -134,15 +137,20 @@ impl PoolEngine {
 
     /// Does what follows from all that the scheduler was told, and arms the timer.
     fn settle(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
         loop {
-            let effects = self.scheduler.effects();
-            if effects.is_empty() {
-                break;
-            }
-            for effect in effects {
+            self.scheduler.effects(&mut effects);
+            // The gift of a job tells the scheduler nothing.
+            let tells = |effect: &PoolEffect| !matches!(effect, PoolEffect::Send { .. });
+            let again = effects.iter().any(tells);
+            for effect in effects.drain(..) {
                 self.carry_out(effect);
             }
+            if !again {
+                break;
+            }
         }
+        self.effects = effects;
         self.leave();
         self.watch_memory();
         // One that fires too early looks again: each job moves the end of its worker's idle time, and a timer is dear.
