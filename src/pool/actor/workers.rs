@@ -4,8 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-
 use super::{PoolEngine, PoolGuard};
 use crate::Bytes;
 use crate::Command;
@@ -77,7 +75,7 @@ impl PoolEngine {
         let source = OutputSource::new(&output);
         self.shared.outputs().insert(worker, source.clone());
         let name = format!("{} worker {worker}", self.settings.name);
-        let (link, commands) = mpsc::unbounded_channel();
+        let (link, commands) = link::commands();
         self.workers.insert(
             worker,
             WorkerPlace {

@@ -3,8 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 
-use tokio::sync::mpsc;
-
+use super::commands::CommandSender;
 use super::current::CurrentJob;
 use super::pipes::AnswerPipe;
 use super::sending::WorkerInput;
@@ -86,13 +85,13 @@ enum GivenJob {
 
 /// The pool's way to a worker.
 pub(in crate::pool) struct WorkerLine {
-    task: mpsc::UnboundedSender<LinkCommand>,
+    task: CommandSender,
     /// There as soon as the process is.
     desk: Option<Rc<WorkerDesk>>,
 }
 
 impl WorkerLine {
-    pub(in crate::pool) const fn new(task: mpsc::UnboundedSender<LinkCommand>) -> Self {
+    pub(in crate::pool) const fn new(task: CommandSender) -> Self {
         Self { task, desk: None }
     }
 
@@ -105,7 +104,7 @@ impl WorkerLine {
         if let Some(desk) = &self.desk {
             desk.open(DeskOpen::No);
         }
-        let _ = self.task.send(command);
+        self.task.send(command);
     }
 
     /// Gives the worker a job. One that is on its way to its end takes none: its end is the loss of the job.

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use actix_rt::time::Sleep;
-use tokio::sync::mpsc;
+use tokio::task::coop::poll_proceed;
 
 use super::answers::Answers;
+use super::commands::CommandReceiver;
 use super::current::{CurrentJob, Parts};
 use super::desk::{DeskOpen, WorkerDesk};
 use super::output::OutputPump;
@@ -28,6 +28,7 @@ use crate::pool::framing::Framing;
 use crate::pool::settings::PoolSettings;
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
+use actix_rt::time::Sleep;
 
 /// So many bytes may wait beside the longest job for a worker that reads slowly.
 const PONGS: usize = 64 * 1024;
@@ -43,7 +44,7 @@ pub(super) struct WorkerLink {
     pub(super) settings: Rc<PoolSettings>,
     pub(super) shared: Arc<PoolShared>,
     pub(super) guard: Option<Rc<Guard>>,
-    pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
+    pub(super) commands: CommandReceiver,
     early: std::vec::IntoIter<LinkCommand>,
     exited: Pin<Box<dyn Future<Output = ExitStatus>>>,
     ready: bool,
@@ -88,7 +89,7 @@ impl WorkerLink {
         (process, desk): (ProcessHandle, Rc<WorkerDesk>),
         answers: Answers,
         (settings, shared, guard): (Rc<PoolSettings>, Arc<PoolShared>, Option<Rc<Guard>>),
-        (early, commands): (Vec<LinkCommand>, mpsc::UnboundedReceiver<LinkCommand>),
+        (early, commands): (Vec<LinkCommand>, CommandReceiver),
     ) -> Self {
         Self {
             exited: Box::pin(process.exited()),
@@ -152,7 +153,12 @@ impl WorkerLink {
     /// While there is nothing the pool may give a job to the worker past this task.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
         self.desk.open(DeskOpen::No);
+        // A worker on the same CPU may have answered whenever this looks: others have their turn all the same.
+        let budget = ready!(poll_proceed(cx));
         let event = self.poll_any(cx);
+        if event.is_ready() {
+            budget.made_progress();
+        }
         if event.is_pending() && self.ready && self.session.is_none() && self.has_no_job() {
             self.desk.open(DeskOpen::Waits);
         }
