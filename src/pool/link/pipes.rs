@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,6 +22,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::Bytes;
 use crate::Fd;
+use crate::pool::wire::{Frame, FrameDecoder, WireError};
 
 /// What the pipe of the answers has room for: as much as the crate's own pipes of a busy child (`src/port`).
 const ROOM: i32 = 128 * 1024;
@@ -187,7 +189,14 @@ pub(super) struct AnswerPipe {
 /// What a look found.
 struct Early {
     space: Box<[u8]>,
-    filled: usize,
+    /// What of it is there still.
+    there: Range<usize>,
+}
+
+impl Early {
+    fn rest(&self) -> &[u8] {
+        self.space.get(self.there.clone()).unwrap_or_default()
+    }
 }
 
 impl AnswerPipe {
@@ -196,7 +205,7 @@ impl AnswerPipe {
             pipe: RefCell::new(Receiver::from_owned_fd(pipe)?),
             early: RefCell::new(Early {
                 space: vec![0; SMALL].into(),
-                filled: 0,
+                there: 0..0,
             }),
             pass: Cell::new((0, 1)),
         })
@@ -204,20 +213,37 @@ impl AnswerPipe {
 
     /// Reads behind what is in the buffer; 0 at the end.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<usize> {
+        // Its front is in the caches of the CPU, if nobody has a share of it.
+        if buffer.is_empty() {
+            let _ = buffer.try_reclaim(READ);
+        }
         if buffer.capacity() - buffer.len() < LEAST {
             buffer.reserve(READ);
         }
         let mut early = self.early.borrow_mut();
-        let filled = std::mem::take(&mut early.filled);
-        if let Some(found) = early.space.get(..filled)
-            && !found.is_empty()
-        {
-            buffer.extend_from_slice(found);
-            return Poll::Ready(filled);
+        let found = early.rest().len();
+        if found > 0 {
+            buffer.extend_from_slice(early.rest());
+            early.there = 0..0;
+            return Poll::Ready(found);
         }
         let mut pipe = self.pipe.borrow_mut();
         // An error is an end as well.
         poll_read_buf(Pin::new(&mut *pipe), cx, buffer).map(Result::unwrap_or_default)
+    }
+
+    /// The first frame of what was read at once, if all of it is there.
+    ///
+    /// # Errors
+    ///
+    /// It is none that may come from a worker.
+    pub(super) fn take_early(&self, decoder: &FrameDecoder) -> Result<Option<Frame>, WireError> {
+        let mut early = self.early.borrow_mut();
+        let found = decoder.decode_copied(early.rest())?;
+        Ok(found.map(|(frame, size)| {
+            early.there.start += size;
+            frame
+        }))
     }
 
     /// Reads now, before this thread hears of an answer: a worker on the same CPU has often given it by the time that its job is written.
@@ -233,11 +259,11 @@ impl AnswerPipe {
             return false;
         }
         let mut early = self.early.borrow_mut();
-        if early.filled > 0 {
+        if !early.there.is_empty() {
             return true;
         }
         let found = read(self.pipe.borrow().as_fd(), &mut early.space).unwrap_or(0);
-        early.filled = found;
+        early.there = 0..found;
         let next = match found {
             0 => next.saturating_mul(2).min(MOST_PASSED),
             _ => 1,
@@ -246,8 +272,13 @@ impl AnswerPipe {
         found > 0
     }
 
+    /// Whether something was read at once, and not taken yet.
+    pub(super) fn has_read(&self) -> bool {
+        !self.early.borrow().there.is_empty()
+    }
+
     /// Whether something is there to be read, as far as this thread has heard; its end is something. This reads nothing.
     pub(super) fn has_some(&self) -> bool {
-        self.early.borrow().filled > 0 || self.pipe.borrow().try_read(&mut []).is_ok()
+        self.has_read() || self.pipe.borrow().try_read(&mut []).is_ok()
     }
 }
