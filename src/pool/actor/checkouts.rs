@@ -18,7 +18,7 @@ impl PoolEngine {
         else {
             return;
         };
-        there.begun = Some(self.now);
+        there.begun = Some(self.time);
         place.jobs += 1;
         let Outlet::Checkout(outlet) = &mut there.outlet else {
             return;

@@ -55,6 +55,8 @@ pub(super) struct PoolEngine {
     began: Instant,
     /// When this was entered.
     now: Instant,
+    /// The same, since the begin.
+    time: Duration,
     settings: Rc<PoolSettings>,
     /// The commands by the number of their reload; the first one is 0.
     commands: HashMap<u64, Command>,
@@ -94,6 +96,7 @@ impl PoolEngine {
             effects: Vec::new(),
             began: now,
             now,
+            time: Duration::ZERO,
             commands: HashMap::from([(0, settings.command.clone())]),
             last_command: 0,
             memory: MemoryWatch::new(&settings),
@@ -128,10 +131,15 @@ impl PoolEngine {
         }
     }
 
+    /// What follows happens now.
+    fn enter(&mut self, now: Instant) {
+        self.now = now.max(self.now);
+        self.time = self.now.saturating_duration_since(self.began);
+    }
+
     /// Tells the scheduler the time.
     fn tick(&mut self) {
-        let now = self.now.saturating_duration_since(self.began);
-        self.scheduler.at(now, fastrand::f64());
+        self.scheduler.at(self.time, fastrand::f64());
         self.scheduler.tick();
     }
 
