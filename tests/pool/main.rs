@@ -4,6 +4,7 @@
 mod common;
 
 mod back_pressure;
+mod bounds;
 mod broken_lines;
 mod broken_one_shots;
 mod broken_workers;

@@ -88,7 +88,10 @@ impl WorkerLink {
         let mut exited = pin!(actix_rt::time::timeout(RETIRE, process.exited()));
         poll_fn(|cx| {
             while let Poll::Ready(command) = self.commands.poll_recv(cx) {
+        let mut writes = true;
                 match command {
+            // What waits for it to read precedes the end of its input.
+            writes = writes && self.desk.input().poll_closed(cx).is_pending();
                     Some(LinkCommand::Stop(StopWorker::Kill)) | None => return Poll::Ready(false),
                     Some(LinkCommand::Stop(StopWorker::Ladder)) => return Poll::Ready(true),
                     Some(_) => {}

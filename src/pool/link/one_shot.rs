@@ -1,7 +1,7 @@
 //! A process for one job: its end is the end of the answer, and its status decides.
 
 use super::STATUS;
-use super::current::{CurrentJob, Parts};
+use super::current::{CurrentJob, Parts, WholeParts};
 use super::output::OutputPump;
 use super::talk::{TalkEnd, WorkerLink};
 use crate::Bytes;
@@ -38,7 +38,7 @@ impl WorkerLink {
             (false, Some(_)) => {
                 *self.desk.current() = Some(CurrentJob {
                     id: job,
-                    parts: Parts::Whole(Vec::new(), 0),
+                    parts: Parts::Whole(WholeParts::default()),
                     cancelled: false,
                 });
                 return TalkEnd::Closed;

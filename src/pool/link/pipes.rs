@@ -23,6 +23,7 @@ use tokio_util::io::poll_read_buf;
 use crate::Bytes;
 use crate::Fd;
 use crate::pool::wire::{Frame, FrameDecoder, WireError};
+use crate::sys::sigpipe::PipeWrites;
 
 /// What the pipe of the answers has room for: as much as the crate's own pipes of a busy child (`src/port`).
 const ROOM: i32 = 128 * 1024;
@@ -68,6 +69,10 @@ pub(super) struct JobPipe {
     /// For a small frame.
     piece: Vec<u8>,
     kept: VecDeque<Bytes>,
+    /// So many bytes are kept, and of so many frames since none was.
+    kept_bytes: usize,
+    kept_frames: usize,
+    writes: PipeWrites,
     /// It is closed when all that is kept was written.
     closing: bool,
     /// Ready when the worker has closed its end.
@@ -84,6 +89,9 @@ impl JobPipe {
             pipe: Some(pipe),
             piece: Vec::new(),
             kept: VecDeque::new(),
+            kept_bytes: 0,
+            kept_frames: 0,
+            writes: PipeWrites::new(),
             closing: false,
             gone: Box::pin(async move {
                 // A pipe tells of its reader's end by an error.
@@ -106,9 +114,10 @@ impl JobPipe {
                 self.piece.clear();
                 self.piece.extend_from_slice(head);
                 self.piece.extend_from_slice(body);
-                pipe.try_write(&self.piece)
+                self.writes.write(|| pipe.try_write(&self.piece))
             } else {
-                pipe.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
+                let pieces = [IoSlice::new(head), IoSlice::new(body)];
+                self.writes.write(|| pipe.try_write_vectored(&pieces))
             };
             match result {
                 Ok(count) => written = count,
@@ -116,20 +125,35 @@ impl JobPipe {
                 Err(error) => return Err(error),
             }
         }
+        self.kept_frames = match self.kept_bytes {
+            0 => 1,
+            _ => self.kept_frames.saturating_add(1),
+        };
         let rest = head.get(written..).unwrap_or_default();
-        if !rest.is_empty() {
-            self.kept.push_back(Bytes::copy_from_slice(rest));
-        }
+        self.keep(Bytes::copy_from_slice(rest));
         let rest = written.saturating_sub(head.len()).min(body.len());
-        if rest < body.len() {
-            self.kept.push_back(body.slice(rest..));
-        }
+        self.keep(body.slice(rest..));
         Ok(())
     }
 
+    fn keep(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.kept_bytes += bytes.len();
+            self.kept.push_back(bytes);
+        }
+    }
+
     /// How many bytes are kept.
-    pub(super) fn kept(&self) -> usize {
-        self.kept.iter().map(Bytes::len).sum()
+    pub(super) const fn kept(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Of how many frames bytes are kept, or were since there were none.
+    pub(super) const fn kept_frames(&self) -> usize {
+        match self.kept_bytes {
+            0 => 0,
+            _ => self.kept_frames,
+        }
     }
 
     /// Closes it when all is written.
@@ -140,6 +164,17 @@ impl JobPipe {
             self.room = None;
             self.gone = Box::pin(pending());
         }
+    }
+
+    /// Writes what is kept, and closes it then. Ready when it is closed.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What cannot be written nobody reads.
+        if ready!(self.poll_written(cx)).is_err() {
+            self.kept.clear();
+            self.kept_bytes = 0;
+        }
+        self.close();
+        Poll::Ready(())
     }
 
     /// Writes what is kept. Ready when the worker has closed its end.
@@ -154,8 +189,11 @@ impl JobPipe {
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let (Some(front), Some(pipe)) = (self.kept.front_mut(), &self.pipe) {
-            match pipe.try_write(front) {
-                Ok(count) => front.advance(count),
+            match self.writes.write(|| pipe.try_write(front)) {
+                Ok(count) => {
+                    front.advance(count);
+                    self.kept_bytes = self.kept_bytes.saturating_sub(count);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let pipe = Arc::clone(pipe);
                     let room = self.room.get_or_insert_with(|| {

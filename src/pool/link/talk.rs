@@ -11,7 +11,7 @@ use tokio::task::coop::poll_proceed;
 
 use super::answers::Answers;
 use super::commands::CommandReceiver;
-use super::current::{CurrentJob, Parts};
+use super::current::{CurrentJob, Parts, WholeParts};
 use super::desk::{DeskOpen, WorkerDesk};
 use super::output::OutputPump;
 use super::said::Said;
@@ -29,9 +29,6 @@ use crate::pool::settings::PoolSettings;
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
 use actix_rt::time::Sleep;
-
-/// So many bytes may wait beside the longest job for a worker that reads slowly.
-const PONGS: usize = 64 * 1024;
 
 /// A worker that runs.
 pub(super) struct WorkerLink {
@@ -280,7 +277,7 @@ impl WorkerLink {
         let mut current = self.desk.current();
         let current = current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
-        current.parts = Parts::Whole(Vec::new(), 0);
+        current.parts = Parts::Whole(WholeParts::default());
         let _ = self
             .desk
             .input()
@@ -308,10 +305,9 @@ impl WorkerLink {
                 }
             }
             Said::Ping(id, body) => {
-                if self.desk.input().queued() > self.settings.max_frame.saturating_add(PONGS) {
-                    return Err("it sends pings, and does not read the answers".into());
-                }
-                let _ = self.desk.input().send(FrameKind::Pong, id, &body);
+                let max = self.settings.max_frame;
+                let sent = self.desk.input().send_pong(id, &body, max);
+                sent.map_err(|_| "it sends pings, and does not read the answers")?;
             }
             Said::Wrong(what) => return Err(what),
             _ if !self.ready => return Err("it answered before it was ready".into()),
@@ -358,14 +354,11 @@ impl WorkerLink {
         }
         let id = current.id;
         let tell = match &mut current.parts {
-            Parts::Whole(parts, size) => {
-                *size += part.len();
-                let overflows = *size > self.settings.max_answer;
+            Parts::Whole(parts) => {
+                let overflows = parts.push(part) > self.settings.max_answer;
                 if overflows {
-                    *parts = Vec::new();
+                    *parts = WholeParts::default();
                     current.cancelled = true;
-                } else {
-                    parts.push(part);
                 }
                 overflows.then_some(WorkerTold::Overflow(id))
             }
