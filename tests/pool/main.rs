@@ -21,6 +21,8 @@ mod messages;
 mod one_shots;
 mod out_of_memory;
 mod outcomes;
+mod progress;
+mod prompt_ends;
 mod recycling;
 mod reloads;
 mod retries;

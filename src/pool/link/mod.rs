@@ -65,7 +65,7 @@ pub(super) enum LinkCommand {
     /// Nobody wants the answer to this job.
     Cancel(JobId),
     /// Somebody has the worker for himself.
-    CheckOut(WorkerSide),
+    CheckOut(JobId, WorkerSide),
     Stop(StopWorker),
 }
 

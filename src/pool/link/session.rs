@@ -13,6 +13,8 @@ use crate::pool::session_frame::{SessionFrame, WorkerSide};
 
 /// The session that has a worker.
 pub(super) struct LinkSession {
+    /// The checkout.
+    pub(super) job: JobId,
     sent: mpsc::Receiver<(JobId, Bytes)>,
     reader: PollSender<SessionFrame>,
     /// What waits for room at the reader.
@@ -23,8 +25,9 @@ pub(super) struct LinkSession {
 }
 
 impl LinkSession {
-    pub(super) fn new(side: WorkerSide) -> Self {
+    pub(super) fn new(job: JobId, side: WorkerSide) -> Self {
         Self {
+            job,
             sent: side.sent,
             reader: PollSender::new(side.frames),
             held: None,

@@ -120,8 +120,9 @@ impl WorkerLink {
                 TalkEvent::Command(Some(LinkCommand::Job(job))) => self.begin(job),
                 TalkEvent::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
                 TalkEvent::Command(Some(LinkCommand::GoOn)) => None,
-                TalkEvent::Command(Some(LinkCommand::CheckOut(side))) => {
-                    self.session = Some(LinkSession::new(side));
+                TalkEvent::Command(Some(LinkCommand::CheckOut(job, side))) => {
+                    self.session = Some(LinkSession::new(job, side));
+                    self.teller.tell(WorkerTold::CheckedOut(job));
                     None
                 }
                 TalkEvent::Sent(sent) => {
@@ -255,11 +256,6 @@ impl WorkerLink {
 
     fn has_no_job(&self) -> bool {
         self.desk.current().is_none()
-    }
-
-    /// The job that it was given, and has not answered.
-    pub(super) fn current_job(&self) -> Option<JobId> {
-        self.desk.current().as_ref().map(|current| current.id)
     }
 
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
