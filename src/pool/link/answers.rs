@@ -134,7 +134,7 @@ fn said(frame: Frame) -> Result<Said, Arc<str>> {
             let greeting = Greeting::parse(&body).map_err(|error| error.to_string())?;
             Said::Ready(greeting.name.into())
         }
-        FrameKind::Progress => Said::Progress,
+        FrameKind::Progress => Said::Progress(frame.id, body),
         FrameKind::Chunk => Said::Chunk(frame.id, body),
         FrameKind::End => Said::End(frame.id, body),
         FrameKind::Error => Said::Error(frame.id, body),

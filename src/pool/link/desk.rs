@@ -8,6 +8,7 @@ use super::current::CurrentJob;
 use super::pipes::AnswerPipe;
 use super::sending::WorkerInput;
 use super::{LinkCommand, LinkJob};
+use crate::pool::core::JobId;
 
 /// Whether the worker has nothing to do, and nothing is on its way to its task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,11 @@ impl WorkerDesk {
 
     pub(super) fn current(&self) -> RefMut<'_, Option<CurrentJob>> {
         self.current.borrow_mut()
+    }
+
+    /// Whether this is the job that the worker has.
+    pub(super) fn has(&self, job: JobId) -> bool {
+        self.current().as_ref().is_some_and(|there| there.id == job)
     }
 
     /// Writes a job. Gives it back if its task must, or if the worker takes no more, which its task finds out then.

@@ -64,7 +64,7 @@ impl LinkSession {
     /// Takes an answer. Gives it back if it is none to what was sent.
     pub(super) fn said(&mut self, said: Said) -> Result<(), Said> {
         let (id, last) = match &said {
-            Said::Chunk(id, _) => (*id, false),
+            Said::Chunk(id, _) | Said::Progress(id, _) => (*id, false),
             Said::End(id, _) | Said::Error(id, _) => (*id, true),
             _ => return Err(said),
         };
@@ -73,6 +73,7 @@ impl LinkSession {
         }
         self.held = match said {
             Said::Chunk(_, body) => Some(SessionFrame::Chunk(body)),
+            Said::Progress(_, body) => Some(SessionFrame::Progress(body)),
             Said::End(_, body) => Some(SessionFrame::End(body)),
             Said::Error(_, body) => Some(SessionFrame::Error(body)),
             _ => None,

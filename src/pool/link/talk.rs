@@ -295,11 +295,7 @@ impl WorkerLink {
                 self.teller.tell(WorkerTold::Ready(name));
             }
             Said::Ready(_) => return Err("it said twice that it is ready".into()),
-            Said::Progress => {
-                if !self.ready {
-                    self.teller.tell(WorkerTold::Progress);
-                }
-            }
+            Said::Progress(0, _) if !self.ready => self.teller.tell(WorkerTold::Progress),
             Said::Ping(id, body) => {
                 let max = self.settings.max_frame;
                 let sent = self.desk.input().send_pong(id, &body, max);
@@ -307,6 +303,7 @@ impl WorkerLink {
             }
             Said::Wrong(what) => return Err(what),
             _ if !self.ready => return Err("it answered before it was ready".into()),
+            Said::Progress(id, _) => self.desk.has(id).then_some(()).ok_or_else(not_its_job)?,
             Said::Chunk(id, part) => self.part(id, part)?,
             Said::End(id, part) => {
                 let current = self.take(id)?;
