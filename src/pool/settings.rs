@@ -242,7 +242,15 @@ impl PoolSettings {
     /// The command with the descriptors of the framing.
     pub(super) fn framed(&self, command: Command) -> Command {
         match self.framing {
-            Framing::Frames => command.fd(JOBS, Fd::write()).fd(ANSWERS, Fd::stream()),
+            Framing::Frames => {
+                // Nobody would write to its standard input.
+                let is_ours = command.fd_map().get(0).is_some_and(Fd::is_write);
+                let command = match is_ours {
+                    true => command.stdin(Fd::null()),
+                    false => command,
+                };
+                command.fd(JOBS, Fd::write()).fd(ANSWERS, Fd::stream())
+            }
             Framing::JsonLines | Framing::OneShot => command,
         }
     }

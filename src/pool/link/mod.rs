@@ -19,6 +19,7 @@ mod talk;
 pub(super) use commands::commands;
 pub(super) use desk::{WorkerDesk, WorkerLine};
 pub(super) use json_lines::is_json;
+pub(super) use one_shot::empty_input;
 
 use std::rc::Rc;
 use std::sync::Arc;
