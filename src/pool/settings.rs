@@ -188,6 +188,9 @@ impl PoolSettings {
         if self.window == 0 {
             return problem("window", "is zero");
         }
+        if self.window > tokio::sync::Semaphore::MAX_PERMITS {
+            return problem("window", "is too large");
+        }
         self.backoff
             .check()
             .map_err(|text| SpecProblem::new("backoff", text))?;
