@@ -34,7 +34,7 @@ use super::stats::PoolCounters;
 use crate::Command;
 use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
-use ending::ShutdownStage;
+use ending::{ShutdownStage, ShutdownTimers};
 use jobs::JobEntry;
 use memory::MemoryWatch;
 use workers::WorkerPlace;
@@ -74,6 +74,8 @@ pub(super) struct PoolEngine {
     guard: PoolGuard,
     shared: Arc<PoolShared>,
     stage: ShutdownStage,
+    /// There from the first call of an end on.
+    shutdown: Option<ShutdownTimers>,
     home: ActorHome,
     myself: EngineRef,
 }
@@ -113,6 +115,7 @@ impl PoolEngine {
             },
             shared: setup.shared,
             stage: ShutdownStage::No,
+            shutdown: None,
             home: setup.home,
             myself,
         }
@@ -220,6 +223,10 @@ impl PoolEngine {
 /// Whoever finds that the pool is gone, with its arbiter or by a panic, finds that its workers are, too.
 impl Drop for PoolEngine {
     fn drop(&mut self) {
+        // A given arbiter lives on.
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
         if !matches!(self.stage, ShutdownStage::Over) {
             self.shared.kill_all.kill("a pool is gone");
             self.shared.end(PoolReport {
