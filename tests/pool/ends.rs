@@ -238,7 +238,7 @@ fn a_start_whose_exec_hangs_is_given_up_by_ready_within() {
                 loop {
                     if let Some(actix_process::pool::PoolReported::Event(event)) =
                         events.next().await
-                        && let actix_process::pool::PoolEventKind::StartFailed { problem } =
+                        && let actix_process::pool::PoolEventKind::StartFailed { problem, .. } =
                             event.what
                     {
                         return problem;
