@@ -17,6 +17,7 @@ use crate::child::Child;
 use crate::event::CloseReason;
 use crate::port::FdCommand;
 use crate::sys;
+use crate::sys::sigpipe::PipeWrites;
 
 /// So many writes make a turn; then others on the arbiter come first. Few, since tokio polls a
 /// woken task many times before it looks at its timers.
@@ -45,8 +46,7 @@ struct Outgoing {
     times_full: u32,
     /// The pipe was found full before, so its readiness is reported.
     reports_room: bool,
-    /// Whether the process would feel a SIGPIPE: Rust ignores it, but a program may have undone that.
-    feels_sigpipe: bool,
+    writes: PipeWrites,
 }
 
 impl Outgoing {
@@ -55,18 +55,14 @@ impl Outgoing {
             full: false,
             times_full: 0,
             reports_room: false,
-            feels_sigpipe: !sys::signal::ignores_sigpipe(),
+            writes: PipeWrites::new(),
         })
     }
 
     /// Writes the front of `queue`, as much as there is room for.
     fn write(&self, queue: &mut VecDeque<Bytes>, sink: &End) -> io::Result<usize> {
         let write = || sys::io::write_front(sink.as_fd(), queue.iter());
-        let count = if self.feels_sigpipe {
-            sys::signal::without_sigpipe(write)?
-        } else {
-            write()?
-        };
+        let count = self.writes.write(write)?;
         advance(queue, count);
         Ok(count)
     }

@@ -47,6 +47,7 @@ pub enum EventKind {
     /// The service, or this instance of it, is stopped and forgotten.
     Removed,
     /// The state changed. Readiness that was lost, or came back, is a change from one `Running` to the other.
+    #[non_exhaustive]
     State {
         /// The state before.
         from: ServiceState,
@@ -66,22 +67,26 @@ pub enum EventKind {
     /// A process of the service is alive after its SIGKILL. It keeps its place, and is reaped when it dies.
     Unkillable,
     /// The child was gone, and others of its group were not: they were stopped.
+    #[non_exhaustive]
     Leftovers {
         /// How many they were.
         count: usize,
     },
     /// A sink of the service's output fails, and is tried again. Told once for each time that it begins to fail.
+    #[non_exhaustive]
     SinkFailed {
         /// The error of the sink.
         problem: String,
     },
     /// A sink that failed works again.
+    #[non_exhaustive]
     SinkRecovered {
         /// How many bytes it did not get.
         lost: u64,
     },
     /// The guard, which kills all groups when this program is killed, did not start, or is dead. Services start without one. It is tried
     /// again, at once or after a delay that grows to 30 seconds, until [`GuardReplaced`](Self::GuardReplaced).
+    #[non_exhaustive]
     GuardMissing {
         /// Why there is none.
         problem: String,

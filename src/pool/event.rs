@@ -46,26 +46,31 @@ pub enum PoolEventKind {
     /// A worker runs. It is not ready yet.
     Started,
     /// A worker is ready.
+    #[non_exhaustive]
     Ready {
         /// How it calls itself: empty if it does not.
         name: Arc<str>,
     },
     /// A worker could not be started, or did not become ready.
+    #[non_exhaustive]
     StartFailed {
         /// Why.
         problem: Arc<str>,
     },
     /// A worker is replaced though it has done nothing wrong.
+    #[non_exhaustive]
     Recycled {
         /// Why.
         why: Recycling,
     },
     /// A worker did not keep to the framing, and is replaced.
+    #[non_exhaustive]
     OutOfStep {
         /// What was wrong.
         what: Arc<str>,
     },
     /// A worker is gone, with all of its group.
+    #[non_exhaustive]
     Ended {
         /// How, and why.
         exit: Exit,
@@ -83,6 +88,7 @@ pub enum PoolEventKind {
     /// No worker of the new command became ready: those of the old one stay.
     ReloadFailed,
     /// The guard, which kills the workers' groups when this program is killed, is missing. It is tried again.
+    #[non_exhaustive]
     GuardMissing {
         /// Why.
         problem: String,

@@ -24,7 +24,7 @@ pub enum Noise {
     /// The worker is out of step: its job ends with [`JobError::Protocol`](super::JobError::Protocol), and it is replaced.
     #[default]
     Error,
-    /// The line goes to the lines of the worker ([`PoolHandle::follow`](super::PoolHandle::follow)). A line that begins as an answer but is none is still
-    /// an error.
+    /// The line goes to the lines of the worker ([`PoolHandle::follow`](super::PoolHandle::follow)). So does a JSON object that is no answer. A line that
+    /// begins with an `id`, as an answer does, and is none is still an error.
     Log,
 }

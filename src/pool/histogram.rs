@@ -37,8 +37,8 @@ pub struct Histogram {
 
 impl Histogram {
     pub(super) fn add(&mut self, time: Duration) {
-        let nanos = time.as_nanos();
-        let index = MICROS.partition_point(|bound| u128::from(*bound) * 1_000 < nanos);
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let index = MICROS.partition_point(|bound| *bound * 1_000 < nanos);
         if let Some(count) = self.counts.get_mut(index) {
             *count += 1;
         }

@@ -91,7 +91,8 @@
 //! time, in order, on the same worker while it lives. A job goes to the worker that was idle last, so that those that are not needed come to rest.
 //!
 //! **P4, number of workers.** There are never more than the [most](Pool::workers), those that start and those that stop included. A quarter of
-//! them (at least one) starts at a time. Those above the least number stop after their [`idle_timeout`](Pool::idle_timeout). While work waits
+//! them (at least one) starts at a time, so that loading does not take the machine from those that work; one-shot processes start as their jobs come,
+//! since each is the work itself, and [`spare`](Pool::spare) ones by that rule. Those above the least number stop after their [`idle_timeout`](Pool::idle_timeout). While work waits
 //! there is a worker, or a start is tried.
 //!
 //! **P5, starting.** A worker has [`ready_within`](Pool::ready_within) to become ready, apart from the time of a job; `progress` gives it its time

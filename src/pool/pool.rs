@@ -65,8 +65,8 @@ impl Pool {
     }
 
     /// How many workers there are: from the first number, which are kept running, to the second, which are started when work waits, a quarter of them at
-    /// a time. From 1 to the number of CPUs unless set. A pool of one-shot processes has so many at a time at most, and the first number counts for
-    /// nothing there ([`spare`](Self::spare) does).
+    /// a time. From 1 to the number of CPUs unless set. A pool of one-shot processes has so many at a time at most, each started as its job comes, and the first
+    /// number counts for nothing there ([`spare`](Self::spare) does).
     pub const fn workers(mut self, workers: RangeInclusive<usize>) -> Self {
         self.settings.min = *workers.start();
         self.settings.max = *workers.end();

@@ -153,6 +153,7 @@ impl Session {
         loop {
             let (part, last) = match self.next().await {
                 Some(Ok(SessionFrame::Chunk(part))) => (part, false),
+                Some(Ok(SessionFrame::Progress(_))) => continue,
                 Some(Ok(SessionFrame::End(part))) => (part, true),
                 Some(Ok(SessionFrame::Error(error))) => return Err(JobError::Remote(error)),
                 Some(Err(error)) => return Err(error),
@@ -204,7 +205,7 @@ impl Stream for Session {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(frame) = ready!(self.out.end.frames.poll_recv(cx)) {
-            if !matches!(frame, SessionFrame::Chunk(_)) {
+            if matches!(frame, SessionFrame::End(_) | SessionFrame::Error(_)) {
                 self.unread = self.unread.saturating_sub(1);
             }
             return Poll::Ready(Some(Ok(frame)));

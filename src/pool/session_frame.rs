@@ -7,12 +7,14 @@ use tokio::sync::{Semaphore, mpsc};
 use super::core::JobId;
 use crate::Bytes;
 
-/// What a worker answers to what a [`Session`](super::Session) has sent, in the order of the sends: any number of `Chunk`, then one `End` or `Error`.
+/// What a worker answers to what a [`Session`](super::Session) has sent, in the order of the sends: any number of `Chunk` and `Progress`, then one `End` or `Error`.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionFrame {
     /// A part of the answer; more follows.
     Chunk(Bytes),
+    /// The worker says that it goes on, and what it likes besides. It is no part of the answer. Only of [`Framing::Frames`](super::Framing::Frames).
+    Progress(Bytes),
     /// The last part of the answer, which may be empty.
     End(Bytes),
     /// The worker says that it failed. It is well, and takes the next frame.
@@ -24,6 +26,7 @@ impl std::fmt::Debug for SessionFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, body) = match self {
             Self::Chunk(body) => ("Chunk", body),
+            Self::Progress(body) => ("Progress", body),
             Self::End(body) => ("End", body),
             Self::Error(body) => ("Error", body),
         };

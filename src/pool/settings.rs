@@ -188,6 +188,9 @@ impl PoolSettings {
         if self.window == 0 {
             return problem("window", "is zero");
         }
+        if self.window > tokio::sync::Semaphore::MAX_PERMITS {
+            return problem("window", "is too large");
+        }
         self.backoff
             .check()
             .map_err(|text| SpecProblem::new("backoff", text))?;
@@ -242,7 +245,15 @@ impl PoolSettings {
     /// The command with the descriptors of the framing.
     pub(super) fn framed(&self, command: Command) -> Command {
         match self.framing {
-            Framing::Frames => command.fd(JOBS, Fd::write()).fd(ANSWERS, Fd::stream()),
+            Framing::Frames => {
+                // Nobody would write to its standard input.
+                let is_ours = command.fd_map().get(0).is_some_and(Fd::is_write);
+                let command = match is_ours {
+                    true => command.stdin(Fd::null()),
+                    false => command,
+                };
+                command.fd(JOBS, Fd::write()).fd(ANSWERS, Fd::stream())
+            }
             Framing::JsonLines | Framing::OneShot => command,
         }
     }

@@ -1,6 +1,6 @@
 //! What a pool has done, and what its workers do now.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use super::core::Scheduler;
 use super::error::JobError;
@@ -106,9 +106,9 @@ impl PoolCounters {
     pub(super) fn outcome(
         &mut self,
         outcome: &Result<Bytes, JobError>,
-        at: Instant,
-        begun: Option<Instant>,
-        now: Instant,
+        at: Duration,
+        begun: Option<Duration>,
+        now: Duration,
     ) {
         let outcomes = &mut self.outcomes;
         let count = match outcome {
@@ -132,10 +132,10 @@ impl PoolCounters {
         *count += 1;
         match begun {
             Some(begun) => {
-                self.wait.add(begun.saturating_duration_since(at));
-                self.run.add(now.saturating_duration_since(begun));
+                self.wait.add(begun.saturating_sub(at));
+                self.run.add(now.saturating_sub(begun));
             }
-            None => self.wait.add(now.saturating_duration_since(at)),
+            None => self.wait.add(now.saturating_sub(at)),
         }
     }
 

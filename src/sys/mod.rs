@@ -20,6 +20,7 @@ mod pidfd_info;
 pub(crate) mod reserved_fds;
 pub(crate) mod rlimit;
 pub(crate) mod signal;
+pub(crate) mod sigpipe;
 pub(crate) mod step;
 pub(crate) mod strings;
 pub(crate) mod thread_state;

@@ -6,7 +6,6 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::{cvt, is_refusal};
 
@@ -121,11 +120,6 @@ fn kill(pid: libc::pid_t, signal: i32) -> io::Result<()> {
     cvt(unsafe { libc::kill(pid, signal) }.into()).map(drop)
 }
 
-/// Whether a SIGPIPE would do nothing to this process.
-pub(crate) fn ignores_sigpipe() -> bool {
-    handler_of(libc::SIGPIPE) == Some(libc::SIG_IGN)
-}
-
 /// Whether a SIGCHLD does nothing to this process: its default.
 pub(super) fn ignores_sigchld() -> bool {
     matches!(
@@ -134,38 +128,10 @@ pub(super) fn ignores_sigchld() -> bool {
     )
 }
 
-fn handler_of(signal: i32) -> Option<libc::sighandler_t> {
+pub(super) fn handler_of(signal: i32) -> Option<libc::sighandler_t> {
     // SAFETY: all zero is a valid sigaction; the call fills it.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     // SAFETY: asks only; the pointer is to a live local.
     let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
     (asked == 0).then_some(action.sa_sigaction)
-}
-
-/// Runs `write` so that a broken pipe is an error and no signal: the SIGPIPE, which comes to the
-/// writing thread, is blocked and taken away.
-pub(crate) fn without_sigpipe(write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-    let mut only = SigSet::empty();
-    only.add(Signal::SIGPIPE);
-    let pending = is_sigpipe_pending();
-    let Ok(mask) = only.thread_swap_mask(SigmaskHow::SIG_BLOCK) else {
-        return write();
-    };
-    let result = write();
-    if !pending && is_sigpipe_pending() {
-        // It is there: does not wait.
-        let _ = only.wait();
-    }
-    let _ = mask.thread_set_mask();
-    result
-}
-
-fn is_sigpipe_pending() -> bool {
-    // SAFETY: all zero is a valid sigset_t; the call fills it.
-    let mut pending: libc::sigset_t = unsafe { mem::zeroed() };
-    // SAFETY: the pointers are to a live local.
-    unsafe {
-        libc::sigpending(&raw mut pending) == 0
-            && libc::sigismember(&raw const pending, libc::SIGPIPE) == 1
-    }
 }

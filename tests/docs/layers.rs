@@ -36,8 +36,8 @@ const ABOVE_THE_SURFACE: [&str; 7] = [
     "gotchas",
 ];
 
-/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with.
-const SHARED_WITH_ALL: [&[&str]; 1] = [&["sys", "inherited"]];
+/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with, and a pool writes jobs to pipes.
+const SHARED_WITH_ALL: [&[&str]; 2] = [&["sys", "inherited"], &["sys", "sigpipe"]];
 
 /// Macros are exported from the root, whatever file they are in.
 const EXPORTED_MACROS: [&str; 1] = ["process_protocol"];

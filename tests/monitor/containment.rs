@@ -134,7 +134,7 @@ async fn leftovers(
                 panic!("the events have ended");
             };
             match event.what {
-                EventKind::Leftovers { count } => left += count,
+                EventKind::Leftovers { count, .. } => left += count,
                 EventKind::State { to, exit, .. } if to == until => {
                     return (left, exit.map(|exit| exit.kind));
                 }

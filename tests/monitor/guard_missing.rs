@@ -55,7 +55,7 @@ fn host() {
         let mut events = monitor.events();
         let missing = of_the_guard(&mut events).await;
         assert!(
-            matches!(&missing, EventKind::GuardMissing { problem } if !problem.is_empty()),
+            matches!(&missing, EventKind::GuardMissing { problem, .. } if !problem.is_empty()),
             "{missing:?}"
         );
         in_time(monitor.ready("web")).await.unwrap();

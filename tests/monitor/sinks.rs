@@ -189,7 +189,7 @@ fn a_full_disk_is_told_once_and_its_end_with_what_was_lost() {
         monitor.ready("echo").await.unwrap();
         monitor.write("echo", "one\n").await.unwrap();
         let problem = event(&mut events, "the failure", |event| match &event.what {
-            EventKind::SinkFailed { problem } => Some(problem.clone()),
+            EventKind::SinkFailed { problem, .. } => Some(problem.clone()),
             _ => None,
         });
         let problem = problem.await;
@@ -202,7 +202,7 @@ fn a_full_disk_is_told_once_and_its_end_with_what_was_lost() {
         monitor.reopen_files().await.unwrap();
         monitor.write("echo", "three\n").await.unwrap();
         let lost = event(&mut events, "the recovery", |event| match event.what {
-            EventKind::SinkRecovered { lost } => Some(lost),
+            EventKind::SinkRecovered { lost, .. } => Some(lost),
             EventKind::SinkFailed { .. } => panic!("told twice"),
             _ => None,
         });

@@ -18,7 +18,7 @@ use crate::watched::{LONG, READY, Watched, at_once, helping, kill, ms, shell};
 /// How many the first leftovers were that were told of.
 async fn leftovers(watched: &Watched) -> usize {
     let count = |event: &Event| match event.what {
-        EventKind::Leftovers { count } => Some(count),
+        EventKind::Leftovers { count, .. } => Some(count),
         _ => None,
     };
     let find = |events: &[Event]| events.iter().find_map(count);

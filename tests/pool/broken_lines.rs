@@ -103,6 +103,34 @@ fn noise_is_a_line_of_the_worker_where_that_was_chosen() {
 }
 
 #[test]
+fn a_line_of_a_log_in_json_is_noise_as_well() {
+    run(async {
+        let pool = lines().noise(Noise::Log).start().unwrap();
+        let before = pid(&pool).await;
+        let mut follow = pool.follow(1, Since::Start);
+        for log in [
+            "{'level': 'info'}",
+            "{'level': 'error', 'error': 'x'}",
+            "{'level': 'info', 'id': 7}",
+            "{}",
+        ] {
+            let loud = format!("say(json.dumps({log})); answer('x')");
+            assert_eq!(outcome(&pool, &loud).await.unwrap(), "\"x\"");
+            match in_time(follow.next()).await {
+                Some(Followed::Line { fd: 1, bytes, .. }) => {
+                    assert_eq!(bytes, log.replace('\'', "\""));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(pid(&pool).await, before);
+        let error = outcome(&pool, "say('{ ' + json.dumps({'id': 7})[1:])").await;
+        assert!(matches!(error, Err(JobError::Protocol { .. })), "{error:?}");
+        ended(pool).await;
+    });
+}
+
+#[test]
 fn a_second_answer_replaces_the_worker_and_takes_no_other_job_with_it() {
     run(async {
         let pool = lines().start().unwrap();

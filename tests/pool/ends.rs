@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 
 use crate::common::hanging_exec::HangingExec;
+use crate::common::heap::{heap, isolated_for_heap};
 use crate::common::helper::helper;
 use crate::common::isolated::isolated;
 use crate::common::{block_on_thread, in_time, on_tokio, run};
@@ -237,7 +238,7 @@ fn a_start_whose_exec_hangs_is_given_up_by_ready_within() {
                 loop {
                     if let Some(actix_process::pool::PoolReported::Event(event)) =
                         events.next().await
-                        && let actix_process::pool::PoolEventKind::StartFailed { problem } =
+                        && let actix_process::pool::PoolEventKind::StartFailed { problem, .. } =
                             event.what
                     {
                         return problem;
@@ -249,6 +250,39 @@ fn a_start_whose_exec_hangs_is_given_up_by_ready_within() {
             hung.release();
             assert_eq!(in_time(job).await.unwrap(), "x");
             ended(pool).await;
+        });
+    });
+}
+
+#[test]
+fn pools_that_have_ended_leave_nothing_on_an_arbiter_of_ours() {
+    isolated_for_heap(|| {
+        run(async {
+            let arbiter = actix_rt::Arbiter::new();
+            let pools = async |count| {
+                for _ in 0..count {
+                    let pool = Pool::one_shot(Command::new("cat"))
+                        .guard(false)
+                        .on(&arbiter);
+                    let pool = pool.start().unwrap();
+                    in_time(pool.drain(Duration::from_secs(3600))).await;
+                    in_time(pool.closed()).await;
+                }
+                // What the last one leaves goes at once.
+                let (tell, told) = futures::channel::oneshot::channel();
+                arbiter.spawn(async move {
+                    actix_rt::task::yield_now().await;
+                    let _ = tell.send(());
+                });
+                in_time(told).await.unwrap();
+                heap()
+            };
+            pools(20).await;
+            let before = pools(20).await;
+            let grown = pools(400).await.saturating_sub(before);
+            assert!(grown < 400 * 300, "{grown} bytes");
+            arbiter.stop();
+            let _ = arbiter.join();
         });
     });
 }

@@ -47,6 +47,15 @@ fn the_same_jobs_have_the_same_answers() {
 }
 
 #[test]
+fn the_standard_input_of_a_worker_that_speaks_frames_has_ended() {
+    run(async {
+        let pool = crate::workers::workers().workers(1..=1).start().unwrap();
+        assert_eq!(crate::workers::answer(&pool, "input").await, "0");
+        ended(pool).await;
+    });
+}
+
+#[test]
 fn an_answer_is_streamed_part_by_part() {
     run(async {
         let pool = Pool::new(crate::worker_py())

@@ -4,6 +4,7 @@
 mod common;
 
 mod back_pressure;
+mod bounds;
 mod broken_lines;
 mod broken_one_shots;
 mod broken_workers;
@@ -20,6 +21,8 @@ mod messages;
 mod one_shots;
 mod out_of_memory;
 mod outcomes;
+mod progress;
+mod prompt_ends;
 mod recycling;
 mod reloads;
 mod retries;

@@ -142,6 +142,27 @@ fn a_process_that_does_not_read_its_job_may_answer() {
     });
 }
 
+/// Some programs, ripgrep for one, look for other work where their input is no pipe.
+#[test]
+fn the_input_of_a_job_without_a_body_is_a_pipe_that_has_ended() {
+    run(async {
+        for pool in [
+            sh("stat -Lc %F /proc/self/fd/0; cat"),
+            sh("stat -Lc %F /proc/self/fd/0; cat").spare(1),
+        ] {
+            let pool = pool.workers(1..=1).start().unwrap();
+            for _ in 0..2 {
+                assert_eq!(ask(&pool, "").await, "fifo\n");
+            }
+            stats_when(&pool, "no start", |stats| {
+                stats.starting + stats.stopping == 0
+            })
+            .await;
+            ended(pool).await;
+        }
+    });
+}
+
 #[test]
 fn as_many_run_at_a_time_as_there_may_be() {
     run(async {

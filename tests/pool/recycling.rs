@@ -18,7 +18,7 @@ fn millis(millis: u64) -> Duration {
 /// Waits until the events tell of a worker that is recycled, and that this is why.
 async fn assert_told(events: &mut PoolEvents, expected: Recycling) {
     let told = event(events, |what| match what {
-        PoolEventKind::Recycled { why } => Some(*why),
+        PoolEventKind::Recycled { why, .. } => Some(*why),
         _ => None,
     });
     assert_eq!(told.await, expected);

@@ -122,7 +122,7 @@ fn workers_are_as_many_as_the_jobs_need_and_idle_ones_go() {
         });
         assert_eq!(stats.await.recycled.idle, 2);
         let told = event(&mut events, |what| match what {
-            PoolEventKind::Recycled { why } => Some(*why),
+            PoolEventKind::Recycled { why, .. } => Some(*why),
             _ => None,
         });
         assert_eq!(told.await, Recycling::Idle);

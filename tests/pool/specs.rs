@@ -75,6 +75,7 @@ fn refusals() -> Vec<(Pool, &'static str)> {
         ),
         (frames().max_answer(0), "max_answer: is zero"),
         (frames().window(0), "window: is zero"),
+        (frames().window(usize::MAX), "window: is too large"),
         (frames().backoff(Backoff::new().factor(0.5)), "backoff: "),
         (
             frames().stop(Ladder::new().term(SECOND)),

@@ -149,6 +149,31 @@ fn workers_that_cannot_be_told_are_stopped_at_once() {
 }
 
 #[test]
+fn times_without_an_end_are_as_good_as_none() {
+    run(async {
+        let pool = one()
+            .job_timeout(Duration::MAX)
+            .idle_timeout(Duration::MAX)
+            .ready_within(Duration::MAX)
+            .soft(Duration::MAX)
+            .max_age(Duration::MAX);
+        let pool = pool.start().unwrap();
+        for _ in 0..2 {
+            let job = Job::new("echo x")
+                .expires(Duration::MAX)
+                .timeout(Duration::MAX);
+            assert_eq!(in_time(pool.submit(job)).await.unwrap(), "x");
+        }
+        let cancelled = pool.submit(Job::new("wait").expires(Duration::MAX));
+        stats_when(&pool, "the job to run", |stats| stats.busy == 1).await;
+        drop(cancelled);
+        assert_eq!(ask(&pool, "echo y").await, "y");
+        let report = in_time(pool.drain(Duration::MAX)).await;
+        assert_eq!((report.killed, report.ended), (0, 0), "{report:?}");
+    });
+}
+
+#[test]
 fn a_job_that_no_worker_begins_in_time_expires() {
     run(async {
         let folder = Folder::new();

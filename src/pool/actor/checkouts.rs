@@ -11,24 +11,46 @@ use crate::pool::link::LinkCommand;
 use crate::pool::session_frame::conversation;
 
 impl PoolEngine {
-    /// Gives a worker to the one who waits for it. If nobody does any more, the check-in is on its way.
+    /// Checks a worker out. Who waits for it gets it when the worker's task has taken it.
     pub(super) fn checked_out(&mut self, worker: WorkerId, job: JobId) {
         let window = self.settings.window;
         let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
         else {
             return;
         };
-        there.begun = Some(self.now);
+        there.begun = Some(self.time);
         place.jobs += 1;
         let Outlet::Checkout(outlet) = &mut there.outlet else {
             return;
         };
         let (end, side) = conversation(window);
         outlet.lent = Some((worker, Arc::clone(&end.turns)));
-        place.line.send(LinkCommand::CheckOut(side));
+        place.line.send(LinkCommand::CheckOut(job, side));
         let pid = place.pid().unwrap_or_default();
-        if let Some(give) = outlet.give.take() {
-            let _ = give.send(CheckedOut { worker, pid, end });
+        outlet.out = Some(CheckedOut { worker, pid, end });
+    }
+
+    /// Gives a worker to the one who waits for it. If nobody does any more, the check-in is on its way.
+    pub(super) fn took_checkout(&mut self, worker: WorkerId, job: JobId) {
+        if let Some(Outlet::Checkout(outlet)) = self.jobs.get_mut(&job).map(|job| &mut job.outlet)
+            && let Some(out) = outlet.out.take_if(|out| out.worker == worker)
+            && let Some(give) = outlet.give.take()
+        {
+            let _ = give.send(out);
+        }
+    }
+
+    /// The worker comes to nothing, and this is all that it has. What was on its way to it waits again.
+    pub(super) fn never_got(&mut self, worker: WorkerId, has: Option<JobId>) {
+        let Some(job) = self.scheduler.never_got(worker, has) else {
+            return;
+        };
+        if let Some(there) = self.jobs.get_mut(&job) {
+            there.begun = None;
+            if let Outlet::Checkout(outlet) = &mut there.outlet {
+                outlet.lent = None;
+                outlet.out = None;
+            }
         }
     }
 

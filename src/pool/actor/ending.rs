@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::{PoolEngine, PoolGuard};
 use crate::host::closing::EndAtDrop;
@@ -32,15 +33,36 @@ impl ShutdownStage {
     }
 }
 
+/// What happens at the deadline of an end, and after it, unless this is dropped before.
+pub(super) struct ShutdownTimers {
+    /// The deadline, since the begin of the pool.
+    at: Duration,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for ShutdownTimers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
 impl PoolEngine {
     /// Kills what is left at the deadline, and gives up what lives on after that. Of several deadlines the first one counts.
-    pub(super) fn arm_shutdown(&self, deadline: Duration) {
-        self.myself.later(deadline, |engine| {
+    pub(super) fn arm_shutdown(&mut self, deadline: Duration) {
+        let at = self.time.saturating_add(deadline);
+        if self.shutdown.as_ref().is_some_and(|armed| armed.at <= at) {
+            return;
+        }
+        let kill = self.myself.later(deadline, |engine| {
             engine.tick();
             engine.kill_all();
         });
         let last = deadline.saturating_add(GIVE_UP);
-        self.myself.later(last, Self::give_up);
+        let give_up = self.myself.later(last, Self::give_up);
+        self.shutdown = Some(ShutdownTimers {
+            at,
+            tasks: [kill, give_up],
+        });
     }
 
     pub(super) fn drain(&mut self, tell: oneshot::Sender<PoolReport>) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -19,9 +19,9 @@ pub(super) struct JobEntry {
     pub(super) body: Bytes,
     pub(super) args: Vec<OsString>,
     pub(super) outlet: Outlet,
-    /// When it was submitted, and when a worker got it.
-    at: Instant,
-    pub(super) begun: Option<Instant>,
+    /// When it was submitted, and when a worker got it, since the begin of the pool.
+    at: Duration,
+    pub(super) begun: Option<Duration>,
     /// Its outcome, in place of that which the scheduler tells.
     instead: Option<JobError>,
     /// Given back before its outcome is told.
@@ -38,9 +38,11 @@ impl PoolEngine {
             at,
         } = submission;
         // It may have waited for this actor.
-        let expires = job
-            .expires
-            .map(|after| at.saturating_duration_since(self.began) + after);
+        let at = match at == self.now {
+            true => self.time,
+            false => at.saturating_duration_since(self.began),
+        };
+        let expires = job.expires.map(|after| at.saturating_add(after));
         let terms = JobTerms {
             urgent: job.urgent,
             key: job.key,
@@ -78,7 +80,7 @@ impl PoolEngine {
             return;
         };
         self.counters
-            .outcome(&outcome, done.at, done.begun, self.now);
+            .outcome(&outcome, done.at, done.begun, self.time);
         if self.stage.has_begun() && !matches!(outcome, Err(JobError::ShuttingDown)) {
             self.counters.finished_in_shutdown += 1;
         }
@@ -162,7 +164,7 @@ impl PoolEngine {
         else {
             return;
         };
-        there.begun = Some(self.now);
+        there.begun = Some(self.time);
         place.jobs += 1;
         let chunks = match &there.outlet {
             Outlet::Whole(_) | Outlet::Checkout(_) => None,

@@ -34,7 +34,7 @@ use super::stats::PoolCounters;
 use crate::Command;
 use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
-use ending::ShutdownStage;
+use ending::{ShutdownStage, ShutdownTimers};
 use jobs::JobEntry;
 use memory::MemoryWatch;
 use workers::WorkerPlace;
@@ -50,9 +50,13 @@ pub(super) struct PoolSetup {
 /// A running pool.
 pub(super) struct PoolEngine {
     scheduler: Scheduler,
+    /// Empty, and has room.
+    effects: Vec<PoolEffect>,
     began: Instant,
     /// When this was entered.
     now: Instant,
+    /// The same, since the begin.
+    time: Duration,
     settings: Rc<PoolSettings>,
     /// The commands by the number of their reload; the first one is 0.
     commands: HashMap<u64, Command>,
@@ -70,6 +74,8 @@ pub(super) struct PoolEngine {
     guard: PoolGuard,
     shared: Arc<PoolShared>,
     stage: ShutdownStage,
+    /// There from the first call of an end on.
+    shutdown: Option<ShutdownTimers>,
     home: ActorHome,
     myself: EngineRef,
 }
@@ -89,8 +95,10 @@ impl PoolEngine {
         let (settings, now) = (setup.settings, Instant::now());
         Self {
             scheduler: Scheduler::new(settings.terms()),
+            effects: Vec::new(),
             began: now,
             now,
+            time: Duration::ZERO,
             commands: HashMap::from([(0, settings.command.clone())]),
             last_command: 0,
             memory: MemoryWatch::new(&settings),
@@ -107,6 +115,7 @@ impl PoolEngine {
             },
             shared: setup.shared,
             stage: ShutdownStage::No,
+            shutdown: None,
             home: setup.home,
             myself,
         }
@@ -125,24 +134,34 @@ impl PoolEngine {
         }
     }
 
+    /// What follows happens now.
+    fn enter(&mut self, now: Instant) {
+        self.now = now.max(self.now);
+        self.time = self.now.saturating_duration_since(self.began);
+    }
+
     /// Tells the scheduler the time.
     fn tick(&mut self) {
-        let now = self.now.saturating_duration_since(self.began);
-        self.scheduler.at(now, fastrand::f64());
+        self.scheduler.at(self.time, fastrand::f64());
         self.scheduler.tick();
     }
 
     /// Does what follows from all that the scheduler was told, and arms the timer.
     fn settle(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
         loop {
-            let effects = self.scheduler.effects();
-            if effects.is_empty() {
-                break;
-            }
-            for effect in effects {
+            self.scheduler.effects(&mut effects);
+            // The gift of a job tells the scheduler nothing.
+            let tells = |effect: &PoolEffect| !matches!(effect, PoolEffect::Send { .. });
+            let again = effects.iter().any(tells);
+            for effect in effects.drain(..) {
                 self.carry_out(effect);
             }
+            if !again {
+                break;
+            }
         }
+        self.effects = effects;
         self.leave();
         self.watch_memory();
         // One that fires too early looks again: each job moves the end of its worker's idle time, and a timer is dear.
@@ -204,6 +223,10 @@ impl PoolEngine {
 /// Whoever finds that the pool is gone, with its arbiter or by a panic, finds that its workers are, too.
 impl Drop for PoolEngine {
     fn drop(&mut self) {
+        // A given arbiter lives on.
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
         if !matches!(self.stage, ShutdownStage::Over) {
             self.shared.kill_all.kill("a pool is gone");
             self.shared.end(PoolReport {

@@ -43,6 +43,8 @@ pub(in crate::pool) struct CheckoutOutlet {
     pub(super) give: Option<oneshot::Sender<CheckedOut>>,
     /// Why it is over.
     pub(super) end: oneshot::Sender<JobError>,
+    /// For the one who waits, until the worker's task has taken it.
+    pub(super) out: Option<CheckedOut>,
     /// The worker, and the turns of its session.
     pub(super) lent: Option<(WorkerId, Arc<Semaphore>)>,
 }
@@ -55,6 +57,7 @@ impl Outlet {
         Self::Checkout(CheckoutOutlet {
             give: Some(give),
             end,
+            out: None,
             lent: None,
         })
     }

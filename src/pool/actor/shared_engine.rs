@@ -151,7 +151,7 @@ fn with<T>(engine: &RefCell<PoolEngine>, act: impl FnOnce(&mut PoolEngine) -> T)
 }
 
 fn act_at<T>(engine: &mut PoolEngine, now: Instant, act: impl FnOnce(&mut PoolEngine) -> T) -> T {
-    engine.now = now.max(engine.now);
+    engine.enter(now);
     let result = act(engine);
     engine.settle();
     result

@@ -40,11 +40,13 @@ pub(in crate::pool) enum WorkerTold {
     /// There is a part of a streamed answer.
     FirstPart(JobId),
     Answered(JobId, Result<Bytes, JobError>),
+    /// It has taken this checkout.
+    CheckedOut(JobId),
     /// The whole answer would be larger than it may.
     Overflow(JobId),
     /// It does not keep to the framing.
     Wrong {
-        /// The job that it was given, and has not answered.
+        /// The job that it was given, and has not answered, or the checkout that it took.
         job: Option<JobId>,
         what: Arc<str>,
     },
@@ -94,6 +96,7 @@ impl PoolEngine {
             WorkerTold::Progress => self.scheduler.worker_progress(worker),
             WorkerTold::FirstPart(job) => self.first_part(worker, job),
             WorkerTold::Answered(job, answer) => self.answered(worker, job, answer),
+            WorkerTold::CheckedOut(job) => self.took_checkout(worker, job),
             WorkerTold::Overflow(job) => {
                 if self.scheduler.over_limit(worker, job) == Answered::Outcome {
                     let limit = self.settings.max_answer;
@@ -101,11 +104,11 @@ impl PoolEngine {
                 }
             }
             WorkerTold::Wrong { job, what } => {
-                self.scheduler.never_got(worker, job);
+                self.never_got(worker, job);
                 self.wrong(worker, what);
             }
             WorkerTold::Dying { job, status, tail } => {
-                self.scheduler.never_got(worker, job);
+                self.never_got(worker, job);
                 self.dying(worker, status, tail);
             }
             WorkerTold::Unkillable => {

@@ -4,13 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-
 use super::{PoolEngine, PoolGuard};
 use crate::Bytes;
 use crate::Command;
 use crate::ExitStatus;
-use crate::Fd;
 use crate::ProcessHandle;
 use crate::monitor::Exit;
 use crate::monitor::ExitKind;
@@ -77,7 +74,7 @@ impl PoolEngine {
         let source = OutputSource::new(&output);
         self.shared.outputs().insert(worker, source.clone());
         let name = format!("{} worker {worker}", self.settings.name);
-        let (link, commands) = mpsc::unbounded_channel();
+        let (link, commands) = link::commands();
         self.workers.insert(
             worker,
             WorkerPlace {
@@ -115,8 +112,7 @@ impl PoolEngine {
 
     fn with_args(&self, command: Command, job: Option<JobId>) -> Command {
         match job.and_then(|job| self.jobs.get(&job)) {
-            // An input that ends at once needs no pipe.
-            Some(job) if job.body.is_empty() => command.args(&job.args).stdin(Fd::null()),
+            Some(job) if job.body.is_empty() => command.args(&job.args).stdin(link::empty_input()),
             Some(job) => command.args(&job.args),
             None => command,
         }

@@ -13,6 +13,12 @@ impl Scheduler {
             self.set_due(worker, None);
             self.due(worker);
         }
+        while let Some((at, worker)) = self.next_idle_end()
+            && at <= self.now
+        {
+            self.idle_looked_at += 1;
+            self.stop_idle_ones(worker);
+        }
         while let Some((at, worker)) = self.ages.first().copied()
             && at <= self.now
         {
@@ -53,8 +59,7 @@ impl Scheduler {
                 self.give_up(job, NoAnswer::Timeout { ran });
             }
             WorkerAt::Cancelling(_) => self.stop_worker(worker, StopWorker::Ladder),
-            WorkerAt::Idle => self.stop_idle_ones(worker),
-            WorkerAt::Spent | WorkerAt::Stopping(_) => {}
+            WorkerAt::Idle | WorkerAt::Spent | WorkerAt::Stopping(_) => {}
         }
     }
 

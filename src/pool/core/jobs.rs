@@ -62,8 +62,13 @@ impl Scheduler {
         }
         match at {
             JobAt::Ready => {
-                self.ready.remove(&turn);
-                self.ready_own.remove(&turn);
+                let own = queued.own_args && self.terms.one_shot;
+                let ready = if own {
+                    &mut self.ready_own
+                } else {
+                    &mut self.ready
+                };
+                ready.remove(&turn);
             }
             JobAt::Bound(worker) => self.unbind(worker, turn),
             JobAt::Behind | JobAt::Running(_) => {}
@@ -102,11 +107,16 @@ impl Scheduler {
 
     /// The job has its outcome: it is nowhere any more.
     pub(super) fn forget(&mut self, job: JobId) -> Option<QueuedJob> {
-        self.take_off_the_queue(job);
-        let queued = self.jobs.remove(&job)?;
-        if matches!(queued.at, JobAt::Running(_)) {
-            self.running -= 1;
-        }
+        let queued = match self.jobs.get(&job)?.at {
+            JobAt::Running(_) => {
+                self.running -= 1;
+                self.jobs.remove(&job)?
+            }
+            _ => {
+                self.take_off_the_queue(job);
+                self.jobs.remove(&job)?
+            }
+        };
         if let Some(key) = queued.key() {
             self.leave_key(job, queued.turn, &key.clone());
         }

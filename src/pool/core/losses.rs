@@ -31,13 +31,18 @@ impl Scheduler {
     }
 
     /// The worker comes to nothing, and `has` is the job that it was given. Another one, which was on its way to it, is not lost: it waits again, at
-    /// its turn. [`broken`](Self::broken) or [`worker_dying`](Self::worker_dying) follows.
-    pub(in crate::pool) fn never_got(&mut self, worker: WorkerId, has: Option<JobId>) {
-        let Some(WorkerAt::Busy(job)) = self.worker_state(worker) else {
-            return;
+    /// its turn; it is returned. [`broken`](Self::broken) or [`worker_dying`](Self::worker_dying) follows.
+    pub(in crate::pool) fn never_got(
+        &mut self,
+        worker: WorkerId,
+        has: Option<JobId>,
+    ) -> Option<JobId> {
+        let at = self.worker_state(worker)?;
+        let (WorkerAt::Busy(job) | WorkerAt::CheckedOut(job)) = at else {
+            return None;
         };
         if has == Some(job) {
-            return;
+            return None;
         }
         self.set_at(worker, WorkerAt::Idle);
         if self.down {
@@ -47,6 +52,7 @@ impl Scheduler {
         } else {
             self.put_back(job, NoAnswer::Expired);
         }
+        Some(job)
     }
 
     /// The worker of a job is lost. The job waits again at its turn, or this is its outcome.

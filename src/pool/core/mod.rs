@@ -71,6 +71,8 @@ pub(in crate::pool) struct Scheduler {
     last_worker: WorkerId,
     /// The most recently idle one is the last.
     idle: Vec<WorkerId>,
+    /// So many of them, the first ones, were looked at when their idle time was over.
+    idle_looked_at: usize,
     /// Workers that jobs wait for.
     with_bound: BTreeSet<WorkerId>,
     /// Workers that are to be recycled, and are not being stopped yet.
@@ -116,6 +118,7 @@ impl Scheduler {
             by: WorkersBy::default(),
             last_worker: 0,
             idle: Vec::new(),
+            idle_looked_at: 0,
             with_bound: BTreeSet::new(),
             marked: BTreeSet::new(),
             dues: BTreeSet::new(),
@@ -153,6 +156,7 @@ impl Scheduler {
             first(&self.expiries),
             first(&self.dues),
             first(&self.ages),
+            self.next_idle_end().map(|(at, _)| at),
             start,
             own_start,
         ]
@@ -161,15 +165,18 @@ impl Scheduler {
         .min()
     }
 
-    /// What follows from all that was told since the last time. To be called after every input.
-    pub(in crate::pool) fn effects(&mut self) -> Vec<PoolEffect> {
+    /// Puts what follows from all that was told since the last time behind what is in `all`. To be called after every input.
+    pub(in crate::pool) fn effects(&mut self, all: &mut Vec<PoolEffect>) {
         loop {
             let before = self.effects.len();
             self.settle();
-            if self.effects.len() == before {
-                return std::mem::take(&mut self.effects);
+            // A job that goes to a worker makes room for nothing else.
+            let mut new = self.effects.iter().skip(before);
+            if new.all(|effect| matches!(effect, PoolEffect::Send { .. })) {
+                break;
             }
         }
+        all.append(&mut self.effects);
     }
 
     /// What follows, once. Each effect brings all nearer to what is wanted.

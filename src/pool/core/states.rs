@@ -42,6 +42,9 @@ impl Scheduler {
         // Mostly the last one.
         if let Some(place) = self.idle.iter().rposition(|idle| *idle == worker) {
             self.idle.remove(place);
+            if place < self.idle_looked_at {
+                self.idle_looked_at -= 1;
+            }
         }
     }
 
@@ -69,9 +72,19 @@ impl Scheduler {
 
     /// It has nothing to do.
     pub(super) fn become_idle(&mut self, worker: WorkerId) {
+        let now = self.now;
+        if let Some(there) = self.workers.get_mut(&worker) {
+            there.since = now;
+        }
         self.set_at(worker, WorkerAt::Idle);
-        let due = self.after(self.terms.idle_timeout);
-        self.set_due(worker, Some(due));
+        self.set_due(worker, None);
+    }
+
+    /// Which worker has been idle for its whole time next, and when. Each is looked at once then.
+    pub(super) fn next_idle_end(&self) -> Option<(Duration, WorkerId)> {
+        let worker = *self.idle.get(self.idle_looked_at)?;
+        let since = self.workers.get(&worker)?.since;
+        Some((since.saturating_add(self.terms.idle_timeout), worker))
     }
 
     /// It has this job from now on.

@@ -38,9 +38,9 @@ pub(super) struct PoolWorker {
     pub(super) counted: bool,
     /// When it became ready.
     pub(super) ready_at: Duration,
-    /// When it got its job.
+    /// When it got its job, or became idle.
     pub(super) since: Duration,
-    /// When its job, its start, its cancel or its idleness is over.
+    /// When its job, its start or its cancel is over.
     pub(super) due: Option<Duration>,
     /// When it is too old.
     pub(super) old_at: Option<Duration>,

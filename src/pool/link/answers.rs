@@ -17,9 +17,6 @@ use crate::Bytes;
 use crate::FdStream;
 use crate::pool::wire::{Frame, FrameDecoder, FrameKind, Greeting};
 
-/// The body of a frame that is copied out of the buffer.
-const SMALL: usize = 4 * 1024;
-
 /// The answers of a worker. Without their pipe or stream they have ended.
 pub(super) enum Answers {
     Frames {
@@ -67,15 +64,26 @@ impl Answers {
 
     /// Whether all that was read was taken.
     pub(super) fn is_read_out(&self) -> bool {
-        matches!(self, Self::Frames { buffer, .. } if buffer.is_empty())
+        match self {
+            Self::Frames { pipe, buffer, .. } => {
+                buffer.is_empty() && pipe.as_ref().is_none_or(|pipe| !pipe.has_read())
+            }
+            Self::Lines { .. } | Self::Whole { .. } => false,
+        }
     }
 
     fn next_said(&mut self) -> Result<Option<Said>, Arc<str>> {
         match self {
             Self::Frames {
-                decoder, buffer, ..
+                pipe,
+                decoder,
+                buffer,
             } => {
-                let frame = decoder.decode(buffer).map_err(|error| error.to_string())?;
+                let frame = match pipe {
+                    Some(pipe) if buffer.is_empty() => pipe.take_early(decoder),
+                    _ => decoder.decode(buffer),
+                };
+                let frame = frame.map_err(|error| error.to_string())?;
                 frame.map(said).transpose()
             }
             Self::Lines { lines, .. } => lines.next_said(),
@@ -120,17 +128,13 @@ fn poll_next(stream: &mut Option<FdStream>, cx: &mut Context<'_>) -> Poll<Option
 }
 
 fn said(frame: Frame) -> Result<Said, Arc<str>> {
-    let body = match frame.body.len() {
-        // A small one that is kept for long would hold on to all that was read with it.
-        ..=SMALL => Bytes::copy_from_slice(&frame.body),
-        _ => frame.body,
-    };
+    let body = frame.body;
     Ok(match frame.kind {
         FrameKind::Ready => {
             let greeting = Greeting::parse(&body).map_err(|error| error.to_string())?;
             Said::Ready(greeting.name.into())
         }
-        FrameKind::Progress => Said::Progress,
+        FrameKind::Progress => Said::Progress(frame.id, body),
         FrameKind::Chunk => Said::Chunk(frame.id, body),
         FrameKind::End => Said::End(frame.id, body),
         FrameKind::Error => Said::Error(frame.id, body),

@@ -7,6 +7,9 @@ use super::LinkJob;
 use crate::Bytes;
 use crate::pool::core::JobId;
 
+/// A part of at most so many bytes is copied to those before it: kept by itself it takes some 60 bytes more.
+const JOINED: usize = 4 * 1024;
+
 /// The job that a worker has, and what came of its answer.
 pub(super) struct CurrentJob {
     pub(super) id: JobId,
@@ -16,8 +19,8 @@ pub(super) struct CurrentJob {
 }
 
 pub(super) enum Parts {
-    /// What came, and how much that is.
-    Whole(Vec<Bytes>, usize),
+    /// What came.
+    Whole(WholeParts),
     Streamed {
         reader: PollSender<Bytes>,
         /// What waits for room.
@@ -26,10 +29,56 @@ pub(super) enum Parts {
     },
 }
 
+/// The parts of an answer that goes out as a whole. They take hardly more memory than what is in them, however small they are.
+#[derive(Default)]
+pub(super) struct WholeParts {
+    parts: Vec<Bytes>,
+    /// Small ones that came last, joined.
+    joined: BytesMut,
+    /// How much all of them have.
+    size: usize,
+}
+
+impl WholeParts {
+    /// Takes the next part; how much there is then.
+    pub(super) fn push(&mut self, part: Bytes) -> usize {
+        self.size = self.size.saturating_add(part.len());
+        if part.len() <= JOINED {
+            self.joined.extend_from_slice(&part);
+        } else {
+            self.end_joined();
+            self.parts.push(part);
+        }
+        self.size
+    }
+
+    fn end_joined(&mut self) {
+        if !self.joined.is_empty() {
+            self.parts.push(self.joined.split().freeze());
+        }
+    }
+
+    fn whole(mut self, last: Bytes) -> Bytes {
+        if self.size == 0 {
+            return last;
+        }
+        self.end_joined();
+        if last.is_empty() && self.parts.len() == 1 {
+            return self.parts.pop().unwrap_or_default();
+        }
+        let mut whole = BytesMut::with_capacity(self.size + last.len());
+        self.parts
+            .iter()
+            .for_each(|part| whole.extend_from_slice(part));
+        whole.extend_from_slice(&last);
+        whole.freeze()
+    }
+}
+
 impl From<LinkJob> for CurrentJob {
     fn from(job: LinkJob) -> Self {
         let parts = match job.chunks {
-            None => Parts::Whole(Vec::new(), 0),
+            None => Parts::Whole(WholeParts::default()),
             Some(reader) => Parts::Streamed {
                 reader: PollSender::new(reader),
                 held: None,
@@ -48,7 +97,7 @@ impl CurrentJob {
     /// How large the whole answer is with its last part. One that is streamed has no limit.
     pub(super) fn size_with(&self, last: &Bytes) -> usize {
         match &self.parts {
-            Parts::Whole(_, size) => size.saturating_add(last.len()),
+            Parts::Whole(parts) => parts.size.saturating_add(last.len()),
             Parts::Streamed { .. } => 0,
         }
     }
@@ -56,14 +105,7 @@ impl CurrentJob {
     /// The whole answer, with its last part. What was streamed is with its reader, and the last part follows.
     pub(super) fn whole(self, last: Bytes) -> (JobId, Bytes) {
         let whole = match self.parts {
-            Parts::Whole(parts, _) if parts.is_empty() => last,
-            Parts::Whole(mut parts, _) if parts.len() == 1 && last.is_empty() => parts.remove(0),
-            Parts::Whole(parts, size) => {
-                let mut whole = BytesMut::with_capacity(size + last.len());
-                parts.iter().for_each(|part| whole.extend_from_slice(part));
-                whole.extend_from_slice(&last);
-                whole.freeze()
-            }
+            Parts::Whole(parts) => parts.whole(last),
             Parts::Streamed { .. } => last,
         };
         (self.id, whole)

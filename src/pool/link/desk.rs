@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 
-use tokio::sync::mpsc;
-
+use super::commands::CommandSender;
 use super::current::CurrentJob;
 use super::pipes::AnswerPipe;
 use super::sending::WorkerInput;
 use super::{LinkCommand, LinkJob};
+use crate::pool::core::JobId;
 
 /// Whether the worker has nothing to do, and nothing is on its way to its task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,11 @@ impl WorkerDesk {
         self.current.borrow_mut()
     }
 
+    /// Whether this is the job that the worker has.
+    pub(super) fn has(&self, job: JobId) -> bool {
+        self.current().as_ref().is_some_and(|there| there.id == job)
+    }
+
     /// Writes a job. Gives it back if its task must, or if the worker takes no more, which its task finds out then.
     fn give(&self, job: LinkJob) -> Result<GivenJob, LinkJob> {
         // What it has said already is wrong, or no answer: its task looks at that first.
@@ -86,13 +91,13 @@ enum GivenJob {
 
 /// The pool's way to a worker.
 pub(in crate::pool) struct WorkerLine {
-    task: mpsc::UnboundedSender<LinkCommand>,
+    task: CommandSender,
     /// There as soon as the process is.
     desk: Option<Rc<WorkerDesk>>,
 }
 
 impl WorkerLine {
-    pub(in crate::pool) const fn new(task: mpsc::UnboundedSender<LinkCommand>) -> Self {
+    pub(in crate::pool) const fn new(task: CommandSender) -> Self {
         Self { task, desk: None }
     }
 
@@ -105,7 +110,7 @@ impl WorkerLine {
         if let Some(desk) = &self.desk {
             desk.open(DeskOpen::No);
         }
-        let _ = self.task.send(command);
+        self.task.send(command);
     }
 
     /// Gives the worker a job. One that is on its way to its end takes none: its end is the loss of the job.

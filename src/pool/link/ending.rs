@@ -26,8 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 impl WorkerLink {
     /// Ends the worker, and tells the pool when it is gone.
     pub(super) async fn end(mut self, end: TalkEnd, mut pump: OutputPump) {
-        self.session = None;
-        let job = self.current_job();
+        let session = self.session.take().map(|session| session.job);
+        // Who reads the parts of its answer hears of the end now.
+        let job = self.desk.current().take().map(|current| current.id);
+        let job = job.or(session);
         let own = self.settings.ladder.clone();
         let mut discarding = None;
         let ladder = match end {
@@ -86,7 +88,10 @@ impl WorkerLink {
     async fn gone_by_itself(&mut self) -> bool {
         let process = self.process.clone();
         let mut exited = pin!(actix_rt::time::timeout(RETIRE, process.exited()));
+        let mut writes = true;
         poll_fn(|cx| {
+            // What waits for it to read precedes the end of its input.
+            writes = writes && self.desk.input().poll_closed(cx).is_pending();
             while let Poll::Ready(command) = self.commands.poll_recv(cx) {
                 match command {
                     Some(LinkCommand::Stop(StopWorker::Kill)) | None => return Poll::Ready(false),

@@ -78,12 +78,17 @@ impl JsonLines {
                 chunk: None,
                 error: Some(error),
             }) => Ok(Said::Error(id, part(error))),
-            None if self.noise == Noise::Log && !text.starts_with(b"{\"id\"") => {
-                Ok(Said::Noise(line))
-            }
+            // Some programs log in JSON.
+            _ if self.noise == Noise::Log && !begins_as_answer(text) => Ok(Said::Noise(line)),
             _ => Err("a line that is no answer".into()),
         }
     }
+}
+
+/// Whether the id is the first thing in it.
+fn begins_as_answer(text: &[u8]) -> bool {
+    let within = text.strip_prefix(b"{").unwrap_or_default();
+    within.trim_ascii_start().starts_with(b"\"id\"")
 }
 
 /// An answer, as it is written.

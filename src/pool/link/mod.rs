@@ -2,6 +2,7 @@
 //! does what the pool says.
 
 mod answers;
+mod commands;
 mod current;
 mod desk;
 mod ending;
@@ -15,8 +16,10 @@ mod session;
 mod start;
 mod talk;
 
+pub(super) use commands::commands;
 pub(super) use desk::{WorkerDesk, WorkerLine};
 pub(super) use json_lines::is_json;
+pub(super) use one_shot::empty_input;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::Bytes;
 use crate::Command;
 use crate::host::guard::Guard;
 use crate::monitor::output::ServiceOutput;
+use commands::CommandReceiver;
 
 /// The status of a worker that has closed its channel is awaited so long, for the outcome of its job, and so is the end of its standard error. A process that dies closes it a moment
 /// before.
@@ -51,7 +55,7 @@ pub(super) struct LinkSetup {
     pub(super) guard: Option<Rc<Guard>>,
     pub(super) output: ServiceOutput,
     pub(super) engine: EngineRef,
-    pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
+    pub(super) commands: CommandReceiver,
 }
 
 /// What a worker is told. There are few of them at a time: one job, its cancel, two stops.
@@ -62,7 +66,7 @@ pub(super) enum LinkCommand {
     /// Nobody wants the answer to this job.
     Cancel(JobId),
     /// Somebody has the worker for himself.
-    CheckOut(WorkerSide),
+    CheckOut(JobId, WorkerSide),
     Stop(StopWorker),
 }
 

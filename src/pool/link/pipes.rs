@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,6 +22,8 @@ use tokio_util::io::poll_read_buf;
 
 use crate::Bytes;
 use crate::Fd;
+use crate::pool::wire::{Frame, FrameDecoder, WireError};
+use crate::sys::sigpipe::PipeWrites;
 
 /// What the pipe of the answers has room for: as much as the crate's own pipes of a busy child (`src/port`).
 const ROOM: i32 = 128 * 1024;
@@ -66,6 +69,10 @@ pub(super) struct JobPipe {
     /// For a small frame.
     piece: Vec<u8>,
     kept: VecDeque<Bytes>,
+    /// So many bytes are kept, and of so many frames since none was.
+    kept_bytes: usize,
+    kept_frames: usize,
+    writes: PipeWrites,
     /// It is closed when all that is kept was written.
     closing: bool,
     /// Ready when the worker has closed its end.
@@ -82,6 +89,9 @@ impl JobPipe {
             pipe: Some(pipe),
             piece: Vec::new(),
             kept: VecDeque::new(),
+            kept_bytes: 0,
+            kept_frames: 0,
+            writes: PipeWrites::new(),
             closing: false,
             gone: Box::pin(async move {
                 // A pipe tells of its reader's end by an error.
@@ -104,9 +114,10 @@ impl JobPipe {
                 self.piece.clear();
                 self.piece.extend_from_slice(head);
                 self.piece.extend_from_slice(body);
-                pipe.try_write(&self.piece)
+                self.writes.write(|| pipe.try_write(&self.piece))
             } else {
-                pipe.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
+                let pieces = [IoSlice::new(head), IoSlice::new(body)];
+                self.writes.write(|| pipe.try_write_vectored(&pieces))
             };
             match result {
                 Ok(count) => written = count,
@@ -114,20 +125,35 @@ impl JobPipe {
                 Err(error) => return Err(error),
             }
         }
+        self.kept_frames = match self.kept_bytes {
+            0 => 1,
+            _ => self.kept_frames.saturating_add(1),
+        };
         let rest = head.get(written..).unwrap_or_default();
-        if !rest.is_empty() {
-            self.kept.push_back(Bytes::copy_from_slice(rest));
-        }
+        self.keep(Bytes::copy_from_slice(rest));
         let rest = written.saturating_sub(head.len()).min(body.len());
-        if rest < body.len() {
-            self.kept.push_back(body.slice(rest..));
-        }
+        self.keep(body.slice(rest..));
         Ok(())
     }
 
+    fn keep(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.kept_bytes += bytes.len();
+            self.kept.push_back(bytes);
+        }
+    }
+
     /// How many bytes are kept.
-    pub(super) fn kept(&self) -> usize {
-        self.kept.iter().map(Bytes::len).sum()
+    pub(super) const fn kept(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Of how many frames bytes are kept, or were since there were none.
+    pub(super) const fn kept_frames(&self) -> usize {
+        match self.kept_bytes {
+            0 => 0,
+            _ => self.kept_frames,
+        }
     }
 
     /// Closes it when all is written.
@@ -138,6 +164,17 @@ impl JobPipe {
             self.room = None;
             self.gone = Box::pin(pending());
         }
+    }
+
+    /// Writes what is kept, and closes it then. Ready when it is closed.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What cannot be written nobody reads.
+        if ready!(self.poll_written(cx)).is_err() {
+            self.kept.clear();
+            self.kept_bytes = 0;
+        }
+        self.close();
+        Poll::Ready(())
     }
 
     /// Writes what is kept. Ready when the worker has closed its end.
@@ -152,8 +189,11 @@ impl JobPipe {
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let (Some(front), Some(pipe)) = (self.kept.front_mut(), &self.pipe) {
-            match pipe.try_write(front) {
-                Ok(count) => front.advance(count),
+            match self.writes.write(|| pipe.try_write(front)) {
+                Ok(count) => {
+                    front.advance(count);
+                    self.kept_bytes = self.kept_bytes.saturating_sub(count);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let pipe = Arc::clone(pipe);
                     let room = self.room.get_or_insert_with(|| {
@@ -187,7 +227,14 @@ pub(super) struct AnswerPipe {
 /// What a look found.
 struct Early {
     space: Box<[u8]>,
-    filled: usize,
+    /// What of it is there still.
+    there: Range<usize>,
+}
+
+impl Early {
+    fn rest(&self) -> &[u8] {
+        self.space.get(self.there.clone()).unwrap_or_default()
+    }
 }
 
 impl AnswerPipe {
@@ -196,7 +243,7 @@ impl AnswerPipe {
             pipe: RefCell::new(Receiver::from_owned_fd(pipe)?),
             early: RefCell::new(Early {
                 space: vec![0; SMALL].into(),
-                filled: 0,
+                there: 0..0,
             }),
             pass: Cell::new((0, 1)),
         })
@@ -204,20 +251,37 @@ impl AnswerPipe {
 
     /// Reads behind what is in the buffer; 0 at the end.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<usize> {
+        // Its front is in the caches of the CPU, if nobody has a share of it.
+        if buffer.is_empty() {
+            let _ = buffer.try_reclaim(READ);
+        }
         if buffer.capacity() - buffer.len() < LEAST {
             buffer.reserve(READ);
         }
         let mut early = self.early.borrow_mut();
-        let filled = std::mem::take(&mut early.filled);
-        if let Some(found) = early.space.get(..filled)
-            && !found.is_empty()
-        {
-            buffer.extend_from_slice(found);
-            return Poll::Ready(filled);
+        let found = early.rest().len();
+        if found > 0 {
+            buffer.extend_from_slice(early.rest());
+            early.there = 0..0;
+            return Poll::Ready(found);
         }
         let mut pipe = self.pipe.borrow_mut();
         // An error is an end as well.
         poll_read_buf(Pin::new(&mut *pipe), cx, buffer).map(Result::unwrap_or_default)
+    }
+
+    /// The first frame of what was read at once, if all of it is there.
+    ///
+    /// # Errors
+    ///
+    /// It is none that may come from a worker.
+    pub(super) fn take_early(&self, decoder: &FrameDecoder) -> Result<Option<Frame>, WireError> {
+        let mut early = self.early.borrow_mut();
+        let found = decoder.decode_copied(early.rest())?;
+        Ok(found.map(|(frame, size)| {
+            early.there.start += size;
+            frame
+        }))
     }
 
     /// Reads now, before this thread hears of an answer: a worker on the same CPU has often given it by the time that its job is written.
@@ -233,11 +297,11 @@ impl AnswerPipe {
             return false;
         }
         let mut early = self.early.borrow_mut();
-        if early.filled > 0 {
+        if !early.there.is_empty() {
             return true;
         }
         let found = read(self.pipe.borrow().as_fd(), &mut early.space).unwrap_or(0);
-        early.filled = found;
+        early.there = 0..found;
         let next = match found {
             0 => next.saturating_mul(2).min(MOST_PASSED),
             _ => 1,
@@ -246,8 +310,13 @@ impl AnswerPipe {
         found > 0
     }
 
+    /// Whether something was read at once, and not taken yet.
+    pub(super) fn has_read(&self) -> bool {
+        !self.early.borrow().there.is_empty()
+    }
+
     /// Whether something is there to be read, as far as this thread has heard; its end is something. This reads nothing.
     pub(super) fn has_some(&self) -> bool {
-        self.early.borrow().filled > 0 || self.pipe.borrow().try_read(&mut []).is_ok()
+        self.has_read() || self.pipe.borrow().try_read(&mut []).is_ok()
     }
 }

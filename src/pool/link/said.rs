@@ -9,7 +9,7 @@ use crate::pool::core::JobId;
 pub(super) enum Said {
     /// It takes jobs; and its name.
     Ready(Arc<str>),
-    Progress,
+    Progress(u64, Bytes),
     Chunk(JobId, Bytes),
     End(JobId, Bytes),
     Error(JobId, Bytes),

@@ -11,6 +11,10 @@ use crate::FdSink;
 use crate::ProcessHandle;
 use crate::pool::wire::{FrameKind, encode_head};
 
+/// So many bytes may wait beside the longest job for a worker that reads slowly, and the answers to so many pings.
+const PONG_BYTES: usize = 64 * 1024;
+const PONGS: usize = 1024;
+
 /// Where a worker reads its jobs from.
 pub(super) enum WorkerInput {
     Frames(JobPipe),
@@ -63,6 +67,27 @@ impl WorkerInput {
         written.map_err(|_| InputClosed)
     }
 
+    /// Answers a ping.
+    ///
+    /// # Errors
+    ///
+    /// The worker has sent more of them than it may without reading the answers.
+    pub(super) fn send_pong(
+        &mut self,
+        id: u64,
+        body: &Bytes,
+        max_frame: usize,
+    ) -> Result<(), PongsWait> {
+        if let Self::Frames(pipe) = self
+            && (pipe.kept() > max_frame.saturating_add(PONG_BYTES) || pipe.kept_frames() > PONGS)
+        {
+            return Err(PongsWait);
+        }
+        // A worker that has closed it is told by its end.
+        let _ = self.send(FrameKind::Pong, id, body);
+        Ok(())
+    }
+
     /// How many bytes wait for the worker to read.
     pub(super) fn queued(&self) -> usize {
         match self {
@@ -81,6 +106,14 @@ impl WorkerInput {
         }
     }
 
+    /// Writes what waits to an input that is closed. Ready when that is done.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Frames(pipe) => pipe.poll_closed(cx),
+            Self::Lines(..) | Self::Whole(_) => Poll::Ready(()),
+        }
+    }
+
     /// There are no more jobs.
     pub(super) fn close(&mut self) {
         match self {
@@ -92,3 +125,6 @@ impl WorkerInput {
 
 /// The worker takes no more.
 pub(super) struct InputClosed;
+
+/// Too many answers to pings wait for the worker to read.
+pub(super) struct PongsWait;

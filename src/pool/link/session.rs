@@ -13,6 +13,8 @@ use crate::pool::session_frame::{SessionFrame, WorkerSide};
 
 /// The session that has a worker.
 pub(super) struct LinkSession {
+    /// The checkout.
+    pub(super) job: JobId,
     sent: mpsc::Receiver<(JobId, Bytes)>,
     reader: PollSender<SessionFrame>,
     /// What waits for room at the reader.
@@ -23,8 +25,9 @@ pub(super) struct LinkSession {
 }
 
 impl LinkSession {
-    pub(super) fn new(side: WorkerSide) -> Self {
+    pub(super) fn new(job: JobId, side: WorkerSide) -> Self {
         Self {
+            job,
             sent: side.sent,
             reader: PollSender::new(side.frames),
             held: None,
@@ -61,7 +64,7 @@ impl LinkSession {
     /// Takes an answer. Gives it back if it is none to what was sent.
     pub(super) fn said(&mut self, said: Said) -> Result<(), Said> {
         let (id, last) = match &said {
-            Said::Chunk(id, _) => (*id, false),
+            Said::Chunk(id, _) | Said::Progress(id, _) => (*id, false),
             Said::End(id, _) | Said::Error(id, _) => (*id, true),
             _ => return Err(said),
         };
@@ -70,6 +73,7 @@ impl LinkSession {
         }
         self.held = match said {
             Said::Chunk(_, body) => Some(SessionFrame::Chunk(body)),
+            Said::Progress(_, body) => Some(SessionFrame::Progress(body)),
             Said::End(_, body) => Some(SessionFrame::End(body)),
             Said::Error(_, body) => Some(SessionFrame::Error(body)),
             _ => None,

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use actix_rt::time::Sleep;
-use tokio::sync::mpsc;
+use tokio::task::coop::poll_proceed;
 
 use super::answers::Answers;
-use super::current::{CurrentJob, Parts};
+use super::commands::CommandReceiver;
+use super::current::{CurrentJob, Parts, WholeParts};
 use super::desk::{DeskOpen, WorkerDesk};
 use super::output::OutputPump;
 use super::said::Said;
@@ -28,9 +28,7 @@ use crate::pool::framing::Framing;
 use crate::pool::settings::PoolSettings;
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
-
-/// So many bytes may wait beside the longest job for a worker that reads slowly.
-const PONGS: usize = 64 * 1024;
+use actix_rt::time::Sleep;
 
 /// A worker that runs.
 pub(super) struct WorkerLink {
@@ -43,7 +41,7 @@ pub(super) struct WorkerLink {
     pub(super) settings: Rc<PoolSettings>,
     pub(super) shared: Arc<PoolShared>,
     pub(super) guard: Option<Rc<Guard>>,
-    pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
+    pub(super) commands: CommandReceiver,
     early: std::vec::IntoIter<LinkCommand>,
     exited: Pin<Box<dyn Future<Output = ExitStatus>>>,
     ready: bool,
@@ -88,7 +86,7 @@ impl WorkerLink {
         (process, desk): (ProcessHandle, Rc<WorkerDesk>),
         answers: Answers,
         (settings, shared, guard): (Rc<PoolSettings>, Arc<PoolShared>, Option<Rc<Guard>>),
-        (early, commands): (Vec<LinkCommand>, mpsc::UnboundedReceiver<LinkCommand>),
+        (early, commands): (Vec<LinkCommand>, CommandReceiver),
     ) -> Self {
         Self {
             exited: Box::pin(process.exited()),
@@ -122,8 +120,9 @@ impl WorkerLink {
                 TalkEvent::Command(Some(LinkCommand::Job(job))) => self.begin(job),
                 TalkEvent::Command(Some(LinkCommand::Cancel(job))) => self.cancel(job),
                 TalkEvent::Command(Some(LinkCommand::GoOn)) => None,
-                TalkEvent::Command(Some(LinkCommand::CheckOut(side))) => {
-                    self.session = Some(LinkSession::new(side));
+                TalkEvent::Command(Some(LinkCommand::CheckOut(job, side))) => {
+                    self.session = Some(LinkSession::new(job, side));
+                    self.teller.tell(WorkerTold::CheckedOut(job));
                     None
                 }
                 TalkEvent::Sent(sent) => {
@@ -152,7 +151,12 @@ impl WorkerLink {
     /// While there is nothing the pool may give a job to the worker past this task.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<TalkEvent> {
         self.desk.open(DeskOpen::No);
+        // A worker on the same CPU may have answered whenever this looks: others have their turn all the same.
+        let budget = ready!(poll_proceed(cx));
         let event = self.poll_any(cx);
+        if event.is_ready() {
+            budget.made_progress();
+        }
         if event.is_pending() && self.ready && self.session.is_none() && self.has_no_job() {
             self.desk.open(DeskOpen::Waits);
         }
@@ -254,11 +258,6 @@ impl WorkerLink {
         self.desk.current().is_none()
     }
 
-    /// The job that it was given, and has not answered.
-    pub(super) fn current_job(&self) -> Option<JobId> {
-        self.desk.current().as_ref().map(|current| current.id)
-    }
-
     fn begin(&mut self, job: LinkJob) -> Option<TalkEnd> {
         // The pool has the worker back.
         self.session = None;
@@ -274,7 +273,7 @@ impl WorkerLink {
         let mut current = self.desk.current();
         let current = current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
-        current.parts = Parts::Whole(Vec::new(), 0);
+        current.parts = Parts::Whole(WholeParts::default());
         let _ = self
             .desk
             .input()
@@ -296,19 +295,15 @@ impl WorkerLink {
                 self.teller.tell(WorkerTold::Ready(name));
             }
             Said::Ready(_) => return Err("it said twice that it is ready".into()),
-            Said::Progress => {
-                if !self.ready {
-                    self.teller.tell(WorkerTold::Progress);
-                }
-            }
+            Said::Progress(0, _) if !self.ready => self.teller.tell(WorkerTold::Progress),
             Said::Ping(id, body) => {
-                if self.desk.input().queued() > self.settings.max_frame.saturating_add(PONGS) {
-                    return Err("it sends pings, and does not read the answers".into());
-                }
-                let _ = self.desk.input().send(FrameKind::Pong, id, &body);
+                let max = self.settings.max_frame;
+                let sent = self.desk.input().send_pong(id, &body, max);
+                sent.map_err(|_| "it sends pings, and does not read the answers")?;
             }
             Said::Wrong(what) => return Err(what),
             _ if !self.ready => return Err("it answered before it was ready".into()),
+            Said::Progress(id, _) => self.desk.has(id).then_some(()).ok_or_else(not_its_job)?,
             Said::Chunk(id, part) => self.part(id, part)?,
             Said::End(id, part) => {
                 let current = self.take(id)?;
@@ -352,14 +347,11 @@ impl WorkerLink {
         }
         let id = current.id;
         let tell = match &mut current.parts {
-            Parts::Whole(parts, size) => {
-                *size += part.len();
-                let overflows = *size > self.settings.max_answer;
+            Parts::Whole(parts) => {
+                let overflows = parts.push(part) > self.settings.max_answer;
                 if overflows {
-                    *parts = Vec::new();
+                    *parts = WholeParts::default();
                     current.cancelled = true;
-                } else {
-                    parts.push(part);
                 }
                 overflows.then_some(WorkerTold::Overflow(id))
             }

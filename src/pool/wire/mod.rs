@@ -9,7 +9,6 @@ mod kind;
 mod tests;
 
 pub(in crate::pool) use decoder::FrameDecoder;
-#[cfg(test)]
 pub(in crate::pool) use error::WireError;
 pub(in crate::pool) use frame::{Frame, Greeting, encode_head};
 pub(in crate::pool) use kind::FrameKind;

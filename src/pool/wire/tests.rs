@@ -18,7 +18,14 @@ fn decoded<'a>(
     for piece in pieces {
         bytes.extend_from_slice(piece);
         loop {
-            match decoder.decode(&mut bytes) {
+            // The two ways are the same.
+            let copied = decoder.decode_copied(&bytes);
+            let before = bytes.len();
+            let decoded = decoder.decode(&mut bytes);
+            let taken = before - bytes.len();
+            let also = decoded.clone().map(|frame| Some((frame?, taken)));
+            assert_eq!(copied, also);
+            match decoded {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
                 Err(error) => {
@@ -223,12 +230,18 @@ fn a_head_counts_the_body_and_no_more_than_fits() {
 }
 
 #[test]
-fn a_body_is_split_off_without_a_copy() {
-    let frame = Frame::new(FrameKind::Chunk, 1, vec![7; MAX]);
-    let mut bytes = encoded(&[frame]);
-    let place = bytes[HEAD..].as_ptr();
-    let decoded = worker().decode(&mut bytes).unwrap().unwrap();
-    assert_eq!(decoded.body.as_ptr(), place);
+fn a_large_body_is_split_off_without_a_copy_and_a_small_one_holds_on_to_nothing() {
+    let decoder = FrameDecoder::from_worker(MAX_BODY);
+    let is_shared = |size: usize| {
+        let frame = Frame::new(FrameKind::Chunk, 1, vec![7; size]);
+        let mut bytes = encoded(std::slice::from_ref(&frame));
+        let place = bytes[HEAD..].as_ptr();
+        let decoded = decoder.decode(&mut bytes).unwrap().unwrap();
+        assert_eq!((&decoded, bytes.len()), (&frame, 0));
+        decoded.body.as_ptr() == place
+    };
+    assert!(is_shared(64 * 1024));
+    assert!(!is_shared(1024));
 }
 
 #[test]

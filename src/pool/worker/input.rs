@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use bytes::BytesMut;
 
-use crate::pool::wire::{Frame, FrameDecoder};
+use crate::pool::wire::{Frame, FrameDecoder, WireError};
 
 /// So much is read at once: what a pipe holds.
 const READ_SIZE: usize = 64 * 1024;
@@ -18,6 +19,8 @@ pub(super) struct FrameReader {
     decoder: FrameDecoder,
     bytes: BytesMut,
     space: Box<[u8]>,
+    /// What of the space is a frame still, or more: mostly it is one, and no more.
+    there: Range<usize>,
 }
 
 impl FrameReader {
@@ -28,6 +31,7 @@ impl FrameReader {
             decoder: FrameDecoder::from_pool(max),
             bytes: BytesMut::new(),
             space: vec![0; READ_SIZE].into(),
+            there: 0..0,
         }
     }
 
@@ -39,7 +43,7 @@ impl FrameReader {
     pub(super) fn read_frame(&mut self) -> io::Result<Option<Frame>> {
         let invalid = |error| io::Error::new(ErrorKind::InvalidData, error);
         loop {
-            if let Some(frame) = self.decoder.decode(&mut self.bytes).map_err(invalid)? {
+            if let Some(frame) = self.next_frame().map_err(invalid)? {
                 return Ok(Some(frame));
             }
             let count = match self.file.read(&mut self.space) {
@@ -47,11 +51,25 @@ impl FrameReader {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            let Some(data) = self.space.get(..count).filter(|data| !data.is_empty()) else {
+            if count == 0 {
                 self.decoder.check_end(&self.bytes).map_err(invalid)?;
                 return Ok(None);
-            };
-            self.bytes.extend_from_slice(data);
+            }
+            self.there = 0..count;
         }
+    }
+
+    /// Of what was read.
+    fn next_frame(&mut self) -> Result<Option<Frame>, WireError> {
+        let data = self.space.get(self.there.clone()).unwrap_or_default();
+        if self.bytes.is_empty()
+            && let Some((frame, size)) = self.decoder.decode_copied(data)?
+        {
+            self.there.start += size;
+            return Ok(Some(frame));
+        }
+        self.bytes.extend_from_slice(data);
+        self.there = 0..0;
+        self.decoder.decode(&mut self.bytes)
     }
 }

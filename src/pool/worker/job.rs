@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use super::cut;
-use super::turns::WorkerTurns;
+use super::turns::{PATIENCE, WorkerTurns};
 use crate::pool::wire::{Frame, FrameKind};
 
 /// Nobody wants the answer of a job any more: the function may return what it likes, soon.
@@ -20,6 +22,9 @@ pub struct Cancelled;
 pub struct WorkerJob {
     pub(super) turns: Arc<WorkerTurns>,
     pub(super) frame: Frame,
+    pub(super) begun: Instant,
+    /// It has asked whether it is cancelled after its [`PATIENCE`].
+    pub(super) is_watched: AtomicBool,
     /// The most bytes of a frame's body.
     pub(super) max: usize,
 }
@@ -57,9 +62,16 @@ impl WorkerJob {
     }
 
     /// Whether nobody wants the answer any more: the job was cancelled, has run too long, or the pool is gone. This costs no
-    /// system call. It becomes true some milliseconds after the pool's word, also while the function runs.
+    /// system call, but for the first one in a job that has run for some milliseconds. It becomes true some milliseconds after the pool's word, also while the
+    /// function runs; that first call may be too early for it.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
+        if !self.is_watched.load(Ordering::Relaxed)
+            && self.begun.elapsed() >= PATIENCE
+            && !self.is_watched.swap(true, Ordering::Relaxed)
+        {
+            self.turns.watch_now();
+        }
         self.turns.is_cancelled()
     }
 

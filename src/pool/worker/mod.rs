@@ -51,7 +51,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -148,7 +150,8 @@ impl Worker {
     /// What `answer` returns is the answer, or its last part where [`chunk`](WorkerJob::chunk) has sent some. An error becomes the
     /// job's error, by its `Display`; so does a panic, and the worker goes on. A job that nobody wants any more
     /// [says so](WorkerJob::is_cancelled); what is returned for it then is sent and thrown away. Pings of the pool are answered also while `answer`
-    /// runs, by a thread that this starts.
+    /// runs, by a thread that this starts: some milliseconds later, and after many short jobs up to half a second later, if the job does not ask whether it
+    /// is cancelled.
     ///
     /// When the pool is gone while a job runs, the job counts as cancelled, and this returns after `answer`.
     ///
@@ -213,6 +216,8 @@ where
     let job = WorkerJob {
         turns: Arc::clone(turns),
         frame,
+        begun: Instant::now(),
+        is_watched: AtomicBool::new(false),
         max,
     };
     // The function is called again after its panic: what it has left half done is its own.

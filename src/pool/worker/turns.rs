@@ -1,8 +1,10 @@
 //! Which thread of a worker reads: the one that runs the jobs, or the watcher while a job takes long.
 //!
 //! Between jobs the calling thread reads for itself, so a short job needs no other thread. While a job runs, the
-//! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool. While short jobs come one
-//! after the other it looks at a number, and is woken by none of them. It sleeps without a timeout when no job has run for that long.
+//! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool. Where short jobs come one
+//! after the other it is woken by none of them, and looks ever more rarely: a thread that wakes often beside the jobs makes the kernel keep the worker off
+//! the CPU of its pool (`pool_jobs` is 0.83 with a look each 2 ms, and 1.0 without). A job that asks whether it is cancelled does not wait for a
+//! look. The watcher sleeps without a timeout when no job has run from one look to the next.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +17,11 @@ use super::output::FrameWriter;
 use crate::pool::wire::{Frame, FrameKind};
 
 /// A job that takes longer is watched.
-const PATIENCE: Duration = Duration::from_millis(2);
+pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Where each look finds that short jobs go on, the next one is so many times later, up to this.
+const RARER: u32 = 4;
+const RAREST: Duration = Duration::from_millis(250);
 
 /// What the two threads share.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(super) struct WorkerTurns {
     /// One more at the begin of each job, and at its end: odd while one runs.
     turn: AtomicU64,
     watcher: OnceLock<Thread>,
+    /// In this turn the job asked whether it is cancelled when it had taken long.
+    asked: AtomicU64,
     /// The watcher waits for the next job, without a timeout.
     watcher_sleeps: AtomicBool,
     /// For the watcher: all is over.
@@ -58,6 +66,7 @@ impl WorkerTurns {
             }),
             may_go_on: Condvar::new(),
             turn: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
             watcher: OnceLock::new(),
             watcher_sleeps: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -113,6 +122,13 @@ impl WorkerTurns {
         self.turn.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The job that runs wants to know of a cancel, and has taken long: the watcher reads from now on.
+    pub(super) fn watch_now(&self) {
+        self.asked
+            .store(self.turn.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.wake_watcher();
+    }
+
     fn wake_watcher(&self) {
         if let Some(watcher) = self.watcher.get() {
             watcher.unpark();
@@ -130,14 +146,19 @@ impl WorkerTurns {
     pub(super) fn watch(&self) {
         // Whoever has not found this thread there wakes it in vain: it looks next.
         let _ = self.watcher.set(thread::current());
-        let mut seen = self.turn.load(Ordering::SeqCst);
+        let (mut seen, mut pause) = (self.turn.load(Ordering::SeqCst), PATIENCE);
         while !self.stopped.load(Ordering::SeqCst) {
-            thread::park_timeout(PATIENCE);
+            thread::park_timeout(pause);
             let turn = self.turn.load(Ordering::SeqCst);
-            if turn == seen && turn % 2 == 1 {
+            let asked = self.asked.load(Ordering::SeqCst);
+            if turn % 2 == 1 && (turn == seen || turn == asked) {
                 self.watch_job(turn);
+                pause = PATIENCE;
             } else if turn == seen {
                 self.sleep(turn);
+                pause = PATIENCE;
+            } else {
+                pause = (pause * RARER).min(RAREST);
             }
             seen = self.turn.load(Ordering::SeqCst);
         }

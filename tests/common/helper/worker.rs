@@ -13,6 +13,7 @@ const END: u8 = 3;
 const ERROR: u8 = 4;
 const CANCEL: u8 = 5;
 const READY: u8 = 6;
+const PROGRESS: u8 = 7;
 const PING: u8 = 8;
 
 /// A frame, by one write.
@@ -69,6 +70,14 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | `last FD` | answers, closes FD and lives on |
 /// | `cancelled TEXT` | waits for its cancel, and answers TEXT then |
 /// | `ping` | sends pings, and reads nothing |
+/// | `pings` | the same with empty ones, thousands by one write |
+/// | `pinged N PATH` | sends N pings of 4 KiB, answers, and reads on when there is this file |
+/// | `dust N SIZE` | answers N parts of SIZE bytes, thousands by one write |
+/// | `flood N PATH` | when there is `PATH.go`: says N times that it goes on and answers, by one write, and makes `PATH.done` |
+/// | `steps TEXT` | says that it goes on (`half`), and answers TEXT |
+/// | `stray ID` | says that the job of this id goes on |
+/// | `first FD` | closes FD, answers, and lives on |
+/// | `input` | reads 0 to its end, and answers how many bytes came |
 pub(super) fn work() {
     send(READY, 0, b"\x01helper");
     let mut jobs = 0;
@@ -148,10 +157,61 @@ fn work_on(id: u64, what: &str, text: &str) {
                 }
             }
         }
+        "steps" => {
+            send(PROGRESS, id, b"half");
+            end(text);
+        }
+        "stray" => send(PROGRESS, number(text) as u64, b""),
+        "first" => {
+            // SAFETY: nothing here owns it.
+            unsafe { libc::close(number(text)) };
+            end("");
+            hang();
+        }
+        "input" => {
+            let mut all = Vec::new();
+            file(0).read_to_end(&mut all).unwrap();
+            end(&all.len().to_string());
+        }
+        "dust" => {
+            let (count, size) = text.split_once(' ').unwrap();
+            let (mut left, part) = (number(count), vec![b'd'; number(size) as usize]);
+            while left > 0 {
+                let some = left.min(4_000);
+                let _ = file(4).write_all(&frame(CHUNK, id, &part).repeat(some as usize));
+                left -= some;
+            }
+            end("");
+        }
+        "flood" => {
+            let (count, path) = text.split_once(' ').unwrap();
+            until_there(&format!("{path}.go"));
+            let mut all = frame(PROGRESS, id, b"").repeat(number(count) as usize);
+            all.extend(frame(END, id, b""));
+            file(4).write_all(&all).unwrap();
+            File::create(format!("{path}.done")).unwrap();
+        }
+        "pinged" => {
+            let (count, path) = text.split_once(' ').unwrap();
+            for _ in 0..number(count) {
+                send(PING, 0, &[b'p'; 4096]);
+            }
+            end("");
+            until_there(path);
+        }
+        "pings" => loop {
+            let _ = file(4).write_all(&frame(PING, 0, b"").repeat(4_000));
+        },
         "ping" => loop {
             send(PING, 0, &[b'p'; 4096]);
         },
         other => panic!("no job is named {other}"),
+    }
+}
+
+fn until_there(path: &str) {
+    while !std::path::Path::new(path).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 

@@ -17,11 +17,11 @@ impl World {
     }
 
     pub(super) fn take(&mut self) {
-        let effects = self.pool.effects();
+        let effects = self.pool.follows();
         for effect in effects {
             self.execute(effect);
         }
-        assert_eq!(self.pool.effects(), [], "more follows at once");
+        assert_eq!(self.pool.follows(), [], "more follows at once");
         self.hold();
     }
 

@@ -79,6 +79,28 @@ fn a_job_that_was_on_its_way_to_a_worker_that_comes_to_nothing_is_not_lost_with_
 }
 
 #[test]
+fn a_checkout_that_was_on_its_way_to_a_worker_that_comes_to_nothing_waits_for_the_next_one() {
+    let mut world = World::new(terms(1, 2));
+    world.ready(1);
+    let out = world.checkout(plain());
+    world.news();
+    world.input(|pool| {
+        assert_eq!(pool.never_got(1, None), Some(out));
+        pool.worker_dying(1);
+    });
+    assert_eq!(world.none(out), None);
+    world.ready(2);
+    assert!(world.news().contains(&format!("{out} has 2")));
+    // It has this one.
+    world.input(|pool| {
+        assert_eq!(pool.never_got(2, Some(out)), None);
+        pool.worker_dying(2);
+    });
+    let (worker, attempts) = (2, 1);
+    assert_eq!(world.none(out), Some(NoAnswer::Lost { worker, attempts }));
+}
+
+#[test]
 fn a_cancelled_worker_is_used_again_only_if_it_answers() {
     let mut world = with(plain());
     world.cancel(1);

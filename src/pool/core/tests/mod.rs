@@ -15,7 +15,7 @@ mod world;
 
 use std::time::Duration;
 
-use super::{JobTerms, PoolTerms};
+use super::{JobTerms, PoolEffect, PoolTerms, Scheduler};
 use crate::monitor::Backoff;
 
 const fn secs(secs: u64) -> Duration {
@@ -24,6 +24,15 @@ const fn secs(secs: u64) -> Duration {
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+impl Scheduler {
+    /// What follows from all that was told.
+    fn follows(&mut self) -> Vec<PoolEffect> {
+        let mut effects = Vec::new();
+        self.effects(&mut effects);
+        effects
+    }
 }
 
 /// Workers from `min` to `max`; 10 s to be ready, 60 s of idleness, 1 s after a cancel; delays of 1 s, 2 s, 4 s after failures.

@@ -206,12 +206,12 @@ fn a_hundred_thousand_jobs_wait_in_few_bytes_each() {
     let mut pool = Scheduler::new(terms(0, 1));
     for job in 0..100_000 {
         pool.submit(job, plain(), SubmitKind::Job).unwrap();
-        pool.effects();
+        pool.follows();
     }
     pool.worker_ready(1);
     let mut expected = 0;
     loop {
-        let effects = pool.effects();
+        let effects = pool.follows();
         let [PoolEffect::Send { worker: 1, job }] = effects[..] else {
             break;
         };

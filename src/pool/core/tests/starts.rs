@@ -161,7 +161,7 @@ fn the_time_does_not_go_back() {
         job: 1,
         why: NoAnswer::Expired,
     };
-    assert_eq!(world.pool.effects(), [expired]);
+    assert_eq!(world.pool.follows(), [expired]);
 }
 
 #[test]

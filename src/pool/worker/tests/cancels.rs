@@ -4,7 +4,7 @@ use super::*;
 
 /// Waits for a cancel without a call that sends.
 fn until_cancelled(job: &WorkerJob) {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while !job.is_cancelled() {
         assert!(begun.elapsed() < DEADLINE, "no cancel came");
         thread::sleep(Duration::from_millis(1));
@@ -152,4 +152,39 @@ fn a_flood_of_jobs_is_refused_and_not_queued() {
     let text = "a job came while another one waits";
     assert_eq!(error.to_string(), text);
     assert_eq!(host.answers.recv_timeout(DEADLINE).ok(), None);
+}
+
+#[test]
+fn a_job_after_many_short_ones_hears_of_its_cancel_as_soon_as_it_asks() {
+    let (tell, told) = mpsc::channel();
+    let host = Host::of(
+        |worker| worker,
+        move |job| {
+            if text(job) != "wait" {
+                return Ok("");
+            }
+            until_cancelled(job);
+            let _ = tell.send(job.begun.elapsed());
+            Err("cancelled")
+        },
+    );
+    let mut id = 0;
+    // The watcher looks at its rarest then: without the question a job waits for two looks, at least a quarter of a second. The machine may be busy once.
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(800) {
+            id += 1;
+            host.send(FrameKind::Job, id, "");
+            host.expect(FrameKind::End, id, "");
+        }
+        id += 1;
+        host.send(FrameKind::Job, id, "wait");
+        host.send(FrameKind::Cancel, id, "");
+        host.expect(FrameKind::Error, id, "cancelled");
+        waits.push(told.recv_timeout(DEADLINE).unwrap());
+    }
+    let least = waits.iter().min().unwrap();
+    assert!(*least < Duration::from_millis(200), "{waits:?}");
+    host.end().unwrap();
 }
