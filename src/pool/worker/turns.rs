@@ -2,9 +2,8 @@
 //!
 //! Between jobs the calling thread reads for itself, so a short job needs no other thread. While a job runs, the
 //! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool. Where short jobs come one
-//! after the other it is woken by none of them, and looks ever more rarely: a thread that wakes often beside the jobs makes the kernel keep the worker off
-//! the CPU of its pool (`pool_jobs` is 0.83 with a look each 2 ms, and 1.0 without). A job that asks whether it is cancelled does not wait for a
-//! look. The watcher sleeps without a timeout when no job has run from one look to the next.
+//! after the other it is woken by none of them, and looks ever more rarely: a thread that wakes often beside the jobs takes from their CPUs. A job that
+//! asks whether it is cancelled does not wait for a look. The watcher sleeps without a timeout when no job has run from one look to the next.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
