@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use actix_rt::time::Sleep;
 use tokio::task::coop::poll_proceed;
 
 use super::answers::Answers;
@@ -28,7 +29,6 @@ use crate::pool::framing::Framing;
 use crate::pool::settings::PoolSettings;
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
-use actix_rt::time::Sleep;
 
 /// A worker that runs.
 pub(super) struct WorkerLink {
