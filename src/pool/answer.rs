@@ -11,18 +11,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::access::LastPoolHandle;
 use super::actor::PoolAsk;
-use super::core::JobId;
+use super::core::JobNumber;
 use super::error::JobError;
 use crate::Bytes;
 
 /// Takes a job back when it is dropped, unless the job has its outcome. It keeps the pool running.
 pub(super) struct CancelOnDrop {
-    job: JobId,
+    job: JobNumber,
     pool: Option<Arc<LastPoolHandle>>,
 }
 
 impl CancelOnDrop {
-    pub(super) const fn new(job: JobId, pool: Arc<LastPoolHandle>) -> Self {
+    pub(super) const fn new(job: JobNumber, pool: Arc<LastPoolHandle>) -> Self {
         Self {
             job,
             pool: Some(pool),

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::access::LastPoolHandle;
 use super::actor::{CheckedOut, Outlet, PoolAsk, Submission};
-use super::core::JobId;
+use super::core::JobNumber;
 use super::error::JobError;
 use super::job::Job;
 use super::session_frame::SessionFrame;
@@ -230,7 +230,7 @@ impl fmt::Debug for Session {
 
 /// Gives the worker back, or the place in the queue. It keeps the pool running.
 struct CheckinOnDrop {
-    job: JobId,
+    job: JobNumber,
     pool: Option<Arc<LastPoolHandle>>,
 }
 

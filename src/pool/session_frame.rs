@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::core::JobId;
+use super::core::JobNumber;
 use crate::Bytes;
 
 /// What a worker answers to what a [`Session`](super::Session) has sent, in the order of the sends: any number of `Chunk` and `Progress`, then one `End` or `Error`.
@@ -37,7 +37,7 @@ impl std::fmt::Debug for SessionFrame {
 
 /// The session's end of a conversation.
 pub(super) struct SessionEnd {
-    pub(super) sent: mpsc::Sender<(JobId, Bytes)>,
+    pub(super) sent: mpsc::Sender<(JobNumber, Bytes)>,
     pub(super) frames: mpsc::Receiver<SessionFrame>,
     /// One for each frame that may be unanswered. It is closed when the worker takes no more.
     pub(super) turns: Arc<Semaphore>,
@@ -45,7 +45,7 @@ pub(super) struct SessionEnd {
 
 /// The worker's end of it.
 pub(super) struct WorkerSide {
-    pub(super) sent: mpsc::Receiver<(JobId, Bytes)>,
+    pub(super) sent: mpsc::Receiver<(JobNumber, Bytes)>,
     pub(super) frames: mpsc::Sender<SessionFrame>,
     pub(super) turns: Arc<Semaphore>,
 }

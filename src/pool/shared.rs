@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::core::{JobId, WorkerId};
+use super::core::{JobNumber, WorkerId};
 use super::event::PoolEvent;
 use super::refused::RefusedCounts;
 use super::report::PoolReport;
@@ -51,7 +51,7 @@ impl PoolShared {
         }
     }
 
-    pub(super) fn next_job(&self) -> JobId {
+    pub(super) fn next_job(&self) -> JobNumber {
         self.last_job.fetch_add(1, Ordering::Relaxed) + 1
     }
 

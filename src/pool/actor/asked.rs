@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{PoolEngine, Submission};
 use crate::Command;
 use crate::pool::Pool;
-use crate::pool::core::JobId;
+use crate::pool::core::JobNumber;
 use crate::pool::error::PoolError;
 use crate::pool::report::PoolReport;
 use crate::pool::stats::PoolStats;
@@ -18,9 +18,9 @@ use crate::pool::stats::PoolStats;
 pub(in crate::pool) enum PoolAsk {
     Submit(Box<Submission>),
     /// Nobody waits for this job any more.
-    Cancel(JobId),
+    Cancel(JobNumber),
     /// Nobody has the worker of this checkout any more, or waits for one.
-    CheckIn(JobId),
+    CheckIn(JobNumber),
     Stats(oneshot::Sender<PoolStats>),
     Reload(Box<Command>, oneshot::Sender<Result<(), PoolError>>),
     /// Jobs have their time.

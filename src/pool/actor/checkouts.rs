@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::PoolEngine;
 use super::outlet::{CheckedOut, Outlet};
 use crate::Bytes;
-use crate::pool::core::{JobId, WorkerId};
+use crate::pool::core::{JobNumber, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::link::LinkCommand;
 use crate::pool::session_frame::conversation;
 
 impl PoolEngine {
     /// Checks a worker out. Who waits for it gets it when the worker's task has taken it.
-    pub(super) fn checked_out(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn checked_out(&mut self, worker: WorkerId, job: JobNumber) {
         let window = self.settings.window;
         let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
         else {
@@ -31,7 +31,7 @@ impl PoolEngine {
     }
 
     /// Gives a worker to the one who waits for it. If nobody does any more, the check-in is on its way.
-    pub(super) fn took_checkout(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn took_checkout(&mut self, worker: WorkerId, job: JobNumber) {
         if let Some(Outlet::Checkout(outlet)) = self.jobs.get_mut(&job).map(|job| &mut job.outlet)
             && let Some(out) = outlet.out.take_if(|out| out.worker == worker)
             && let Some(give) = outlet.give.take()
@@ -41,7 +41,7 @@ impl PoolEngine {
     }
 
     /// The worker comes to nothing, and this is all that it has. What was on its way to it waits again.
-    pub(super) fn never_got(&mut self, worker: WorkerId, has: Option<JobId>) {
+    pub(super) fn never_got(&mut self, worker: WorkerId, has: Option<JobNumber>) {
         let Some(job) = self.scheduler.never_got(worker, has) else {
             return;
         };
@@ -55,7 +55,7 @@ impl PoolEngine {
     }
 
     /// Nobody has the worker any more, or waits for one. It is as good as before if it has answered all.
-    pub(super) fn check_in(&mut self, job: JobId) {
+    pub(super) fn check_in(&mut self, job: JobNumber) {
         let Some(Outlet::Checkout(outlet)) = self.jobs.get(&job).map(|job| &job.outlet) else {
             return;
         };

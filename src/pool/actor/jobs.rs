@@ -10,7 +10,7 @@ use super::PoolEngine;
 use super::outlet::{Outlet, Submission};
 use crate::Bytes;
 use crate::monitor::ExitKind;
-use crate::pool::core::{Answered, JobId, JobTerms, NoAnswer, Refused, SubmitKind, WorkerId};
+use crate::pool::core::{Answered, JobNumber, JobTerms, NoAnswer, Refused, SubmitKind, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::link::{LinkCommand, LinkJob};
 
@@ -75,7 +75,7 @@ impl PoolEngine {
     }
 
     /// The one outcome of a job.
-    pub(super) fn finish(&mut self, job: JobId, outcome: Result<Bytes, JobError>) {
+    pub(super) fn finish(&mut self, job: JobNumber, outcome: Result<Bytes, JobError>) {
         let Some(done) = self.jobs.remove(&job) else {
             return;
         };
@@ -102,14 +102,14 @@ impl PoolEngine {
     }
 
     /// Ends a job by this outcome, whatever the scheduler says.
-    pub(super) fn end_job(&mut self, job: JobId, error: JobError) {
+    pub(super) fn end_job(&mut self, job: JobNumber, error: JobError) {
         if let Some(there) = self.jobs.get_mut(&job) {
             there.instead = Some(error);
         }
         self.scheduler.cancel(job);
     }
 
-    pub(super) fn no_answer(&mut self, job: JobId, why: NoAnswer) {
+    pub(super) fn no_answer(&mut self, job: JobNumber, why: NoAnswer) {
         let instead = self.jobs.get_mut(&job).and_then(|job| job.instead.take());
         let error = instead.unwrap_or_else(|| match why {
             NoAnswer::Expired => JobError::Expired,
@@ -145,7 +145,7 @@ impl PoolEngine {
     pub(super) fn answered(
         &mut self,
         worker: WorkerId,
-        job: JobId,
+        job: JobNumber,
         answer: Result<Bytes, JobError>,
     ) {
         self.memory.ended_a_job(worker);
@@ -159,7 +159,7 @@ impl PoolEngine {
     }
 
     /// Gives a job to its worker.
-    pub(super) fn send_job(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn send_job(&mut self, worker: WorkerId, job: JobNumber) {
         let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
         else {
             return;
@@ -177,14 +177,14 @@ impl PoolEngine {
         });
     }
 
-    pub(super) fn tell_cancel(&self, worker: WorkerId, job: JobId) {
+    pub(super) fn tell_cancel(&self, worker: WorkerId, job: JobNumber) {
         if let Some(place) = self.workers.get(&worker) {
             place.line.send(LinkCommand::Cancel(job));
         }
     }
 
     /// Nothing may be said twice to who reads the parts.
-    pub(super) fn first_part(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn first_part(&mut self, worker: WorkerId, job: JobNumber) {
         if self.scheduler.is_doing(worker, job) {
             self.scheduler.forbid_retry(job);
         }

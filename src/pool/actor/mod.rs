@@ -23,7 +23,7 @@ pub(super) use outlet::{CheckedOut, Outlet, Submission};
 pub(super) use shared_engine::{EngineRef, OwnedEngine, submit_here};
 pub(super) use told::{PoolTold, WorkerEnd, WorkerTold};
 
-use super::core::{JobId, PoolEffect, Scheduler, WorkerId};
+use super::core::{JobNumber, PoolEffect, Scheduler, WorkerId};
 use super::error::PoolError;
 use super::event::{PoolEvent, PoolEventKind};
 use super::ids::IdMap;
@@ -83,7 +83,7 @@ pub(super) struct PoolEngine {
 /// The guard of the groups.
 enum PoolGuard {
     /// It is being started; these starts wait for it.
-    Coming(Vec<(WorkerId, u64, Option<JobId>)>),
+    Coming(Vec<(WorkerId, u64, Option<JobNumber>)>),
     /// It is there, or it is tried again and again.
     There(Rc<Guard>),
     /// None is wanted, or the pool has ended.

@@ -6,14 +6,14 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::Bytes;
-use crate::pool::core::{JobId, WorkerId};
+use crate::pool::core::{JobNumber, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::job::Job;
 use crate::pool::session_frame::SessionEnd;
 
 /// A job that somebody submits.
 pub(in crate::pool) struct Submission {
-    pub(in crate::pool) id: JobId,
+    pub(in crate::pool) id: JobNumber,
     pub(in crate::pool) job: Job,
     pub(in crate::pool) outlet: Outlet,
     pub(in crate::pool) place: OwnedSemaphorePermit,

@@ -11,7 +11,7 @@ use crate::ExitStatus;
 use crate::ProcessHandle;
 use crate::host::guard::GuardEvent;
 use crate::pool::Pool;
-use crate::pool::core::{Answered, JobId, WorkerId};
+use crate::pool::core::{Answered, JobNumber, WorkerId};
 use crate::pool::error::JobError;
 use crate::pool::event::PoolEventKind;
 use crate::pool::link::WorkerDesk;
@@ -38,22 +38,22 @@ pub(in crate::pool) enum WorkerTold {
     /// It says that it is loading still.
     Progress,
     /// There is a part of a streamed answer.
-    FirstPart(JobId),
-    Answered(JobId, Result<Bytes, JobError>),
+    FirstPart(JobNumber),
+    Answered(JobNumber, Result<Bytes, JobError>),
     /// It has taken this checkout.
-    CheckedOut(JobId),
+    CheckedOut(JobNumber),
     /// The whole answer would be larger than it may.
-    Overflow(JobId),
+    Overflow(JobNumber),
     /// It does not keep to the framing.
     Wrong {
         /// The job that it was given, and has not answered, or the checkout that it took.
-        job: Option<JobId>,
+        job: Option<JobNumber>,
         what: Arc<str>,
     },
     /// It has closed its channel, and has exited if there is a status.
     Dying {
         /// As in [`Wrong`](Self::Wrong).
-        job: Option<JobId>,
+        job: Option<JobNumber>,
         status: Option<ExitStatus>,
         tail: Bytes,
     },

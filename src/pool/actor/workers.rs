@@ -13,7 +13,7 @@ use crate::monitor::Exit;
 use crate::monitor::ExitKind;
 use crate::monitor::output::{OutputSource, OutputSpec, ServiceOutput};
 use crate::pool::actor::WorkerEnd;
-use crate::pool::core::{JobId, StopWorker, WorkerId};
+use crate::pool::core::{JobNumber, StopWorker, WorkerId};
 use crate::pool::error::{JobError, PoolError};
 use crate::pool::event::PoolEventKind;
 use crate::pool::link::{self, LinkCommand, LinkSetup, WorkerDesk, WorkerLine};
@@ -36,7 +36,7 @@ pub(super) struct WorkerPlace {
     /// The pool wanted it to end.
     stopped: bool,
     /// The arguments of this job are in its command.
-    job: Option<JobId>,
+    job: Option<JobNumber>,
 }
 
 impl WorkerPlace {
@@ -58,7 +58,7 @@ impl WorkerPlace {
 }
 
 impl PoolEngine {
-    pub(super) fn start_worker(&mut self, worker: WorkerId, spec: u64, job: Option<JobId>) {
+    pub(super) fn start_worker(&mut self, worker: WorkerId, spec: u64, job: Option<JobNumber>) {
         if let PoolGuard::Coming(waiting) = &mut self.guard {
             return waiting.push((worker, spec, job));
         }
@@ -110,7 +110,7 @@ impl PoolEngine {
         }
     }
 
-    fn with_args(&self, command: Command, job: Option<JobId>) -> Command {
+    fn with_args(&self, command: Command, job: Option<JobNumber>) -> Command {
         match job.and_then(|job| self.jobs.get(&job)) {
             Some(job) if job.body.is_empty() => command.args(&job.args).stdin(link::empty_input()),
             Some(job) => command.args(&job.args),

@@ -2,7 +2,7 @@
 
 use super::job::JobAt;
 use super::worker::WorkerAt;
-use super::{JobId, PoolEffect, Scheduler, WorkerId};
+use super::{JobNumber, PoolEffect, Scheduler, WorkerId};
 
 impl Scheduler {
     /// Gives jobs to idle workers: always the first of all that can go, those included that wait for just one worker. A job that may go
@@ -13,7 +13,7 @@ impl Scheduler {
         }
     }
 
-    fn next_dispatch(&self) -> Option<(WorkerId, JobId)> {
+    fn next_dispatch(&self) -> Option<(WorkerId, JobNumber)> {
         let last = *self.idle.last()?;
         let bound = self.with_bound.iter().filter_map(|worker| {
             let there = self.workers.get(worker)?;
@@ -32,7 +32,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn assign(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn assign(&mut self, worker: WorkerId, job: JobNumber) {
         self.take_off_the_queue(job);
         let Some(queued) = self.jobs.get_mut(&job) else {
             return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{JobId, Recycling, WorkerId};
+use super::{JobNumber, Recycling, WorkerId};
 
 /// The outcome of a job that has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,16 @@ pub(in crate::pool) enum PoolEffect {
         worker: WorkerId,
         spec: u64,
         /// The one-shot job that it is started for, which is this worker's from then on.
-        job: Option<JobId>,
+        job: Option<JobNumber>,
     },
     Send {
         worker: WorkerId,
-        job: JobId,
+        job: JobNumber,
     },
     /// Tell the worker that nobody wants the answer.
     TellCancel {
         worker: WorkerId,
-        job: JobId,
+        job: JobNumber,
     },
     /// The worker was not ready in its time. Precedes what follows from that, and its [`Stop`](Self::Stop).
     NotReady {
@@ -66,7 +66,7 @@ pub(in crate::pool) enum PoolEffect {
     },
     /// The one outcome of a job that gets no answer.
     NoAnswer {
-        job: JobId,
+        job: JobNumber,
         why: NoAnswer,
     },
     /// Precedes the [`Stop`](Self::Stop) of a worker that is replaced as planned.
@@ -77,7 +77,7 @@ pub(in crate::pool) enum PoolEffect {
     /// Somebody has this worker for himself now.
     CheckedOut {
         worker: WorkerId,
-        job: JobId,
+        job: JobNumber,
     },
     /// Starts fail, one after the other. Jobs are refused.
     WentDown,

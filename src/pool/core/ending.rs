@@ -1,7 +1,7 @@
 //! The end of a pool: after its work, or at once.
 
 use super::worker::WorkerAt;
-use super::{JobId, NoAnswer, PoolEffect, Scheduler, StopWorker, WorkerId};
+use super::{JobNumber, NoAnswer, PoolEffect, Scheduler, StopWorker, WorkerId};
 
 impl Scheduler {
     /// Takes no jobs any more; what runs and waits is done.
@@ -22,7 +22,7 @@ impl Scheduler {
         self.drain();
         self.closing_now = true;
         let jobs = self.jobs.iter().map(|(job, queued)| (queued.turn, *job));
-        let mut jobs: Vec<(_, JobId)> = jobs.collect();
+        let mut jobs: Vec<(_, JobNumber)> = jobs.collect();
         jobs.sort_unstable();
         for (_, job) in jobs {
             self.forget(job);

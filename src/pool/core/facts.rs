@@ -1,7 +1,7 @@
 //! What the driver tells of a worker.
 
 use super::worker::WorkerAt;
-use super::{Answered, JobId, Recycling, Scheduler, StopWorker, WorkerId};
+use super::{Answered, JobNumber, Recycling, Scheduler, StopWorker, WorkerId};
 
 impl Scheduler {
     /// The worker can take jobs. The process of a one-shot worker is there.
@@ -39,7 +39,7 @@ impl Scheduler {
 
     /// The worker has given the whole answer to this job. It is the job's outcome, or it is late, or the worker was not asked for it:
     /// then it is [`broken`](Self::broken).
-    pub(in crate::pool) fn answered(&mut self, worker: WorkerId, job: JobId) -> Answered {
+    pub(in crate::pool) fn answered(&mut self, worker: WorkerId, job: JobNumber) -> Answered {
         if self.worker_state(worker) == Some(WorkerAt::StartingFor(job)) {
             self.worker_ready(worker);
         }
@@ -59,7 +59,7 @@ impl Scheduler {
     }
 
     /// Whether this worker does this job for somebody.
-    pub(in crate::pool) fn is_doing(&self, worker: WorkerId, job: JobId) -> bool {
+    pub(in crate::pool) fn is_doing(&self, worker: WorkerId, job: JobNumber) -> bool {
         matches!(
             self.worker_state(worker),
             Some(WorkerAt::Busy(current) | WorkerAt::CheckedOut(current) | WorkerAt::StartingFor(current))
@@ -69,7 +69,7 @@ impl Scheduler {
 
     /// The answer to this job has become too large. If this is [`Answered::Outcome`], the job ends with that, and the worker is treated as
     /// at a cancel.
-    pub(in crate::pool) fn over_limit(&mut self, worker: WorkerId, job: JobId) -> Answered {
+    pub(in crate::pool) fn over_limit(&mut self, worker: WorkerId, job: JobNumber) -> Answered {
         if self.is_doing(worker, job) {
             self.forget(job);
             self.abandon(worker, job);

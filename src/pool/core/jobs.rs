@@ -1,14 +1,14 @@
 //! The jobs: from their submission to their one outcome.
 
 use super::job::{JobAt, JobTurn, QueuedJob};
-use super::{JobId, JobTerms, NoAnswer, PoolEffect, Refused, Scheduler, SubmitKind};
+use super::{JobNumber, JobTerms, NoAnswer, PoolEffect, Refused, Scheduler, SubmitKind};
 
 impl Scheduler {
     /// Takes a job, or says why not. A job that was taken has exactly one outcome: the driver is told that an answer is one
     /// ([`answered`](Self::answered)), or of [`PoolEffect::NoAnswer`]. That of a checkout is its check-in.
     pub(in crate::pool) fn submit(
         &mut self,
-        job: JobId,
+        job: JobNumber,
         terms: JobTerms,
         kind: SubmitKind,
     ) -> Result<(), Refused> {
@@ -34,12 +34,12 @@ impl Scheduler {
     }
 
     /// Nobody wants the answer any more. A job that has its outcome is no matter.
-    pub(in crate::pool) fn cancel(&mut self, job: JobId) {
+    pub(in crate::pool) fn cancel(&mut self, job: JobNumber) {
         self.give_up(job, NoAnswer::Cancelled);
     }
 
     /// The job may go to any worker.
-    pub(super) fn make_ready(&mut self, job: JobId) {
+    pub(super) fn make_ready(&mut self, job: JobNumber) {
         if let Some(queued) = self.jobs.get_mut(&job) {
             queued.at = JobAt::Ready;
             let (turn, own) = (queued.turn, queued.own_args && self.terms.one_shot);
@@ -52,7 +52,7 @@ impl Scheduler {
     }
 
     /// The job has a worker: it waits nowhere, and does not expire.
-    pub(super) fn take_off_the_queue(&mut self, job: JobId) {
+    pub(super) fn take_off_the_queue(&mut self, job: JobNumber) {
         let Some(queued) = self.jobs.get(&job) else {
             return;
         };
@@ -76,7 +76,7 @@ impl Scheduler {
     }
 
     /// A job whose worker came to nothing waits again, at its turn, if it has no expiry that is over.
-    pub(super) fn put_back(&mut self, job: JobId, too_late: NoAnswer) {
+    pub(super) fn put_back(&mut self, job: JobNumber, too_late: NoAnswer) {
         let Some(queued) = self.jobs.get(&job) else {
             return;
         };
@@ -95,7 +95,7 @@ impl Scheduler {
     }
 
     /// Ends a job without an answer. Its worker, if it has one, is told, or stopped.
-    pub(super) fn give_up(&mut self, job: JobId, why: NoAnswer) {
+    pub(super) fn give_up(&mut self, job: JobNumber, why: NoAnswer) {
         let Some(queued) = self.forget(job) else {
             return;
         };
@@ -106,7 +106,7 @@ impl Scheduler {
     }
 
     /// The job has its outcome: it is nowhere any more.
-    pub(super) fn forget(&mut self, job: JobId) -> Option<QueuedJob> {
+    pub(super) fn forget(&mut self, job: JobNumber) -> Option<QueuedJob> {
         let queued = match self.jobs.get(&job)?.at {
             JobAt::Running(_) => {
                 self.running -= 1;
@@ -125,7 +125,7 @@ impl Scheduler {
 
     /// All jobs that wait get this outcome, the oldest first.
     pub(super) fn refuse_waiting(&mut self, why: NoAnswer) {
-        let waits = |(job, queued): (&JobId, &QueuedJob)| {
+        let waits = |(job, queued): (&JobNumber, &QueuedJob)| {
             (!matches!(queued.at, JobAt::Running(_))).then_some((queued.turn, *job))
         };
         let mut waiting: Vec<_> = self.jobs.iter().filter_map(waits).collect();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::job::{JobAt, JobTurn};
-use super::{JobId, Scheduler, WorkerId};
+use super::{JobNumber, Scheduler, WorkerId};
 
 /// For so many keys a worker is remembered.
 pub(super) const KEYS_PER_WORKER: usize = 1_024;
@@ -15,21 +15,21 @@ pub(super) const KEYS_PER_WORKER: usize = 1_024;
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeyLine {
     /// The one that runs, or is next.
-    current: Option<JobId>,
+    current: Option<JobNumber>,
     /// In the order of submission, urgent or not.
-    waiting: BTreeMap<u64, JobId>,
+    waiting: BTreeMap<u64, JobNumber>,
     /// The worker that did the last one, and when.
     worker: Option<(WorkerId, u64)>,
 }
 
 impl Scheduler {
-    pub(super) fn join_key(&mut self, job: JobId, turn: JobTurn, key: &Arc<str>) {
+    pub(super) fn join_key(&mut self, job: JobNumber, turn: JobTurn, key: &Arc<str>) {
         let line = self.keys.entry(Arc::clone(key)).or_default();
         line.waiting.insert(turn.number(), job);
         self.advance_key(key);
     }
 
-    pub(super) fn leave_key(&mut self, job: JobId, turn: JobTurn, key: &Arc<str>) {
+    pub(super) fn leave_key(&mut self, job: JobNumber, turn: JobTurn, key: &Arc<str>) {
         if let Some(line) = self.keys.get_mut(key) {
             line.waiting.remove(&turn.number());
             if line.current == Some(job) {
@@ -60,7 +60,7 @@ impl Scheduler {
         }
     }
 
-    fn bind(&mut self, job: JobId, worker: WorkerId) {
+    fn bind(&mut self, job: JobNumber, worker: WorkerId) {
         if let (Some(queued), Some(there)) =
             (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
         {

@@ -1,7 +1,7 @@
 //! Workers that are lost with their jobs, and jobs that are given up on their workers.
 
 use super::worker::WorkerAt;
-use super::{JobId, NoAnswer, PoolEffect, Scheduler, StopWorker, WorkerId};
+use super::{JobNumber, NoAnswer, PoolEffect, Scheduler, StopWorker, WorkerId};
 
 impl Scheduler {
     /// The worker comes to nothing, and nobody planned that. Its job is lost; its start has failed. It is stopped if there is something
@@ -35,8 +35,8 @@ impl Scheduler {
     pub(in crate::pool) fn never_got(
         &mut self,
         worker: WorkerId,
-        has: Option<JobId>,
-    ) -> Option<JobId> {
+        has: Option<JobNumber>,
+    ) -> Option<JobNumber> {
         let at = self.worker_state(worker)?;
         let (WorkerAt::Busy(job) | WorkerAt::CheckedOut(job)) = at else {
             return None;
@@ -56,7 +56,7 @@ impl Scheduler {
     }
 
     /// The worker of a job is lost. The job waits again at its turn, or this is its outcome.
-    pub(super) fn lost(&mut self, job: JobId, worker: WorkerId) {
+    pub(super) fn lost(&mut self, job: JobNumber, worker: WorkerId) {
         let Some(queued) = self.jobs.get_mut(&job) else {
             return;
         };
@@ -78,7 +78,7 @@ impl Scheduler {
     }
 
     /// Nobody waits for the answer of its job any more: the worker is told, and has a while to answer; or it is stopped.
-    pub(super) fn abandon(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn abandon(&mut self, worker: WorkerId, job: JobNumber) {
         let soft = self.terms.soft.filter(|_| !self.terms.one_shot);
         match (self.worker_state(worker), soft) {
             (Some(WorkerAt::Busy(current)), Some(soft)) if current == job => {

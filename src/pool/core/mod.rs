@@ -42,7 +42,7 @@ use reload::Reload;
 use worker::PoolWorker;
 
 /// A job, as long as it has no outcome.
-pub(in crate::pool) type JobId = u64;
+pub(in crate::pool) type JobNumber = u64;
 
 /// A worker, from its start until it is gone. No other one has the number.
 pub(in crate::pool) type WorkerId = u64;
@@ -57,15 +57,15 @@ pub(in crate::pool) struct Scheduler {
     jobs: IdMap<QueuedJob>,
     last_turn: u64,
     /// Jobs that may go to any worker.
-    ready: BTreeMap<JobTurn, JobId>,
+    ready: BTreeMap<JobTurn, JobNumber>,
     /// Jobs that may go to a one-shot worker of their own only.
-    ready_own: BTreeMap<JobTurn, JobId>,
+    ready_own: BTreeMap<JobTurn, JobNumber>,
     /// How many jobs have a worker.
     running: usize,
     keys: HashMap<Arc<str>, KeyLine>,
     last_use: u64,
     /// When jobs that wait are too late.
-    expiries: BTreeSet<(Duration, JobId)>,
+    expiries: BTreeSet<(Duration, JobNumber)>,
     workers: BTreeMap<WorkerId, PoolWorker>,
     by: WorkersBy,
     last_worker: WorkerId,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::job::JobAt;
-use super::{JobId, Recycling, Scheduler};
+use super::{JobNumber, Recycling, Scheduler};
 
 impl Scheduler {
     /// Gives jobs to spares, and starts a process for each of the others while there are places, the first of all first. A place that
@@ -51,7 +51,7 @@ impl Scheduler {
             && self.workers.len() < self.terms.max
     }
 
-    fn first_ready(&self) -> Option<JobId> {
+    fn first_ready(&self) -> Option<JobNumber> {
         let first = self.ready.first_key_value();
         let own = self.ready_own.first_key_value();
         [first, own]
@@ -61,7 +61,7 @@ impl Scheduler {
             .map(|(_, job)| *job)
     }
 
-    fn start_for(&mut self, job: JobId) {
+    fn start_for(&mut self, job: JobNumber) {
         self.take_off_the_queue(job);
         let worker = self.start_worker(self.spec, Some(job));
         let Some(queued) = self.jobs.get_mut(&job) else {

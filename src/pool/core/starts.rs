@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::worker::{PoolWorker, WorkerAt};
-use super::{JobId, NoAnswer, PoolEffect, Scheduler, WorkerId};
+use super::{JobNumber, NoAnswer, PoolEffect, Scheduler, WorkerId};
 
 impl Scheduler {
     /// When the next worker may be started that is for no single job. `None`: none is wanted, or others are to be ready first.
@@ -45,7 +45,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn start_worker(&mut self, spec: u64, job: Option<JobId>) -> WorkerId {
+    pub(super) fn start_worker(&mut self, spec: u64, job: Option<JobNumber>) -> WorkerId {
         self.last_worker += 1;
         let worker = self.last_worker;
         let max_jobs = self.terms.max_jobs.map_or(u32::MAX, |jobs| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::worker::{PoolWorker, WorkerAt};
-use super::{JobId, PoolEffect, Scheduler, StopWorker, WorkerId};
+use super::{JobNumber, PoolEffect, Scheduler, StopWorker, WorkerId};
 
 impl Scheduler {
     pub(super) fn add_worker(&mut self, worker: WorkerId, there: PoolWorker) {
@@ -88,7 +88,7 @@ impl Scheduler {
     }
 
     /// It has this job from now on.
-    pub(super) fn become_busy(&mut self, worker: WorkerId, job: JobId, at: WorkerAt) {
+    pub(super) fn become_busy(&mut self, worker: WorkerId, job: JobNumber, at: WorkerAt) {
         let now = self.now;
         if let Some(there) = self.workers.get_mut(&worker) {
             there.since = now;
@@ -98,7 +98,7 @@ impl Scheduler {
     }
 
     /// When the time of its job is over.
-    pub(super) fn set_job_due(&mut self, worker: WorkerId, job: JobId) {
+    pub(super) fn set_job_due(&mut self, worker: WorkerId, job: JobNumber) {
         let Some(queued) = self.jobs.get(&job) else {
             return;
         };

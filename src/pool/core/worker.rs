@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::job::JobTurn;
-use super::{JobId, Recycling, StopWorker};
+use super::{JobNumber, Recycling, StopWorker};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pool) enum WorkerAt {
     Starting,
     /// It is started for this one-shot job.
-    StartingFor(JobId),
+    StartingFor(JobNumber),
     Idle,
     /// It has done its jobs, and takes no more. It waits for its turn to be recycled.
     Spent,
-    Busy(JobId),
+    Busy(JobNumber),
     /// Somebody has it for himself.
-    CheckedOut(JobId),
+    CheckedOut(JobNumber),
     /// It was told that nobody wants the answer to this job, and has not said yet that it has heard.
-    Cancelling(JobId),
+    Cancelling(JobNumber),
     Stopping(StopWorker),
 }
 
@@ -45,7 +45,7 @@ pub(super) struct PoolWorker {
     /// When it is too old.
     pub(super) old_at: Option<Duration>,
     /// Jobs that wait for this worker and no other.
-    pub(super) bound: BTreeMap<JobTurn, JobId>,
+    pub(super) bound: BTreeMap<JobTurn, JobNumber>,
     /// The keys whose last job it did, by when that was: the latest 1,024.
     pub(super) keys: BTreeMap<u64, Arc<str>>,
 }

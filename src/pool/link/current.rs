@@ -5,14 +5,14 @@ use tokio_util::sync::PollSender;
 
 use super::LinkJob;
 use crate::Bytes;
-use crate::pool::core::JobId;
+use crate::pool::core::JobNumber;
 
 /// A part of at most so many bytes is copied to those before it: kept by itself it takes some 60 bytes more.
 const JOINED: usize = 4 * 1024;
 
 /// The job that a worker has, and what came of its answer.
 pub(super) struct CurrentJob {
-    pub(super) id: JobId,
+    pub(super) id: JobNumber,
     pub(super) parts: Parts,
     /// Nobody wants the answer any more.
     pub(super) cancelled: bool,
@@ -103,7 +103,7 @@ impl CurrentJob {
     }
 
     /// The whole answer, with its last part. What was streamed is with its reader, and the last part follows.
-    pub(super) fn whole(self, last: Bytes) -> (JobId, Bytes) {
+    pub(super) fn whole(self, last: Bytes) -> (JobNumber, Bytes) {
         let whole = match self.parts {
             Parts::Whole(parts) => parts.whole(last),
             Parts::Streamed { .. } => last,

@@ -8,7 +8,7 @@ use super::current::CurrentJob;
 use super::pipes::AnswerPipe;
 use super::sending::WorkerInput;
 use super::{LinkCommand, LinkJob};
-use crate::pool::core::JobId;
+use crate::pool::core::JobNumber;
 
 /// Whether the worker has nothing to do, and nothing is on its way to its task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl WorkerDesk {
     }
 
     /// Whether this is the job that the worker has.
-    pub(super) fn has(&self, job: JobId) -> bool {
+    pub(super) fn has(&self, job: JobNumber) -> bool {
         self.current().as_ref().is_some_and(|there| there.id == job)
     }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::said::Said;
 use crate::Bytes;
-use crate::pool::core::JobId;
+use crate::pool::core::JobNumber;
 use crate::pool::framing::Noise;
 
 /// What an answer has besides its JSON: `{"id":18446744073709551615,"chunk":}`.
@@ -94,7 +94,7 @@ fn begins_as_answer(text: &[u8]) -> bool {
 /// An answer, as it is written.
 #[derive(Deserialize)]
 struct AnswerLine<'a> {
-    id: Option<JobId>,
+    id: Option<JobNumber>,
     #[serde(borrow, default, deserialize_with = "there")]
     ok: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "there")]
@@ -109,7 +109,7 @@ fn there<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, D:
 }
 
 /// The line of a job, which is JSON: it has no newline outside of its strings that means anything, and none in them.
-pub(super) fn job_line(id: JobId, body: &[u8]) -> Bytes {
+pub(super) fn job_line(id: JobNumber, body: &[u8]) -> Bytes {
     let mut line = BytesMut::with_capacity(body.len() + FRAME);
     line.put_slice(format!("{{\"id\":{id},\"job\":").as_bytes());
     line.extend(body.iter().map(|byte| match byte {

@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::actor::{EngineRef, WorkerTold};
-use super::core::{JobId, StopWorker, WorkerId};
+use super::core::{JobNumber, StopWorker, WorkerId};
 use super::session_frame::WorkerSide;
 use super::settings::PoolSettings;
 use super::shared::PoolShared;
@@ -64,15 +64,15 @@ pub(super) enum LinkCommand {
     /// A part of a job waits for room in the worker's pipe, or an answer was read.
     GoOn,
     /// Nobody wants the answer to this job.
-    Cancel(JobId),
+    Cancel(JobNumber),
     /// Somebody has the worker for himself.
-    CheckOut(JobId, WorkerSide),
+    CheckOut(JobNumber, WorkerSide),
     Stop(StopWorker),
 }
 
 /// A job, as the worker needs it.
 pub(super) struct LinkJob {
-    pub(super) id: JobId,
+    pub(super) id: JobNumber,
     pub(super) body: Bytes,
     /// Where the parts of the answer go, if it is streamed.
     pub(super) chunks: Option<mpsc::Sender<Bytes>>,

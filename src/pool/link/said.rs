@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::Bytes;
-use crate::pool::core::JobId;
+use crate::pool::core::JobNumber;
 
 /// What comes from a worker.
 pub(super) enum Said {
     /// It takes jobs; and its name.
     Ready(Arc<str>),
     Progress(u64, Bytes),
-    Chunk(JobId, Bytes),
-    End(JobId, Bytes),
-    Error(JobId, Bytes),
+    Chunk(JobNumber, Bytes),
+    End(JobNumber, Bytes),
+    Error(JobNumber, Bytes),
     Ping(u64, Bytes),
     Pong,
     /// A line that is no answer.

@@ -8,24 +8,24 @@ use tokio_util::sync::PollSender;
 
 use super::said::Said;
 use crate::Bytes;
-use crate::pool::core::JobId;
+use crate::pool::core::JobNumber;
 use crate::pool::session_frame::{SessionFrame, WorkerSide};
 
 /// The session that has a worker.
 pub(super) struct LinkSession {
     /// The checkout.
-    pub(super) job: JobId,
-    sent: mpsc::Receiver<(JobId, Bytes)>,
+    pub(super) job: JobNumber,
+    sent: mpsc::Receiver<(JobNumber, Bytes)>,
     reader: PollSender<SessionFrame>,
     /// What waits for room at the reader.
     held: Option<SessionFrame>,
     /// The frame that the worker has not answered to its end.
-    current: Option<JobId>,
+    current: Option<JobNumber>,
     turns: Arc<Semaphore>,
 }
 
 impl LinkSession {
-    pub(super) fn new(job: JobId, side: WorkerSide) -> Self {
+    pub(super) fn new(job: JobNumber, side: WorkerSide) -> Self {
         Self {
             job,
             sent: side.sent,
@@ -49,7 +49,7 @@ impl LinkSession {
     }
 
     /// The next frame for the worker, when it has answered the one before. `None` if no more comes.
-    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Option<(JobId, Bytes)>> {
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Option<(JobNumber, Bytes)>> {
         if self.current.is_some() {
             return Poll::Pending;
         }

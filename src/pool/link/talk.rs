@@ -23,7 +23,7 @@ use crate::ExitStatus;
 use crate::ProcessHandle;
 use crate::host::guard::Guard;
 use crate::pool::actor::WorkerTold;
-use crate::pool::core::{JobId, StopWorker};
+use crate::pool::core::{JobNumber, StopWorker};
 use crate::pool::error::JobError;
 use crate::pool::framing::Framing;
 use crate::pool::settings::PoolSettings;
@@ -73,7 +73,7 @@ enum TalkEvent {
     Command(Option<LinkCommand>),
     Said(Said),
     /// The next frame of a session, or its end.
-    Sent(Option<(JobId, Bytes)>),
+    Sent(Option<(JobNumber, Bytes)>),
     /// The worker has closed the descriptor of its jobs.
     InputClosed,
     /// A one-shot process has exited, and all that it wrote was read.
@@ -225,7 +225,7 @@ impl WorkerLink {
         self.cut.get_or_insert_with(cut).as_mut().poll(cx)
     }
 
-    fn send_of_the_session(&mut self, sent: Option<(JobId, Bytes)>) {
+    fn send_of_the_session(&mut self, sent: Option<(JobNumber, Bytes)>) {
         match sent {
             Some((id, body)) => {
                 let job = LinkJob {
@@ -269,7 +269,7 @@ impl WorkerLink {
     }
 
     /// Tells the worker that nobody wants its answer. One that it has given meanwhile is on its way to the pool.
-    fn cancel(&mut self, job: JobId) -> Option<TalkEnd> {
+    fn cancel(&mut self, job: JobNumber) -> Option<TalkEnd> {
         let mut current = self.desk.current();
         let current = current.as_mut().filter(|current| current.id == job)?;
         current.cancelled = true;
@@ -326,7 +326,7 @@ impl WorkerLink {
     }
 
     /// If the worker has said no more, and the pool nothing, the next job may go to it from there.
-    pub(super) fn answered(&self, job: JobId, answer: Result<Bytes, JobError>) {
+    pub(super) fn answered(&self, job: JobNumber, answer: Result<Bytes, JobError>) {
         let rests = self.answers.is_read_out() && self.commands.is_empty();
         if rests && self.session.is_none() {
             self.desk.open(DeskOpen::Tells);
@@ -336,7 +336,7 @@ impl WorkerLink {
     }
 
     /// A part of the answer. One of a one-shot process is of the job that it has.
-    fn part(&mut self, id: JobId, part: Bytes) -> Result<(), Arc<str>> {
+    fn part(&mut self, id: JobNumber, part: Bytes) -> Result<(), Arc<str>> {
         let one_shot = self.is_one_shot();
         let mut desk = self.desk.current();
         let Some(current) = desk.as_mut().filter(|current| one_shot || current.id == id) else {
@@ -368,7 +368,7 @@ impl WorkerLink {
     }
 
     /// The job of an answer, which is over with that.
-    fn take(&mut self, id: JobId) -> Result<CurrentJob, Arc<str>> {
+    fn take(&mut self, id: JobNumber) -> Result<CurrentJob, Arc<str>> {
         self.desk
             .current()
             .take_if(|current| current.id == id)

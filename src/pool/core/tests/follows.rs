@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{JobId, JobTerms, PoolEffect, StopWorker, WorkerAt, WorkerId};
+use super::super::{JobNumber, JobTerms, PoolEffect, StopWorker, WorkerAt, WorkerId};
 use super::world::{Made, Outcome, World};
 
 impl World {
-    pub(super) fn ends(&mut self, job: JobId, outcome: Outcome) {
+    pub(super) fn ends(&mut self, job: JobNumber, outcome: Outcome) {
         assert!(
             self.open.remove(&job).is_some(),
             "{job} ends as {outcome:?}, and as {:?} before: {:#?}",
@@ -25,7 +25,7 @@ impl World {
         self.hold();
     }
 
-    fn gives(&mut self, worker: WorkerId, job: JobId) {
+    fn gives(&mut self, worker: WorkerId, job: JobNumber) {
         let log = &self.log;
         let made = self.workers.get_mut(&worker).unwrap();
         assert!(made.job.is_none() && made.stop.is_none(), "{log:#?}");
@@ -42,9 +42,9 @@ impl World {
     }
 
     /// No job that may go to any worker was passed over, and the worker of a key is the one of its last job while that can be had.
-    fn in_turn(&mut self, worker: WorkerId, job: JobId) {
+    fn in_turn(&mut self, worker: WorkerId, job: JobNumber) {
         let terms = self.open[&job].clone();
-        let turn = |job: JobId, terms: &JobTerms| (!terms.urgent, job);
+        let turn = |job: JobNumber, terms: &JobTerms| (!terms.urgent, job);
         for (other, others) in &self.open {
             let waits = self.workers.values().all(|made| made.job != Some(*other));
             let comparable = others.own_args == terms.own_args || !self.terms.one_shot;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::{
-    Answered, JobId, JobTerms, NoAnswer, PoolTerms, Refused, SubmitKind, WorkerAt, WorkerId,
+    Answered, JobNumber, JobTerms, NoAnswer, PoolTerms, Refused, SubmitKind, WorkerAt, WorkerId,
 };
 use super::world::{Made, Outcome, World};
 use super::{ms, secs};
@@ -105,11 +105,11 @@ fn terms() -> impl Strategy<Value = PoolTerms> {
 
 struct Play {
     world: World,
-    cancelled: BTreeSet<JobId>,
-    losses: BTreeMap<JobId, u32>,
+    cancelled: BTreeSet<JobNumber>,
+    losses: BTreeMap<JobNumber, u32>,
     /// As they were submitted.
-    terms: BTreeMap<JobId, JobTerms>,
-    checked: BTreeSet<JobId>,
+    terms: BTreeMap<JobNumber, JobTerms>,
+    checked: BTreeSet<JobNumber>,
     shutting_down: bool,
     last_spec: u64,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::{
-    Answered, JobId, JobTerms, NoAnswer, PoolTerms, Refused, Scheduler, StopWorker, SubmitKind,
+    Answered, JobNumber, JobTerms, NoAnswer, PoolTerms, Refused, Scheduler, StopWorker, SubmitKind,
     WorkerAt, WorkerId,
 };
 
@@ -14,7 +14,7 @@ pub(super) struct Made {
     pub(super) spec: u64,
     pub(super) ready: bool,
     /// The job that it was given last, until it has answered that.
-    pub(super) job: Option<JobId>,
+    pub(super) job: Option<JobNumber>,
     pub(super) told: bool,
     pub(super) checked_out: bool,
     pub(super) stop: Option<StopWorker>,
@@ -35,12 +35,12 @@ pub(super) struct World {
     pub(super) terms: PoolTerms,
     pub(super) now: Duration,
     pub(super) random: f64,
-    pub(super) last_job: JobId,
-    pub(super) open: BTreeMap<JobId, JobTerms>,
-    pub(super) outcomes: BTreeMap<JobId, Outcome>,
+    pub(super) last_job: JobNumber,
+    pub(super) open: BTreeMap<JobNumber, JobTerms>,
+    pub(super) outcomes: BTreeMap<JobNumber, Outcome>,
     pub(super) workers: BTreeMap<WorkerId, Made>,
     /// Which jobs of a key were dispatched, in order, retries included.
-    pub(super) key_order: BTreeMap<String, Vec<JobId>>,
+    pub(super) key_order: BTreeMap<String, Vec<JobNumber>>,
     pub(super) key_worker: BTreeMap<String, WorkerId>,
     pub(super) was_checked_out: BTreeSet<WorkerId>,
     pub(super) reloads: BTreeMap<u64, Option<bool>>,
@@ -75,7 +75,7 @@ impl World {
         &mut self,
         terms: JobTerms,
         kind: SubmitKind,
-    ) -> Result<JobId, Refused> {
+    ) -> Result<JobNumber, Refused> {
         self.last_job += 1;
         let job = self.last_job;
         self.pool.at(self.now, self.random);
@@ -95,12 +95,12 @@ impl World {
     }
 
     #[track_caller]
-    pub(super) fn submit(&mut self, terms: JobTerms) -> JobId {
+    pub(super) fn submit(&mut self, terms: JobTerms) -> JobNumber {
         self.try_submit(terms, SubmitKind::Job).unwrap()
     }
 
     #[track_caller]
-    pub(super) fn checkout(&mut self, terms: JobTerms) -> JobId {
+    pub(super) fn checkout(&mut self, terms: JobTerms) -> JobNumber {
         self.try_submit(terms, SubmitKind::Checkout).unwrap()
     }
 
@@ -110,7 +110,7 @@ impl World {
         self.take();
     }
 
-    pub(super) fn cancel(&mut self, job: JobId) {
+    pub(super) fn cancel(&mut self, job: JobNumber) {
         self.input(|pool| pool.cancel(job));
     }
 
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// The worker answers this job, whether it has it or not.
-    pub(super) fn answer_of(&mut self, worker: WorkerId, job: JobId) -> Answered {
+    pub(super) fn answer_of(&mut self, worker: WorkerId, job: JobNumber) -> Answered {
         self.pool.at(self.now, self.random);
         let is_doing = self.pool.is_doing(worker, job);
         let answered = self.pool.answered(worker, job);
@@ -224,7 +224,7 @@ impl World {
         std::mem::take(&mut self.log)
     }
 
-    pub(super) fn none(&self, job: JobId) -> Option<NoAnswer> {
+    pub(super) fn none(&self, job: JobNumber) -> Option<NoAnswer> {
         match self.outcomes.get(&job)? {
             Outcome::None(why) => Some(*why),
             other => panic!("{other:?}"),
