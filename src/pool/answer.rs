@@ -29,6 +29,12 @@ impl CancelOnDrop {
         }
     }
 
+    fn withdraw(&self) {
+        if let Some(pool) = &self.pool {
+            pool.access.tell(PoolAsk::Withdraw(self.job));
+        }
+    }
+
     fn disarm(&mut self) {
         self.pool = None;
     }
@@ -60,6 +66,14 @@ impl Answer {
         cancel: CancelOnDrop,
     ) -> Self {
         Self(AnswerState::Waits { told, cancel })
+    }
+
+    /// Takes the job back if no worker has begun with it: its outcome is [`JobError::Cancelled`] then. Else the job goes on. Dropping the answer cancels
+    /// the job in any case.
+    pub fn withdraw(&self) {
+        if let AnswerState::Waits { cancel, .. } = &self.0 {
+            cancel.withdraw();
+        }
     }
 
     pub(super) const fn refused(why: JobError) -> Self {

@@ -19,6 +19,8 @@ pub(in crate::pool) enum PoolAsk {
     Submit(Box<Submission>),
     /// Nobody waits for this job any more.
     Cancel(JobNumber),
+    /// The same, if no worker has begun with it.
+    Withdraw(JobNumber),
     /// Nobody has the worker of this checkout any more, or waits for one.
     CheckIn(JobNumber),
     Stats(oneshot::Sender<PoolStats>),
@@ -56,6 +58,7 @@ impl PoolEngine {
         match ask {
             PoolAsk::Submit(submission) => self.submit(*submission),
             PoolAsk::Cancel(job) => self.scheduler.cancel(job),
+            PoolAsk::Withdraw(job) => self.scheduler.withdraw(job),
             PoolAsk::CheckIn(job) => self.check_in(job),
             PoolAsk::Stats(tell) => drop(tell.send(self.stats())),
             PoolAsk::Reload(command, tell) => self.reload(*command, tell),

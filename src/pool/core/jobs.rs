@@ -38,6 +38,14 @@ impl Scheduler {
         self.give_up(job, NoAnswer::Cancelled);
     }
 
+    /// Nobody wants the answer any more, unless a worker has begun with the job.
+    pub(in crate::pool) fn withdraw(&mut self, job: JobNumber) {
+        let queued = self.jobs.get(&job);
+        if queued.is_some_and(|queued| !matches!(queued.at, JobAt::Running(_))) {
+            self.give_up(job, NoAnswer::Cancelled);
+        }
+    }
+
     /// The job may go to any worker.
     pub(super) fn make_ready(&mut self, job: JobNumber) {
         if let Some(queued) = self.jobs.get_mut(&job) {

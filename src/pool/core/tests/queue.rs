@@ -131,6 +131,23 @@ fn a_job_expires_in_the_queue_only() {
 }
 
 #[test]
+fn what_is_withdrawn_is_gone_if_it_waits_and_goes_on_if_it_runs() {
+    let mut world = World::new(terms(1, 1));
+    world.ready(1);
+    world.submit(plain());
+    world.submit(plain());
+    world.news();
+    world.withdraw(1);
+    world.withdraw(2);
+    assert_eq!(world.news(), ["2 Cancelled"]);
+    world.answer(1);
+    assert_eq!(world.outcomes.len(), 2);
+    // It has its outcome.
+    world.withdraw(1);
+    assert_eq!(world.news(), [""; 0]);
+}
+
+#[test]
 fn what_is_cancelled_while_it_waits_is_gone_at_once() {
     let mut world = World::new(terms(0, 1));
     let job = world.submit(plain());

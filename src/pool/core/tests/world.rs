@@ -114,6 +114,10 @@ impl World {
         self.input(|pool| pool.cancel(job));
     }
 
+    pub(super) fn withdraw(&mut self, job: JobNumber) {
+        self.input(|pool| pool.withdraw(job));
+    }
+
     pub(super) fn ready(&mut self, worker: WorkerId) {
         if let Some(made) = self.workers.get_mut(&worker) {
             made.ready = true;
