@@ -260,6 +260,8 @@ mod limits;
 mod line;
 #[cfg(feature = "monitor")]
 pub mod monitor;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod open;
 #[cfg(feature = "pool")]
 pub mod pool;

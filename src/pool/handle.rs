@@ -128,6 +128,18 @@ impl PoolHandle {
         self.shared().wait_for_place().await.map(drop)
     }
 
+    /// How many workers there are at most.
+    #[cfg(feature = "nats")]
+    pub(crate) fn most_workers(&self) -> usize {
+        self.shared().settings.max
+    }
+
+    /// How many more jobs the pool would take now.
+    #[cfg(feature = "nats")]
+    pub(crate) fn free_places(&self) -> usize {
+        self.shared().places.available_permits()
+    }
+
     /// How many workers there are, what they do, and how jobs ended.
     ///
     /// # Errors

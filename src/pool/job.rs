@@ -20,13 +20,13 @@ use crate::Bytes;
 #[derive(Clone)]
 #[must_use = "a job does nothing until it is submitted"]
 pub struct Job {
-    pub(super) body: Bytes,
-    pub(super) args: Vec<OsString>,
-    pub(super) urgent: bool,
-    pub(super) key: Option<Arc<str>>,
-    pub(super) expires: Option<Duration>,
-    pub(super) timeout: Option<Duration>,
-    pub(super) retries: u32,
+    pub(crate) body: Bytes,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) urgent: bool,
+    pub(crate) key: Option<Arc<str>>,
+    pub(crate) expires: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retries: u32,
 }
 
 impl Job {

@@ -1,0 +1,87 @@
+//! What a feed and all of its jobs share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::api::Api;
+use super::event::FeedEvent;
+use super::handle::FeedReport;
+use super::settings::FeedSettings;
+use super::stats::{FeedCounters, FeedStats};
+use crate::host::closing::ActorClosing;
+use crate::monitor::output::Feed as EventFeed;
+use crate::pool::PoolHandle;
+
+/// How many events are kept for those who are slow to take them.
+const EVENTS: usize = 1024;
+
+/// Shared with the handles as well.
+#[derive(Debug)]
+pub(super) struct FeedShared {
+    counters: FeedCounters,
+    /// Jobs of the feed that the pool has.
+    in_pool: AtomicUsize,
+    /// There is one fewer.
+    has_room: Notify,
+    pub(super) events: EventFeed<FeedEvent>,
+    pub(super) closing: ActorClosing<FeedReport>,
+}
+
+/// What a job needs.
+pub(super) struct FeedContext {
+    pub(super) api: Api,
+    pub(super) settings: FeedSettings,
+    pub(super) results: String,
+    pub(super) dead: String,
+    pub(super) pool: PoolHandle,
+    pub(super) shared: Arc<FeedShared>,
+}
+
+/// A job that the pool has, or will have at once. The drop makes room for another.
+pub(super) struct InPool(Arc<FeedShared>);
+
+impl FeedShared {
+    pub(super) fn new() -> Self {
+        Self {
+            counters: FeedCounters::default(),
+            in_pool: AtomicUsize::new(0),
+            has_room: Notify::new(),
+            events: EventFeed::new(EVENTS),
+            closing: ActorClosing::new(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> FeedStats {
+        FeedStats {
+            running: self.in_pool(),
+            ..self.counters.get()
+        }
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut FeedStats)) {
+        self.counters.change(change);
+    }
+
+    pub(super) fn in_pool(&self) -> usize {
+        self.in_pool.load(Ordering::Acquire)
+    }
+
+    pub(super) fn enter_pool(self: &Arc<Self>) -> InPool {
+        self.in_pool.fetch_add(1, Ordering::AcqRel);
+        InPool(Arc::clone(self))
+    }
+
+    /// Ends when the pool has one job of the feed fewer than before.
+    pub(super) async fn has_room(&self) {
+        self.has_room.notified().await;
+    }
+}
+
+impl Drop for InPool {
+    fn drop(&mut self) {
+        self.0.in_pool.fetch_sub(1, Ordering::AcqRel);
+        self.0.has_room.notify_one();
+    }
+}

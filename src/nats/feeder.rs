@@ -1,0 +1,280 @@
+//! The loop of a feed: as many jobs from the stream as the pool can take.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::context::FeedContext;
+use super::event::FeedEvent;
+use super::handle::FeedReport;
+use super::held::{HeldEnd, hold};
+use super::message::JobMessage;
+use super::puller::{Pulled, Puller};
+use super::recover::{Recovered, Sweep, recover, sweep};
+use super::stage::Stages;
+use super::verdict::WhyGivenBack;
+use crate::Bytes;
+
+/// Something that is under way, if it is.
+type UnderWay<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// So many more jobs than the pool may have can wait for the server to store their results.
+const STORED_LATE: usize = 16;
+
+/// How long fetching rests, at least, when workers cannot be started.
+const LEAST_REST: Duration = Duration::from_millis(100);
+
+/// How long the server has to take what is written at the end.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The jobs that this host has, and the way to more.
+pub(super) struct Feeder {
+    context: Arc<FeedContext>,
+    stages: Stages,
+    puller: Puller,
+    /// How many jobs the pool may have of this feed.
+    capacity: usize,
+    held: JoinSet<HeldEnd>,
+    /// The numbers in the stream of the jobs that are held.
+    sequences: HashMap<Id, u64>,
+    /// No more is fetched until then.
+    rests: Option<Instant>,
+    sweep: Sweep,
+    recovery: UnderWay<Recovered>,
+    /// The server was silent, so that its answer is news.
+    is_silent: bool,
+    sweeping: UnderWay<bool>,
+    report: FeedReport,
+}
+
+impl Feeder {
+    pub(super) fn new(context: Arc<FeedContext>, stages: Stages) -> Self {
+        let settings = &context.settings;
+        let workers = context.pool.most_workers();
+        Self {
+            puller: Puller::new(
+                &context.api,
+                &settings.stream,
+                &settings.consumer,
+                settings.pull_expires,
+            ),
+            capacity: workers.saturating_add(settings.prefetch.unwrap_or(workers)),
+            stages,
+            held: JoinSet::new(),
+            sequences: HashMap::new(),
+            rests: None,
+            sweep: Sweep::new(),
+            recovery: None,
+            is_silent: false,
+            sweeping: None,
+            report: FeedReport::default(),
+            context,
+        }
+    }
+
+    /// Works until the feed stops, or its pool does.
+    pub(super) async fn run(mut self) -> FeedReport {
+        let shared = Arc::clone(&self.context.shared);
+        let mut pool_closes = Box::pin(self.context.pool.closing());
+        let mut stages = self.stages.clone();
+        let mut stops = Box::pin(async move { stages.stops().await });
+        loop {
+            let room = self.room();
+            let is_full = self.context.pool.free_places() == 0;
+            let pool = self.context.pool.clone();
+            tokio::select! {
+                biased;
+                () = &mut stops => break,
+                () = &mut pool_closes => break,
+                Some(ended) = self.held.join_next_with_id() => self.ended(ended),
+                recovered = under_way(&mut self.recovery) => self.recovered(recovered),
+                quiet = under_way(&mut self.sweeping) => {
+                    self.sweeping = None;
+                    self.sweep.looked(quiet);
+                }
+                () = shared.has_room() => {}
+                _ = pool.ready_for_more(), if is_full => {}
+                () = sleep_until(self.rests.unwrap_or_else(Instant::now)), if self.rests.is_some() => self.rests = None,
+                pulled = self.puller.next(room), if self.recovery.is_none() => self.pulled(pulled),
+            }
+        }
+        self.stop().await
+    }
+
+    /// How many jobs there is room for. Requests for one job after the other would cost more than the jobs.
+    fn room(&self) -> usize {
+        if self.rests.is_some() {
+            return 0;
+        }
+        let in_pool = self.context.shared.in_pool();
+        let most_held = self.capacity.saturating_mul(2).saturating_add(STORED_LATE);
+        let room = self.capacity.saturating_sub(in_pool);
+        let room = room.min(self.context.pool.free_places());
+        let room = room.min(most_held.saturating_sub(self.held.len()));
+        let room = room.saturating_sub(self.puller.owed());
+        if in_pool > 0 && room < self.capacity.div_ceil(4) {
+            return 0;
+        }
+        room
+    }
+
+    fn pulled(&mut self, pulled: Pulled) {
+        match pulled {
+            Pulled::Message(message) => self.take(*message),
+            Pulled::Nothing => {
+                if self.sweep.is_due() && self.sweeping.is_none() {
+                    self.sweep.begun();
+                    self.sweeping = Some(Box::pin(sweep(Arc::clone(&self.context))));
+                }
+            }
+            Pulled::LongEmpty => self.begin_recovery(),
+            Pulled::Trouble => {
+                if !self.is_silent {
+                    self.is_silent = true;
+                    log::debug!(
+                        "the server is silent about the consumer {}",
+                        self.context.settings.consumer
+                    );
+                    self.context.shared.count(|stats| stats.silences += 1);
+                    self.context.shared.events.publish(FeedEvent::Silent);
+                }
+                self.begin_recovery();
+            }
+        }
+    }
+
+    fn begin_recovery(&mut self) {
+        self.recovery = Some(Box::pin(recover(Arc::clone(&self.context))));
+    }
+
+    fn recovered(&mut self, recovered: Recovered) {
+        self.recovery = None;
+        let shared = &self.context.shared;
+        let pending = recovered.pending;
+        shared.count(|stats| stats.waiting = pending);
+        let was_silent = std::mem::take(&mut self.is_silent);
+        // A server that was there all the time, and gave nothing.
+        let is_stall = recovered.at_once && pending > 0;
+        if is_stall {
+            log::warn!(
+                "{pending} jobs waited for the consumer {}, and none came",
+                self.context.settings.consumer
+            );
+            shared.count(|stats| stats.stalls += 1);
+            shared.events.publish(FeedEvent::Stalled { pending });
+        }
+        if was_silent {
+            shared.events.publish(FeedEvent::Heard);
+            self.sweep = Sweep::new();
+        }
+        if was_silent || is_stall {
+            self.puller.renew();
+        }
+    }
+
+    fn take(&mut self, message: async_nats::Message) {
+        let context = &self.context;
+        let Some(message) = JobMessage::read(message, &context.settings.stream) else {
+            log::debug!("a message that no stream has delivered is dropped");
+            return;
+        };
+        let (sequence, pending) = (message.delivery.sequence, message.delivery.pending);
+        // It was not heard that the job is in progress. It is: the result is the same.
+        let again = self.sequences.values().any(|held| *held == sequence);
+        context.shared.count(|stats| {
+            stats.fetched += 1;
+            stats.waiting = pending;
+            stats.again += u64::from(again);
+        });
+        if again {
+            return;
+        }
+        log::debug!(
+            "job {} came, delivery {}",
+            message.id,
+            message.delivery.delivered
+        );
+        let place = context.shared.enter_pool();
+        let job = hold(Arc::clone(context), message, place, self.stages.clone());
+        let task = self.held.spawn(job);
+        self.sequences.insert(task.id(), sequence);
+    }
+
+    fn ended(&mut self, ended: Result<(Id, HeldEnd), JoinError>) {
+        let end = match ended {
+            Ok((id, end)) => {
+                self.sequences.remove(&id);
+                end
+            }
+            Err(error) => {
+                self.sequences.remove(&error.id());
+                log::warn!("a job of the feed was given up: {error}");
+                return;
+            }
+        };
+        match end {
+            HeldEnd::Finished => self.report.finished += 1,
+            HeldEnd::GivenBack(why) => {
+                self.report.given_back += 1;
+                if why == WhyGivenBack::PoolDown {
+                    let rest = self.context.settings.backoff.delay(1, 0.5).max(LEAST_REST);
+                    self.rests = Some(Instant::now() + rest);
+                    self.context.shared.events.publish(FeedEvent::PoolDown);
+                }
+            }
+        }
+    }
+
+    /// What is on its way goes back at once. The jobs that are held hear of the stop by themselves.
+    async fn stop(mut self) -> FeedReport {
+        let context = Arc::clone(&self.context);
+        log::debug!("the feed of consumer {} stops", context.settings.consumer);
+        context.shared.events.publish(FeedEvent::StopBegan);
+        context.shared.closing.begin();
+        self.report = FeedReport::default();
+        let puller = std::mem::replace(
+            &mut self.puller,
+            Puller::new(&context.api, "", "", Duration::from_secs(1)),
+        );
+        let client = &context.api.client;
+        for message in puller.drain().await {
+            if let Some(reply) = message.reply {
+                let _ = client.publish(reply, Bytes::from_static(b"-NAK")).await;
+                context.shared.count(|stats| stats.given_back += 1);
+                self.report.given_back += 1;
+            }
+        }
+        // A pool that has ended leaves nothing to wait for but the server's word.
+        let pool_over = context.pool.closed();
+        let ack_wait = context.settings.ack_wait;
+        let mut no_more = Box::pin(async move {
+            pool_over.await;
+            sleep(ack_wait).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.held.join_next_with_id() => match ended {
+                    Some(ended) => self.ended(ended),
+                    None => break,
+                },
+                () = &mut no_more => self.held.abort_all(),
+            }
+        }
+        let _ = timeout(FLUSHED_WITHIN, client.flush()).await;
+        self.report
+    }
+}
+
+/// Ends when what is under way does; never if nothing is.
+async fn under_way<T>(work: &mut UnderWay<T>) -> T {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}

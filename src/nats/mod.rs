@@ -1,0 +1,41 @@
+//! draft
+
+mod ack_reply;
+mod api;
+mod attempts;
+mod context;
+mod dead;
+mod error;
+mod event;
+mod feed;
+mod feeder;
+mod handle;
+mod held;
+mod message;
+mod names;
+mod permissions;
+mod pull;
+mod puller;
+mod recover;
+mod request;
+mod result;
+mod results;
+mod settings;
+mod setup;
+mod stage;
+mod stats;
+mod submitter;
+mod verdict;
+mod waiters;
+mod wanted;
+
+pub use error::{FeedError, SubmitError};
+pub use event::{FeedEvent, FeedEvents, FeedReported};
+pub use feed::Feed;
+pub use handle::{FeedHandle, FeedReport};
+pub use request::JobRequest;
+pub use result::{JobId, JobResult, JobStatus};
+pub use results::Results;
+pub use stats::FeedStats;
+pub use submitter::Submitter;
+pub use verdict::LostHow;

@@ -1,0 +1,152 @@
+//! What a feed does when the server is silent, or gives nothing though jobs wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::api::{Api, ApiError, CONSUMER_NOT_FOUND, STREAM_NOT_FOUND};
+use super::context::FeedContext;
+use super::event::FeedEvent;
+use super::setup::prepare;
+
+/// How it is with the consumer, now that the server answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recovered {
+    /// Jobs that wait in the stream.
+    pub(super) pending: u64,
+    /// The server answered at once, so it was never gone.
+    pub(super) at_once: bool,
+}
+
+/// What the server says of a consumer.
+#[derive(Debug, Clone, Copy)]
+struct ConsumerLook {
+    pending: u64,
+    unacknowledged: u64,
+    /// All up to this number of the stream is acknowledged.
+    floor: u64,
+}
+
+impl ConsumerLook {
+    async fn at(api: &Api, stream: &str, consumer: &str) -> Result<Self, ApiError> {
+        let call = format!("CONSUMER.INFO.{stream}.{consumer}");
+        let info = api.call(&call, &Value::Null).await?;
+        let number = |value: &Value| value.as_u64().unwrap_or_default();
+        Ok(Self {
+            pending: number(&info["num_pending"]),
+            unacknowledged: number(&info["num_ack_pending"]),
+            floor: number(&info["ack_floor"]["stream_seq"]),
+        })
+    }
+}
+
+/// Asks after the consumer until the server answers. One that is gone is made anew.
+pub(super) async fn recover(context: Arc<FeedContext>) -> Recovered {
+    let settings = &context.settings;
+    let mut delay = Duration::from_millis(100);
+    let mut at_once = true;
+    let mut was_told = false;
+    loop {
+        match ConsumerLook::at(&context.api, &settings.stream, &settings.consumer).await {
+            Ok(look) => {
+                return Recovered {
+                    pending: look.pending,
+                    at_once,
+                };
+            }
+            Err(error) if error.is(CONSUMER_NOT_FOUND) || error.is(STREAM_NOT_FOUND) => {
+                match prepare(&context.api, settings).await {
+                    Ok(()) => {
+                        log::warn!(
+                            "the consumer {} was gone, and was made anew",
+                            settings.consumer
+                        );
+                        context.shared.events.publish(FeedEvent::MadeAnew);
+                        continue;
+                    }
+                    Err(error) if !was_told => {
+                        log::warn!("the consumer {} is gone: {error}", settings.consumer);
+                        let problem = error.to_string();
+                        context
+                            .shared
+                            .events
+                            .publish(FeedEvent::NotMadeAnew { problem });
+                        was_told = true;
+                    }
+                    Err(_) => {}
+                }
+            }
+            Err(error) => log::debug!("no word of the consumer {}: {error}", settings.consumer),
+        }
+        at_once = false;
+        sleep(delay).await;
+        delay = Duration::from_secs(1).min(delay * 2);
+    }
+}
+
+/// Removes what a server that was killed has brought back: jobs that are acknowledged, and that nobody gets any more.
+///
+/// A server that is killed may have stored that a job is acknowledged, and not that its message is removed. The consumer is past that message, so it would
+/// stay in the stream for ever.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    /// When to look, if at all.
+    due: Option<Instant>,
+    delay: Duration,
+}
+
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+impl Sweep {
+    /// Due soon.
+    pub(super) fn new() -> Self {
+        Self {
+            due: Some(Instant::now() + FIRST_LOOK),
+            delay: FIRST_LOOK,
+        }
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    /// A look is under way.
+    pub(super) const fn begun(&mut self) {
+        self.due = None;
+    }
+
+    /// A look is over. Where jobs were under way, there may be more to remove when they are done.
+    pub(super) fn looked(&mut self, was_quiet: bool) {
+        self.delay = LONGEST_DELAY.min(self.delay * 2);
+        self.due = (!was_quiet).then(|| Instant::now() + self.delay);
+    }
+}
+
+/// Removes what is below the consumer. `true` if no job was under way or waited, so that nothing is left to be removed later.
+pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
+    let (api, settings) = (&context.api, &context.settings);
+    let swept = async {
+        let look = ConsumerLook::at(api, &settings.stream, &settings.consumer).await?;
+        if look.floor > 0 {
+            let body = json!({ "filter": settings.subject, "seq": look.floor + 1 });
+            let call = format!("STREAM.PURGE.{}", settings.stream);
+            let purged = api.call(&call, &body).await?["purged"].as_u64();
+            let messages = purged.unwrap_or_default();
+            if messages > 0 {
+                log::warn!(
+                    "{messages} jobs that were done had come back in stream {}",
+                    settings.stream
+                );
+                context.shared.events.publish(FeedEvent::Swept { messages });
+            }
+        }
+        Ok::<_, ApiError>(look.pending == 0 && look.unacknowledged == 0)
+    };
+    swept.await.unwrap_or_else(|error| {
+        log::debug!("stream {} was not swept: {error}", settings.stream);
+        false
+    })
+}
