@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::event::Event;
-use super::output::{FeedItem, Subscription};
+use super::output::{BroadcastItem, Subscription};
 
 /// What happens to the services of a monitor, as a stream that ends with the monitor; made by
 /// [`MonitorHandle::events`](super::MonitorHandle::events). 1,024 events wait for a reader that is slow; how many more it has missed is told.
@@ -57,8 +57,8 @@ impl Stream for Events {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Reported>> {
         let fed = ready!(Pin::new(&mut self.0).poll_next(cx));
         Poll::Ready(fed.map(|fed| match fed {
-            FeedItem::Value(event) => Reported::Event(event),
-            FeedItem::Lagged(missed) => Reported::Lagged(missed),
+            BroadcastItem::Value(event) => Reported::Event(event),
+            BroadcastItem::Lagged(missed) => Reported::Lagged(missed),
         }))
     }
 }

@@ -9,7 +9,7 @@ use super::containment::MonitorContainment;
 use super::core::LeaseId;
 use super::event::Event;
 use super::name::ServiceName;
-use super::output::{Feed, OutputSource, OutputSpec, Since};
+use super::output::{Broadcast, OutputSource, OutputSpec, Since};
 use super::shutdown_report::ShutdownReport;
 use crate::host::closing::ActorClosing;
 use crate::host::kill_all::KillAll;
@@ -19,7 +19,7 @@ const EVENTS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct MonitorShared {
-    pub(super) events: Feed<Event>,
+    pub(super) events: Broadcast<Event>,
     pub(super) kill_all: KillAll,
     pub(super) containment: MonitorContainment,
     /// The outputs of all instances.
@@ -31,7 +31,7 @@ pub(super) struct MonitorShared {
 impl MonitorShared {
     pub(super) fn new(containment: MonitorContainment) -> Self {
         Self {
-            events: Feed::new(EVENTS),
+            events: Broadcast::new(EVENTS),
             kill_all: KillAll::new("services"),
             containment,
             outputs: Mutex::default(),

@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use super::recycling::Recycling;
 use crate::monitor::Exit;
-use crate::monitor::output::{FeedItem, Subscription};
+use crate::monitor::output::{BroadcastItem, Subscription};
 
 /// Something that happened to a pool or one of its workers. It holds no content of jobs, neither arguments nor the environment, and of the output
 /// only [`Exit::tail`].
@@ -126,8 +126,8 @@ impl Stream for PoolEvents {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PoolReported>> {
         let fed = ready!(Pin::new(&mut self.0).poll_next(cx));
         Poll::Ready(fed.map(|fed| match fed {
-            FeedItem::Value(event) => PoolReported::Event(event),
-            FeedItem::Lagged(missed) => PoolReported::Lagged(missed),
+            BroadcastItem::Value(event) => PoolReported::Event(event),
+            BroadcastItem::Lagged(missed) => PoolReported::Lagged(missed),
         }))
     }
 }

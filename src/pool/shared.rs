@@ -15,7 +15,7 @@ use crate::host::closing::ActorClosing;
 use crate::host::kill_all::KillAll;
 use crate::monitor::Follow;
 use crate::monitor::Since;
-use crate::monitor::output::{Feed, OutputSource};
+use crate::monitor::output::{Broadcast, OutputSource};
 
 /// How many events are kept for those who are slow to take them.
 const EVENTS: usize = 1024;
@@ -26,7 +26,7 @@ pub(super) struct PoolShared {
     /// One for each job that the pool may have. It is closed when the pool takes no jobs any more.
     pub(super) places: Arc<Semaphore>,
     pub(super) refused: RefusedCounts,
-    pub(super) events: Feed<PoolEvent>,
+    pub(super) events: Broadcast<PoolEvent>,
     pub(super) kill_all: KillAll,
     pub(super) closing: ActorClosing<PoolReport>,
     /// The outputs of the workers that there are.
@@ -41,7 +41,7 @@ impl PoolShared {
         Self {
             places: Arc::new(Semaphore::new(settings.places())),
             refused: RefusedCounts::default(),
-            events: Feed::new(EVENTS),
+            events: Broadcast::new(EVENTS),
             kill_all: KillAll::new("workers"),
             closing: ActorClosing::new(),
             outputs: Mutex::default(),

@@ -1,7 +1,7 @@
 //! The output of services: what is kept of it, who follows it, and where it goes. And the feed of the monitor's events, which is followed
 //! in the same way.
 
-mod feed;
+mod broadcast;
 mod file_queue;
 mod file_sink;
 mod follow;
@@ -20,7 +20,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use feed::{Feed, FeedItem, Subscription};
+pub(crate) use broadcast::{Broadcast, BroadcastItem, Subscription};
 pub(crate) use file_sink::{FileNews, OnFileNews};
 pub use follow::{Follow, Followed};
 pub use follow_raw::{FollowRaw, FollowedRaw};

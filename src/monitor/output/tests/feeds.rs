@@ -4,7 +4,7 @@ use futures::StreamExt;
 use futures::executor::block_on;
 use proptest::prelude::*;
 
-use super::super::{Feed, FeedItem, Since};
+use super::super::{Broadcast, BroadcastItem, Since};
 use super::take_ready;
 
 proptest! {
@@ -13,7 +13,7 @@ proptest! {
         limit in 1_usize..6,
         acts in prop::collection::vec((0_usize..6, any::<bool>()), 0..40),
     ) {
-        let feed = Feed::new(limit);
+        let feed = Broadcast::new(limit);
         let mut subscription = feed.subscribe(Since::Now);
         let (mut published, mut seen) = (0_u64, 0_u64);
         for (values, takes) in acts {
@@ -24,11 +24,11 @@ proptest! {
             if takes {
                 for item in take_ready(&mut subscription) {
                     match item {
-                        FeedItem::Value(value) => {
+                        BroadcastItem::Value(value) => {
                             prop_assert_eq!(value, seen + 1);
                             seen = value;
                         }
-                        FeedItem::Lagged(missed) => {
+                        BroadcastItem::Lagged(missed) => {
                             seen += missed;
                             prop_assert_eq!(seen, published - limit as u64);
                         }
@@ -42,7 +42,7 @@ proptest! {
 
 #[test]
 fn a_feed_that_is_closed_ends_behind_its_last_value() {
-    let feed = Feed::new(2);
+    let feed = Broadcast::new(2);
     let all = feed.subscribe(Since::Start);
     for value in ["one", "two", "three"] {
         feed.publish(value);
@@ -52,13 +52,13 @@ fn a_feed_that_is_closed_ends_behind_its_last_value() {
     assert_eq!(
         block_on(all.collect::<Vec<_>>()),
         [
-            FeedItem::Lagged(1),
-            FeedItem::Value("two"),
-            FeedItem::Value("three")
+            BroadcastItem::Lagged(1),
+            BroadcastItem::Value("two"),
+            BroadcastItem::Value("three")
         ]
     );
     assert_eq!(
         block_on(late.collect::<Vec<_>>()),
-        [FeedItem::Value("three")]
+        [BroadcastItem::Value("three")]
     );
 }

@@ -12,11 +12,11 @@ use super::since::Since;
 use super::watched::{Watched, Watcher};
 
 /// The last values that were published, for any number of subscribers. A clone is the same feed.
-pub(crate) struct Feed<T> {
-    log: Arc<Watched<FeedLog<T>>>,
+pub(crate) struct Broadcast<T> {
+    log: Arc<Watched<BroadcastLog<T>>>,
 }
 
-struct FeedLog<T> {
+struct BroadcastLog<T> {
     limit: usize,
     values: VecDeque<T>,
     /// How many have come.
@@ -26,24 +26,24 @@ struct FeedLog<T> {
 
 /// What a subscriber gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FeedItem<T> {
+pub(crate) enum BroadcastItem<T> {
     Value(T),
     /// So many values came and went before this subscriber took them.
     Lagged(u64),
 }
 
-/// The values of a [`Feed`]. It ends when the feed is closed, behind the last value.
+/// The values of a [`Broadcast`]. It ends when the feed is closed, behind the last value.
 pub(crate) struct Subscription<T> {
-    watcher: Watcher<FeedLog<T>>,
+    watcher: Watcher<BroadcastLog<T>>,
     /// The number of the next value, from 1 on.
     next: u64,
 }
 
-impl<T: Clone> Feed<T> {
+impl<T: Clone> Broadcast<T> {
     /// Keeps the last `limit` values, at least one.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            log: Arc::new(Watched::new(FeedLog {
+            log: Arc::new(Watched::new(BroadcastLog {
                 limit: limit.max(1),
                 values: VecDeque::new(),
                 count: 0,
@@ -78,28 +78,28 @@ impl<T: Clone> Feed<T> {
     }
 }
 
-impl<T> FeedLog<T> {
+impl<T> BroadcastLog<T> {
     fn first(&self) -> u64 {
         self.count - self.values.len() as u64 + 1
     }
 }
 
 impl<T: Clone> Stream for Subscription<T> {
-    type Item = FeedItem<T>;
+    type Item = BroadcastItem<T>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedItem<T>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<BroadcastItem<T>>> {
         let Self { watcher, next } = &mut *self;
         let item = ready!(watcher.poll(cx, |log| {
             let first = log.first();
             let missed = first.saturating_sub(*next);
             if missed > 0 {
                 *next = first;
-                return Some(Some(FeedItem::Lagged(missed)));
+                return Some(Some(BroadcastItem::Lagged(missed)));
             }
             let index = usize::try_from(*next - first).ok()?;
             if let Some(value) = log.values.get(index) {
                 *next += 1;
-                return Some(Some(FeedItem::Value(value.clone())));
+                return Some(Some(BroadcastItem::Value(value.clone())));
             }
             log.closed.then_some(None)
         }));
@@ -107,7 +107,7 @@ impl<T: Clone> Stream for Subscription<T> {
     }
 }
 
-impl<T> Clone for Feed<T> {
+impl<T> Clone for Broadcast<T> {
     fn clone(&self) -> Self {
         Self {
             log: Arc::clone(&self.log),
@@ -115,9 +115,9 @@ impl<T> Clone for Feed<T> {
     }
 }
 
-impl<T> fmt::Debug for Feed<T> {
+impl<T> fmt::Debug for Broadcast<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").finish_non_exhaustive()
+        f.debug_struct("Broadcast").finish_non_exhaustive()
     }
 }
 
