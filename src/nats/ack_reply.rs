@@ -24,7 +24,7 @@ pub(super) fn delivery(reply: &str) -> Option<Delivery> {
         11.. => 6,
         _ => return None,
     };
-    if tokens[..2] != ["$JS", "ACK"] {
+    if !reply.starts_with("$JS.ACK.") {
         return None;
     }
     let number = |index: usize| tokens.get(at + index)?.parse().ok();

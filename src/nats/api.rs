@@ -60,6 +60,26 @@ impl std::fmt::Display for ApiError {
     }
 }
 
+/// What the server said. Places in it are JSON pointers.
+#[derive(Debug, Clone)]
+pub(super) struct ApiAnswer(Value);
+
+impl ApiAnswer {
+    /// `null` where there is nothing.
+    pub(super) fn at(&self, place: &str) -> &Value {
+        self.0.pointer(place).unwrap_or(&Value::Null)
+    }
+
+    /// 0 where there is no number.
+    pub(super) fn number(&self, place: &str) -> u64 {
+        self.at(place).as_u64().unwrap_or_default()
+    }
+
+    pub(super) fn text(&self, place: &str) -> Option<&str> {
+        self.at(place).as_str()
+    }
+}
+
 /// A stream has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -83,7 +103,7 @@ impl Api {
     }
 
     /// Asks the API.
-    pub(super) async fn call(&self, rest: &str, body: &Value) -> Result<Value, ApiError> {
+    pub(super) async fn call(&self, rest: &str, body: &Value) -> Result<ApiAnswer, ApiError> {
         let body = if body.is_null() {
             Bytes::new()
         } else {
@@ -99,7 +119,7 @@ impl Api {
         let names = self
             .call("STREAM.NAMES", &json!({ "subject": subject }))
             .await?;
-        Ok(names["streams"][0].as_str().map(str::to_owned))
+        Ok(names.text("/streams/0").map(str::to_owned))
     }
 
     /// Publishes to a stream, and waits until it is stored. One that was stored before under the same `Nats-Msg-Id` counts.
@@ -113,8 +133,8 @@ impl Api {
         let answer = self.send(subject.to_owned(), request).await?;
         let answer = read_answer(&answer)?;
         Ok(Stored {
-            sequence: answer["seq"].as_u64().unwrap_or_default(),
-            is_duplicate: answer["duplicate"].as_bool().unwrap_or_default(),
+            sequence: answer.number("/seq"),
+            is_duplicate: answer.at("/duplicate") == &Value::Bool(true),
         })
     }
 
@@ -136,20 +156,21 @@ impl Api {
 }
 
 /// The answer, or the error in it.
-fn read_answer(answer: &Message) -> Result<Value, ApiError> {
+fn read_answer(answer: &Message) -> Result<ApiAnswer, ApiError> {
     let refused = |code, description: &str| ApiError::Refused {
         code,
         description: description.to_owned(),
     };
-    let value: Value = serde_json::from_slice(&answer.payload)
+    let answer = serde_json::from_slice(&answer.payload)
         .map_err(|_| refused(0, "the answer is not of JetStream"))?;
-    let Some(error) = value.get("error") else {
-        return Ok(value);
-    };
-    let code = error["err_code"].as_u64().unwrap_or_default();
+    let answer = ApiAnswer(answer);
+    if answer.at("/error").is_null() {
+        return Ok(answer);
+    }
+    let code = answer.number("/error/err_code");
     if code == MESSAGE_TOO_LARGE {
         return Err(ApiError::TooLarge);
     }
-    let description = error["description"].as_str().unwrap_or_default();
-    Err(refused(code, description))
+    let description = answer.text("/error/description");
+    Err(refused(code, description.unwrap_or_default()))
 }

@@ -55,8 +55,8 @@ impl Attempts {
             let info = api
                 .call(&format!("STREAM.INFO.{}", self.stream), &filter)
                 .await?;
-            let count = info["state"]["subjects"][&self.subject].as_u64();
-            self.before = u32::try_from(count.unwrap_or(0)).unwrap_or(u32::MAX - 1);
+            let count = info.number(&format!("/state/subjects/{}", self.subject));
+            self.before = u32::try_from(count).unwrap_or(u32::MAX - 1);
         }
         Ok(())
     }

@@ -7,11 +7,11 @@ use tokio::sync::Notify;
 
 use super::api::Api;
 use super::event::FeedEvent;
-use super::handle::FeedReport;
+use super::report::FeedReport;
 use super::settings::FeedSettings;
 use super::stats::{FeedCounters, FeedStats};
 use crate::host::closing::ActorClosing;
-use crate::monitor::output::Feed as EventFeed;
+use crate::monitor::output::Broadcast;
 use crate::pool::PoolHandle;
 
 /// How many events are kept for those who are slow to take them.
@@ -25,7 +25,7 @@ pub(super) struct FeedShared {
     in_pool: AtomicUsize,
     /// There is one fewer.
     has_room: Notify,
-    pub(super) events: EventFeed<FeedEvent>,
+    pub(super) events: Broadcast<FeedEvent>,
     pub(super) closing: ActorClosing<FeedReport>,
 }
 
@@ -48,7 +48,7 @@ impl FeedShared {
             counters: FeedCounters::default(),
             in_pool: AtomicUsize::new(0),
             has_room: Notify::new(),
-            events: EventFeed::new(EVENTS),
+            events: Broadcast::new(EVENTS),
             closing: ActorClosing::new(),
         }
     }

@@ -9,7 +9,7 @@ use futures_core::Stream;
 
 use super::result::JobId;
 use super::verdict::LostHow;
-use crate::monitor::output::{FeedItem, Subscription};
+use crate::monitor::output::{BroadcastItem, Subscription};
 
 /// Something that happened to a feed. It holds no content of jobs or results.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,8 +111,8 @@ impl Stream for FeedEvents {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedReported>> {
         let fed = ready!(Pin::new(&mut self.0).poll_next(cx));
         Poll::Ready(fed.map(|fed| match fed {
-            FeedItem::Value(event) => FeedReported::Event(event),
-            FeedItem::Lagged(missed) => FeedReported::Lagged(missed),
+            BroadcastItem::Value(event) => FeedReported::Event(event),
+            BroadcastItem::Lagged(missed) => FeedReported::Lagged(missed),
         }))
     }
 }

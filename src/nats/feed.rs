@@ -11,11 +11,12 @@ use super::api::Api;
 use super::context::{FeedContext, FeedShared};
 use super::error::FeedError;
 use super::feeder::Feeder;
-use super::handle::{FeedHandle, FeedReport};
+use super::handle::FeedHandle;
 use super::permissions;
+use super::report::FeedReport;
 use super::settings::{FeedSettings, backoff};
 use super::setup::prepare;
-use super::stage::{Stage, Stages};
+use super::stage::{FeedStage, FeedStages};
 use crate::pool::PoolHandle;
 
 /// Feeds a [pool](crate::pool) from a consumer of a JetStream stream. [`start`](Self::start) gives a [`FeedHandle`].
@@ -177,9 +178,9 @@ impl Feed {
             pool: pool.clone(),
             shared: Arc::clone(&shared),
         });
-        let (stage, stages) = watch::channel(Stage::Runs);
+        let (stage, stages) = watch::channel(FeedStage::Runs);
         let ends = EndsFeed(Arc::clone(&shared));
-        let feeder = Feeder::new(context, Stages::new(stages));
+        let feeder = Feeder::new(context, FeedStages::new(stages));
         tokio::spawn(async move {
             let report = feeder.run().await;
             ends.0.closing.end(report);

@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::context::FeedContext;
 use super::event::FeedEvent;
-use super::handle::FeedReport;
 use super::held::{HeldEnd, hold};
 use super::message::JobMessage;
 use super::puller::{Pulled, Puller};
 use super::recover::{Recovered, Sweep, recover, sweep};
-use super::stage::Stages;
+use super::report::FeedReport;
+use super::stage::FeedStages;
 use super::verdict::WhyGivenBack;
 use crate::Bytes;
 
@@ -35,7 +35,7 @@ const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
 /// The jobs that this host has, and the way to more.
 pub(super) struct Feeder {
     context: Arc<FeedContext>,
-    stages: Stages,
+    stages: FeedStages,
     puller: Puller,
     /// How many jobs the pool may have of this feed.
     capacity: usize,
@@ -53,7 +53,7 @@ pub(super) struct Feeder {
 }
 
 impl Feeder {
-    pub(super) fn new(context: Arc<FeedContext>, stages: Stages) -> Self {
+    pub(super) fn new(context: Arc<FeedContext>, stages: FeedStages) -> Self {
         let settings = &context.settings;
         let workers = context.pool.most_workers();
         Self {

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::context::FeedShared;
 use super::event::FeedEvents;
-use super::stage::Stage;
+use super::report::FeedReport;
+use super::stage::FeedStage;
 use super::stats::FeedStats;
 use crate::monitor::Since;
 
@@ -24,22 +25,11 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 #[derive(Clone)]
 pub struct FeedHandle {
     shared: Arc<FeedShared>,
-    stage: watch::Sender<Stage>,
-}
-
-/// What became of the jobs that a feed had when it was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct FeedReport {
-    /// How many ended in their way: with a result, or with a lost attempt that another host may follow.
-    pub finished: usize,
-    /// How many went back to the stream. Where the server did not hear of that, they are delivered again after the ack wait.
-    pub given_back: usize,
+    stage: watch::Sender<FeedStage>,
 }
 
 impl FeedHandle {
-    pub(super) const fn new(shared: Arc<FeedShared>, stage: watch::Sender<Stage>) -> Self {
+    pub(super) const fn new(shared: Arc<FeedShared>, stage: watch::Sender<FeedStage>) -> Self {
         Self { shared, stage }
     }
 
@@ -64,11 +54,11 @@ impl FeedHandle {
         let until = now.checked_add(deadline).unwrap_or_else(|| now + FAR);
         self.stage.send_if_modified(|stage| {
             let changes = match stage {
-                Stage::Runs => true,
-                Stage::Stops(earlier) => until < *earlier,
+                FeedStage::Runs => true,
+                FeedStage::Stops(earlier) => until < *earlier,
             };
             if changes {
-                *stage = Stage::Stops(until);
+                *stage = FeedStage::Stops(until);
             }
             changes
         });

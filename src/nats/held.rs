@@ -12,8 +12,8 @@ use super::dead::{dead_headers, smaller};
 use super::event::FeedEvent;
 use super::message::{JobMessage, NoJob};
 use super::result::{JobStatus, result_headers};
-use super::stage::Stages;
-use super::verdict::{LostAttempt, LostHow, Verdict, WhyGivenBack};
+use super::stage::FeedStages;
+use super::verdict::{JobVerdict, LostAttempt, LostHow, WhyGivenBack};
 use crate::Bytes;
 use crate::pool::{Job, JobError};
 
@@ -32,7 +32,7 @@ pub(super) enum HeldEnd {
 struct HeldJob {
     context: Arc<FeedContext>,
     message: JobMessage,
-    stages: Stages,
+    stages: FeedStages,
 }
 
 /// Does a job, and says so to the server while it lasts.
@@ -40,7 +40,7 @@ pub(super) async fn hold(
     context: Arc<FeedContext>,
     message: JobMessage,
     place: InPool,
-    stages: Stages,
+    stages: FeedStages,
 ) -> HeldEnd {
     let mut over = stages.clone();
     let held = HeldJob {
@@ -114,12 +114,12 @@ impl HeldJob {
         }
         let outcome = self.outcome(job).await;
         drop(place);
-        match Verdict::of(outcome) {
-            Verdict::Final(status, body) => {
+        match JobVerdict::of(outcome) {
+            JobVerdict::Final(status, body) => {
                 self.finish(attempts, attempts.number(), status, body).await
             }
-            Verdict::Lost(lost) => self.lost(attempts, lost).await,
-            Verdict::GivenBack(why) => self.give_back(attempts, why).await,
+            JobVerdict::Lost(lost) => self.lost(attempts, lost).await,
+            JobVerdict::GivenBack(why) => self.give_back(attempts, why).await,
         }
     }
 

@@ -33,11 +33,10 @@ impl ConsumerLook {
     async fn at(api: &Api, stream: &str, consumer: &str) -> Result<Self, ApiError> {
         let call = format!("CONSUMER.INFO.{stream}.{consumer}");
         let info = api.call(&call, &Value::Null).await?;
-        let number = |value: &Value| value.as_u64().unwrap_or_default();
         Ok(Self {
-            pending: number(&info["num_pending"]),
-            unacknowledged: number(&info["num_ack_pending"]),
-            floor: number(&info["ack_floor"]["stream_seq"]),
+            pending: info.number("/num_pending"),
+            unacknowledged: info.number("/num_ack_pending"),
+            floor: info.number("/ack_floor/stream_seq"),
         })
     }
 }
@@ -133,8 +132,7 @@ pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
         if look.floor > 0 {
             let body = json!({ "filter": settings.subject, "seq": look.floor + 1 });
             let call = format!("STREAM.PURGE.{}", settings.stream);
-            let purged = api.call(&call, &body).await?["purged"].as_u64();
-            let messages = purged.unwrap_or_default();
+            let messages = api.call(&call, &body).await?.number("/purged");
             if messages > 0 {
                 log::warn!(
                     "{messages} jobs that were done had come back in stream {}",

@@ -7,7 +7,6 @@ use async_nats::HeaderMap;
 
 use super::names::{ATTEMPTS, JOB_ID, MESSAGE_ID, STATUS, TRACEPARENT};
 use crate::Bytes;
-use crate::text::Escaped;
 
 /// By what a job, its result and its death are known, on every host. A stream takes one job of an id inside of its window of duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,7 +28,7 @@ impl JobId {
 /// What does not print is escaped.
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Escaped(&self.0).fmt(f)
+        self.0.escape_debug().fmt(f)
     }
 }
 

@@ -81,7 +81,7 @@ async fn last_of(api: &Api, stream: &str) -> Result<u64, ApiError> {
     let info = api
         .call(&format!("STREAM.INFO.{stream}"), &Value::Null)
         .await?;
-    Ok(info["state"]["last_seq"].as_u64().unwrap_or_default())
+    Ok(info.number("/state/last_seq"))
 }
 
 struct ResultReader {
@@ -144,7 +144,7 @@ impl ResultReader {
             .api
             .call(&format!("CONSUMER.CREATE.{}", self.stream), &body)
             .await?;
-        Ok(made["name"].as_str().unwrap_or_default().to_owned())
+        Ok(made.text("/name").unwrap_or_default().to_owned())
     }
 
     /// `false` if nobody wants results any more. Else the consumer is of no use any more: what it has sent may be lost.

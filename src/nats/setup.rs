@@ -3,7 +3,7 @@
 use async_nats::RequestErrorKind;
 use serde_json::{Value, json};
 
-use super::api::{Api, ApiError, CONSUMER_NOT_FOUND, STREAM_NOT_FOUND};
+use super::api::{Api, ApiAnswer, ApiError, CONSUMER_NOT_FOUND, STREAM_NOT_FOUND};
 use super::error::FeedError;
 use super::settings::FeedSettings;
 use super::wanted::Wanted;
@@ -44,7 +44,7 @@ async fn stream(
             ("CREATE", Value::Object(wanted.config.clone()))
         }
         Err(error) => return Err(FeedError::refused(&wanted.what, error)),
-        Ok(found) => match change(settings, wanted, &found["config"])? {
+        Ok(found) => match change(settings, wanted, found.at("/config"))? {
             Some(config) => ("UPDATE", config),
             None => return Ok(()),
         },
@@ -56,7 +56,7 @@ async fn stream(
         Err(error) if call == "CREATE" => {
             let found = api_call(api, &format!("STREAM.INFO.{name}"), &Value::Null).await?;
             let found = found.map_err(|_| FeedError::refused(&wanted.what, error))?;
-            same(wanted, &found["config"])
+            same(wanted, found.at("/config"))
         }
         Err(error) => Err(FeedError::refused(&wanted.what, error)),
     }
@@ -74,7 +74,7 @@ async fn consumer(api: &Api, settings: &FeedSettings) -> Result<(), FeedError> {
     let config = match found {
         Err(error) if error.is(CONSUMER_NOT_FOUND) => Value::Object(wanted.config.clone()),
         Err(error) => return Err(FeedError::refused(&wanted.what, error)),
-        Ok(found) => match change(settings, &wanted, &found["config"])? {
+        Ok(found) => match change(settings, &wanted, found.at("/config"))? {
             Some(config) => config,
             None => return Ok(()),
         },
@@ -115,7 +115,7 @@ async fn api_call(
     api: &Api,
     rest: &str,
     body: &Value,
-) -> Result<Result<Value, ApiError>, FeedError> {
+) -> Result<Result<ApiAnswer, ApiError>, FeedError> {
     answered(api, rest, api.call(rest, body).await).await
 }
 

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// The last handle's drop ends the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum FeedStage {
     Runs,
     /// No more is fetched. What runs has until then.
     Stops(Instant),
@@ -13,16 +13,16 @@ pub(super) enum Stage {
 
 /// What the parts of a feed know of its stage. The sender is with the handles.
 #[derive(Debug, Clone)]
-pub(super) struct Stages(watch::Receiver<Stage>);
+pub(super) struct FeedStages(watch::Receiver<FeedStage>);
 
-impl Stages {
-    pub(super) const fn new(stages: watch::Receiver<Stage>) -> Self {
+impl FeedStages {
+    pub(super) const fn new(stages: watch::Receiver<FeedStage>) -> Self {
         Self(stages)
     }
 
     /// Ends when the feed stops or has ended. Dropping the future loses nothing.
     pub(super) async fn stops(&mut self) {
-        let stops = self.0.wait_for(|stage| *stage != Stage::Runs);
+        let stops = self.0.wait_for(|stage| *stage != FeedStage::Runs);
         // An error is the drop of the last handle.
         let _ = stops.await;
     }
@@ -32,8 +32,8 @@ impl Stages {
         loop {
             let stage = *self.0.borrow_and_update();
             let deadline = match stage {
-                Stage::Runs => None,
-                Stage::Stops(deadline) => Some(deadline),
+                FeedStage::Runs => None,
+                FeedStage::Stops(deadline) => Some(deadline),
             };
             tokio::select! {
                 biased;

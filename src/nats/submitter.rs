@@ -16,7 +16,7 @@ use super::names::{beside, check_subject};
 use super::request::JobRequest;
 use super::result::{JobId, JobResult};
 use super::results::{self, From, Results};
-use super::waiters::{ReadingTask, Waiters};
+use super::waiters::{ReadingTask, ResultWaiters};
 use crate::Bytes;
 
 /// How often a job is published under its id before it is not known whether the stream has it.
@@ -45,7 +45,7 @@ pub struct Submitter {
     api: Api,
     subject: String,
     results: Option<String>,
-    waiters: Arc<Waiters>,
+    waiters: Arc<ResultWaiters>,
     /// Reads results for those who wait, once somebody does.
     reading: Arc<Mutex<Option<ReadingTask>>>,
 }

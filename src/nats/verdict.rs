@@ -8,7 +8,7 @@ use crate::pool::JobError;
 
 /// What is to be done with a job that the pool is through with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum JobVerdict {
     /// This is its result, and no other comes.
     Final(JobStatus, Bytes),
     /// The attempt is lost. Another one follows, if there may be more.
@@ -78,7 +78,7 @@ impl LostAttempt {
     }
 }
 
-impl Verdict {
+impl JobVerdict {
     pub(super) fn of(outcome: Result<Bytes, JobError>) -> Self {
         let error = match outcome {
             Ok(answer) => return Self::Final(JobStatus::Ok, answer),
@@ -139,8 +139,8 @@ mod tests {
             JobError::Cancelled,
         ];
         for error in again {
-            let verdict = Verdict::of(Err(error.clone()));
-            assert!(!matches!(verdict, Verdict::Final(..)), "{error:?}");
+            let verdict = JobVerdict::of(Err(error.clone()));
+            assert!(!matches!(verdict, JobVerdict::Final(..)), "{error:?}");
         }
         let last = [
             (Ok("answer".into()), JobStatus::Ok, "answer"),
@@ -158,7 +158,10 @@ mod tests {
             ),
         ];
         for (outcome, status, body) in last {
-            assert_eq!(Verdict::of(outcome), Verdict::Final(status, body.into()));
+            assert_eq!(
+                JobVerdict::of(outcome),
+                JobVerdict::Final(status, body.into())
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use super::results::Results;
 
 /// Shared by a submitter and the task that reads results for it.
 #[derive(Debug, Default)]
-pub(super) struct Waiters {
+pub(super) struct ResultWaiters {
     waiting: Mutex<HashMap<JobId, Vec<oneshot::Sender<JobResult>>>>,
 }
 
@@ -22,21 +22,21 @@ pub(super) struct Waiters {
 pub(super) struct ReadingTask(JoinHandle<()>);
 
 /// Waits for one result. The drop ends the wait.
-pub(super) struct Waiter {
-    waiters: Arc<Waiters>,
+pub(super) struct ResultWaiter {
+    waiters: Arc<ResultWaiters>,
     id: JobId,
     told: oneshot::Receiver<JobResult>,
 }
 
-impl Waiters {
+impl ResultWaiters {
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Vec<oneshot::Sender<JobResult>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn wait_for(self: &Arc<Self>, id: &JobId) -> Waiter {
+    pub(super) fn wait_for(self: &Arc<Self>, id: &JobId) -> ResultWaiter {
         let (tell, told) = oneshot::channel();
         self.lock().entry(id.clone()).or_default().push(tell);
-        Waiter {
+        ResultWaiter {
             waiters: Arc::clone(self),
             id: id.clone(),
             told,
@@ -76,7 +76,7 @@ impl Drop for ReadingTask {
     }
 }
 
-impl Waiter {
+impl ResultWaiter {
     /// The result, when it is stored. It never comes if the reading task has ended.
     pub(super) async fn result(&mut self) -> JobResult {
         match (&mut self.told).await {
@@ -86,7 +86,7 @@ impl Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for ResultWaiter {
     fn drop(&mut self) {
         self.told.close();
         let mut waiting = self.waiters.lock();

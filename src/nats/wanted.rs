@@ -40,11 +40,7 @@ pub(super) struct FieldDiffers {
 }
 
 impl Wanted {
-    fn new(what: String, config: Value, rules: Vec<Rule>) -> Self {
-        let config = match config {
-            Value::Object(config) => config,
-            _ => Map::new(),
-        };
+    const fn new(what: String, config: Map<String, Value>, rules: Vec<Rule>) -> Self {
         Self {
             what,
             config,
@@ -55,8 +51,8 @@ impl Wanted {
     /// The stream of jobs: a work queue that loses nothing.
     pub(super) fn jobs(settings: &FeedSettings) -> Self {
         let mut config = stream(&settings.stream, &settings.subject, settings);
-        config["retention"] = json!("workqueue");
-        config["discard"] = json!("new");
+        set(&mut config, "retention", json!("workqueue"));
+        set(&mut config, "discard", json!("new"));
         let rules = vec![
             Rule::equal("retention", json!("workqueue")),
             Rule::equal("storage", json!("file")),
@@ -73,9 +69,9 @@ impl Wanted {
     /// A stream where one message of an id is kept: of results, of dead jobs.
     pub(super) fn kept(name: &str, subject: &str, settings: &FeedSettings) -> Self {
         let mut config = stream(name, subject, settings);
-        config["retention"] = json!("limits");
-        config["discard"] = json!("old");
-        config["max_age"] = nanos(settings.keep_results);
+        set(&mut config, "retention", json!("limits"));
+        set(&mut config, "discard", json!("old"));
+        set(&mut config, "max_age", nanos(settings.keep_results));
         let rules = vec![
             Rule::covers(subject),
             Rule::at_least("duplicate_window", nanos(settings.dedup_window)),
@@ -90,9 +86,9 @@ impl Wanted {
         let name = settings.attempts_stream();
         let subject = format!("attempts.{}.>", settings.stream);
         let mut config = stream(&name, &subject, settings);
-        config["retention"] = json!("limits");
-        config["discard"] = json!("old");
-        config["max_age"] = nanos(settings.keep_results);
+        set(&mut config, "retention", json!("limits"));
+        set(&mut config, "discard", json!("old"));
+        set(&mut config, "max_age", nanos(settings.keep_results));
         let rules = vec![
             Rule::equal("retention", json!("limits")),
             Rule::covers(&subject),
@@ -106,7 +102,7 @@ impl Wanted {
 
     /// The consumer. Its `max_deliver` is none: the server would use deliveries up that nobody has seen, and leave the job where nobody gets it.
     pub(super) fn consumer(settings: &FeedSettings) -> Self {
-        let config = json!({
+        let config = fields(json!({
             "durable_name": settings.consumer,
             "deliver_policy": "all",
             "ack_policy": "explicit",
@@ -116,7 +112,7 @@ impl Wanted {
             "replay_policy": "instant",
             "max_waiting": MAX_WAITING,
             "max_ack_pending": settings.max_ack_pending,
-        });
+        }));
         let rules = vec![
             Rule::none("deliver_subject"),
             Rule::equal("deliver_policy", json!("all")),
@@ -141,30 +137,23 @@ impl Wanted {
         self.rules.iter().find(differs).map(|rule| FieldDiffers {
             field: rule.field,
             wanted: text(&rule.wanted),
-            found: text(&found[rule.field]),
+            found: text(field_of(found, rule.field)),
         })
     }
 
     /// The configuration that is there, with the fields that are not as they must be changed.
     pub(super) fn adopted(&self, found: &Value) -> Value {
-        let mut config = found.clone();
-        for rule in &self.rules {
-            if rule.holds_in(found) {
-                continue;
-            }
-            match (rule.field, &mut config["subjects"]) {
-                ("subjects", Value::Array(subjects)) => subjects.push(rule.wanted.clone()),
-                _ => match &rule.wanted {
-                    Value::Null => {
-                        config
-                            .as_object_mut()
-                            .map(|config| config.remove(rule.field));
-                    }
-                    wanted => config[rule.field] = wanted.clone(),
-                },
+        let mut config = fields(found.clone());
+        for rule in self.rules.iter().filter(|rule| !rule.holds_in(found)) {
+            match (&rule.wanted, config.get_mut(rule.field)) {
+                (Value::Null, _) => {
+                    config.remove(rule.field);
+                }
+                (wanted, Some(Value::Array(subjects))) => subjects.push(wanted.clone()),
+                (wanted, _) => set(&mut config, rule.field, wanted.clone()),
             }
         }
-        config
+        Value::Object(config)
     }
 }
 
@@ -177,7 +166,7 @@ impl Rule {
         Self {
             field,
             wanted,
-            holds: |config, field, wanted| config[field] == *wanted,
+            holds: |config, field, wanted| field_of(config, field) == wanted,
         }
     }
 
@@ -185,7 +174,7 @@ impl Rule {
         Self {
             field,
             wanted,
-            holds: |config, field, wanted| config[field].as_u64() >= wanted.as_u64(),
+            holds: |config, field, wanted| field_of(config, field).as_u64() >= wanted.as_u64(),
         }
     }
 
@@ -194,7 +183,7 @@ impl Rule {
         Self {
             field,
             wanted: Value::Null,
-            holds: |config, field, _| is_unset(&config[field]),
+            holds: |config, field, _| is_unset(field_of(config, field)),
         }
     }
 
@@ -202,7 +191,7 @@ impl Rule {
         Self {
             field,
             wanted: json!(-1),
-            holds: |config, field, _| is_unset(&config[field]),
+            holds: |config, field, _| is_unset(field_of(config, field)),
         }
     }
 
@@ -212,8 +201,8 @@ impl Rule {
             wanted: json!("new"),
             holds: |config, field, wanted| {
                 let limits = ["max_msgs", "max_bytes", "max_msgs_per_subject"];
-                let has_none = limits.iter().all(|limit| is_unset(&config[limit]));
-                has_none || config[field] == *wanted
+                let has_none = limits.iter().all(|limit| is_unset(field_of(config, limit)));
+                has_none || field_of(config, field) == wanted
             },
         }
     }
@@ -224,7 +213,7 @@ impl Rule {
             wanted: json!(subject),
             holds: |config, field, wanted| {
                 let wanted = wanted.as_str().unwrap_or_default();
-                let patterns = config[field].as_array().into_iter().flatten();
+                let patterns = field_of(config, field).as_array().into_iter().flatten();
                 let mut patterns = patterns.filter_map(Value::as_str);
                 patterns.any(|pattern| pattern == wanted || covers(pattern, wanted))
             },
@@ -244,8 +233,8 @@ fn is_unset(value: &Value) -> bool {
 }
 
 /// A stream in a file.
-fn stream(name: &str, subject: &str, settings: &FeedSettings) -> Value {
-    json!({
+fn stream(name: &str, subject: &str, settings: &FeedSettings) -> Map<String, Value> {
+    fields(json!({
         "name": name,
         "subjects": [subject],
         "storage": "file",
@@ -254,7 +243,23 @@ fn stream(name: &str, subject: &str, settings: &FeedSettings) -> Value {
         "max_consumers": -1,
         "max_msgs": -1,
         "max_bytes": -1,
-    })
+    }))
+}
+
+fn fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn set(config: &mut Map<String, Value>, field: &str, value: Value) {
+    config.insert(field.to_owned(), value);
+}
+
+/// `null` if the field is not there.
+fn field_of<'a>(config: &'a Value, field: &str) -> &'a Value {
+    config.get(field).unwrap_or(&Value::Null)
 }
 
 /// As JetStream has times.
@@ -311,6 +316,7 @@ mod tests {
             (&consumer, "max_deliver", json!(5)),
             (&consumer, "filter_subject", json!("jobs.other")),
             (&consumer, "deliver_subject", json!("push")),
+            (&consumer, "backoff", json!([1, 2])),
         ];
         for (wanted, field, value) in cases {
             let mut found = Value::Object(wanted.config.clone());
