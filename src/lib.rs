@@ -49,6 +49,7 @@
 //! - **Services**, for programs that are to be kept running: a [`monitor`] starts them in order and anew, watches them, shares those that
 //!   somebody has [leased](monitor::MonitorHandle::lease), keeps their last lines, and stops all of them as one.
 //! - **Jobs**, for programs that take one each, or stay and take many: a [`pool`] gives each job to a worker, and exactly one outcome to who asked.
+//!   With the feature `nats`, hosts share a durable queue of such jobs.
 //!
 //! Each of them works on a terminal too, by [`Command::pty`]. [`Fd::tail`] keeps the end of an output that matters only in an
 //! error. Fifteen jobs, each in a few lines, are in [`recipes`]; what goes wrong with children elsewhere, and what happens here, is in
