@@ -16,6 +16,9 @@ pub enum FeedError {
         /// What is wrong with what it was given.
         problem: String,
     },
+    /// The call was not made on a tokio runtime.
+    #[error("there is no tokio runtime here")]
+    NoRuntime,
     /// The server has no JetStream, or none for this account.
     #[error("the server has no JetStream for this account")]
     NoJetStream,
@@ -83,6 +86,9 @@ pub enum SubmitError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The call was not made on a tokio runtime.
+    #[error("there is no tokio runtime here")]
+    NoRuntime,
     /// No stream has this subject.
     #[error("no stream has the subject {subject}")]
     #[non_exhaustive]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::api::Api;
@@ -166,6 +167,7 @@ impl Feed {
     pub async fn start(self, pool: &PoolHandle) -> Result<FeedHandle, FeedError> {
         let settings = self.settings;
         settings.check()?;
+        let runtime = Handle::try_current().map_err(|_| FeedError::NoRuntime)?;
         let api = Api::new(self.client, settings.domain.as_deref());
         prepare(&api, &settings).await?;
         permissions::check(&api, &settings).await?;
@@ -181,7 +183,7 @@ impl Feed {
         let (stage, stages) = watch::channel(FeedStage::Runs);
         let ends = EndsFeed(Arc::clone(&shared));
         let feeder = Feeder::new(context, FeedStages::new(stages));
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let report = feeder.run().await;
             ends.0.closing.end(report);
             drop(ends);

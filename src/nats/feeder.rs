@@ -29,6 +29,9 @@ const STORED_LATE: usize = 16;
 /// How long fetching rests, at least, when workers cannot be started.
 const LEAST_REST: Duration = Duration::from_millis(100);
 
+/// A trouble that comes back sooner than this is looked into after a rest.
+const REST_AFTER_MENDING: Duration = Duration::from_secs(1);
+
 /// How long the server has to take what is written at the end.
 const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ pub(super) struct Feeder {
     rests: Option<Instant>,
     sweep: Sweep,
     recovery: UnderWay<Recovered>,
+    /// When the last trouble was over.
+    mended: Option<Instant>,
     /// The server was silent, so that its answer is news.
     is_silent: bool,
     sweeping: UnderWay<bool>,
@@ -70,6 +75,7 @@ impl Feeder {
             rests: None,
             sweep: Sweep::new(),
             recovery: None,
+            mended: None,
             is_silent: false,
             sweeping: None,
             report: FeedReport::default(),
@@ -149,11 +155,21 @@ impl Feeder {
     }
 
     fn begin_recovery(&mut self) {
-        self.recovery = Some(Box::pin(recover(Arc::clone(&self.context))));
+        // What did not help is not done over and over.
+        let is_new = self
+            .mended
+            .is_none_or(|mended| mended.elapsed() > REST_AFTER_MENDING);
+        let rest = if is_new {
+            Duration::ZERO
+        } else {
+            REST_AFTER_MENDING
+        };
+        self.recovery = Some(Box::pin(recover(Arc::clone(&self.context), rest)));
     }
 
     fn recovered(&mut self, recovered: Recovered) {
         self.recovery = None;
+        self.mended = Some(Instant::now());
         let shared = &self.context.shared;
         let pending = recovered.pending;
         shared.count(|stats| stats.waiting = pending);

@@ -41,8 +41,9 @@ impl ConsumerLook {
     }
 }
 
-/// Asks after the consumer until the server answers. One that is gone is made anew.
-pub(super) async fn recover(context: Arc<FeedContext>) -> Recovered {
+/// Asks after the consumer until the server answers, first after `rest`. One that is gone is made anew.
+pub(super) async fn recover(context: Arc<FeedContext>, rest: Duration) -> Recovered {
+    sleep(rest).await;
     let settings = &context.settings;
     let mut delay = Duration::from_millis(100);
     let mut at_once = true;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use futures_core::Stream;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -94,6 +95,9 @@ impl Submitter {
     ///
     /// [`SubmitError::NoStream`] if no feed has made a stream of results yet, and [`SubmitError::Refused`].
     pub async fn results(&self) -> Result<Results, SubmitError> {
+        if Handle::try_current().is_err() {
+            return Err(SubmitError::NoRuntime);
+        }
         self.read(From::Now).await
     }
 
@@ -131,6 +135,9 @@ impl Submitter {
     }
 
     fn message(&self, request: JobRequest) -> Result<(JobId, HeaderMap, Bytes), SubmitError> {
+        if Handle::try_current().is_err() {
+            return Err(SubmitError::NoRuntime);
+        }
         if check_subject(&self.subject).is_err() {
             let what = "its subject is none to publish to";
             return Err(SubmitError::Invalid { what });

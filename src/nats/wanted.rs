@@ -74,6 +74,7 @@ impl Wanted {
         set(&mut config, "max_age", nanos(settings.keep_results));
         let rules = vec![
             Rule::covers(subject),
+            Rule::is_read_by_many(),
             Rule::at_least("duplicate_window", nanos(settings.dedup_window)),
             Rule::none("no_ack"),
             Rule::none("sealed"),
@@ -207,6 +208,15 @@ impl Rule {
         }
     }
 
+    /// A work queue would give each message to one reader.
+    fn is_read_by_many() -> Self {
+        Self {
+            field: "retention",
+            wanted: json!("limits"),
+            holds: |config, field, _| field_of(config, field) != "workqueue",
+        }
+    }
+
     fn covers(subject: &str) -> Self {
         Self {
             field: "subjects",
@@ -312,6 +322,7 @@ mod tests {
             (&jobs, "max_age", json!(1)),
             (&results, "duplicate_window", json!(1)),
             (&results, "no_ack", json!(true)),
+            (&results, "retention", json!("workqueue")),
             (&consumer, "ack_wait", json!(1)),
             (&consumer, "max_deliver", json!(5)),
             (&consumer, "filter_subject", json!("jobs.other")),
