@@ -1,0 +1,131 @@
+//! Hosts and servers that are killed: all jobs are done, none has two results, and the feeds go on by themselves.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use actix_process::pool::Job;
+use futures::StreamExt;
+
+use crate::common::{amount, in_time};
+use crate::tools::hosts;
+use crate::tools::jetstream::{consumer_info, count, messages, under_way};
+use crate::tools::worker::workers;
+use crate::tools::{
+    ACK_WAIT, LONG, Signs, feed, on_server, stats, submit, submitter, until, until_is,
+};
+
+/// No test but a host of those below.
+#[test]
+fn host() {
+    hosts::be_a_host();
+}
+
+#[test]
+fn the_jobs_of_a_host_that_is_killed_are_done_elsewhere_soon() {
+    on_server(async |server| {
+        let client = server.client().await;
+        let signs = Signs::new();
+        let mut killed = hosts::start(&server.url(), 2);
+        let submitter = submitter(&client);
+        for number in 0..4 {
+            submit(&submitter, signs.waits("run", &format!("echo {number}"))).await;
+        }
+        // Two run, and two were fetched ahead.
+        until_is("four jobs on the host", (4, 0), async || {
+            under_way(&client).await
+        })
+        .await;
+        signs.logged(2).await;
+        signs.go();
+        let go = signs.path("go");
+        std::fs::remove_file(&go).unwrap();
+        let pool = workers(2);
+        let _feed = feed(client.clone()).start(&pool).await.unwrap();
+        killed.kill();
+        let begun = Instant::now();
+        crate::tools::touch(&go);
+        until_is("four results", 4, async || {
+            count(&client, "JOBS_RESULTS").await
+        })
+        .await;
+        let took = begun.elapsed();
+        assert!(took < ACK_WAIT + Duration::from_secs(5), "{took:?}");
+        until_is("no job", (0, 0), async || under_way(&client).await).await;
+    });
+}
+
+/// Two hosts work on jobs, and the server is killed twice in the middle of them.
+#[test]
+fn a_server_that_is_killed_twice_loses_nothing_and_the_feeds_go_on() {
+    on_server(async |server| {
+        let client = server.client().await;
+        let (pool, other_pool) = (workers(2), workers(2));
+        let one = feed(client.clone()).start(&pool).await.unwrap();
+        let other = feed(server.client().await)
+            .start(&other_pool)
+            .await
+            .unwrap();
+        let made = consumer_info(&client).await["created"].clone();
+        let submitter = submitter(&client);
+        let jobs = amount(3000, 600);
+        let done = || one.stats().done + other.stats().done;
+        let submitted = futures::stream::iter(0..jobs)
+            .map(|number| submitter.submit(Job::new(format!("sleep 2 echo {number}"))))
+            .buffer_unordered(100)
+            .collect::<Vec<_>>();
+        for submitted in in_time(submitted).await {
+            submitted.unwrap();
+        }
+        for part in [5, 2] {
+            let wanted = (jobs / part) as u64;
+            until("some results", async || {
+                if done() > wanted {
+                    Ok(())
+                } else {
+                    Err(done().to_string())
+                }
+            })
+            .await;
+            server.kill();
+            let silences = (one.stats().silences, other.stats().silences);
+            for (feed, before) in [(&one, silences.0), (&other, silences.1)] {
+                stats(feed, "the silence", |stats| stats.silences > before).await;
+            }
+            server.restart();
+            let (before, begun) = (done(), Instant::now());
+            until("a result again", async || {
+                if done() > before {
+                    Ok(())
+                } else {
+                    Err(format!("{:?}", one.stats()))
+                }
+            })
+            .await;
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "{:?}",
+                begun.elapsed()
+            );
+        }
+        until_is("no job", (0, 0), async || under_way(&client).await).await;
+        each_has_one_result(server, jobs).await;
+        // What a killed server brings back is swept away.
+        until_is("an empty stream", 0, async || count(&client, "JOBS").await).await;
+        assert_eq!(consumer_info(&client).await["created"], made);
+        in_time(one.stop(LONG)).await;
+        in_time(other.stop(LONG)).await;
+    });
+}
+
+/// The bodies of the results are the numbers up to this one, each once.
+async fn each_has_one_result(server: &crate::tools::server::Server, jobs: usize) {
+    let client = server.client().await;
+    let mut seen = BTreeMap::new();
+    for result in messages(&client, "JOBS_RESULTS").await {
+        assert_eq!(result.header("Job-Status"), "ok");
+        let number = String::from_utf8_lossy(&result.body).into_owned();
+        *seen.entry(number).or_insert(0) += 1;
+    }
+    let wanted = (0..jobs).map(|number| (number.to_string(), 1)).collect();
+    assert!(seen == wanted, "{} of {jobs}: {seen:?}", seen.len());
+}
