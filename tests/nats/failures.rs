@@ -8,7 +8,7 @@ use futures::StreamExt;
 
 use crate::common::{amount, in_time};
 use crate::tools::hosts;
-use crate::tools::jetstream::{consumer_info, count, messages, under_way};
+use crate::tools::jetstream::{consumer_info, count, make_consumer, messages, under_way};
 use crate::tools::worker::workers;
 use crate::tools::{
     ACK_WAIT, LONG, Signs, feed, on_server, stats, submit, submitter, until, until_is,
@@ -36,14 +36,11 @@ fn the_jobs_of_a_host_that_is_killed_are_done_elsewhere_soon() {
         })
         .await;
         signs.logged(2).await;
-        signs.go();
-        let go = signs.path("go");
-        std::fs::remove_file(&go).unwrap();
         let pool = workers(2);
         let _feed = feed(client.clone()).start(&pool).await.unwrap();
         killed.kill();
         let begun = Instant::now();
-        crate::tools::touch(&go);
+        signs.go();
         until_is("four results", 4, async || {
             count(&client, "JOBS_RESULTS").await
         })
@@ -65,7 +62,10 @@ fn a_server_that_is_killed_twice_loses_nothing_and_the_feeds_go_on() {
             .start(&other_pool)
             .await
             .unwrap();
-        let made = consumer_info(&client).await["created"].clone();
+        let mut config = consumer_info(&client).await["config"].clone();
+        // One that is made anew does not have it.
+        config["description"] = "the first one".into();
+        make_consumer(&client, "JOBS", config).await;
         let submitter = submitter(&client);
         let jobs = amount(3000, 600);
         let done = || one.stats().done + other.stats().done;
@@ -111,7 +111,8 @@ fn a_server_that_is_killed_twice_loses_nothing_and_the_feeds_go_on() {
         each_has_one_result(server, jobs).await;
         // What a killed server brings back is swept away.
         until_is("an empty stream", 0, async || count(&client, "JOBS").await).await;
-        assert_eq!(consumer_info(&client).await["created"], made);
+        let config = consumer_info(&client).await["config"].clone();
+        assert_eq!(config["description"], "the first one", "{config}");
         in_time(one.stop(LONG)).await;
         in_time(other.stop(LONG)).await;
     });

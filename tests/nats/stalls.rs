@@ -136,7 +136,7 @@ fn streams_that_were_removed_are_made_anew() {
         let submitter = submitter(&client);
         assert_eq!(result(&submitter, "echo first").await.body, "first");
         let mut events = feed.events();
-        for stream in ["JOBS", "JOBS_RESULTS", "JOBS_DEAD", "JOBS_ATTEMPTS"] {
+        for stream in ["JOBS_RESULTS", "JOBS_DEAD", "JOBS_ATTEMPTS", "JOBS"] {
             done(&client, &format!("STREAM.DELETE.{stream}"), &Value::Null).await;
         }
         event(&mut events, |event| matches!(event, FeedEvent::MadeAnew)).await;

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::{example, in_time};
-use crate::tools::jetstream::{consumer_info, count, messages, under_way};
+use crate::tools::jetstream::{consumer_info, count, messages, stream_info, under_way};
 use crate::tools::server::{Server, connect};
 use crate::tools::worker::{pool, workers};
 use crate::tools::{
@@ -252,7 +252,7 @@ fn a_sigterm_to_the_example_stops_its_feed() {
     on_server(async |server| {
         let client = server.client().await;
         let worker = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workers/worker.py");
-        let node = example::program(node())
+        let mut node = example::program(node())
             .args([
                 "--server",
                 &server.url(),
@@ -267,11 +267,15 @@ fn a_sigterm_to_the_example_stops_its_feed() {
             .spawn()
             .unwrap();
         until("the streams", async || {
-            let info = crate::tools::jetstream::stream_info(&client, "JOBS_RESULTS").await;
-            if info["error"].is_null() {
+            if let Some(status) = node.try_wait().unwrap() {
+                panic!("the example has ended: {status}");
+            }
+            let info = stream_info(&client, "JOBS_ATTEMPTS").await;
+            let consumer = consumer_info(&client).await;
+            if consumer["error"].is_null() {
                 Ok(())
             } else {
-                Err(info.to_string())
+                Err(format!("{info} {consumer}"))
             }
         })
         .await;

@@ -7,7 +7,7 @@ pub(crate) mod server;
 pub(crate) mod worker;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use actix_process::nats::{Feed, FeedHandle, FeedStats, JobResult, Submitter};
@@ -133,7 +133,7 @@ impl Signs {
 
     /// Lets the jobs go on that wait.
     pub(crate) fn go(&self) {
-        touch(&self.path("go"));
+        fs::write(self.path("go"), "").unwrap();
     }
 
     /// What jobs have written down.
@@ -154,8 +154,4 @@ impl Signs {
         })
         .await
     }
-}
-
-pub(crate) fn touch(path: &Path) {
-    fs::write(path, "").unwrap();
 }
