@@ -102,7 +102,7 @@ pub struct JobResult {
     pub id: JobId,
     /// How it ended.
     pub status: JobStatus,
-    /// How often it was tried, the last time included.
+    /// How often it was tried, the last time included. A first attempt whose host was lost with it is not counted.
     pub attempts: u32,
     /// What [`status`](Self::status) says.
     pub body: Bytes,
