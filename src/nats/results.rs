@@ -60,8 +60,9 @@ pub(super) async fn read(
     subject: String,
     from: From,
 ) -> Result<Results, ApiError> {
+    let looked = StreamLook::at(&api, &stream).await?;
     let next = match from {
-        From::Now => last_of(&api, &stream).await? + 1,
+        From::Now => looked.last + 1,
         From::First => 1,
     };
     let (give, results) = mpsc::channel(WAIT);
@@ -69,6 +70,7 @@ pub(super) async fn read(
         api,
         stream,
         subject,
+        created: looked.created,
         next,
         give,
     };
@@ -76,18 +78,31 @@ pub(super) async fn read(
     Ok(Results(results))
 }
 
-/// The number of the last message of a stream.
-async fn last_of(api: &Api, stream: &str) -> Result<u64, ApiError> {
-    let info = api
-        .call(&format!("STREAM.INFO.{stream}"), &Value::Null)
-        .await?;
-    Ok(info.number("/state/last_seq"))
+/// What the server says of a stream.
+struct StreamLook {
+    /// When it was made, to the nanosecond: two streams of one name are told apart by it.
+    created: String,
+    /// The number of its last message.
+    last: u64,
+}
+
+impl StreamLook {
+    async fn at(api: &Api, stream: &str) -> Result<Self, ApiError> {
+        let call = format!("STREAM.INFO.{stream}");
+        let info = api.call(&call, &Value::Null).await?;
+        Ok(Self {
+            created: info.text("/created").unwrap_or_default().to_owned(),
+            last: info.number("/state/last_seq"),
+        })
+    }
 }
 
 struct ResultReader {
     api: Api,
     stream: String,
     subject: String,
+    /// When the stream was made that was read.
+    created: String,
     /// The number in the stream from which on results are wanted.
     next: u64,
     give: mpsc::Sender<JobResult>,
@@ -124,8 +139,10 @@ impl ResultReader {
 
     /// A consumer of what was not read yet. It is one's own, so that each reader has all results.
     async fn consumer(&mut self) -> Result<String, ApiError> {
-        if last_of(&self.api, &self.stream).await? + 1 < self.next {
-            // The stream was made anew.
+        let looked = StreamLook::at(&self.api, &self.stream).await?;
+        if looked.created != self.created {
+            // It was made anew, and counts from 1.
+            self.created = looked.created;
             self.next = 1;
         }
         let body = json!({
