@@ -23,7 +23,9 @@ pub(super) struct FeedShared {
     counters: FeedCounters,
     /// Jobs of the feed that the pool has.
     in_pool: AtomicUsize,
-    /// There is one fewer.
+    /// Of these, those that the pool does not have yet: they will take places of it that are free still.
+    not_submitted: AtomicUsize,
+    /// There is one fewer, or the pool has got one.
     has_room: Notify,
     pub(super) events: Broadcast<FeedEvent>,
     pub(super) closing: ActorClosing<FeedReport>,
@@ -40,13 +42,17 @@ pub(super) struct FeedContext {
 }
 
 /// A job that the pool has, or will have at once. The drop makes room for another.
-pub(super) struct InPool(Arc<FeedShared>);
+pub(super) struct InPool {
+    shared: Arc<FeedShared>,
+    is_submitted: bool,
+}
 
 impl FeedShared {
     pub(super) fn new() -> Self {
         Self {
             counters: FeedCounters::default(),
             in_pool: AtomicUsize::new(0),
+            not_submitted: AtomicUsize::new(0),
             has_room: Notify::new(),
             events: Broadcast::new(EVENTS),
             closing: ActorClosing::new(),
@@ -68,20 +74,41 @@ impl FeedShared {
         self.in_pool.load(Ordering::Acquire)
     }
 
-    pub(super) fn enter_pool(self: &Arc<Self>) -> InPool {
-        self.in_pool.fetch_add(1, Ordering::AcqRel);
-        InPool(Arc::clone(self))
+    /// Jobs that will take a place of the pool each.
+    pub(super) fn not_submitted(&self) -> usize {
+        self.not_submitted.load(Ordering::Acquire)
     }
 
-    /// Ends when the pool has one job of the feed fewer than before.
+    pub(super) fn enter_pool(self: &Arc<Self>) -> InPool {
+        self.in_pool.fetch_add(1, Ordering::AcqRel);
+        self.not_submitted.fetch_add(1, Ordering::AcqRel);
+        InPool {
+            shared: Arc::clone(self),
+            is_submitted: false,
+        }
+    }
+
+    /// Ends when the pool has one job of the feed fewer than before, or has got one that it was to have.
     pub(super) async fn has_room(&self) {
         self.has_room.notified().await;
     }
 }
 
+impl InPool {
+    /// The pool has it: its place is taken.
+    pub(super) fn submitted(&mut self) {
+        if !self.is_submitted {
+            self.is_submitted = true;
+            self.shared.not_submitted.fetch_sub(1, Ordering::AcqRel);
+            self.shared.has_room.notify_one();
+        }
+    }
+}
+
 impl Drop for InPool {
     fn drop(&mut self) {
-        self.0.in_pool.fetch_sub(1, Ordering::AcqRel);
-        self.0.has_room.notify_one();
+        self.submitted();
+        self.shared.in_pool.fetch_sub(1, Ordering::AcqRel);
+        self.shared.has_room.notify_one();
     }
 }

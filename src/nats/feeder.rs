@@ -120,7 +120,10 @@ impl Feeder {
         let in_pool = self.context.shared.in_pool();
         let most_held = self.capacity.saturating_mul(2).saturating_add(STORED_LATE);
         let room = self.capacity.saturating_sub(in_pool);
-        let room = room.min(self.context.pool.free_places());
+        // In this order: a job that is submitted meanwhile counts twice, and not never.
+        let will_take = self.context.shared.not_submitted();
+        let free = self.context.pool.free_places();
+        let room = room.min(free.saturating_sub(will_take));
         let room = room.min(most_held.saturating_sub(self.held.len()));
         let room = room.saturating_sub(self.puller.owed());
         if in_pool > 0 && room < self.capacity.div_ceil(4) {

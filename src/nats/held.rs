@@ -84,7 +84,7 @@ impl HeldJob {
         }
     }
 
-    async fn work(&self, attempts: &mut Attempts, place: InPool) -> HeldEnd {
+    async fn work(&self, attempts: &mut Attempts, mut place: InPool) -> HeldEnd {
         let api = &self.context.api;
         let mut retry = self.retry("how often it was tried");
         while let Err(error) = attempts.look(api).await {
@@ -112,7 +112,7 @@ impl HeldJob {
         while let Err(error) = attempts.begin(api).await {
             retry.after(error).await;
         }
-        let outcome = self.outcome(job).await;
+        let outcome = self.outcome(job, &mut place).await;
         drop(place);
         match JobVerdict::of(outcome) {
             JobVerdict::Final(status, body) => {
@@ -124,9 +124,10 @@ impl HeldJob {
     }
 
     /// What the pool says. When the feed stops, the job is taken back unless a worker has begun with it.
-    async fn outcome(&self, job: Job) -> Result<Bytes, JobError> {
+    async fn outcome(&self, job: Job, place: &mut InPool) -> Result<Bytes, JobError> {
         let mut stages = self.stages.clone();
         let mut answer = self.context.pool.submit(job);
+        place.submitted();
         tokio::select! {
             biased;
             outcome = &mut answer => return outcome,
