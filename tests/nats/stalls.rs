@@ -98,6 +98,7 @@ fn a_consumer_that_was_removed_is_made_anew() {
         let feed = feed(client.clone()).start(&pool).await.unwrap();
         let submitter = submitter(&client);
         assert_eq!(result(&submitter, "echo first").await.body, "first");
+        until_is("an empty stream", 0, async || count(&client, "JOBS").await).await;
         let mut events = feed.events();
         done(&client, "CONSUMER.DELETE.JOBS.convert", &Value::Null).await;
         event(&mut events, |event| matches!(event, FeedEvent::MadeAnew)).await;
