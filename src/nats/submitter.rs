@@ -20,7 +20,7 @@ use super::results::{self, From, Results};
 use super::waiters::{ReadingTask, ResultWaiters};
 use crate::Bytes;
 
-/// How often a job is published under its id before it is not known whether the stream has it.
+/// How often a job is published under its id before it is not known whether the stream has it; how often a server is asked for results.
 const TRIES: u32 = 5;
 
 /// Submits jobs to a stream that [feeds](super::Feed) of any host take them from. A clone is the same submitter.
@@ -89,7 +89,7 @@ impl Submitter {
         Ok(id)
     }
 
-    /// The results of all jobs of the subject, whoever submitted them, from now on.
+    /// The results of all jobs of the subject, whoever submitted them, from now on. A server that does not answer is asked again, for 10 seconds.
     ///
     /// # Errors
     ///
@@ -194,17 +194,33 @@ impl Submitter {
     }
 
     async fn read(&self, from: From) -> Result<Results, SubmitError> {
-        let subject = match &self.results {
-            Some(subject) => subject.clone(),
-            None => beside(&self.subject, "results"),
-        };
-        let stream = self.api.stream_of(&subject).await;
-        let stream = stream.map_err(|error| self.error(error))?;
-        let stream = stream.ok_or_else(|| SubmitError::NoStream {
-            subject: subject.clone(),
-        })?;
-        let read = results::read(self.api.clone(), stream, subject, from).await;
-        read.map_err(|error| self.error(error))
+        let mut read = self.try_to_read(from).await;
+        for _ in 1..TRIES {
+            if !matches!(read, Err(ApiError::Silent)) {
+                break;
+            }
+            read = self.try_to_read(from).await;
+        }
+        let subject = self.results_subject();
+        let read = read.map_err(|error| self.error(error))?;
+        read.ok_or(SubmitError::NoStream { subject })
+    }
+
+    /// `None` if no stream has the subject of results.
+    async fn try_to_read(&self, from: From) -> Result<Option<Results>, ApiError> {
+        let subject = self.results_subject();
+        match self.api.stream_of(&subject).await? {
+            Some(stream) => {
+                let read = results::read(self.api.clone(), stream, subject, from);
+                read.await.map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn results_subject(&self) -> String {
+        let given = self.results.clone();
+        given.unwrap_or_else(|| beside(&self.subject, "results"))
     }
 
     async fn start_reading(&self) -> Result<(), SubmitError> {
