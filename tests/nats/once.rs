@@ -138,7 +138,8 @@ fn a_job_without_an_id_has_one_result_of_its_own() {
             count(&client, "JOBS_RESULTS").await
         })
         .await;
-        let results = messages(&client, "JOBS_RESULTS").await;
+        let mut results = messages(&client, "JOBS_RESULTS").await;
+        results.sort_by(|one, other| one.body.cmp(&other.body));
         let ids: Vec<_> = results
             .iter()
             .map(|result| result.header("Job-Id"))

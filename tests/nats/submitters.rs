@@ -287,11 +287,16 @@ fn a_program_in_python_submits_and_has_results() {
         let pool = workers(2);
         let _feed = feed(client.clone()).start(&pool).await.unwrap();
         let mut program = example::program(&python);
-        let args = [script, "--server", &server.url(), "--jobs", "50"];
-        program.args(args);
+        program.args([script, &server.url(), "50"]);
         let ran = actix_rt::task::spawn_blocking(move || example::run(&mut program));
         let (said, _) = in_time(ran).await.unwrap();
-        assert!(said.contains("50"), "{said}");
-        assert_eq!(count(&client, "JOBS_RESULTS").await, 50, "{said}");
+        assert_eq!(said, "50 of 50 jobs have their right result\n");
+        let results = messages(&client, "JOBS_RESULTS").await;
+        assert_eq!(results.len(), 50);
+        assert!(
+            results
+                .iter()
+                .all(|result| result.header("Job-Id").starts_with("py-"))
+        );
     });
 }
