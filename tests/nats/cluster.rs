@@ -33,7 +33,7 @@ fn each_of_many_jobs_has_one_right_result_though_workers_and_a_host_are_killed()
         let jobs = amount(20_000, 1_000);
         let request = |number: usize| {
             let mut text = format!("echo {number}");
-            if number % KILLS == 0 {
+            if number.is_multiple_of(KILLS) {
                 let once = signs.path(&number.to_string());
                 text = format!("once {} {text}", once.display());
             }
