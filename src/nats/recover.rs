@@ -25,7 +25,7 @@ pub(super) struct Recovered {
 struct ConsumerLook {
     pending: u64,
     unacknowledged: u64,
-    /// All up to this number of the stream is acknowledged.
+    /// All up to this number of the stream is acknowledged: nobody gets it any more.
     floor: u64,
 }
 
@@ -33,10 +33,16 @@ impl ConsumerLook {
     async fn at(api: &Api, stream: &str, consumer: &str) -> Result<Self, ApiError> {
         let call = format!("CONSUMER.INFO.{stream}.{consumer}");
         let info = api.call(&call, &Value::Null).await?;
+        let unacknowledged = info.number("/num_ack_pending");
+        // A server of version 2.9 that was killed may never move its floor again. Where nothing is unacknowledged, it is what was delivered.
+        let floor = match unacknowledged {
+            0 => info.number("/delivered/stream_seq"),
+            _ => info.number("/ack_floor/stream_seq"),
+        };
         Ok(Self {
             pending: info.number("/num_pending"),
-            unacknowledged: info.number("/num_ack_pending"),
-            floor: info.number("/ack_floor/stream_seq"),
+            unacknowledged,
+            floor,
         })
     }
 }
