@@ -131,12 +131,13 @@ fn a_job_that_expires_in_the_stream_or_in_the_pool_is_a_result_and_does_not_run(
         let first = feed(client.clone()).start(&pool).await.unwrap();
         submit(&submitter, signs.waits("first", "")).await;
         signs.logged(1).await;
-        let short = || Job::new(signs.logs("late")).expires(millis(30));
-        let in_the_pool = wait(&submitter, short()).await;
+        let expires = |time| Job::new(signs.logs("late")).expires(millis(time));
+        // Long enough to come to the pool.
+        let in_the_pool = wait(&submitter, expires(1000)).await;
         assert_is(&in_the_pool, JobStatus::Expired, "", 1);
         signs.go();
         in_time(first.stop(LONG)).await;
-        let (id, late) = ("late", JobRequest::new(short()).id("late"));
+        let (id, late) = ("late", JobRequest::new(expires(30)).id("late"));
         in_time(submitter.submit(late)).await.unwrap();
         actix_rt::time::sleep(millis(40)).await;
         let _second = feed(client.clone()).start(&pool).await.unwrap();
