@@ -7,6 +7,7 @@
 //!
 //! `--test` runs each once with small numbers and judges nothing. `NAME --profile ours ROUNDS` runs
 //! one side only (`peer` for the other), for a profiler to watch, and counts its allocations.
+//! `nats_scale` prints the figures of `docs/scale.md`.
 
 mod by_hand;
 mod crowd;
@@ -16,6 +17,12 @@ mod harness;
 mod helper;
 mod idle;
 mod measure;
+#[cfg(feature = "nats")]
+mod nats_jobs;
+#[cfg(feature = "nats")]
+mod nats_scale;
+#[cfg(feature = "nats")]
+mod nats_server;
 mod peer;
 mod pool_peers;
 mod pools;
@@ -50,6 +57,8 @@ fn benches() -> Vec<Bench> {
         service_restarts::benches(),
         service_lines::benches(),
         pools::benches(),
+        #[cfg(feature = "nats")]
+        nats_jobs::benches(),
     ];
     all.into_iter().flatten().collect()
 }
@@ -85,6 +94,8 @@ fn main() -> ExitCode {
             };
             bench.profile(who, rounds, scale)
         }
+        #[cfg(feature = "nats")]
+        ["nats_scale"] => nats_scale::print(scale),
         _ if words.iter().any(|name| find(name).is_none()) => return usage(&benches),
         _ => {
             let wanted = |bench: &&Bench| words.is_empty() || words.contains(&bench.name);

@@ -84,18 +84,17 @@ const SIZE: usize = 1024;
 const FLIGHT: usize = 64;
 
 /// In a task of the arbiter.
-async fn task<T: 'static>(work: impl Future<Output = T> + 'static) -> T {
+pub(crate) async fn task<T: 'static>(work: impl Future<Output = T> + 'static) -> T {
     actix::spawn(work).await.expect("it comes to its end")
 }
 
-/// On the caller's arbiter, and ready.
-async fn started(pool: Pool) -> PoolHandle {
+/// On the caller's arbiter, and ready: so many workers.
+pub(crate) async fn started(pool: Pool, workers: usize) -> PoolHandle {
     let pool = pool
         .on(&Arbiter::current())
         .start()
         .expect("a pool can be started");
-    let count = 2;
-    while pool.stats().await.expect("it runs").idle < count {
+    while pool.stats().await.expect("it runs").idle < workers {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     pool
@@ -104,7 +103,7 @@ async fn started(pool: Pool) -> PoolHandle {
 fn jobs_ours(scale: Scale, worker: Command, before: &str) -> Result<Side, Skipped> {
     let jobs = scale.pick(20_000, 100);
     let ours = Ours::new();
-    let pool = ours.run(started(Pool::new(worker).workers(2..=2)));
+    let pool = ours.run(started(Pool::new(worker).workers(2..=2), 2));
     let body = Bytes::from(before.to_owned() + &"x".repeat(SIZE));
     Ok(Box::new(move || {
         let begun = Instant::now();
@@ -144,7 +143,7 @@ fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
     let trips = scale.pick(20_000, 100);
     let ours = Ours::new();
     let worker = Command::new(helper::program()).args(["@worker"]);
-    let pool = ours.run(started(Pool::new(worker).workers(2..=2)));
+    let pool = ours.run(started(Pool::new(worker).workers(2..=2), 2));
     Ok(Box::new(move || {
         let body = Bytes::from(vec![b'x'; SIZE]);
         let pool = pool.clone();
@@ -214,7 +213,7 @@ fn stream_ours(scale: Scale) -> Result<Side, Skipped> {
     let bytes = scale.pick(1_000_000_000, 1_000_000);
     let ours = Ours::new();
     let worker = Command::new(helper::program()).args(["@on", "1", "@worker"]);
-    let pool = ours.run(started(Pool::new(worker).workers(2..=2)));
+    let pool = ours.run(started(Pool::new(worker).workers(2..=2), 2));
     Ok(Box::new(move || {
         let begun = Instant::now();
         let read = ours.run(async {
