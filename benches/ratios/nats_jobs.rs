@@ -1,5 +1,6 @@
 //! Jobs from NATS JetStream.
 
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use actix_process::nats::Feed;
@@ -83,7 +84,7 @@ fn by_hand(scale: Scale) -> Result<Side, Skipped> {
         let took = tokio.run(task(async move {
             streams.fill(round, jobs, FILLED_AT_ONCE, &body).await;
             let begun = Instant::now();
-            streams.work(jobs, AT_ONCE).await;
+            streams.work(jobs, AT_ONCE, &AtomicUsize::new(0)).await;
             begun.elapsed()
         }));
         vec![jobs as f64 / took.as_secs_f64()]

@@ -1,5 +1,6 @@
 //! The figures of `docs/scale.md`: what a nats-server takes, and what a host takes. They are printed, not judged.
 
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use actix_process::nats::Feed;
@@ -103,7 +104,8 @@ fn by_hand(scale: Scale) -> Result<(), Skipped> {
         let rounds = (0..ROUNDS).map(|round| {
             system.run(async {
                 streams.fill(round, jobs, 500, &body()).await;
-                Taken::by(&server, jobs, streams.work(jobs, at_once)).await
+                let done = AtomicUsize::new(0);
+                Taken::by(&server, jobs, streams.work(jobs, at_once, &done)).await
             })
         });
         fastest(rounds).row(at_once);
@@ -126,12 +128,13 @@ fn connections(scale: Scale) -> Result<(), Skipped> {
             system.run(async {
                 streams.fill(round, jobs, 500, &body()).await;
                 let begun = (Instant::now(), cpu_of(&server), cpu_time());
+                let done = AtomicUsize::new(0);
                 std::thread::scope(|scope| {
                     for _ in 0..count {
                         scope.spawn(|| {
                             actix::System::new().block_on(async {
                                 let streams = Streams::found(server.client().await).await;
-                                streams.work(jobs / count, 32).await;
+                                streams.work(jobs, 32, &done).await;
                             });
                         });
                     }

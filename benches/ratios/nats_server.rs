@@ -1,6 +1,7 @@
 //! A nats-server for the benches of jobs from it: on a free port, in a directory of its own, with the streams and the consumer of a feed.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_process::Bytes;
@@ -162,12 +163,13 @@ impl Streams {
         assert!(!stored.duplicate);
     }
 
-    /// What a program writes by hand: so many jobs at a time, the result stored under the job's id, and the job acknowledged after that, both answered.
-    pub(crate) async fn work(&self, jobs: usize, at_once: usize) {
+    /// What a program writes by hand: so many jobs at a time, the result stored under the job's id, and the job acknowledged after that, both answered. It
+    /// ends when so many are done, here and by others that count them.
+    pub(crate) async fn work(&self, jobs: usize, at_once: usize, done: &AtomicUsize) {
         let messages = self.consumer.stream();
         let messages = messages.max_messages_per_batch(at_once).messages().await;
-        let messages = messages.expect("there is a consumer").take(jobs);
-        let done = messages.for_each_concurrent(at_once, async |message| {
+        let messages = messages.expect("there is a consumer");
+        let work = messages.for_each_concurrent(at_once, async |message| {
             let message = message.expect("a job");
             let headers = message.headers.as_ref().expect("it has an id");
             let id = headers.get(ID).expect("it has an id").to_string();
@@ -175,7 +177,16 @@ impl Streams {
             let reply = message.reply.clone().expect("it is acknowledged");
             let acknowledged = self.client.request(reply, "+ACK".into()).await;
             acknowledged.expect("the server has heard");
+            done.fetch_add(1, Ordering::Relaxed);
         });
-        done.await;
+        let all = async {
+            while done.load(Ordering::Relaxed) < jobs {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = all => {}
+        }
     }
 }
