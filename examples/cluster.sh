@@ -38,7 +38,7 @@ trap 'exit 143' TERM
 wait_until() {
     local what="$1"
     shift
-    local deadline=$((SECONDS + 20))
+    local deadline=$((SECONDS + 40))
     until "$@"; do
         if ((SECONDS > deadline)); then
             echo "waited in vain until $what:" >&2
@@ -48,8 +48,11 @@ wait_until() {
         sleep 0.05
     done
 }
+has_ended() {
+    ! kill -0 "$1" 2>/dev/null
+}
 has_lines() {
-    (($(wc -l <"$2") >= $1))
+    [[ -e "$2" ]] && (($(wc -l <"$2") >= $1))
 }
 
 # A free port, which the server writes down.
@@ -91,7 +94,7 @@ for name in 1 2 3; do
     wait_until "node $name runs" has_lines 1 "$scratch/node$name.log"
 done
 
-timeout 50 "$node" submit --server "$server" --jobs "$jobs" >"$scratch/results" 2>"$scratch/submit.log" &
+"$node" submit --server "$server" --jobs "$jobs" >"$scratch/results" 2>"$scratch/submit.log" &
 started[submit]=$!
 wait_until "a third of the jobs have results" has_lines $((jobs / 3)) "$scratch/results"
 kill -KILL "${started[node2]}"
@@ -99,16 +102,18 @@ wait "${started[node2]}" 2>/dev/null || true
 unset "started[node2]"
 echo "node 2 was killed when $(wc -l <"$scratch/results") of $jobs jobs had results"
 
-if ! wait "${started[submit]}"; then
-    cat "$scratch"/*.log >&2
-    echo "not all jobs have results:" >&2
-fi
+wait_until "no job is under way" has_ended "${started[submit]}"
+wait "${started[submit]}" || cat "$scratch/submit.log" >&2
 unset "started[submit]"
 
 # The others end in order.
 kill -TERM "${started[node1]}" "${started[node3]}"
 for name in 1 3; do
-    wait "${started[node$name]}"
+    if ! wait "${started[node$name]}"; then
+        cat "$scratch/node$name.log" >&2
+        echo "node $name did not end in order" >&2
+        exit 1
+    fi
     echo "node $name: $(tail -n 1 "$scratch/node$name.log")"
     unset "started[node$name]"
 done
