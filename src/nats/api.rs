@@ -34,6 +34,7 @@ pub(super) enum ApiError {
 
 /// JetStream's numbers of errors.
 pub(super) const CONSUMER_NOT_FOUND: u64 = 10014;
+pub(super) const NO_MESSAGE: u64 = 10037;
 pub(super) const STREAM_NOT_FOUND: u64 = 10059;
 const NOT_ENABLED: [u64; 2] = [10039, 10076];
 const MESSAGE_TOO_LARGE: u64 = 10054;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::api::{Api, ApiError, CONSUMER_NOT_FOUND, STREAM_NOT_FOUND};
+use super::api::{Api, ApiError, CONSUMER_NOT_FOUND, NO_MESSAGE, STREAM_NOT_FOUND};
 use super::context::FeedContext;
 use super::event::FeedEvent;
+use super::settings::FeedSettings;
 use super::setup::prepare;
 
 /// How it is with the consumer, now that the server answers.
@@ -33,16 +34,10 @@ impl ConsumerLook {
     async fn at(api: &Api, stream: &str, consumer: &str) -> Result<Self, ApiError> {
         let call = format!("CONSUMER.INFO.{stream}.{consumer}");
         let info = api.call(&call, &Value::Null).await?;
-        let unacknowledged = info.number("/num_ack_pending");
-        // A server of version 2.9 that was killed may never move its floor again. Where nothing is unacknowledged, it is what was delivered.
-        let floor = match unacknowledged {
-            0 => info.number("/delivered/stream_seq"),
-            _ => info.number("/ack_floor/stream_seq"),
-        };
         Ok(Self {
             pending: info.number("/num_pending"),
-            unacknowledged,
-            floor,
+            unacknowledged: info.number("/num_ack_pending"),
+            floor: info.number("/ack_floor/stream_seq"),
         })
     }
 }
@@ -136,17 +131,13 @@ pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
     let (api, settings) = (&context.api, &context.settings);
     let swept = async {
         let look = ConsumerLook::at(api, &settings.stream, &settings.consumer).await?;
-        if look.floor > 0 {
-            let body = json!({ "filter": settings.subject, "seq": look.floor + 1 });
-            let call = format!("STREAM.PURGE.{}", settings.stream);
-            let messages = api.call(&call, &body).await?.number("/purged");
-            if messages > 0 {
-                log::warn!(
-                    "{messages} jobs that were done had come back in stream {}",
-                    settings.stream
-                );
-                context.shared.events.publish(FeedEvent::Swept { messages });
-            }
+        let messages = remove_to(api, settings, look.floor).await?;
+        if messages > 0 {
+            log::warn!(
+                "{messages} jobs that were done had come back in stream {}",
+                settings.stream
+            );
+            context.shared.events.publish(FeedEvent::Swept { messages });
         }
         Ok::<_, ApiError>(look.pending == 0 && look.unacknowledged == 0)
     };
@@ -154,4 +145,34 @@ pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
         log::debug!("stream {} was not swept: {error}", settings.stream);
         false
     })
+}
+
+/// Removes the messages of the jobs' subject up to a number of the stream; gives how many there were.
+///
+/// One by one: a purge of a subject makes a server of version 2.9 forget what is under way, and nobody gets these jobs any more.
+async fn remove_to(api: &Api, settings: &FeedSettings, last: u64) -> Result<u64, ApiError> {
+    let stream = &settings.stream;
+    let (mut removed, mut from) = (0, 1);
+    while from <= last {
+        let next = json!({ "seq": from, "next_by_subj": settings.subject });
+        let found = api.call(&format!("STREAM.MSG.GET.{stream}"), &next).await;
+        let sequence = match found {
+            Ok(found) => found.number("/message/seq"),
+            Err(error) if error.is(NO_MESSAGE) => break,
+            Err(error) => return Err(error),
+        };
+        if sequence < from || sequence > last {
+            break;
+        }
+        let body = json!({ "seq": sequence, "no_erase": true });
+        let call = format!("STREAM.MSG.DELETE.{stream}");
+        match api.call(&call, &body).await {
+            Ok(_) => removed += 1,
+            // Another host sweeps as well.
+            Err(ApiError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        from = sequence + 1;
+    }
+    Ok(removed)
 }
