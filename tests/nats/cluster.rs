@@ -69,8 +69,8 @@ fn each_of_many_jobs_has_one_right_result_though_workers_and_a_host_are_killed()
         }
         let wanted: BTreeMap<_, _> = (0..jobs).map(|number| (number, 1)).collect();
         assert!(seen == wanted, "{} of {jobs} have results", seen.len());
-        for (stream, wanted) in [("JOBS", 0), ("JOBS_DEAD", 0), ("JOBS_ATTEMPTS", 0)] {
-            until_is(stream, wanted, async || count(&client, stream).await).await;
+        for stream in ["JOBS", "JOBS_DEAD"] {
+            until_is(stream, 0, async || count(&client, stream).await).await;
         }
     });
 }

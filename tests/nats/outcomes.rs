@@ -158,7 +158,7 @@ fn a_lost_worker_and_a_timeout_make_a_job_come_again() {
         let lost = format!("once {} echo done", signs.path("lost").display());
         assert_is(&result(&submitter, lost).await, JobStatus::Ok, "done", 2);
         let late = format!("first {} echo done", signs.path("late").display());
-        let late = wait(&submitter, Job::new(late).timeout(millis(100))).await;
+        let late = wait(&submitter, Job::new(late).timeout(millis(1000))).await;
         assert_is(&late, JobStatus::Ok, "done", 2);
         let stats = feed.stats();
         let seen = (stats.lost_workers, stats.timeouts, stats.retried);

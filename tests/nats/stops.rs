@@ -120,8 +120,8 @@ fn the_drop_of_the_last_handle_gives_all_jobs_back() {
         let report = in_time(closed).await;
         assert_eq!((report.finished, report.given_back), (0, 4));
         let client = server.client().await;
-        let _other = patient(&client, &other_pool).await;
-        signs.logged(6).await;
+        let other = patient(&client, &other_pool).await;
+        stats(&other, "all four jobs", |stats| stats.running == 4).await;
         // The pool has no job of the feed any more.
         until_is("an idle pool", (0, 0), async || {
             let stats = pool.stats().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix_process::pool::Job;
 
 use crate::common::{amount, in_time};
-use crate::tools::jetstream::{consumer_info, count, stream_info};
+use crate::tools::jetstream::{consumer_info, count, stream_info, under_way};
 use crate::tools::worker::workers;
 use crate::tools::{
     LONG, Signs, feed, millis, on_server, result, stats, submit, submitter, until_is,
@@ -129,5 +129,29 @@ fn the_server_never_stops_to_deliver_a_job() {
         assert_eq!(config["max_deliver"], -1, "{config}");
         let config = stream_info(&client, "JOBS").await["config"].clone();
         assert_eq!(config["max_age"], 0, "{config}");
+    });
+}
+
+/// A purge of a subject, by which a stream could be swept, makes the server forget what consumers have under way.
+#[test]
+fn a_sweep_leaves_the_jobs_that_are_under_way() {
+    on_server(async |server| {
+        let client = server.client().await;
+        let (pool, other_pool) = (workers(1), workers(1));
+        let swept = feed(client.clone()).start(&pool).await.unwrap();
+        let (signs, submitter) = (Signs::new(), submitter(&client));
+        // There is something below the jobs that are under way.
+        assert_eq!(result(&submitter, "echo first").await.body, "first");
+        submit(&submitter, signs.waits("run", "echo second")).await;
+        signs.logged(1).await;
+        // It is a second after its start that a feed sweeps first, and at each heartbeat that it looks whether it is to.
+        actix_rt::time::sleep(millis(3200)).await;
+        assert_eq!(under_way(&client).await, (1, 0));
+        in_time(swept.stop(millis(0))).await;
+        let other = feed(client.clone()).start(&other_pool).await.unwrap();
+        signs.logged(2).await;
+        signs.go();
+        stats(&other, "the result", |stats| stats.done == 1).await;
+        until_is("an empty stream", 0, async || count(&client, "JOBS").await).await;
     });
 }
