@@ -22,6 +22,7 @@ pub(super) struct Attempts {
     before: u32,
     /// The number in the stream of the record of this one.
     recorded: Option<u64>,
+    is_settled: bool,
 }
 
 impl Attempts {
@@ -35,6 +36,7 @@ impl Attempts {
             delivered: delivery.delivered,
             before: 0,
             recorded: None,
+            is_settled: false,
         }
     }
 
@@ -55,7 +57,11 @@ impl Attempts {
             let info = api
                 .call(&format!("STREAM.INFO.{}", self.stream), &filter)
                 .await?;
-            let count = info.number(&format!("/state/subjects/{}", self.subject));
+            let counts = info.at("/state/subjects");
+            let count = counts
+                .get(&self.subject)
+                .and_then(Value::as_u64)
+                .unwrap_or(0);
             self.before = u32::try_from(count).unwrap_or(u32::MAX - 1);
         }
         Ok(())
@@ -80,13 +86,24 @@ impl Attempts {
         Ok(())
     }
 
-    /// It was none: the job goes back untried.
+    /// It is over, and counts, whatever follows.
+    pub(super) const fn settle(&mut self) {
+        self.is_settled = true;
+    }
+
+    /// It was none, unless it is over: the job goes back untried.
     pub(super) async fn take_back(&mut self, api: &Api) -> Result<(), ApiError> {
+        if self.is_settled {
+            return Ok(());
+        }
         if let Some(sequence) = self.recorded {
             let body = json!({ "seq": sequence, "no_erase": true });
             let call = format!("STREAM.MSG.DELETE.{}", self.stream);
-            api.call(&call, &body).await?;
-            self.recorded = None;
+            match api.call(&call, &body).await {
+                // One that is gone counts no more.
+                Ok(_) | Err(ApiError::Refused { .. }) => self.recorded = None,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -141,10 +141,10 @@ impl Puller {
         let Some(inbox) = &mut self.inbox else {
             return rest;
         };
-        if inbox.subscriber.drain().await.is_err() {
-            return rest;
-        }
         let taken = async {
+            if inbox.subscriber.drain().await.is_err() {
+                return;
+            }
             while let Some(message) = next_of(&mut inbox.subscriber).await {
                 if message.status.is_none() {
                     rest.push(message);
@@ -160,8 +160,11 @@ impl Puller {
         self.start.elapsed()
     }
 
-    /// Makes a request. `false` if the client is closed.
+    /// Makes a request. `false` if the client has no connection.
     async fn ask(&mut self, room: usize) -> bool {
+        if !self.api.is_connected() {
+            return false;
+        }
         if self.inbox.is_none() {
             let name = self.api.client.new_inbox();
             let Ok(subscriber) = self.api.client.subscribe(format!("{name}.*")).await else {
