@@ -18,6 +18,8 @@ pub(super) struct Attempts {
     stream: String,
     subject: String,
     delivered: u64,
+    /// Of the record, however often it is sent. The number of a delivery would not do: a server of version 2.9 begins anew with 1 at times.
+    id: String,
     /// How many were recorded before this one.
     before: u32,
     /// The number in the stream of the record of this one.
@@ -29,10 +31,12 @@ impl Attempts {
     /// `stream` is that of attempts, `subject` the one below which it has them.
     pub(super) fn new(stream: String, subject: &str, delivery: &Delivery) -> Self {
         let stored = delivery.stored.as_nanos();
+        // The time too: a stream that is made anew numbers from 1 again.
+        let subject = format!("{subject}.{}-{stored}", delivery.sequence);
         Self {
             stream,
-            // The time too: a stream that is made anew numbers from 1 again.
-            subject: format!("{subject}.{}-{stored}", delivery.sequence),
+            id: format!("{subject}.{:016x}", fastrand::u64(..)),
+            subject,
             delivered: delivery.delivered,
             before: 0,
             recorded: None,
@@ -79,7 +83,7 @@ impl Attempts {
     pub(super) async fn record(&mut self, api: &Api) -> Result<(), ApiError> {
         if self.recorded.is_none() {
             let mut headers = HeaderMap::new();
-            headers.insert(MESSAGE_ID, format!("{}.{}", self.subject, self.delivered));
+            headers.insert(MESSAGE_ID, self.id.as_str());
             let stored = api.store(&self.subject, headers, Bytes::new()).await?;
             self.recorded = Some(stored.sequence);
         }

@@ -1,11 +1,20 @@
 //! A feed fetches no more than its pool can take: the rest waits in the stream, for other hosts.
 
+use std::time::Duration;
+
+use actix_process::nats::Feed;
 use actix_process::pool::Job;
+use async_nats::Client;
 
 use crate::common::in_time;
 use crate::tools::jetstream::{consumer_info, count, under_way};
 use crate::tools::worker::{pool, workers};
 use crate::tools::{LONG, Signs, feed, on_server, stats, submit, submitter, until_is};
+
+/// On a busy machine a host may be late to say that its jobs are in progress. Here none is to come again for that.
+fn patient(client: Client) -> Feed {
+    feed(client).ack_wait(Duration::from_secs(10))
+}
 
 #[test]
 fn what_the_pool_cannot_take_waits_in_the_stream_for_another_host() {
@@ -13,7 +22,11 @@ fn what_the_pool_cannot_take_waits_in_the_stream_for_another_host() {
         let client = server.client().await;
         let (signs, submitter) = (Signs::new(), submitter(&client));
         let (pool, other_pool) = (workers(2), workers(2));
-        let one = feed(client.clone()).prefetch(3).start(&pool).await.unwrap();
+        let one = patient(client.clone())
+            .prefetch(3)
+            .start(&pool)
+            .await
+            .unwrap();
         for _ in 0..20 {
             submit(&submitter, signs.waits("run", "")).await;
         }
@@ -23,7 +36,7 @@ fn what_the_pool_cannot_take_waits_in_the_stream_for_another_host() {
         .await;
         signs.logged(2).await;
         assert_eq!(one.stats().running, 5);
-        let other = feed(server.client().await).prefetch(0);
+        let other = patient(server.client().await).prefetch(0);
         let other = other.start(&other_pool).await.unwrap();
         until_is("2 more to run", (7, 13), async || under_way(&client).await).await;
         signs.logged(4).await;
@@ -45,7 +58,7 @@ fn no_more_is_ahead_than_workers_unless_it_is_said() {
     on_server(async |server| {
         let client = server.client().await;
         let (signs, submitter, pool) = (Signs::new(), submitter(&client), workers(3));
-        let feed = feed(client.clone()).start(&pool).await.unwrap();
+        let feed = patient(client.clone()).start(&pool).await.unwrap();
         for _ in 0..20 {
             submit(&submitter, signs.waits("run", "")).await;
         }
@@ -67,7 +80,11 @@ fn the_number_of_jobs_on_a_host_stays_below_its_bound_while_they_pass() {
     on_server(async |server| {
         let client = server.client().await;
         let (submitter, pool) = (submitter(&client), workers(2));
-        let feed = feed(client.clone()).prefetch(2).start(&pool).await.unwrap();
+        let feed = patient(client.clone())
+            .prefetch(2)
+            .start(&pool)
+            .await
+            .unwrap();
         let jobs = (0..400).map(|number| submitter.submit(Job::new(format!("echo {number}"))));
         let submitted = futures::future::join_all(jobs);
         let mut most = 0;
@@ -97,7 +114,7 @@ fn a_short_queue_of_the_pool_is_a_bound_as_well() {
         let client = server.client().await;
         let (signs, submitter) = (Signs::new(), submitter(&client));
         let pool = pool(2).queue(1).start().unwrap();
-        let feed = feed(client.clone())
+        let feed = patient(client.clone())
             .prefetch(10)
             .start(&pool)
             .await
@@ -126,7 +143,7 @@ fn a_host_without_room_fetches_when_somebody_else_leaves_the_pool() {
         let pool = pool(1).queue(0).start().unwrap();
         let others = pool.submit(Job::new(signs.waits("other", "")));
         signs.logged(1).await;
-        let feed = feed(client.clone()).start(&pool).await.unwrap();
+        let feed = patient(client.clone()).start(&pool).await.unwrap();
         submit(&submitter, "echo done").await;
         // The job that the pool has no place for waits where others see it.
         let info = consumer_info(&client).await;

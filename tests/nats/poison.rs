@@ -10,7 +10,7 @@ use crate::tools::jetstream::{Stored, count, messages, under_way};
 use crate::tools::server::Server;
 use crate::tools::worker::{pool, workers};
 use crate::tools::{
-    LONG, Signs, feed, millis, on_server, result, stats, submit, submitter, until_is,
+    LONG, Signs, feed, millis, on_server, result, stats, submit, submitter, until, until_is,
 };
 
 /// No test but a host of those below.
@@ -194,7 +194,8 @@ fn what_is_given_back_is_no_attempt() {
     });
 }
 
-/// The first attempt leaves no trace when its host is killed, so there is one more than it may have.
+/// The first attempt leaves no trace when its host is killed, so there is one more than it may have. There is another one for each time that the server takes a
+/// later delivery for the first: version 2.9 does, when it has tried to deliver to a host that is gone.
 #[test]
 fn a_job_that_kills_hosts_is_dead_in_the_end() {
     on_server(async |server| {
@@ -207,18 +208,30 @@ fn a_job_that_kills_hosts_is_dead_in_the_end() {
             format!("{} kill-host", signs.logs("run")),
         )
         .await;
-        for times in 1..=6 {
+        let mut runs = 0;
+        loop {
             let mut host = hosts::start(&server.url(), 1);
-            signs.logged(times).await;
+            let is_dead = until("the end of the host or of the job", async || {
+                let is_dead = count(&client, "JOBS_DEAD").await > 0;
+                let ran = signs.log().len();
+                if is_dead || ran > runs {
+                    Ok(is_dead)
+                } else {
+                    Err(format!("{ran} runs"))
+                }
+            })
+            .await;
+            if is_dead {
+                break;
+            }
             host.ended();
+            runs += 1;
         }
-        let _host = hosts::start(&server.url(), 1);
-        until_is("a dead job", 1, async || count(&client, "JOBS_DEAD").await).await;
         let dead = messages(&client, "JOBS_DEAD").await.remove(0);
         // As `max_deliver` is unless set.
         let said = headers(&dead, ["Job-Status", "Job-Attempts"]);
         assert_eq!(said, ["host_lost", "5"]);
-        assert_eq!(signs.log(), ["run"; 6]);
+        assert!((6..=8).contains(&runs), "{runs} runs");
         nothing_is_left(server).await;
         let results = messages(&client, "JOBS_RESULTS").await;
         assert_eq!(

@@ -18,9 +18,12 @@ use crate::tools::{
     LONG, Signs, feed, millis, on_server, result, stats, submit, submitter, until, until_is,
 };
 
+/// Longer than what is given back may take to come to another host.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Jobs of this ack wait come to another host when they are given back, and not by themselves.
 async fn patient(client: &Client, pool: &PoolHandle) -> FeedHandle {
-    let feed = feed(client.clone()).ack_wait(LONG).dedup_window(2 * LONG);
+    let feed = feed(client.clone()).ack_wait(PATIENCE);
     feed.prefetch(2).start(pool).await.unwrap()
 }
 
