@@ -6,6 +6,7 @@
 //! `node submit --server nats://127.0.0.1:4222 --jobs 100` submits jobs for such hosts, and prints a line for each result as it is stored.
 //! `cluster.sh` uses both. For credentials and TLS see the documentation of `actix_process::nats`.
 
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_process::Command;
@@ -213,12 +214,18 @@ async fn under_way(client: &Client, options: &Options) -> Result<u64, Error> {
 }
 
 #[actix::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     env_logger::init();
-    let options = Options::parse(std::env::args().skip(1))?;
-    if options.submits {
-        submit(options).await
-    } else {
-        work(options).await
+    let ran = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) if options.submits => submit(options).await,
+        Ok(options) => work(options).await,
+        Err(error) => Err(error),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }
