@@ -14,7 +14,7 @@ use super::context::FeedContext;
 use super::event::FeedEvent;
 use super::held::{HeldEnd, hold};
 use super::message::JobMessage;
-use super::puller::{Pulled, Puller};
+use super::puller::{OldInbox, Pulled, Puller, next_of_old};
 use super::recover::{Recovered, Sweep, recover, sweep};
 use super::report::FeedReport;
 use super::stage::FeedStages;
@@ -44,6 +44,8 @@ pub(super) struct Feeder {
     context: Arc<FeedContext>,
     stages: FeedStages,
     puller: Puller,
+    /// Of the time before the last trouble.
+    old: Option<OldInbox>,
     /// How many jobs the pool may have of this feed.
     capacity: usize,
     held: JoinSet<HeldEnd>,
@@ -76,6 +78,7 @@ impl Feeder {
                 settings.pull_expires,
             ),
             capacity: workers.saturating_add(settings.prefetch.unwrap_or(workers)),
+            old: None,
             stages,
             held: JoinSet::new(),
             tasks: HashMap::new(),
@@ -115,6 +118,7 @@ impl Feeder {
                 () = shared.has_room() => {}
                 _ = pool.ready_for_more(), if is_full => {}
                 () = sleep_until(self.rests.unwrap_or_else(Instant::now)), if self.rests.is_some() => self.rests = None,
+                message = next_of_old(&mut self.old) => self.take(message),
                 pulled = self.puller.next(room), if self.recovery.is_none() => self.pulled(pulled),
             }
         }
@@ -205,7 +209,7 @@ impl Feeder {
             self.sweep = Sweep::new();
         }
         if was_silent || is_stall {
-            self.puller.renew();
+            self.old = self.puller.renew();
         }
     }
 

@@ -54,8 +54,8 @@
 //!
 //! **N4, poison.** A job that has lost [`max_deliver`](Feed::max_deliver) attempts goes to the subject of [dead](Feed::dead) jobs, with how the last one was
 //! lost, the worker's standard error and the number of attempts; it has a result, [`JobStatus::Dead`], and leaves the stream. Attempts are counted in a stream,
-//! since the server's deliveries are more than attempts. A job that takes whole hosts with it is tried once more than that: the first attempt leaves no
-//! trace when its host is killed.
+//! since the server's deliveries are more than attempts. A job that takes whole hosts with it is tried a little more often: an attempt
+//! that the server calls a first delivery leaves no trace when its host is killed, and a server that is busy does so more than once.
 //!
 //! **N5, losses.** The jobs of a host that is killed are delivered to others after `ack_wait`. A feed goes on by itself when a server or the network was away:
 //! it misses two heartbeats, asks until the server answers, and asks for jobs anew. A consumer that was removed is made anew. Jobs that wait while none come are a
