@@ -148,7 +148,8 @@ fn a_job_without_an_id_has_one_result_of_its_own() {
             ids[0].starts_with("JOBS:1:") && ids[1].starts_with("JOBS:2:"),
             "{ids:?}"
         );
-        assert_eq!(ids[0], results[0].header("Nats-Msg-Id"));
+        let known = results[0].header("Nats-Msg-Id");
+        assert!(known.starts_with(ids[0]), "{known}");
         assert_eq!([&results[0].body[..], &results[1].body[..]], [b"a", b"b"]);
     });
 }
