@@ -17,7 +17,8 @@ use crate::Bytes;
 pub(super) struct Attempts {
     stream: String,
     subject: String,
-    delivered: u64,
+    /// Nobody has tried the job before.
+    is_first: bool,
     /// Of the record, however often it is sent. The number of a delivery would not do: a server of version 2.9 begins anew with 1 at times.
     id: String,
     /// How many were recorded before this one.
@@ -29,7 +30,7 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// `stream` is that of attempts, `subject` the one below which it has them.
-    pub(super) fn new(stream: String, subject: &str, delivery: &Delivery) -> Self {
+    pub(super) fn new(stream: String, subject: &str, delivery: &Delivery, is_first: bool) -> Self {
         let stored = delivery.stored.as_nanos();
         // The time too: a stream that is made anew numbers from 1 again.
         let subject = format!("{subject}.{}-{stored}", delivery.sequence);
@@ -37,7 +38,7 @@ impl Attempts {
             stream,
             id: format!("{subject}.{:016x}", fastrand::u64(..)),
             subject,
-            delivered: delivery.delivered,
+            is_first,
             before: 0,
             recorded: None,
             is_settled: false,
@@ -56,7 +57,7 @@ impl Attempts {
 
     /// Asks how many there were. A first delivery had none.
     pub(super) async fn look(&mut self, api: &Api) -> Result<(), ApiError> {
-        if self.delivered > 1 {
+        if !self.is_first {
             let filter = json!({ "subjects_filter": self.subject });
             let info = api
                 .call(&format!("STREAM.INFO.{}", self.stream), &filter)
@@ -73,7 +74,7 @@ impl Attempts {
 
     /// Records that this one begins, if it is not the first delivery.
     pub(super) async fn begin(&mut self, api: &Api) -> Result<(), ApiError> {
-        if self.delivered > 1 {
+        if !self.is_first {
             self.record(api).await?;
         }
         Ok(())

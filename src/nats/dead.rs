@@ -84,6 +84,7 @@ mod tests {
                 stored: std::time::Duration::ZERO,
                 pending: 0,
             },
+            is_first: true,
             headers,
             body: "body".into(),
         }

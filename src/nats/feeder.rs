@@ -52,6 +52,8 @@ pub(super) struct Feeder {
     /// The jobs that are held, by their tasks.
     tasks: HashMap<Id, JobPlace>,
     jobs: HashSet<JobPlace>,
+    /// The greatest number of a job that has come. A stream that is made anew begins with 1: then more jobs are looked at than need be.
+    greatest: u64,
     /// No more is fetched until then.
     rests: Option<Instant>,
     sweep: Sweep,
@@ -83,6 +85,7 @@ impl Feeder {
             held: JoinSet::new(),
             tasks: HashMap::new(),
             jobs: HashSet::new(),
+            greatest: 0,
             rests: None,
             sweep: Sweep::new(),
             recovery: None,
@@ -215,7 +218,7 @@ impl Feeder {
 
     fn take(&mut self, message: async_nats::Message) {
         let context = &self.context;
-        let Some(message) = JobMessage::read(message, &context.settings.stream) else {
+        let Some(mut message) = JobMessage::read(message, &context.settings.stream) else {
             log::debug!("a message that no stream has delivered is dropped");
             return;
         };
@@ -231,6 +234,9 @@ impl Feeder {
         if again {
             return;
         }
+        // A server of version 2.9 that comes back to a job may count its deliveries anew. First deliveries come in the order of the stream.
+        message.is_first &= sequence > self.greatest;
+        self.greatest = self.greatest.max(sequence);
         log::debug!(
             "job {} came, delivery {}",
             message.id,

@@ -71,7 +71,13 @@ impl HeldJob {
     fn attempts(&self) -> Attempts {
         let settings = &self.context.settings;
         let subject = format!("attempts.{}.{}", settings.stream, settings.consumer);
-        Attempts::new(settings.attempts_stream(), &subject, &self.message.delivery)
+        let message = &self.message;
+        Attempts::new(
+            settings.attempts_stream(),
+            &subject,
+            &message.delivery,
+            message.is_first,
+        )
     }
 
     /// The server delivers it to nobody else meanwhile. It never ends.

@@ -25,6 +25,8 @@ pub(super) struct JobMessage {
     /// Where it is acknowledged.
     pub(super) reply: String,
     pub(super) delivery: Delivery,
+    /// As far as is known here, no host had the job before.
+    pub(super) is_first: bool,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -60,6 +62,7 @@ impl JobMessage {
             id,
             unique,
             reply,
+            is_first: delivery.delivered == 1,
             delivery,
             headers,
             body: message.payload,
