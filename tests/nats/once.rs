@@ -1,6 +1,7 @@
 //! A job is acknowledged when its result is stored, and not before; a job that ran twice has one result.
 
 use actix_process::nats::{FeedEvent, FeedReported, JobStatus};
+use async_nats::connection::State;
 use futures::StreamExt;
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::tools::proxy::Proxy;
 use crate::tools::server::{Server, connect};
 use crate::tools::worker::workers;
 use crate::tools::{
-    ACK_WAIT, LONG, Signs, feed, on_server, result, stats, submit, submitter, until_is,
+    ACK_WAIT, LONG, Signs, feed, millis, on_server, result, stats, submit, submitter, until_is,
 };
 
 /// Waits until no job waits or is under way, and the stream of jobs is empty.
@@ -122,6 +123,43 @@ fn a_job_that_runs_on_two_hosts_has_one_result() {
         assert_eq!(count(&client, "JOBS_RESULTS").await, 1);
         assert_eq!(in_time(results.next()).await.unwrap().status, JobStatus::Ok);
         in_time(cut.stop(LONG)).await;
+        in_time(whole.stop(LONG)).await;
+    });
+}
+
+/// The stream of results does not know any more that the job has one.
+#[test]
+fn a_host_that_is_cut_off_for_longer_than_the_window_stores_no_second_result() {
+    on_server(async |server| {
+        let proxy = Proxy::start(server.port());
+        let (first_pool, second_pool) = (workers(1), workers(1));
+        let short = |client| {
+            let feed = feed(client).backoff(millis(10), millis(10)).prefetch(0);
+            feed.dedup_window(millis(11_100))
+        };
+        let away = connect(&proxy.url()).await;
+        let cut = short(away.clone()).start(&first_pool).await.unwrap();
+        let client = server.client().await;
+        let signs = Signs::new();
+        submit(&submitter(&client), signs.waits("run", "echo done")).await;
+        signs.logged(1).await;
+        proxy.stand_still(true);
+        // What it says before would come late.
+        until_is("a client that is away", false, async || {
+            away.connection_state() == State::Connected
+        })
+        .await;
+        let whole = short(client.clone()).start(&second_pool).await.unwrap();
+        signs.logged(2).await;
+        signs.go();
+        stats(&whole, "a result", |stats| stats.done == 1).await;
+        stats(&cut, "a result too late", |stats| stats.too_late == 1).await;
+        proxy.stand_still(false);
+        let report = in_time(cut.stop(LONG)).await;
+        assert_eq!(report.given_back, 0);
+        assert_eq!(cut.stats().done, 0);
+        all_is_acknowledged(server).await;
+        assert_eq!(count(&client, "JOBS_RESULTS").await, 1);
         in_time(whole.stop(LONG)).await;
     });
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use actix_process::nats::{FeedEvent, FeedEvents, FeedReported};
-use futures::StreamExt;
+use actix_process::nats::FeedEvent;
 use serde_json::Value;
 
 use crate::common::in_time;
@@ -11,23 +10,7 @@ use crate::tools::jetstream::{count, done, messages, under_way};
 use crate::tools::proxy::Proxy;
 use crate::tools::server::connect;
 use crate::tools::worker::workers;
-use crate::tools::{Signs, feed, on_server, result, stats, submit, submitter, until_is};
-
-/// The next event of which this holds.
-async fn event(events: &mut FeedEvents, holds: impl Fn(&FeedEvent) -> bool) {
-    let mut seen = Vec::new();
-    let found = async {
-        while let Some(told) = events.next().await {
-            if matches!(&told, FeedReported::Event(event) if holds(event)) {
-                return true;
-            }
-            seen.push(told);
-        }
-        false
-    };
-    let found = actix_rt::time::timeout(crate::common::DEADLINE, found).await;
-    assert_eq!(found, Ok(true), "{seen:?}");
-}
+use crate::tools::{Signs, event, feed, on_server, result, stats, submit, submitter, until_is};
 
 #[test]
 fn a_request_that_the_server_never_got_is_a_stall_that_is_mended() {
@@ -73,6 +56,8 @@ fn a_network_that_stands_still_is_noticed_and_its_end_too() {
         let client = server.client().await;
         let submitter = submitter(&client);
         assert_eq!(result(&submitter, "echo first").await.body, "first");
+        // The first job does not come again.
+        until_is("an empty stream", 0, async || count(&client, "JOBS").await).await;
         let mut events = through.events();
         proxy.stand_still(true);
         event(&mut events, |event| matches!(event, FeedEvent::Silent)).await;

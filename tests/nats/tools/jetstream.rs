@@ -135,3 +135,16 @@ pub(crate) async fn publish(client: &Client, headers: &[(&str, &str)], body: imp
     let answer: Value = serde_json::from_slice(&answer.unwrap().payload).unwrap();
     assert!(answer["seq"].is_u64(), "{answer}");
 }
+
+/// Takes the next job of the consumer `convert` by hand, and says this of it.
+pub(crate) async fn take(client: &Client, say: &'static str) {
+    let inbox = client.new_inbox();
+    let mut came = in_time(client.subscribe(inbox.clone())).await.unwrap();
+    let next = "$JS.API.CONSUMER.MSG.NEXT.JOBS.convert";
+    let asked = client.publish_with_reply(next, inbox, "1".into());
+    in_time(asked).await.unwrap();
+    let job = in_time(came.next()).await.unwrap();
+    assert_eq!(job.status, None, "{job:?}");
+    let said = client.request(job.reply.unwrap(), say.into());
+    in_time(said).await.unwrap();
+}

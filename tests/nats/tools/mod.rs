@@ -10,8 +10,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use actix_process::nats::{Feed, FeedHandle, FeedStats, JobResult, Submitter};
+use actix_process::nats::{
+    Feed, FeedEvent, FeedEvents, FeedHandle, FeedReported, FeedStats, JobResult, Submitter,
+};
 use async_nats::Client;
+use futures::StreamExt;
 use tempfile::TempDir;
 
 use crate::common::{DEADLINE, in_time, run};
@@ -105,6 +108,22 @@ pub(crate) async fn stats(
         }
     })
     .await
+}
+
+/// The next event of which this holds.
+pub(crate) async fn event(events: &mut FeedEvents, holds: impl Fn(&FeedEvent) -> bool) {
+    let mut seen = Vec::new();
+    let found = async {
+        while let Some(told) = events.next().await {
+            if matches!(&told, FeedReported::Event(event) if holds(event)) {
+                return true;
+            }
+            seen.push(told);
+        }
+        false
+    };
+    let found = actix_rt::time::timeout(DEADLINE, found).await;
+    assert_eq!(found, Ok(true), "{seen:?}");
 }
 
 /// The files by which jobs tell that they run, and are told to go on.

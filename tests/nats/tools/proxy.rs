@@ -1,7 +1,7 @@
-//! A network between clients and a server: it may stand still, or lose what clients publish.
+//! A network between clients and a server: it may stand still, lose what clients publish or what the server sends, or break.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -25,6 +25,11 @@ struct Rules {
     loses: Option<&'static str>,
     /// How many messages were lost.
     lost: usize,
+    /// What the server sends is lost.
+    swallows: bool,
+    swallowed: Vec<u8>,
+    /// Both ends of each connection that was made.
+    connections: Vec<TcpStream>,
 }
 
 impl Proxy {
@@ -63,19 +68,40 @@ impl Proxy {
     pub(crate) fn lost(&self) -> usize {
         self.state.rules.lock().unwrap().lost
     }
+
+    /// Loses what the server sends until the connections [break](Self::cut).
+    pub(crate) fn swallow(&self) {
+        self.state.rules.lock().unwrap().swallows = true;
+    }
+
+    /// What the server has sent and nobody has got.
+    pub(crate) fn swallowed(&self) -> String {
+        String::from_utf8_lossy(&self.state.rules.lock().unwrap().swallowed).into_owned()
+    }
+
+    /// Breaks all connections. New ones lose nothing.
+    pub(crate) fn cut(&self) {
+        let mut rules = self.state.rules.lock().unwrap();
+        for connection in rules.connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        rules.swallows = false;
+    }
 }
 
 fn pass(client: TcpStream, server: TcpStream, state: &Arc<State>) {
+    let ends = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+    state.rules.lock().unwrap().connections.extend(ends);
     let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let shared = Arc::clone(state);
     thread::spawn(move || {
         let _ = to_the_server(from_client, &to_server, &shared);
-        let _ = to_server.shutdown(std::net::Shutdown::Both);
+        let _ = to_server.shutdown(Shutdown::Both);
     });
     let shared = Arc::clone(state);
     thread::spawn(move || {
         let _ = to_the_client(server, &client, &shared);
-        let _ = client.shutdown(std::net::Shutdown::Both);
+        let _ = client.shutdown(Shutdown::Both);
     });
 }
 
@@ -112,7 +138,9 @@ fn to_the_client(mut from: TcpStream, mut to: &TcpStream, state: &State) -> io::
             return Ok(());
         }
         state.lets_pass(None);
-        to.write_all(&buffer[..count])?;
+        if !state.swallows(&buffer[..count]) {
+            to.write_all(&buffer[..count])?;
+        }
     }
 }
 
@@ -128,5 +156,14 @@ impl State {
             .is_some_and(|(subject, lost)| subject.contains(lost));
         rules.lost += usize::from(is_lost);
         !is_lost
+    }
+
+    /// Whether what the server sends is lost.
+    fn swallows(&self, sent: &[u8]) -> bool {
+        let mut rules = self.rules.lock().unwrap();
+        if rules.swallows {
+            rules.swallowed.extend(sent);
+        }
+        rules.swallows
     }
 }

@@ -106,6 +106,11 @@ impl Server {
         assert!(self.listens(), "{}", self.log());
     }
 
+    /// Removes what it has stored, after [`kill`](Self::kill): as of a machine that is replaced by another.
+    pub(crate) fn wipe(&mut self) {
+        fs::remove_dir_all(self.directory.path().join("store")).unwrap();
+    }
+
     /// A client that notices within a second or two when the server is gone, and when it is there again.
     pub(crate) async fn client(&self) -> Client {
         connect(&self.url()).await
