@@ -1,6 +1,7 @@
 //! Who reads results has them all, in the order of the stream, though the connection breaks.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use actix_process::nats::{JobRequest, Results};
 use actix_process::pool::Job;
@@ -12,7 +13,7 @@ use crate::tools::jetstream::messages;
 use crate::tools::proxy::Proxy;
 use crate::tools::server::connect;
 use crate::tools::worker::workers;
-use crate::tools::{feed, on_server, submitter, until};
+use crate::tools::{feed, on_server, submitter, until, until_is};
 
 /// The ids of the next results.
 async fn next(results: &mut Results, count: usize) -> Vec<String> {
@@ -39,7 +40,8 @@ fn results_that_a_dying_connection_swallows_come_by_the_next_one() {
         let pool = workers(1);
         let _feed = feed(client.clone()).start(&pool).await.unwrap();
         let proxy = Proxy::start(server.port());
-        let reader = submitter(&connect(&proxy.url()).await);
+        let through = connect(&proxy.url()).await;
+        let reader = submitter(&through);
         let mut results = in_time(reader.results()).await.unwrap();
         submit(&client, ["a", "b", "c"]).await;
         let mut ids = next(&mut results, 3).await;
@@ -54,6 +56,10 @@ fn results_that_a_dying_connection_swallows_come_by_the_next_one() {
         })
         .await;
         proxy.cut();
+        // The request of the reader lives on, and brings the next results.
+        let connects = || through.statistics().connects.load(Ordering::Relaxed);
+        until_is("a client that is back", true, async || connects() > 1).await;
+        in_time(through.flush()).await.unwrap();
         submit(&client, ["g", "h", "i"]).await;
         ids.extend(next(&mut results, 6).await);
         let stored = messages(&client, "JOBS_RESULTS").await;
