@@ -9,6 +9,8 @@ pub(super) struct Delivery {
     pub(super) sequence: u64,
     /// The how manieth delivery it is, from 1 on.
     pub(super) delivered: u64,
+    /// The number of the delivery among all of the consumer.
+    pub(super) consumer_sequence: u64,
     /// When the stream stored the message, since the Unix epoch, by the server's clock.
     pub(super) stored: Duration,
     /// How many messages wait in the stream for this consumer behind it.
@@ -31,6 +33,7 @@ pub(super) fn delivery(reply: &str) -> Option<Delivery> {
     Some(Delivery {
         delivered: number(0)?,
         sequence: number(1)?,
+        consumer_sequence: number(2)?,
         stored: Duration::from_nanos(number(3)?),
         pending: number(4)?,
     })
@@ -45,6 +48,7 @@ mod tests {
         let wanted = Delivery {
             sequence: 7,
             delivered: 2,
+            consumer_sequence: 5,
             stored: Duration::from_nanos(1_700_000_000_000_000_001),
             pending: 9,
         };

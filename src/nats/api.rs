@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use async_nats::client::Request;
+use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::Bytes;
 
@@ -37,7 +39,7 @@ pub(super) const CONSUMER_NOT_FOUND: u64 = 10014;
 pub(super) const NO_MESSAGE: u64 = 10037;
 pub(super) const STREAM_NOT_FOUND: u64 = 10059;
 const NOT_ENABLED: [u64; 2] = [10039, 10076];
-const MESSAGE_TOO_LARGE: u64 = 10054;
+const TOO_LARGE: [u64; 2] = [10054, 10097];
 
 impl ApiError {
     pub(super) const fn is(&self, wanted: u64) -> bool {
@@ -82,8 +84,10 @@ impl ApiAnswer {
 }
 
 /// A stream has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
+    pub(super) stream: String,
+    /// Its number there; of a duplicate that of the message that the stream had.
     pub(super) sequence: u64,
     /// The stream had a message of this id already.
     pub(super) is_duplicate: bool,
@@ -134,6 +138,7 @@ impl Api {
         let answer = self.send(subject.to_owned(), request).await?;
         let answer = read_answer(&answer)?;
         Ok(Stored {
+            stream: answer.text("/stream").unwrap_or_default().to_owned(),
             sequence: answer.number("/seq"),
             is_duplicate: answer.at("/duplicate") == &Value::Bool(true),
         })
@@ -145,14 +150,26 @@ impl Api {
         self.send(reply.to_owned(), request).await.map(drop)
     }
 
+    /// Whether the client has a connection. What is given to one that has none is sent when it is back, though nobody waits for the answer any more.
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
     async fn send(&self, subject: String, request: Request) -> Result<Message, ApiError> {
+        if !self.is_connected() {
+            return Err(ApiError::Silent);
+        }
         let request = request.timeout(Some(ANSWER_WITHIN));
-        let sent = self.client.send_request(subject, request).await;
-        sent.map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => ApiError::NoResponders,
-            RequestErrorKind::MaxPayloadExceeded => ApiError::TooLarge,
-            _ => ApiError::Silent,
-        })
+        let sent = self.client.send_request(subject, request);
+        // Its own time begins when the client has taken the request, which a client that is away does not.
+        match timeout(ANSWER_WITHIN * 2, sent).await {
+            Ok(sent) => sent.map_err(|error| match error.kind() {
+                RequestErrorKind::NoResponders => ApiError::NoResponders,
+                RequestErrorKind::MaxPayloadExceeded => ApiError::TooLarge,
+                _ => ApiError::Silent,
+            }),
+            Err(_) => Err(ApiError::Silent),
+        }
     }
 }
 
@@ -169,7 +186,7 @@ fn read_answer(answer: &Message) -> Result<ApiAnswer, ApiError> {
         return Ok(answer);
     }
     let code = answer.number("/error/err_code");
-    if code == MESSAGE_TOO_LARGE {
+    if TOO_LARGE.contains(&code) {
         return Err(ApiError::TooLarge);
     }
     let description = answer.text("/error/description");

@@ -17,18 +17,20 @@ use crate::Bytes;
 pub(super) struct Attempts {
     stream: String,
     subject: String,
-    delivered: u64,
+    /// Nobody has tried the job before.
+    is_first: bool,
     /// Of the record, however often it is sent. The number of a delivery would not do: a server of version 2.9 begins anew with 1 at times.
     id: String,
     /// How many were recorded before this one.
     before: u32,
     /// The number in the stream of the record of this one.
     recorded: Option<u64>,
+    is_settled: bool,
 }
 
 impl Attempts {
     /// `stream` is that of attempts, `subject` the one below which it has them.
-    pub(super) fn new(stream: String, subject: &str, delivery: &Delivery) -> Self {
+    pub(super) fn new(stream: String, subject: &str, delivery: &Delivery, is_first: bool) -> Self {
         let stored = delivery.stored.as_nanos();
         // The time too: a stream that is made anew numbers from 1 again.
         let subject = format!("{subject}.{}-{stored}", delivery.sequence);
@@ -36,9 +38,10 @@ impl Attempts {
             stream,
             id: format!("{subject}.{:016x}", fastrand::u64(..)),
             subject,
-            delivered: delivery.delivered,
+            is_first,
             before: 0,
             recorded: None,
+            is_settled: false,
         }
     }
 
@@ -54,12 +57,16 @@ impl Attempts {
 
     /// Asks how many there were. A first delivery had none.
     pub(super) async fn look(&mut self, api: &Api) -> Result<(), ApiError> {
-        if self.delivered > 1 {
+        if !self.is_first {
             let filter = json!({ "subjects_filter": self.subject });
             let info = api
                 .call(&format!("STREAM.INFO.{}", self.stream), &filter)
                 .await?;
-            let count = info.number(&format!("/state/subjects/{}", self.subject));
+            let counts = info.at("/state/subjects");
+            let count = counts
+                .get(&self.subject)
+                .and_then(Value::as_u64)
+                .unwrap_or(0);
             self.before = u32::try_from(count).unwrap_or(u32::MAX - 1);
         }
         Ok(())
@@ -67,7 +74,7 @@ impl Attempts {
 
     /// Records that this one begins, if it is not the first delivery.
     pub(super) async fn begin(&mut self, api: &Api) -> Result<(), ApiError> {
-        if self.delivered > 1 {
+        if !self.is_first {
             self.record(api).await?;
         }
         Ok(())
@@ -84,13 +91,24 @@ impl Attempts {
         Ok(())
     }
 
-    /// It was none: the job goes back untried.
+    /// It is over, and counts, whatever follows.
+    pub(super) const fn settle(&mut self) {
+        self.is_settled = true;
+    }
+
+    /// It was none, unless it is over: the job goes back untried.
     pub(super) async fn take_back(&mut self, api: &Api) -> Result<(), ApiError> {
+        if self.is_settled {
+            return Ok(());
+        }
         if let Some(sequence) = self.recorded {
             let body = json!({ "seq": sequence, "no_erase": true });
             let call = format!("STREAM.MSG.DELETE.{}", self.stream);
-            api.call(&call, &body).await?;
-            self.recorded = None;
+            match api.call(&call, &body).await {
+                // One that is gone counts no more.
+                Ok(_) | Err(ApiError::Refused { .. }) => self.recorded = None,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

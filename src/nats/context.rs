@@ -1,14 +1,17 @@
 //! What a feed and all of its jobs share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::api::Api;
 use super::event::FeedEvent;
 use super::report::FeedReport;
 use super::settings::FeedSettings;
+use super::setup::prepare;
 use super::stats::{FeedCounters, FeedStats};
 use crate::host::closing::ActorClosing;
 use crate::monitor::output::Broadcast;
@@ -27,11 +30,13 @@ pub(super) struct FeedShared {
     not_submitted: AtomicUsize,
     /// There is one fewer, or the pool has got one.
     has_room: Notify,
+    /// When the stream of jobs was made. What was delivered from an earlier one of its name is not acknowledged: the number is that of another job.
+    stream_created: Mutex<Arc<str>>,
     pub(super) events: Broadcast<FeedEvent>,
     pub(super) closing: ActorClosing<FeedReport>,
 }
 
-/// What a job needs.
+/// What a job needs. Nothing is adopted any more.
 pub(super) struct FeedContext {
     pub(super) api: Api,
     pub(super) settings: FeedSettings,
@@ -39,6 +44,30 @@ pub(super) struct FeedContext {
     pub(super) dead: String,
     pub(super) pool: PoolHandle,
     pub(super) shared: Arc<FeedShared>,
+    /// When it was last seen to that all streams are there.
+    pub(super) mended: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// A stream that is gone is not made anew more often.
+const MEND_EVERY: Duration = Duration::from_secs(1);
+
+impl FeedContext {
+    /// Makes streams anew that are gone, unless this is under way or was done just now.
+    pub(super) async fn mend(&self) {
+        let Ok(mut mended) = self.mended.try_lock() else {
+            return;
+        };
+        if mended.is_none_or(|at| at.elapsed() >= MEND_EVERY) {
+            *mended = Some(Instant::now());
+            match prepare(&self.api, &self.settings).await {
+                Ok(()) => log::debug!("what the feed of {} needs is there", self.settings.consumer),
+                Err(error) => log::warn!(
+                    "what the feed of {} needs is not there: {error}",
+                    self.settings.consumer
+                ),
+            }
+        }
+    }
 }
 
 /// A job that the pool has, or will have at once. The drop makes room for another.
@@ -48,8 +77,9 @@ pub(super) struct InPool {
 }
 
 impl FeedShared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(stream_created: &str) -> Self {
         Self {
+            stream_created: Mutex::new(stream_created.into()),
             counters: FeedCounters::default(),
             in_pool: AtomicUsize::new(0),
             not_submitted: AtomicUsize::new(0),
@@ -57,6 +87,27 @@ impl FeedShared {
             events: Broadcast::new(EVENTS),
             closing: ActorClosing::new(),
         }
+    }
+
+    /// When the stream of jobs was made that is there now.
+    pub(super) fn stream_created(&self) -> Arc<str> {
+        Arc::clone(&self.created())
+    }
+
+    /// Whether that is another stream than before.
+    pub(super) fn stream_was_created(&self, at: &str) -> bool {
+        let mut created = self.created();
+        let is_another = **created != *at;
+        if is_another {
+            *created = at.into();
+        }
+        is_another
+    }
+
+    fn created(&self) -> MutexGuard<'_, Arc<str>> {
+        self.stream_created
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn stats(&self) -> FeedStats {

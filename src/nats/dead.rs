@@ -19,9 +19,9 @@ pub(super) fn dead_headers(message: &JobMessage, lost: &LostAttempt, attempts: u
             headers.append(name.clone(), value.clone());
         }
     }
-    let id = message.id.as_str();
-    headers.insert(MESSAGE_ID, id);
-    headers.insert(JOB_ID, id);
+    // Its result may be in the same stream.
+    headers.insert(MESSAGE_ID, format!("{}:dead", message.unique));
+    headers.insert(JOB_ID, message.id.as_str());
     headers.insert(STATUS, lost.how.as_str());
     headers.insert(ATTEMPTS, attempts.to_string());
     for (name, text) in [(KIND, &lost.kind), (EXIT, &lost.exit)] {
@@ -35,13 +35,27 @@ pub(super) fn dead_headers(message: &JobMessage, lost: &LostAttempt, attempts: u
     headers
 }
 
-/// Makes a dead job smaller that no stream takes: without the tail, then without the body.
+/// The headers of a dead job that are this crate's.
+const OURS: [&str; 6] = [MESSAGE_ID, JOB_ID, STATUS, ATTEMPTS, KIND, EXIT];
+
+/// Makes a dead job smaller that no stream takes: without the tail, then without what is not this crate's of its headers, then without the body.
 pub(super) fn smaller(headers: &mut HeaderMap, body: &mut Bytes) {
+    let ours = |headers: &HeaderMap| {
+        let mut kept = HeaderMap::new();
+        for name in OURS {
+            if let Some(value) = headers.get(name) {
+                kept.insert(name, value.clone());
+            }
+        }
+        kept
+    };
     if headers
         .get(TAIL)
         .is_some_and(|tail| !tail.as_str().is_empty())
     {
         headers.insert(TAIL, "");
+    } else if headers.len() > ours(headers).len() {
+        *headers = ours(headers);
     } else {
         body.clear();
     }
@@ -61,13 +75,16 @@ mod tests {
         headers.insert(MESSAGE_ID, "17");
         JobMessage {
             id: JobId::new("17"),
+            unique: "17/JOBS:1:0".to_owned(),
             reply: String::new(),
             delivery: Delivery {
                 sequence: 1,
                 delivered: 1,
+                consumer_sequence: 1,
                 stored: std::time::Duration::ZERO,
                 pending: 0,
             },
+            is_first: true,
             headers,
             body: "body".into(),
         }
@@ -85,7 +102,8 @@ mod tests {
         let text = |name: &str| headers.get(name).map(|value| value.as_str());
         assert_eq!(text("Job-Key"), Some("user"));
         assert_eq!(text("Nats-Expected-Stream"), None);
-        assert_eq!(text(MESSAGE_ID), Some("17"));
+        assert_eq!(text(MESSAGE_ID), Some("17/JOBS:1:0:dead"));
+        assert_eq!(text(JOB_ID), Some("17"));
         assert_eq!(text(STATUS), Some("worker_lost"));
         assert_eq!(text(KIND), Some("signal"));
         assert_eq!(text(EXIT), Some("signal: 9"));
@@ -94,13 +112,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_loses_its_tail_and_then_its_body() {
+    fn what_is_too_large_loses_its_tail_then_its_own_headers_then_its_body() {
         let mut lost = LostAttempt::bare(LostHow::Timeout);
         lost.tail = "tail".into();
         let mut headers = dead_headers(&message(), &lost, 1);
         let mut body = Bytes::from("body");
         smaller(&mut headers, &mut body);
         assert_eq!(body, "body");
+        assert!(headers.get("Job-Key").is_some());
+        smaller(&mut headers, &mut body);
+        assert_eq!(body, "body");
+        assert!(headers.get("Job-Key").is_none());
+        assert!(headers.get(STATUS).is_some());
         smaller(&mut headers, &mut body);
         assert_eq!(body, "");
     }

@@ -3,7 +3,7 @@
 use super::api::ApiError;
 use super::result::JobId;
 
-/// Why a [`Feed`](super::Feed) is not started. Nothing was altered, unless [`adopt`](super::Feed::adopt) was said.
+/// Why a [`Feed`](super::Feed) is not started. Nothing that was there was altered, unless [`adopt`](super::Feed::adopt) was said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {

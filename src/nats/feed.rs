@@ -16,7 +16,7 @@ use super::handle::FeedHandle;
 use super::permissions;
 use super::report::FeedReport;
 use super::settings::{FeedSettings, backoff};
-use super::setup::prepare;
+use super::setup::{created, prepare};
 use super::stage::{FeedStage, FeedStages};
 use crate::pool::PoolHandle;
 
@@ -56,6 +56,8 @@ pub struct Feed {
 impl Feed {
     /// A feed from this stream, by a durable consumer of this name that all hosts share. Both are made if they are missing, and checked
     /// if they are there. The client brings servers, credentials and TLS.
+    ///
+    /// Feeds for other subjects take streams of their own, or one that was made for all of the subjects (`jobs.>`): a stream that is there without the subject differs.
     ///
     /// Names have no space, dot, slash or wildcard.
     pub fn new(client: Client, stream: impl Into<String>, consumer: impl Into<String>) -> Self {
@@ -113,8 +115,8 @@ impl Feed {
         self
     }
 
-    /// How long the streams of results and dead jobs must know the ids that they have, so that a job that is done twice has one result: 2 minutes unless set.
-    /// At least `ack_wait`, the longest backoff and 10 seconds together. The server keeps each id in memory for so long.
+    /// How long the streams of results and dead jobs must know what they have, so that a job that is done twice has one result: 2 minutes unless set.
+    /// At least `ack_wait`, the longest backoff and 10 seconds together. Jobs that take longer need a longer one, by the time that they take: a server that is killed may bring back a job that is done. The server keeps each id in memory for so long.
     pub const fn dedup_window(mut self, time: Duration) -> Self {
         self.settings.dedup_window = time;
         self
@@ -151,27 +153,31 @@ impl Feed {
         self
     }
 
-    /// Streams and a consumer that are there and differ are changed to what the feed needs. Without this, a difference is
-    /// [`FeedError::Differs`], and nothing is altered.
+    /// Streams that are there and differ are changed to what the feed needs, in what differs; a consumer that differs is made anew, so that jobs which other hosts have are
+    /// delivered once more. Without this, a difference is [`FeedError::Differs`], and nothing that is there is altered.
     pub const fn adopt(mut self) -> Self {
         self.settings.adopt = true;
         self
     }
 
     /// Makes or checks the streams and the consumer, tries whether the client may use their subjects, and begins. The feed is a task of the tokio runtime of
-    /// this call, which may be a System's. It keeps the pool running, and ends with it.
+    /// this call, which may be a System's. It keeps the pool running, and ends with it. Who subscribes to the subjects of results and dead jobs without a stream sees an empty
+    /// message: the try.
     ///
     /// # Errors
     ///
     /// [`FeedError`]. Of what differs, the first thing is told.
     pub async fn start(self, pool: &PoolHandle) -> Result<FeedHandle, FeedError> {
-        let settings = self.settings;
+        let mut settings = self.settings;
         settings.check()?;
         let runtime = Handle::try_current().map_err(|_| FeedError::NoRuntime)?;
         let api = Api::new(self.client, settings.domain.as_deref());
         prepare(&api, &settings).await?;
         permissions::check(&api, &settings).await?;
-        let shared = Arc::new(FeedShared::new());
+        let created = created(&api, &settings).await;
+        let created = created.map_err(|error| FeedError::refused("stream of jobs", error))?;
+        let shared = Arc::new(FeedShared::new(&created));
+        settings.adopt = false;
         let context = Arc::new(FeedContext {
             api,
             results: settings.results_subject(),
@@ -179,6 +185,7 @@ impl Feed {
             settings,
             pool: pool.clone(),
             shared: Arc::clone(&shared),
+            mended: tokio::sync::Mutex::default(),
         });
         let (stage, stages) = watch::channel(FeedStage::Runs);
         let ends = EndsFeed(Arc::clone(&shared));

@@ -1,9 +1,10 @@
 //! The loop of a feed: as many jobs from the stream as the pool can take.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
@@ -13,7 +14,7 @@ use super::context::FeedContext;
 use super::event::FeedEvent;
 use super::held::{HeldEnd, hold};
 use super::message::JobMessage;
-use super::puller::{Pulled, Puller};
+use super::puller::{OldInbox, Pulled, Puller, next_of_old};
 use super::recover::{Recovered, Sweep, recover, sweep};
 use super::report::FeedReport;
 use super::stage::FeedStages;
@@ -22,6 +23,9 @@ use crate::Bytes;
 
 /// Something that is under way, if it is.
 type UnderWay<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// The number of a job in its stream, and when it was stored there.
+type JobPlace = (u64, Duration);
 
 /// So many more jobs than the pool may have can wait for the server to store their results.
 const STORED_LATE: usize = 16;
@@ -40,15 +44,22 @@ pub(super) struct Feeder {
     context: Arc<FeedContext>,
     stages: FeedStages,
     puller: Puller,
+    /// Of the time before the last trouble.
+    old: Option<OldInbox>,
     /// How many jobs the pool may have of this feed.
     capacity: usize,
     held: JoinSet<HeldEnd>,
-    /// The numbers in the stream of the jobs that are held.
-    sequences: HashMap<Id, u64>,
+    /// The jobs that are held, by their tasks.
+    tasks: HashMap<Id, JobPlace>,
+    jobs: HashSet<JobPlace>,
+    /// The greatest number of a job that has come. A stream that is made anew begins with 1: then more jobs are looked at than need be.
+    greatest: u64,
     /// No more is fetched until then.
     rests: Option<Instant>,
     sweep: Sweep,
     recovery: UnderWay<Recovered>,
+    /// How often the client had connected when the last trouble was over.
+    connects: u64,
     /// When the last trouble was over.
     mended: Option<Instant>,
     /// The server was silent, so that its answer is news.
@@ -69,12 +80,16 @@ impl Feeder {
                 settings.pull_expires,
             ),
             capacity: workers.saturating_add(settings.prefetch.unwrap_or(workers)),
+            old: None,
             stages,
             held: JoinSet::new(),
-            sequences: HashMap::new(),
+            tasks: HashMap::new(),
+            jobs: HashSet::new(),
+            greatest: 0,
             rests: None,
             sweep: Sweep::new(),
             recovery: None,
+            connects: connects(&context.api.client),
             mended: None,
             is_silent: false,
             sweeping: None,
@@ -106,6 +121,7 @@ impl Feeder {
                 () = shared.has_room() => {}
                 _ = pool.ready_for_more(), if is_full => {}
                 () = sleep_until(self.rests.unwrap_or_else(Instant::now)), if self.rests.is_some() => self.rests = None,
+                message = next_of_old(&mut self.old) => self.take(message),
                 pulled = self.puller.next(room), if self.recovery.is_none() => self.pulled(pulled),
             }
         }
@@ -126,7 +142,9 @@ impl Feeder {
         let room = room.min(free.saturating_sub(will_take));
         let room = room.min(most_held.saturating_sub(self.held.len()));
         let room = room.saturating_sub(self.puller.owed());
-        if in_pool > 0 && room < self.capacity.div_ceil(4) {
+        // Where others have the pool's places, each that becomes free counts.
+        let is_own_limit = free.saturating_sub(will_take) >= self.capacity.saturating_sub(in_pool);
+        if in_pool > 0 && is_own_limit && room < self.capacity.div_ceil(4) {
             return 0;
         }
         room
@@ -177,8 +195,10 @@ impl Feeder {
         let pending = recovered.pending;
         shared.count(|stats| stats.waiting = pending);
         let was_silent = std::mem::take(&mut self.is_silent);
-        // A server that was there all the time, and gave nothing.
-        let is_stall = recovered.at_once && pending > 0;
+        // A server that was there all the time, with this connection, and gave nothing.
+        let connects = connects(&self.context.api.client);
+        let is_stall = recovered.at_once && recovered.may_deliver && connects == self.connects;
+        self.connects = connects;
         if is_stall {
             log::warn!(
                 "{pending} jobs waited for the consumer {}, and none came",
@@ -192,19 +212,20 @@ impl Feeder {
             self.sweep = Sweep::new();
         }
         if was_silent || is_stall {
-            self.puller.renew();
+            self.old = self.puller.renew();
         }
     }
 
     fn take(&mut self, message: async_nats::Message) {
         let context = &self.context;
-        let Some(message) = JobMessage::read(message, &context.settings.stream) else {
+        let Some(mut message) = JobMessage::read(message, &context.settings.stream) else {
             log::debug!("a message that no stream has delivered is dropped");
             return;
         };
         let (sequence, pending) = (message.delivery.sequence, message.delivery.pending);
         // It was not heard that the job is in progress. It is: the result is the same.
-        let again = self.sequences.values().any(|held| *held == sequence);
+        let job = (sequence, message.delivery.stored);
+        let again = !self.jobs.insert(job);
         context.shared.count(|stats| {
             stats.fetched += 1;
             stats.waiting = pending;
@@ -213,25 +234,29 @@ impl Feeder {
         if again {
             return;
         }
+        // A server of version 2.9 that comes back to a job may count its deliveries anew. First deliveries come in the order of the stream.
+        message.is_first &= sequence > self.greatest;
+        self.greatest = self.greatest.max(sequence);
         log::debug!(
             "job {} came, delivery {}",
             message.id,
             message.delivery.delivered
         );
         let place = context.shared.enter_pool();
-        let job = hold(Arc::clone(context), message, place, self.stages.clone());
-        let task = self.held.spawn(job);
-        self.sequences.insert(task.id(), sequence);
+        let held = hold(Arc::clone(context), message, place, self.stages.clone());
+        let task = self.held.spawn(held);
+        self.tasks.insert(task.id(), job);
     }
 
     fn ended(&mut self, ended: Result<(Id, HeldEnd), JoinError>) {
         let end = match ended {
             Ok((id, end)) => {
-                self.sequences.remove(&id);
+                self.forget(id);
                 end
             }
             Err(error) => {
-                self.sequences.remove(&error.id());
+                self.forget(error.id());
+                self.report.given_back += 1;
                 log::warn!("a job of the feed was given up: {error}");
                 return;
             }
@@ -249,6 +274,12 @@ impl Feeder {
         }
     }
 
+    fn forget(&mut self, task: Id) {
+        if let Some(job) = self.tasks.remove(&task) {
+            self.jobs.remove(&job);
+        }
+    }
+
     /// What is on its way goes back at once. The jobs that are held hear of the stop by themselves.
     async fn stop(mut self) -> FeedReport {
         let context = Arc::clone(&self.context);
@@ -263,7 +294,9 @@ impl Feeder {
         let client = &context.api.client;
         for message in puller.drain().await {
             if let Some(reply) = message.reply {
-                let _ = client.publish(reply, Bytes::from_static(b"-NAK")).await;
+                // A client that is away may take nothing; then the job is delivered again after the ack wait.
+                let told = client.publish(reply, Bytes::from_static(b"-NAK"));
+                let _ = timeout(FLUSHED_WITHIN, told).await;
                 context.shared.count(|stats| stats.given_back += 1);
                 self.report.given_back += 1;
             }
@@ -288,6 +321,11 @@ impl Feeder {
         let _ = timeout(FLUSHED_WITHIN, client.flush()).await;
         self.report
     }
+}
+
+/// How often a client has connected.
+fn connects(client: &async_nats::Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 /// Ends when what is under way does; never if nothing is.

@@ -23,6 +23,7 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 /// When the last handle is dropped, the feed ends: its jobs are cancelled and go back to the stream at once. A program that ends in order calls
 /// [`stop`](Self::stop) first.
 #[derive(Clone)]
+#[must_use = "the drop of the last handle ends the feed"]
 pub struct FeedHandle {
     shared: Arc<FeedShared>,
     stage: watch::Sender<FeedStage>,

@@ -1,11 +1,11 @@
 //! One job of the stream, from its delivery to its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::api::ApiError;
+use super::api::{ApiError, STREAM_NOT_FOUND};
 use super::attempts::Attempts;
 use super::context::{FeedContext, InPool};
 use super::dead::{dead_headers, smaller};
@@ -33,6 +33,10 @@ struct HeldJob {
     context: Arc<FeedContext>,
     message: JobMessage,
     stages: FeedStages,
+    /// Of the stream that the job was delivered from.
+    stream_created: Arc<str>,
+    /// When the server last said that it has heard of this job.
+    heard: Mutex<Instant>,
 }
 
 /// Does a job, and says so to the server while it lasts.
@@ -44,6 +48,8 @@ pub(super) async fn hold(
 ) -> HeldEnd {
     let mut over = stages.clone();
     let held = HeldJob {
+        stream_created: context.shared.stream_created(),
+        heard: Mutex::new(Instant::now()),
         context,
         message,
         stages,
@@ -65,23 +71,48 @@ impl HeldJob {
     fn attempts(&self) -> Attempts {
         let settings = &self.context.settings;
         let subject = format!("attempts.{}.{}", settings.stream, settings.consumer);
-        Attempts::new(settings.attempts_stream(), &subject, &self.message.delivery)
+        let message = &self.message;
+        Attempts::new(
+            settings.attempts_stream(),
+            &subject,
+            &message.delivery,
+            message.is_first,
+        )
     }
 
     /// The server delivers it to nobody else meanwhile. It never ends.
     async fn stay_in_progress(&self) {
         let every = self.context.settings.ack_wait / 3;
-        let client = &self.context.api.client;
+        let api = &self.context.api;
         loop {
             sleep(every).await;
+            if !self.is_current() {
+                continue;
+            }
             let progress = Bytes::from_static(b"+WPI");
-            if let Err(error) = client.publish(self.message.reply.clone(), progress).await {
-                log::debug!(
+            match api.acknowledge(&self.message.reply, progress).await {
+                Ok(()) => *self.heard() = Instant::now(),
+                Err(error) => log::debug!(
                     "the progress of job {} is not told: {error}",
                     self.message.id
-                );
+                ),
             }
         }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Instant> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the job may have a result that the stream of results does not know any more: another host has the job since the server has not heard of
+    /// this one.
+    fn is_too_late(&self) -> bool {
+        self.heard().elapsed() > self.context.settings.dedup_window
+    }
+
+    /// Whether the stream is the one that the job was delivered from. In one that was made anew the job's number is that of another job.
+    fn is_current(&self) -> bool {
+        self.context.shared.stream_created() == self.stream_created
     }
 
     async fn work(&self, attempts: &mut Attempts, mut place: InPool) -> HeldEnd {
@@ -144,13 +175,15 @@ impl HeldJob {
         status: JobStatus,
         body: Bytes,
     ) -> HeldEnd {
-        self.store_result(tries, status, body).await;
-        self.acknowledge(Bytes::from_static(b"+ACK")).await;
+        if self.store_result(tries, status, body).await {
+            self.acknowledge(Bytes::from_static(b"+ACK")).await;
+        }
         attempts.forget(&self.context.api).await;
         HeldEnd::Finished
     }
 
     async fn lost(&self, attempts: &mut Attempts, lost: LostAttempt) -> HeldEnd {
+        attempts.settle();
         self.context.shared.count(|stats| match lost.how {
             LostHow::Timeout => stats.timeouts += 1,
             LostHow::Worker | LostHow::Host => stats.lost_workers += 1,
@@ -237,7 +270,10 @@ impl HeldJob {
         let told = async {
             let taken = attempts.take_back(api).await;
             let back = not_acknowledged(Duration::ZERO);
-            let given = api.acknowledge(&self.message.reply, back).await;
+            let given = match self.is_current() {
+                true => api.acknowledge(&self.message.reply, back).await,
+                false => Ok(()),
+            };
             taken.and(given)
         };
         if !matches!(timeout(LAST_WORDS, told).await, Ok(Ok(()))) {
@@ -248,12 +284,21 @@ impl HeldJob {
         HeldEnd::GivenBack(WhyGivenBack::Ending)
     }
 
-    async fn store_result(&self, tries: u32, mut status: JobStatus, mut body: Bytes) {
+    /// `false` if it is too late for a result.
+    async fn store_result(&self, tries: u32, mut status: JobStatus, mut body: Bytes) -> bool {
         let (id, traceparent) = (self.message.id.as_str(), self.message.traceparent());
         let (api, results) = (&self.context.api, &self.context.results);
         let mut retry = self.retry("its result");
         let stored = loop {
-            let headers = result_headers(id, status, tries, traceparent);
+            if self.is_too_late() {
+                log::warn!(
+                    "job {id}: the server was not heard of for too long, and the result is not stored"
+                );
+                self.context.shared.count(|stats| stats.too_late += 1);
+                return false;
+            }
+            let unique = &self.message.unique;
+            let headers = result_headers(unique, id, status, tries, traceparent);
             match api.store(results, headers, body.clone()).await {
                 Ok(stored) => break stored,
                 Err(ApiError::TooLarge) if status != JobStatus::TooLarge => {
@@ -268,10 +313,14 @@ impl HeldJob {
             stats.not_ok += u64::from(status != JobStatus::Ok);
             stats.duplicates += u64::from(stored.is_duplicate);
         });
+        true
     }
 
     /// Says what becomes of the message until the server has heard, for one ack wait: then the job is delivered again.
     async fn acknowledge(&self, what: Bytes) {
+        if !self.is_current() {
+            return;
+        }
         let until = Instant::now() + self.context.settings.ack_wait;
         let api = &self.context.api;
         let told = async {
@@ -320,6 +369,9 @@ impl Retry<'_> {
                 problem: error.to_string(),
             });
             self.was_told = true;
+        }
+        if error == ApiError::NoResponders || error.is(STREAM_NOT_FOUND) {
+            self.held.context.mend().await;
         }
         sleep(self.delay).await;
         self.delay = Duration::from_secs(1).min(self.delay * 2);

@@ -5,18 +5,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_nats::{HeaderMap, Message};
 
 use super::ack_reply::{Delivery, delivery};
-use super::names::{EXPIRES, KEY, MESSAGE_ID, PRIORITY, TIMEOUT, TRACEPARENT, URGENT};
+use super::names::{
+    EXPIRES, KEY, MESSAGE_ID, PRIORITY, TIMEOUT, TRACEPARENT, URGENT, is_header_text,
+};
+use super::request::LONGEST_ID;
 use super::result::JobId;
 use crate::Bytes;
 use crate::pool::Job;
+
+/// A longer `traceparent` is left out: those of W3C Trace Context have 55 characters.
+const LONGEST_TRACEPARENT: usize = 512;
 
 /// A job that a stream has delivered.
 #[derive(Debug, Clone)]
 pub(super) struct JobMessage {
     pub(super) id: JobId,
+    /// Tells the job from all others, also from those of its id, and is the same for each delivery.
+    pub(super) unique: String,
     /// Where it is acknowledged.
     pub(super) reply: String,
     pub(super) delivery: Delivery,
+    /// As far as is known here, no host had the job before.
+    pub(super) is_first: bool,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -36,19 +46,23 @@ impl JobMessage {
         let reply = message.reply?.to_string();
         let delivery = delivery(&reply)?;
         let headers = message.headers.unwrap_or_default();
-        let given = headers.get(MESSAGE_ID).map(|id| id.as_str());
         // The time makes it one that no stream of this name had before.
-        let id = match given {
-            Some(id) if !id.is_empty() => JobId::new(id),
-            _ => JobId::new(&format!(
-                "{stream}:{}:{}",
-                delivery.sequence,
-                delivery.stored.as_nanos()
-            )),
+        let place = format!(
+            "{stream}:{}:{}",
+            delivery.sequence,
+            delivery.stored.as_nanos()
+        );
+        let given = headers.get(MESSAGE_ID).map(|id| id.as_str());
+        let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
+        let (id, unique) = match given {
+            Some(id) => (JobId::new(id), format!("{id}/{place}")),
+            None => (JobId::new(&place), place),
         };
         Some(Self {
             id,
+            unique,
             reply,
+            is_first: delivery.delivered == 1,
             delivery,
             headers,
             body: message.payload,
@@ -60,12 +74,19 @@ impl JobMessage {
     }
 
     pub(super) fn traceparent(&self) -> Option<&str> {
-        self.header(TRACEPARENT)
+        let fits = |text: &&str| text.len() <= LONGEST_TRACEPARENT && is_header_text(text);
+        self.header(TRACEPARENT).filter(fits)
     }
 
     /// The job for the pool. `now` is the time of this host.
     pub(super) fn job(&self, now: SystemTime) -> Result<Job, NoJob> {
         let mut job = Job::new(self.body.clone());
+        if self
+            .header(MESSAGE_ID)
+            .is_some_and(|id| id.len() > LONGEST_ID)
+        {
+            return Err(NoJob::Header("its Nats-Msg-Id is longer than 255 bytes"));
+        }
         match self.header(PRIORITY) {
             None => {}
             Some(URGENT) => job = job.urgent(),
@@ -165,9 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_no_result_could_hold_are_not_taken_over() {
+        let long = "x".repeat(300);
+        let message = message(&[(MESSAGE_ID, long.as_str()), (TRACEPARENT, "00-\u{fc}")]);
+        assert!(message.id.as_str().starts_with("JOBS:7:"));
+        assert_eq!(message.traceparent(), None);
+        let job = message.job(UNIX_EPOCH + STORED);
+        assert!(matches!(job, Err(NoJob::Header(_))), "{job:?}");
+    }
+
+    #[test]
     fn a_job_without_an_id_has_one_that_no_other_message_had() {
         let id = message(&[]).id;
         assert_eq!(id.as_str(), format!("JOBS:7:{}", STORED.as_nanos()));
-        assert_eq!(message(&[(MESSAGE_ID, "mine")]).id.as_str(), "mine");
+        let mine = message(&[(MESSAGE_ID, "mine")]);
+        assert_eq!(mine.id.as_str(), "mine");
+        assert_eq!(mine.unique, format!("mine/{}", id.as_str()));
     }
 }

@@ -42,8 +42,8 @@
 //! # Promises
 //!
 //! **N1, at least once, one result.** A job is acknowledged after its result is stored, and the server's word for that has come. A job that is done twice,
-//! because its host or the server was lost in between, has one result: the stream of results knows the ids of its
-//! [window of duplicates](Feed::dedup_window). Each outcome that is final has a result, with its [`JobStatus`]. Only a lost worker, a timeout and a full queue
+//! because its host or the server was lost in between, has one result: the stream of results knows what it has, for its
+//! [window of duplicates](Feed::dedup_window), and a host that was cut off for longer than that stores none. Each outcome that is final has a result, with its [`JobStatus`]. Only a lost worker, a timeout and a full queue
 //! make a job come again.
 //!
 //! **N2, no more than the pool can take.** A feed asks for as many jobs as there are free places among one for each worker and the
@@ -54,17 +54,17 @@
 //!
 //! **N4, poison.** A job that has lost [`max_deliver`](Feed::max_deliver) attempts goes to the subject of [dead](Feed::dead) jobs, with how the last one was
 //! lost, the worker's standard error and the number of attempts; it has a result, [`JobStatus::Dead`], and leaves the stream. Attempts are counted in a stream,
-//! since the server's deliveries are more than attempts. A job that takes whole hosts with it is tried once more than that: the first attempt leaves no
-//! trace when its host is killed.
+//! since the server's deliveries are more than attempts. A job that takes whole hosts with it is tried a little more often: an attempt
+//! that the server calls a first delivery leaves no trace when its host is killed, and a server that is busy does so more than once.
 //!
 //! **N5, losses.** The jobs of a host that is killed are delivered to others after `ack_wait`. A feed goes on by itself when a server or the network was away:
-//! it misses two heartbeats, asks until the server answers, and asks for jobs anew. A consumer that was removed is made anew. Jobs that wait while none come are a
+//! it misses two heartbeats, asks until the server answers, and asks for jobs anew. A consumer or a stream that was removed is made anew. Jobs that wait while none come are a
 //! [stall](FeedStats::stalls), which is counted.
 //!
 //! **N6, stop.** [`stop`](FeedHandle::stop) fetches no more, finishes what workers have, and gives back the rest at once.
 //!
 //! **N7, checks.** [`start`](Feed::start) makes what is missing, and alters nothing that is there, unless [`adopt`](Feed::adopt) is said. What differs, or is not
-//! permitted, is an error that says so: each subject that the feed will use is tried.
+//! permitted, is an error that says so: the subjects of results, dead jobs, attempts, requests for jobs and acknowledgements are tried, without effect.
 //!
 //! **N8, secrets.** Servers, credentials and TLS are the client's business. Neither they nor the content of jobs is in a log line, an event or `Debug`. The ids of jobs are.
 //!
@@ -114,8 +114,9 @@
 //! - The order of jobs is that of the stream for each host, and there is none among hosts; a [key](crate::pool::Job::key) keeps order on one host only.
 //! - [`expires`](crate::pool::Job::expires) counts from when the stream stored the job, by the clocks of the server and of the host.
 //! - [`retry_on_loss`](crate::pool::Job::retry_on_loss) and arguments of jobs do not travel. Who may submit must not say what hosts run.
-//! - async-nats 0.51 fails, and ends its connection, on a message whose headers hold a lone carriage return. Who may publish to the subject of jobs must be
-//!   trusted so far.
+//! - async-nats 0.51 ends its connection on a message whose headers are not UTF-8 or have a line without a colon, and fails for good on a lone carriage return in them. Such a message
+//!   does so to each host. Who may publish to the subject of jobs must be trusted so far.
+//! - A job that takes longer than the window of duplicates may have two results when a server is killed: [`dedup_window`](Feed::dedup_window) is to be longer.
 //! - The feed is a task of the runtime where it was started. When that ends, its jobs are delivered to others after `ack_wait`.
 //!
 //! # Features

@@ -8,6 +8,7 @@ use async_nats::client::Request;
 use super::api::Api;
 use super::error::FeedError;
 use super::settings::FeedSettings;
+use super::setup::silence;
 use crate::Bytes;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -43,7 +44,8 @@ pub(super) async fn check(api: &Api, settings: &FeedSettings) -> Result<(), Feed
 async fn ask(api: &Api, subject: String, request: Request) -> Result<(), FeedError> {
     let request = request.timeout(Some(ANSWER_WITHIN));
     let asked = api.client.send_request(subject.clone(), request).await;
-    asked
-        .map(drop)
-        .map_err(|_| FeedError::NoPermission { subject })
+    match asked {
+        Ok(_) => Ok(()),
+        Err(_) => Err(silence(api, subject).await),
+    }
 }

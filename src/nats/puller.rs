@@ -30,6 +30,31 @@ struct Inbox {
     subscriber: Subscriber,
 }
 
+/// An inbox where nothing more is asked for.
+pub(super) struct OldInbox {
+    subscriber: Subscriber,
+    is_draining: bool,
+}
+
+/// The next message that was on its way to an old inbox, which is dropped when there are no more. It never ends then. Dropping the future loses nothing.
+pub(super) async fn next_of_old(old: &mut Option<OldInbox>) -> Message {
+    while let Some(inbox) = old {
+        if !inbox.is_draining {
+            if inbox.subscriber.drain().await.is_err() {
+                *old = None;
+                continue;
+            }
+            inbox.is_draining = true;
+        }
+        match next_of(&mut inbox.subscriber).await {
+            Some(message) if message.status.is_none() => return message,
+            Some(_) => {}
+            None => *old = None,
+        }
+    }
+    std::future::pending().await
+}
+
 /// What came.
 pub(super) enum Pulled {
     Message(Box<Message>),
@@ -64,10 +89,13 @@ impl Puller {
         self.state.owed()
     }
 
-    /// A new inbox: what was asked for in the old one is forgotten. What the server sends there goes to nobody, and comes again after the ack wait.
-    pub(super) fn renew(&mut self) {
-        self.inbox = None;
+    /// A new inbox; what was asked for in the old one is forgotten. What is on its way there still is the caller's.
+    pub(super) fn renew(&mut self) -> Option<OldInbox> {
         self.state.close();
+        self.inbox.take().map(|inbox| OldInbox {
+            subscriber: inbox.subscriber,
+            is_draining: false,
+        })
     }
 
     /// What comes next, with `room` for so many messages. Dropping the future loses nothing. Without room it never ends, unless messages are on their way.
@@ -141,10 +169,10 @@ impl Puller {
         let Some(inbox) = &mut self.inbox else {
             return rest;
         };
-        if inbox.subscriber.drain().await.is_err() {
-            return rest;
-        }
         let taken = async {
+            if inbox.subscriber.drain().await.is_err() {
+                return;
+            }
             while let Some(message) = next_of(&mut inbox.subscriber).await {
                 if message.status.is_none() {
                     rest.push(message);
@@ -160,8 +188,11 @@ impl Puller {
         self.start.elapsed()
     }
 
-    /// Makes a request. `false` if the client is closed.
+    /// Makes a request. `false` if the client has no connection.
     async fn ask(&mut self, room: usize) -> bool {
+        if !self.api.is_connected() {
+            return false;
+        }
         if self.inbox.is_none() {
             let name = self.api.client.new_inbox();
             let Ok(subscriber) = self.api.client.subscribe(format!("{name}.*")).await else {

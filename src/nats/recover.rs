@@ -10,13 +10,15 @@ use super::api::{Api, ApiError, CONSUMER_NOT_FOUND, NO_MESSAGE, STREAM_NOT_FOUND
 use super::context::FeedContext;
 use super::event::FeedEvent;
 use super::settings::FeedSettings;
-use super::setup::prepare;
+use super::setup::{created, prepare};
 
 /// How it is with the consumer, now that the server answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recovered {
     /// Jobs that wait in the stream.
     pub(super) pending: u64,
+    /// There are some, and fewer under way than may be.
+    pub(super) may_deliver: bool,
     /// The server answered at once, so it was never gone.
     pub(super) at_once: bool,
 }
@@ -28,6 +30,8 @@ struct ConsumerLook {
     unacknowledged: u64,
     /// All up to this number of the stream is acknowledged: nobody gets it any more.
     floor: u64,
+    /// The greatest number of the stream that was delivered.
+    delivered: u64,
 }
 
 impl ConsumerLook {
@@ -38,6 +42,7 @@ impl ConsumerLook {
             pending: info.number("/num_pending"),
             unacknowledged: info.number("/num_ack_pending"),
             floor: info.number("/ack_floor/stream_seq"),
+            delivered: info.number("/delivered/stream_seq"),
         })
     }
 }
@@ -52,8 +57,17 @@ pub(super) async fn recover(context: Arc<FeedContext>, rest: Duration) -> Recove
     loop {
         match ConsumerLook::at(&context.api, &settings.stream, &settings.consumer).await {
             Ok(look) => {
+                match created(&context.api, settings).await {
+                    Ok(at) if context.shared.stream_was_created(&at) => {
+                        log::warn!("the stream {} is another one than before", settings.stream);
+                    }
+                    Ok(_) => {}
+                    Err(error) => log::debug!("no word of the stream {}: {error}", settings.stream),
+                }
+                let most = u64::try_from(settings.max_ack_pending).unwrap_or(u64::MAX);
                 return Recovered {
                     pending: look.pending,
+                    may_deliver: look.pending > 0 && look.unacknowledged < most,
                     at_once,
                 };
             }
@@ -131,7 +145,15 @@ pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
     let (api, settings) = (&context.api, &context.settings);
     let swept = async {
         let look = ConsumerLook::at(api, &settings.stream, &settings.consumer).await?;
-        let messages = remove_to(api, settings, look.floor).await?;
+        let info = api
+            .call(&format!("STREAM.INFO.{}", settings.stream), &Value::Null)
+            .await?;
+        // A consumer that is ahead of its stream was told of jobs that the stream has lost; the next ones have their numbers.
+        let last = match look.delivered <= info.number("/state/last_seq") {
+            true => look.floor,
+            false => 0,
+        };
+        let messages = remove_to(api, settings, last).await?;
         if messages > 0 {
             log::warn!(
                 "{messages} jobs that were done had come back in stream {}",

@@ -12,7 +12,7 @@ use crate::Bytes;
 use crate::pool::Job;
 
 /// The longest id of a job, in bytes.
-const LONGEST_ID: usize = 255;
+pub(super) const LONGEST_ID: usize = 255;
 
 /// A [`Job`] for a stream, with what a stream knows of it besides. A job alone is one with an id that nobody else has.
 ///

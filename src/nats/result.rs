@@ -108,6 +108,8 @@ pub struct JobResult {
     pub body: Bytes,
     /// As it came with the job.
     pub traceparent: Option<String>,
+    /// Tells the job from all others.
+    pub(super) unique: String,
 }
 
 /// Of the body only how long it is.
@@ -122,15 +124,16 @@ impl fmt::Debug for JobResult {
     }
 }
 
-/// The headers of a result.
+/// The headers of a result. `unique` is what tells the job from all others, also from those of its id.
 pub(super) fn result_headers(
+    unique: &str,
     id: &str,
     status: JobStatus,
     attempts: u32,
     traceparent: Option<&str>,
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(MESSAGE_ID, id);
+    headers.insert(MESSAGE_ID, unique);
     headers.insert(JOB_ID, id);
     headers.insert(STATUS, status.as_str());
     headers.insert(ATTEMPTS, attempts.to_string());
@@ -150,6 +153,7 @@ pub(super) fn read_result(message: &async_nats::Message) -> Option<JobResult> {
         attempts: text(ATTEMPTS)?.parse().ok()?,
         body: message.payload.clone(),
         traceparent: text(TRACEPARENT).map(str::to_owned),
+        unique: text(MESSAGE_ID).unwrap_or_default().to_owned(),
     })
 }
 
@@ -173,7 +177,7 @@ mod tests {
     fn what_is_written_is_read() {
         for (status, word) in STATUSES {
             assert_eq!(status.as_str(), word);
-            let headers = result_headers("an id", status, 3, Some("00-1-2-01"));
+            let headers = result_headers("an id/JOBS:1:2", "an id", status, 3, Some("00-1-2-01"));
             let read = read_result(&message(Some(headers))).unwrap();
             assert_eq!(read.id.as_str(), "an id");
             assert_eq!((read.status, read.attempts), (status, 3));
@@ -185,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_no_result_is_none() {
         assert_eq!(read_result(&message(None)), None);
-        let mut headers = result_headers("id", JobStatus::Ok, 1, None);
+        let mut headers = result_headers("id", "id", JobStatus::Ok, 1, None);
         headers.insert(STATUS, "fine");
         assert_eq!(read_result(&message(Some(headers))), None);
     }

@@ -167,6 +167,8 @@ impl ResultReader {
     /// `false` if nobody wants results any more. Else the consumer is of no use any more: what it has sent may be lost.
     async fn read_from(&mut self, consumer: &str) -> bool {
         let mut puller = Puller::new(&self.api, &self.stream, consumer, EXPIRES);
+        // Of the deliveries of the consumer, which is new.
+        let mut last = 0;
         loop {
             let room = self.give.capacity().saturating_sub(puller.owed());
             let message = match puller.next(room.max(1)).await {
@@ -175,9 +177,15 @@ impl ResultReader {
                 Pulled::LongEmpty | Pulled::Trouble => return true,
             };
             let reply = message.reply.as_deref().and_then(delivery);
-            let Some(sequence) = reply.map(|delivery| delivery.sequence) else {
+            let Some(delivery) = reply else {
                 continue;
             };
+            // What was sent into a connection that broke counts as delivered.
+            if delivery.consumer_sequence != last + 1 {
+                return true;
+            }
+            last = delivery.consumer_sequence;
+            let sequence = delivery.sequence;
             if sequence < self.next {
                 continue;
             }

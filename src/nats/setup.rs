@@ -8,6 +8,14 @@ use super::error::FeedError;
 use super::settings::FeedSettings;
 use super::wanted::Wanted;
 
+/// When the stream of jobs was made, to the nanosecond: two streams of one name are told apart by it.
+pub(super) async fn created(api: &Api, settings: &FeedSettings) -> Result<String, ApiError> {
+    let info = api
+        .call(&format!("STREAM.INFO.{}", settings.stream), &Value::Null)
+        .await?;
+    Ok(info.text("/created").unwrap_or_default().to_owned())
+}
+
 /// Makes what is missing, and checks what is there.
 pub(super) async fn prepare(api: &Api, settings: &FeedSettings) -> Result<(), FeedError> {
     // Whether there is a JetStream at all.
@@ -71,16 +79,22 @@ async fn consumer(api: &Api, settings: &FeedSettings) -> Result<(), FeedError> {
         &Value::Null,
     )
     .await?;
-    let config = match found {
-        Err(error) if error.is(CONSUMER_NOT_FOUND) => Value::Object(wanted.config.clone()),
+    match found {
+        Err(error) if error.is(CONSUMER_NOT_FOUND) => {}
         Err(error) => return Err(FeedError::refused(&wanted.what, error)),
-        Ok(found) => match change(settings, &wanted, found.at("/config"))? {
-            Some(config) => config,
-            None => return Ok(()),
+        Ok(found) => match same(&wanted, found.at("/config")) {
+            Ok(()) => return Ok(()),
+            // Made anew: the server does not change all of its fields, and it may be past jobs that nobody has done. A work queue has all that are not.
+            Err(_) if settings.adopt => {
+                let call = format!("CONSUMER.DELETE.{stream}.{consumer}");
+                let deleted = api_call(api, &call, &Value::Null).await?;
+                deleted.map_err(|error| FeedError::refused(&wanted.what, error))?;
+            }
+            Err(error) => return Err(error),
         },
-    };
+    }
     let call = format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}");
-    let body = json!({ "stream_name": stream, "config": config });
+    let body = json!({ "stream_name": stream, "config": wanted.config });
     let made = api_call(api, &call, &body).await?;
     made.map(drop)
         .map_err(|error| FeedError::refused(&wanted.what, error))
@@ -126,20 +140,18 @@ async fn answered<T>(
 ) -> Result<Result<T, ApiError>, FeedError> {
     match answer {
         Err(error) if error.has_no_jetstream() => Err(FeedError::NoJetStream),
-        Err(ApiError::Silent) => Err(silence(api, rest).await),
+        Err(ApiError::Silent) => Err(silence(api, api.subject(rest)).await),
         answer => Ok(answer),
     }
 }
 
 /// Why the server does not answer: a subject that nobody listens to is answered for at once, where the server is there and what is asked is allowed.
-async fn silence(api: &Api, rest: &str) -> FeedError {
+pub(super) async fn silence(api: &Api, subject: String) -> FeedError {
     let nowhere = api.client.new_inbox();
     let asked = api.client.request(nowhere, crate::Bytes::new());
     match tokio::time::timeout(std::time::Duration::from_secs(2), asked).await {
         Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-            FeedError::NoPermission {
-                subject: api.subject(rest),
-            }
+            FeedError::NoPermission { subject }
         }
         _ => FeedError::Unreachable,
     }

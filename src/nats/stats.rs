@@ -31,6 +31,8 @@ pub struct FeedStats {
     pub dead: u64,
     /// Deliveries of jobs that this host has already, after a trouble with the server.
     pub again: u64,
+    /// Results that are not stored: the server was not heard of for longer than the window of duplicates, and another host has done the job, or will.
+    pub too_late: u64,
     /// Results that are stored, and whose job could not be acknowledged: it comes again.
     pub unacknowledged: u64,
     /// How often the server was silent: two heartbeats were missing, or it said that there was no such consumer.

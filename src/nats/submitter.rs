@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
@@ -114,23 +115,28 @@ impl Submitter {
         wait: Duration,
     ) -> Result<JobResult, SubmitError> {
         let (id, headers, body) = self.message(job.into())?;
+        let is_stored = AtomicBool::new(false);
         let waited = async {
             // It must not miss the result, so it listens first.
             let mut waiter = self.waiters.wait_for(&id);
             self.start_reading().await?;
             let stored = self.store(&id, headers, body).await?;
+            is_stored.store(true, Ordering::Relaxed);
             if !stored.is_duplicate {
                 return Ok(waiter.result().await);
             }
             let earlier = self.read(From::First).await?;
+            // What is unique of a result begins so.
+            let job = format!("{id}/{}:{}:", stored.stream, stored.sequence);
             tokio::select! {
                 result = waiter.result() => Ok(result),
-                result = find(earlier, &id) => Ok(result),
+                result = find(earlier, &job) => Ok(result),
             }
         };
         match timeout(wait, waited).await {
             Ok(waited) => waited,
-            Err(_) => Err(SubmitError::TimedOut { id }),
+            Err(_) if is_stored.load(Ordering::Relaxed) => Err(SubmitError::TimedOut { id }),
+            Err(_) => Err(SubmitError::Unknown { id }),
         }
     }
 
@@ -159,19 +165,12 @@ impl Submitter {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Stored, SubmitError> {
-        for tried in 0..TRIES {
+        for _ in 0..TRIES {
             let stored = self
                 .api
                 .store(&self.subject, headers.clone(), body.clone())
                 .await;
             match stored {
-                // What an earlier try has stored is no earlier job.
-                Ok(stored) if tried > 0 => {
-                    return Ok(Stored {
-                        is_duplicate: false,
-                        ..stored
-                    });
-                }
                 Err(ApiError::Silent) => {}
                 stored => return stored.map_err(|error| self.error(error)),
             }
@@ -234,10 +233,10 @@ impl Submitter {
 }
 
 /// The result of this job among all. It never ends if there is none.
-async fn find(mut results: Results, id: &JobId) -> JobResult {
+async fn find(mut results: Results, job: &str) -> JobResult {
     loop {
         match std::future::poll_fn(|cx| Pin::new(&mut results).poll_next(cx)).await {
-            Some(result) if result.id == *id => return result,
+            Some(result) if result.unique.starts_with(job) => return result,
             Some(_) => {}
             None => return std::future::pending().await,
         }

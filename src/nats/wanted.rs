@@ -60,6 +60,8 @@ impl Wanted {
             // What is thrown away to make room, or for its age, has no result.
             Rule::discards_nothing(),
             Rule::none("max_age"),
+            // It makes room by removing what is old, whatever `discard` says.
+            Rule::none("max_msgs_per_subject"),
             Rule::none("no_ack"),
             Rule::none("sealed"),
         ];
@@ -74,8 +76,11 @@ impl Wanted {
         set(&mut config, "max_age", nanos(settings.keep_results));
         let rules = vec![
             Rule::covers(subject),
-            Rule::is_read_by_many(),
+            // Others give a message to one reader, or keep none that nobody waits for.
+            Rule::equal("retention", json!("limits")),
             Rule::at_least("duplicate_window", nanos(settings.dedup_window)),
+            Rule::kept_for(nanos(settings.dedup_window)),
+            Rule::none("max_msgs_per_subject"),
             Rule::none("no_ack"),
             Rule::none("sealed"),
         ];
@@ -201,19 +206,22 @@ impl Rule {
             field: "discard",
             wanted: json!("new"),
             holds: |config, field, wanted| {
-                let limits = ["max_msgs", "max_bytes", "max_msgs_per_subject"];
-                let has_none = limits.iter().all(|limit| is_unset(field_of(config, limit)));
+                let mut limits = ["max_msgs", "max_bytes"].into_iter();
+                let has_none = limits.all(|limit| is_unset(field_of(config, limit)));
                 has_none || field_of(config, field) == wanted
             },
         }
     }
 
-    /// A work queue would give each message to one reader.
-    fn is_read_by_many() -> Self {
+    /// Kept for ever, or for so long at least.
+    fn kept_for(least: Value) -> Self {
         Self {
-            field: "retention",
-            wanted: json!("limits"),
-            holds: |config, field, _| field_of(config, field) != "workqueue",
+            field: "max_age",
+            wanted: least,
+            holds: |config, field, least| {
+                let age = field_of(config, field);
+                is_unset(age) || age.as_u64() >= least.as_u64()
+            },
         }
     }
 
@@ -323,6 +331,10 @@ mod tests {
             (&results, "duplicate_window", json!(1)),
             (&results, "no_ack", json!(true)),
             (&results, "retention", json!("workqueue")),
+            (&results, "retention", json!("interest")),
+            (&results, "max_age", json!(1)),
+            (&results, "max_msgs_per_subject", json!(1)),
+            (&jobs, "max_msgs_per_subject", json!(1)),
             (&consumer, "ack_wait", json!(1)),
             (&consumer, "max_deliver", json!(5)),
             (&consumer, "filter_subject", json!("jobs.other")),
@@ -370,7 +382,7 @@ mod tests {
         let results = Wanted::kept("R", "results.convert", &settings());
         let mut found = Value::Object(results.config.clone());
         found["duplicate_window"] = nanos(Duration::from_secs(3600));
-        found["retention"] = json!("interest");
+        found["max_age"] = json!(0);
         assert_eq!(results.difference(&found), None);
     }
 }
