@@ -10,7 +10,7 @@ use async_nats::{Client, HeaderMap};
 use futures_core::Stream;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api::{Api, ApiError, Stored};
 use super::error::SubmitError;
@@ -21,8 +21,11 @@ use super::results::{self, From, Results};
 use super::waiters::{ReadingTask, ResultWaiters};
 use crate::Bytes;
 
-/// How often a job is published under its id before it is not known whether the stream has it; how often a server is asked for results.
-const TRIES: u32 = 5;
+/// How long a server that does not answer is asked again.
+const ASKED_FOR: Duration = Duration::from_secs(10);
+
+/// A client without a connection says at once that there is no answer. Then it has so long to connect.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Submits jobs to a stream that [feeds](super::Feed) of any host take them from. A clone is the same submitter.
 ///
@@ -99,7 +102,7 @@ impl Submitter {
         if Handle::try_current().is_err() {
             return Err(SubmitError::NoRuntime);
         }
-        self.read(From::Now).await
+        self.read(From::Now, ASKED_FOR).await
     }
 
     /// Submits a job, and waits for its result, for so long in all. A job whose id was submitted before has the result of that time, if it is kept still.
@@ -119,13 +122,13 @@ impl Submitter {
         let waited = async {
             // It must not miss the result, so it listens first.
             let mut waiter = self.waiters.wait_for(&id);
-            self.start_reading().await?;
+            self.start_reading(wait).await?;
             let stored = self.store(&id, headers, body).await?;
             is_stored.store(true, Ordering::Relaxed);
             if !stored.is_duplicate {
                 return Ok(waiter.result().await);
             }
-            let earlier = self.read(From::First).await?;
+            let earlier = self.read(From::First, wait).await?;
             // What is unique of a result begins so.
             let job = format!("{id}/{}:{}:", stored.stream, stored.sequence);
             tokio::select! {
@@ -165,17 +168,18 @@ impl Submitter {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Stored, SubmitError> {
-        for _ in 0..TRIES {
+        let begun = Instant::now();
+        loop {
             let stored = self
                 .api
                 .store(&self.subject, headers.clone(), body.clone())
                 .await;
             match stored {
-                Err(ApiError::Silent) => {}
+                Err(ApiError::Silent) if begun.elapsed() < ASKED_FOR => sleep(BETWEEN).await,
+                Err(ApiError::Silent) => return Err(SubmitError::Unknown { id: id.clone() }),
                 stored => return stored.map_err(|error| self.error(error)),
             }
         }
-        Err(SubmitError::Unknown { id: id.clone() })
     }
 
     fn error(&self, error: ApiError) -> SubmitError {
@@ -192,12 +196,12 @@ impl Submitter {
         }
     }
 
-    async fn read(&self, from: From) -> Result<Results, SubmitError> {
+    /// A server that does not answer is asked again for as long as `patience`.
+    async fn read(&self, from: From, patience: Duration) -> Result<Results, SubmitError> {
+        let begun = Instant::now();
         let mut read = self.try_to_read(from).await;
-        for _ in 1..TRIES {
-            if !matches!(read, Err(ApiError::Silent)) {
-                break;
-            }
+        while matches!(read, Err(ApiError::Silent)) && begun.elapsed() < patience {
+            sleep(BETWEEN).await;
             read = self.try_to_read(from).await;
         }
         let subject = self.results_subject();
@@ -222,10 +226,10 @@ impl Submitter {
         given.unwrap_or_else(|| beside(&self.subject, "results"))
     }
 
-    async fn start_reading(&self) -> Result<(), SubmitError> {
+    async fn start_reading(&self, patience: Duration) -> Result<(), SubmitError> {
         let mut reading = self.reading.lock().await;
         if reading.as_ref().is_none_or(ReadingTask::has_ended) {
-            let results = self.read(From::Now).await?;
+            let results = self.read(From::Now, patience).await?;
             *reading = Some(self.waiters.read(results));
         }
         Ok(())
