@@ -73,6 +73,7 @@ fn a_network_that_stands_still_is_noticed_and_its_end_too() {
         let client = server.client().await;
         let submitter = submitter(&client);
         assert_eq!(result(&submitter, "echo first").await.body, "first");
+        until_is("an empty stream", 0, async || count(&client, "JOBS").await).await;
         let mut events = through.events();
         proxy.stand_still(true);
         event(&mut events, |event| matches!(event, FeedEvent::Silent)).await;
@@ -80,7 +81,7 @@ fn a_network_that_stands_still_is_noticed_and_its_end_too() {
         proxy.stand_still(false);
         let begun = std::time::Instant::now();
         event(&mut events, |event| matches!(event, FeedEvent::Heard)).await;
-        stats(&through, "the second result", |stats| stats.done == 2).await;
+        stats(&through, "the second result", |stats| stats.done > 1).await;
         assert!(
             begun.elapsed() < Duration::from_secs(5),
             "{:?}",
