@@ -15,7 +15,7 @@ use super::event::FeedEvent;
 use super::held::{HeldEnd, hold};
 use super::message::JobMessage;
 use super::puller::{OldInbox, Pulled, Puller, next_of_old};
-use super::recover::{Recovered, Sweep, recover, sweep};
+use super::recover::{Recovered, Sweep, Swept, recover, sweep};
 use super::report::FeedReport;
 use super::stage::FeedStages;
 use super::verdict::WhyGivenBack;
@@ -64,7 +64,7 @@ pub(super) struct Feeder {
     mended: Option<Instant>,
     /// The server was silent, so that its answer is news.
     is_silent: bool,
-    sweeping: UnderWay<bool>,
+    sweeping: UnderWay<Swept>,
     report: FeedReport,
 }
 
@@ -114,9 +114,12 @@ impl Feeder {
                 () = &mut pool_closes => break,
                 Some(ended) = self.held.join_next_with_id() => self.ended(ended),
                 recovered = under_way(&mut self.recovery) => self.recovered(recovered),
-                quiet = under_way(&mut self.sweeping) => {
+                swept = under_way(&mut self.sweeping) => {
                     self.sweeping = None;
-                    self.sweep.looked(quiet);
+                    self.sweep.looked(swept.is_quiet);
+                    if swept.stood_still && self.recovery.is_none() {
+                        self.old = self.puller.renew();
+                    }
                 }
                 () = shared.has_room() => {}
                 _ = pool.ready_for_more(), if is_full => {}
@@ -155,8 +158,9 @@ impl Feeder {
             Pulled::Message(message) => self.take(*message),
             Pulled::Nothing => {
                 if self.sweep.is_due() && self.sweeping.is_none() {
+                    let looks = sweep(Arc::clone(&self.context), self.sweep.is_early());
                     self.sweep.begun();
-                    self.sweeping = Some(Box::pin(sweep(Arc::clone(&self.context))));
+                    self.sweeping = Some(Box::pin(looks));
                 }
             }
             Pulled::LongEmpty => self.begin_recovery(),

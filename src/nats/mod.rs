@@ -137,6 +137,7 @@ mod held;
 mod message;
 mod names;
 mod permissions;
+mod phantoms;
 mod pull;
 mod puller;
 mod recover;

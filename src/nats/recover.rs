@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::api::{Api, ApiError, CONSUMER_NOT_FOUND, NO_MESSAGE, STREAM_NOT_FOUND};
 use super::context::FeedContext;
 use super::event::FeedEvent;
+use super::phantoms::forget_gone;
 use super::settings::FeedSettings;
 use super::setup::{created, prepare};
 
@@ -114,6 +115,17 @@ pub(super) struct Sweep {
 
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// What a server has forgotten when it was killed is seen in looks that are no farther apart.
+const EARLY: Duration = Duration::from_secs(8);
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Swept {
+    /// No job was under way or waited, so that nothing is left to be removed later.
+    pub(super) is_quiet: bool,
+    /// The consumer may have stood still. It goes on at the next request.
+    pub(super) stood_still: bool,
+}
 
 impl Sweep {
     /// Due soon.
@@ -128,6 +140,11 @@ impl Sweep {
         self.due.is_some_and(|due| due <= Instant::now())
     }
 
+    /// The server may have been killed a moment ago.
+    pub(super) fn is_early(&self) -> bool {
+        self.delay <= EARLY
+    }
+
     /// A look is under way.
     pub(super) const fn begun(&mut self) {
         self.due = None;
@@ -140,8 +157,8 @@ impl Sweep {
     }
 }
 
-/// Removes what is below the consumer. `true` if no job was under way or waited, so that nothing is left to be removed later.
-pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
+/// Removes what is below the consumer; `early` also what the server takes for jobs that are under way, and is none.
+pub(super) async fn sweep(context: Arc<FeedContext>, early: bool) -> Swept {
     let (api, settings) = (&context.api, &context.settings);
     let swept = async {
         let look = ConsumerLook::at(api, &settings.stream, &settings.consumer).await?;
@@ -149,10 +166,14 @@ pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
             .call(&format!("STREAM.INFO.{}", settings.stream), &Value::Null)
             .await?;
         // A consumer that is ahead of its stream was told of jobs that the stream has lost; the next ones have their numbers.
-        let last = match look.delivered <= info.number("/state/last_seq") {
-            true => look.floor,
-            false => 0,
-        };
+        let is_ahead = look.delivered > info.number("/state/last_seq");
+        let mut gone = 0;
+        if early && look.unacknowledged > 0 && !is_ahead {
+            let numbers = look.floor + 1..=look.delivered;
+            let lacking = info.number("/state/num_deleted");
+            gone = forget_gone(api, settings, numbers, lacking).await?;
+        }
+        let last = if is_ahead { 0 } else { look.floor };
         let messages = remove_to(api, settings, last).await?;
         if messages > 0 {
             log::warn!(
@@ -161,11 +182,14 @@ pub(super) async fn sweep(context: Arc<FeedContext>) -> bool {
             );
             context.shared.events.publish(FeedEvent::Swept { messages });
         }
-        Ok::<_, ApiError>(look.pending == 0 && look.unacknowledged == 0)
+        Ok::<_, ApiError>(Swept {
+            is_quiet: look.pending == 0 && look.unacknowledged == 0,
+            stood_still: gone > 0 && look.pending > 0,
+        })
     };
     swept.await.unwrap_or_else(|error| {
         log::debug!("stream {} was not swept: {error}", settings.stream);
-        false
+        Swept::default()
     })
 }
 

@@ -40,7 +40,7 @@ fn each_file_of_tests_has_its_line_and_is_compiled() {
     assert_eq!(
         programs,
         ["allocators.rs", "renamed_actix.rs"].map(Into::into).into(),
-        "a test is a module of one of the ten"
+        "a test is a module of a program that is a folder"
     );
     let mut files = BTreeSet::new();
     for folder in paths().filter(|path| path.join("main.rs").exists()) {

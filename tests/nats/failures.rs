@@ -12,9 +12,7 @@ use crate::tools::jetstream::{
     consumer_info, count, make_consumer, messages, stream_info, under_way,
 };
 use crate::tools::worker::workers;
-use crate::tools::{
-    ACK_WAIT, LONG, Signs, feed, on_server, stats, submit, submitter, until, until_is,
-};
+use crate::tools::{ACK_WAIT, LONG, Signs, feed, on_server, submit, submitter, until, until_is};
 
 /// No test but a host of those below.
 #[test]
@@ -88,11 +86,17 @@ fn a_server_that_is_killed_twice_loses_nothing_and_the_feeds_go_on() {
                 }
             })
             .await;
+            let silences = || one.stats().silences + other.stats().silences;
+            let before = silences();
             server.kill();
-            let silences = (one.stats().silences, other.stats().silences);
-            for (feed, before) in [(&one, silences.0), (&other, silences.1)] {
-                stats(feed, "the silence", |stats| stats.silences > before).await;
-            }
+            until("the silence", async || {
+                if silences() > before {
+                    Ok(())
+                } else {
+                    Err(format!("{before} {:?} {:?}", one.stats(), other.stats()))
+                }
+            })
+            .await;
             server.restart();
             let (before, begun) = (done(), Instant::now());
             until("a result again", async || {
@@ -109,15 +113,34 @@ fn a_server_that_is_killed_twice_loses_nothing_and_the_feeds_go_on() {
                 begun.elapsed()
             );
         }
-        until_is("no job", (0, 0), async || under_way(&client).await).await;
+        until("the results", async || {
+            let done = count(&client, "JOBS_RESULTS").await;
+            if done == jobs as u64 {
+                return Ok(());
+            }
+            let state = stream_info(&client, "JOBS").await["state"].clone();
+            Err(format!(
+                "{done} {state} {} {:?} {:?}",
+                consumer_info(&client).await,
+                one.stats(),
+                other.stats()
+            ))
+        })
+        .await;
         each_has_one_result(server, jobs).await;
         // What a killed server brings back is swept away.
-        until("an empty stream", async || {
+        until("an empty stream, and no job", async || {
             let state = stream_info(&client, "JOBS").await["state"].clone();
-            match state["messages"].as_u64() {
-                Some(0) => Ok(()),
-                _ => Err(format!("{state} {}", consumer_info(&client).await)),
+            let info = consumer_info(&client).await;
+            let left = [
+                &state["messages"],
+                &info["num_pending"],
+                &info["num_ack_pending"],
+            ];
+            if left.iter().all(|left| **left == 0) {
+                return Ok(());
             }
+            Err(format!("{state} {info}"))
         })
         .await;
         let config = consumer_info(&client).await["config"].clone();

@@ -65,7 +65,7 @@ fn a_network_that_stands_still_is_noticed_and_its_end_too() {
         proxy.stand_still(false);
         let begun = std::time::Instant::now();
         event(&mut events, |event| matches!(event, FeedEvent::Heard)).await;
-        stats(&through, "the second result", |stats| stats.done == 2).await;
+        stats(&through, "the second result", |stats| stats.done > 1).await;
         assert!(
             begun.elapsed() < Duration::from_secs(5),
             "{:?}",

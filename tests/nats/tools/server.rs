@@ -2,11 +2,14 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::common::DEADLINE;
@@ -198,7 +201,9 @@ fn spawn(namespace: Option<&str>, directory: &Path) -> Child {
         )
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+        .stderr(log);
+    // It ends with the thread of its test, also where no drop does that.
+    // SAFETY: one system call with integers, which allocates nothing.
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+    command.spawn().unwrap()
 }
