@@ -119,14 +119,18 @@ fn beats_put_the_miss_off() {
         let beats = Beats::new(&alive);
         let mut watch = pin!(watch(&alive, &start(), &beats));
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(2500) {
+        let mut last = begun;
+        let mut is_over = false;
+        while !is_over && begun.elapsed() < Duration::from_millis(2500) {
+            last = Instant::now();
             beats.message(&beat());
-            let watched = timeout(Duration::from_millis(50), watch.as_mut()).await;
-            assert!(watched.is_err());
+            // It may be over only where this test itself was too late with the next beat.
+            is_over = timeout(Duration::from_millis(50), watch.as_mut()).await.is_ok();
         }
-        let last = Instant::now();
-        watch.await;
-        assert!(last.elapsed() >= Duration::from_millis(900));
+        if !is_over {
+            watch.await;
+        }
+        assert!(last.elapsed() >= Duration::from_secs(1));
     });
 }
 
