@@ -125,7 +125,9 @@ fn beats_put_the_miss_off() {
             last = Instant::now();
             beats.message(&beat());
             // It may be over only where this test itself was too late with the next beat.
-            is_over = timeout(Duration::from_millis(50), watch.as_mut()).await.is_ok();
+            is_over = timeout(Duration::from_millis(50), watch.as_mut())
+                .await
+                .is_ok();
         }
         if !is_over {
             watch.await;
