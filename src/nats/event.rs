@@ -46,7 +46,7 @@ pub enum FeedEvent {
         /// How the last one was lost.
         how: LostHow,
     },
-    /// A result, a dead job or a record of an attempt could not be stored. It is tried again until it is.
+    /// The server has not heard something of a job: its result, its death, an attempt, or its acknowledgement. The server is asked again.
     #[non_exhaustive]
     NotStored {
         /// Of the job.
@@ -64,7 +64,7 @@ pub enum FeedEvent {
         /// How many wait.
         pending: u64,
     },
-    /// The consumer, or a stream, was gone, and was made anew.
+    /// The consumer, or the stream of jobs, was gone, and was made anew.
     MadeAnew,
     /// What the feed needs is gone, and cannot be made anew. It is tried again.
     #[non_exhaustive]

@@ -48,7 +48,7 @@ impl FeedHandle {
     /// Fetches no more, finishes the jobs that workers have, and gives back those that wait, at once. At the deadline those that still run are cancelled, and
     /// go back too. A second call with an earlier deadline counts; a later one changes nothing. The pool goes on.
     ///
-    /// Jobs that run longer go on to be the feed's until then: the server hears that they are in progress. It hears of what goes back within two seconds
+    /// Jobs that run longer go on to be the feed's until then: the server hears that they are in progress. It hears of what goes back within a few seconds
     /// more, or the jobs are delivered again after the ack wait.
     pub async fn stop(&self, deadline: Duration) -> FeedReport {
         let now = Instant::now();

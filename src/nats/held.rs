@@ -91,7 +91,9 @@ impl HeldJob {
             }
             let progress = Bytes::from_static(b"+WPI");
             match api.acknowledge(&self.message.reply, progress).await {
-                Ok(()) => *self.heard() = Instant::now(),
+                // Who was cut off for too long does not make up for that: another host has had the job since.
+                Ok(()) if !self.is_too_late() => *self.heard() = Instant::now(),
+                Ok(()) => {}
                 Err(error) => log::debug!(
                     "the progress of job {} is not told: {error}",
                     self.message.id
@@ -107,7 +109,7 @@ impl HeldJob {
     /// Whether the job may have a result that the stream of results does not know any more: another host has the job since the server has not heard of
     /// this one.
     fn is_too_late(&self) -> bool {
-        self.heard().elapsed() > self.context.settings.dedup_window
+        self.is_current() && self.heard().elapsed() > self.context.settings.dedup_window
     }
 
     /// Whether the stream is the one that the job was delivered from. In one that was made anew the job's number is that of another job.
@@ -123,6 +125,7 @@ impl HeldJob {
         }
         let most = self.context.settings.max_deliver;
         if attempts.before() >= most {
+            drop(place);
             let lost = LostAttempt::bare(LostHow::Host);
             return self.bury(attempts, attempts.before(), lost).await;
         }
@@ -177,8 +180,8 @@ impl HeldJob {
     ) -> HeldEnd {
         if self.store_result(tries, status, body).await {
             self.acknowledge(Bytes::from_static(b"+ACK")).await;
+            attempts.forget(&self.context.api).await;
         }
-        attempts.forget(&self.context.api).await;
         HeldEnd::Finished
     }
 
@@ -238,10 +241,13 @@ impl HeldJob {
             attempts: number,
             how: lost.how,
         });
-        self.store_result(number, JobStatus::Dead, Bytes::new())
-            .await;
-        self.acknowledge(Bytes::from_static(b"+TERM")).await;
-        attempts.forget(&self.context.api).await;
+        if self
+            .store_result(number, JobStatus::Dead, Bytes::new())
+            .await
+        {
+            self.acknowledge(Bytes::from_static(b"+TERM")).await;
+            attempts.forget(&self.context.api).await;
+        }
         HeldEnd::Finished
     }
 
@@ -284,7 +290,7 @@ impl HeldJob {
         HeldEnd::GivenBack(WhyGivenBack::Ending)
     }
 
-    /// `false` if it is too late for a result.
+    /// `false` if it is too late for a result: the job, and what is counted of it, is another host's.
     async fn store_result(&self, tries: u32, mut status: JobStatus, mut body: Bytes) -> bool {
         let (id, traceparent) = (self.message.id.as_str(), self.message.traceparent());
         let (api, results) = (&self.context.api, &self.context.results);

@@ -48,7 +48,7 @@ impl fmt::Debug for Results {
 
 /// From where on results are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum ReadFrom {
     Now,
     First,
 }
@@ -58,12 +58,12 @@ pub(super) async fn read(
     api: Api,
     stream: String,
     subject: String,
-    from: From,
+    from: ReadFrom,
 ) -> Result<Results, ApiError> {
     let looked = StreamLook::at(&api, &stream).await?;
     let next = match from {
-        From::Now => looked.last + 1,
-        From::First => 1,
+        ReadFrom::Now => looked.last + 1,
+        ReadFrom::First => 1,
     };
     let (give, results) = mpsc::channel(WAIT);
     let reader = ResultReader {

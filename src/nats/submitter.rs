@@ -17,7 +17,7 @@ use super::error::SubmitError;
 use super::names::{beside, check_subject};
 use super::request::JobRequest;
 use super::result::{JobId, JobResult};
-use super::results::{self, From, Results};
+use super::results::{self, ReadFrom, Results};
 use super::waiters::{ReadingTask, ResultWaiters};
 use crate::Bytes;
 
@@ -102,7 +102,7 @@ impl Submitter {
         if Handle::try_current().is_err() {
             return Err(SubmitError::NoRuntime);
         }
-        self.read(From::Now, ASKED_FOR).await
+        self.read(ReadFrom::Now, ASKED_FOR).await
     }
 
     /// Submits a job, and waits for its result, for so long in all. A job whose id was submitted before has the result of that time, if it is kept still.
@@ -128,7 +128,7 @@ impl Submitter {
             if !stored.is_duplicate {
                 return Ok(waiter.result().await);
             }
-            let earlier = self.read(From::First, wait).await?;
+            let earlier = self.read(ReadFrom::First, wait).await?;
             // What is unique of a result begins so.
             let job = format!("{id}/{}:{}:", stored.stream, stored.sequence);
             tokio::select! {
@@ -197,7 +197,7 @@ impl Submitter {
     }
 
     /// A server that does not answer is asked again for as long as `patience`.
-    async fn read(&self, from: From, patience: Duration) -> Result<Results, SubmitError> {
+    async fn read(&self, from: ReadFrom, patience: Duration) -> Result<Results, SubmitError> {
         let begun = Instant::now();
         let mut read = self.try_to_read(from).await;
         while matches!(read, Err(ApiError::Silent)) && begun.elapsed() < patience {
@@ -210,7 +210,7 @@ impl Submitter {
     }
 
     /// `None` if no stream has the subject of results.
-    async fn try_to_read(&self, from: From) -> Result<Option<Results>, ApiError> {
+    async fn try_to_read(&self, from: ReadFrom) -> Result<Option<Results>, ApiError> {
         let subject = self.results_subject();
         match self.api.stream_of(&subject).await? {
             Some(stream) => {
@@ -229,7 +229,7 @@ impl Submitter {
     async fn start_reading(&self, patience: Duration) -> Result<(), SubmitError> {
         let mut reading = self.reading.lock().await;
         if reading.as_ref().is_none_or(ReadingTask::has_ended) {
-            let results = self.read(From::Now, patience).await?;
+            let results = self.read(ReadFrom::Now, patience).await?;
             *reading = Some(self.waiters.read(results));
         }
         Ok(())
