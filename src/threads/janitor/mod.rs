@@ -58,8 +58,9 @@ pub(crate) fn after(delay: Duration, job: impl FnOnce() + Send + 'static) -> Tim
         return Timer { key };
     }
     let mut queue = lock(&QUEUE);
-    let earliest = queue.deadlines.keys().next();
-    let wake = earliest.is_none_or(|earliest| key < *earliest);
+    // A job that is withdrawn leaves the thread its alarm. So jobs that are withdrawn before their time, as of each child whose
+    // pipes close just after its death, wake the thread once in all that time.
+    let wake = queue.alarm.is_none_or(|alarm| due < alarm);
     queue.deadlines.insert(key, Box::new(job));
     if wake && queue.wakeup.is_some() {
         ring(queue);
@@ -150,6 +151,8 @@ enum Request {
 struct Queue {
     requests: Vec<Request>,
     deadlines: BTreeMap<(Instant, u64), JanitorJob>,
+    /// When the thread looks at the deadlines next, if nobody wakes it.
+    alarm: Option<Instant>,
     wakeup: Option<Arc<EventFd>>,
     /// The thread is unlike the main thread, or may be.
     odd: bool,
@@ -158,6 +161,7 @@ struct Queue {
 static QUEUE: Mutex<Queue> = Mutex::new(Queue {
     requests: Vec::new(),
     deadlines: BTreeMap::new(),
+    alarm: None,
     wakeup: None,
     odd: true,
 });
@@ -352,6 +356,7 @@ impl Janitor {
 fn run_due() -> Option<Duration> {
     loop {
         let mut queue = lock(&QUEUE);
+        queue.alarm = queue.deadlines.keys().next().map(|(due, _)| *due);
         let next = queue.deadlines.first_entry()?;
         let left = next.key().0.saturating_duration_since(Instant::now());
         if !left.is_zero() {
