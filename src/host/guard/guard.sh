@@ -1,14 +1,11 @@
-# Reads what to kill; kills it by SIGKILL at the end of its input. See the module. $1: what marks the starts of this monitor or pool.
-# Its input is lines of this language. `sSLOT='GROUP TIME'` lists a group, whose leader started at TIME; `sSLOT='0 TIME NUMBER'`
-# tells that start NUMBER is under way, since TIME. `sSLOT=` takes either from the list. `slots=N`: there are no more than N of them.
-# `exit` ends this without a kill.
+# Waits for the end of its input; kills by SIGKILL then what is listed in the file that is its descriptor 3. See the module. $1: what marks
+# the starts of this monitor or pool. The list is lines of this language. `g GROUP TIME` lists a group, whose leader started at TIME;
+# `u NUMBER TIME`: start NUMBER is under way, since TIME. A line of neither is empty, but for the first one, which says that the list is read.
+# `exit` as input ends this without a kill.
 trap '' HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU VTALRM PROF XCPU XFSZ
 set -f
-mark="$1." slots=0
-# The shells that are descended from ash read what they source as it comes, and much of it at once. Others may read it to its end first.
-[ -n "${BASH_VERSION-}${KSH_VERSION-}${ZSH_VERSION-}${YASH_VERSION-}" ] || command . /proc/self/fd/0
-# One byte at a time. If it was sourced, this is the end of it.
-while read -r line; do eval "$line"; done
+mark="$1." listed='' under_way='' earliest=''
+while read -r line; do [ "$line" != exit ] || exit 0; done
 
 # Gives `state`, `parent` and `began` (when it started) of process $1; nothing if there is none. Its name may hold anything, so
 # what counts is after the last ")".
@@ -19,23 +16,22 @@ look() {
     state=${1-} parent=${2-} began=${20-}
 }
 
-under_way='' earliest='' slot=0
-while [ "$slot" -lt "$slots" ]; do
-    eval "set -- \$s$slot"
-    slot=$((slot + 1))
-    case ${1-} in
-    '' | 1) ;;
-    0)
-        under_way="$under_way $3 "
-        [ -n "$earliest" ] && [ "$earliest" -le "$2" ] || earliest=$2
-        ;;
-    *)
-        look "$1"
-        # Another time: the number was given anew, so nobody is left of the group.
-        case $began in '' | "$2") kill -s KILL -- "-$1" ;; esac
-        ;;
-    esac
-done
+g() {
+    # To signal the group 1 is to signal everybody.
+    [ "$1" -gt 1 ] || return 0
+    look "$1"
+    # Another time: the number was given anew, so nobody is left of the group.
+    case $began in '' | "$2") kill -s KILL -- "-$1" ;; esac
+}
+
+u() {
+    under_way="$under_way $1 "
+    [ -n "$earliest" ] && [ "$earliest" -le "$2" ] || earliest=$2
+}
+
+# The shells that are descended from ash read much at once of what they source, and one byte at a time of anything else.
+[ -n "${BASH_VERSION-}${KSH_VERSION-}${ZSH_VERSION-}${YASH_VERSION-}" ] || command . /proc/self/fd/3
+[ -n "$listed" ] || while read -r line; do eval "$line"; done <&3
 
 # Starts that were under way. The host's pipe closes before the host's children get their parent-death signal, and until then a
 # child may go on. When they have got it, this process has another parent.

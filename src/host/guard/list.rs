@@ -1,15 +1,16 @@
 //! What a guard is to know: which groups are alive, and which starts are under way.
 //!
-//! Each start has a slot here, which a later start takes over when it is over. So the lists on both sides are as long as the most
+//! Each start has a slot here, which a later start takes over when it is over. So the list is as long as the most
 //! starts that there were at one time, and the line of a slot replaces whatever was said of that slot before.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write;
+use std::io::Write;
+use std::ops::Range;
 
-/// The most bytes that a pipe takes as a whole or not at all: PIPE_BUF of Linux.
-const PIPE_BUF: usize = 4096;
-/// More than the longest line has.
-const LONGEST_LINE: usize = 96;
+/// The bytes of each slot in the file of the list. A page holds a whole number of them, so none is written by half when the host is killed.
+pub(super) const SLOT: usize = 64;
+/// One write tells of so many slots at most.
+const MOST: usize = 64;
 
 /// What a guard is to know of one start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) struct GuardedStart {
     pub(super) time: u64,
 }
 
-/// The starts of one monitor or pool, and of which of them the guard has still to be told.
+/// The starts of one monitor or pool, and which slots of the list have still to be written.
 #[derive(Debug, Default)]
 pub(super) struct GuardedStarts {
     slots: Vec<Option<GuardedStart>>,
@@ -65,46 +66,41 @@ impl GuardedStarts {
         }
     }
 
-    /// There is another guard, which knows nothing.
+    /// There is another guard, with a list of its own, which is empty.
     pub(super) fn forget_told(&mut self) {
-        let slots = self.slots.iter().enumerate();
-        self.untold = slots
-            .filter_map(|(slot, start)| start.is_some().then_some(slot))
-            .collect();
+        self.untold = (0..self.slots.len()).collect();
     }
 
-    /// Lines that the guard has not been told, of which the pipe takes all or none, and of how many slots they are. `guard.sh` tells their form.
-    pub(super) fn lines(&self) -> (String, usize) {
-        let (mut lines, mut count) = (String::new(), 0);
-        if !self.untold.is_empty() {
-            // Nothing fails that is written to a String.
-            let _ = writeln!(lines, "slots={}", self.slots.len());
-        }
-        for &slot in &self.untold {
-            if lines.len() + LONGEST_LINE > PIPE_BUF {
-                break;
-            }
-            let _ = match self.slots.get(slot).copied().flatten() {
+    /// The first slots that the list does not have as they are, up to the last of them that one write takes, and their lines. `guard.sh` tells
+    /// their form.
+    pub(super) fn untold(&self) -> Option<(Range<usize>, Vec<u8>)> {
+        let first = *self.untold.first()?;
+        let last = *self.untold.range(..first + MOST).next_back()?;
+        let slots = self.slots.get(first..=last)?;
+        let mut lines = Vec::with_capacity(slots.len() * SLOT);
+        for slot in slots {
+            let end = lines.len() + SLOT - 1;
+            // Nothing fails that is written to a Vec.
+            let _ = match *slot {
                 Some(GuardedStart {
                     generation,
                     group,
                     time,
                 }) => match group {
-                    Some(group) => writeln!(lines, "s{slot}='{group} {time}'"),
-                    None => writeln!(lines, "s{slot}='0 {time} {generation}'"),
+                    Some(group) => write!(lines, "g {group} {time}"),
+                    None => write!(lines, "u {generation} {time}"),
                 },
-                None => writeln!(lines, "s{slot}="),
+                None => Ok(()),
             };
-            count += 1;
+            lines.resize(end, b' ');
+            lines.push(b'\n');
         }
-        (lines, count)
+        Some((first..last + 1, lines))
     }
 
-    /// The guard has got the first lines of so many slots.
-    pub(super) fn told(&mut self, count: usize) {
-        for _ in 0..count {
-            self.untold.pop_first();
-        }
+    /// The list has the slots before this one as they are.
+    pub(super) fn told(&mut self, before: usize) {
+        self.untold = self.untold.split_off(&before);
     }
 }
 
@@ -120,28 +116,40 @@ mod tests {
         }
     }
 
+    /// What is to be written, from which slot on, without the spaces.
+    fn untold(list: &GuardedStarts) -> Option<(usize, String)> {
+        let (slots, lines) = list.untold()?;
+        assert_eq!(lines.len(), slots.len() * SLOT);
+        let lines = lines.chunks(SLOT).map(|line| {
+            let line = str::from_utf8(line).unwrap();
+            assert!(line.ends_with('\n') && line.matches('\n').count() == 1);
+            format!("{}\n", line.trim_end())
+        });
+        Some((slots.start, lines.collect()))
+    }
+
     #[test]
     fn each_line_says_all_of_its_slot() {
         let mut list = GuardedStarts::default();
         list.put(start(7, None));
         list.put(start(8, None));
-        assert_eq!(
-            list.lines(),
-            ("slots=2\ns0='0 5 7'\ns1='0 5 8'\n".to_owned(), 2)
-        );
+        assert_eq!(untold(&list), Some((0, "u 7 5\nu 8 5\n".to_owned())));
         list.put(start(8, Some(90)));
         list.remove(7);
         list.remove(7);
-        assert_eq!(list.lines(), ("slots=2\ns0=\ns1='90 5'\n".to_owned(), 2));
+        assert_eq!(untold(&list), Some((0, "\ng 90 5\n".to_owned())));
         list.told(2);
         list.put(start(8, Some(90)));
-        assert_eq!(list.lines(), (String::new(), 0));
+        assert_eq!(untold(&list), None);
         list.put(start(9, Some(91)));
-        assert_eq!(list.lines(), ("slots=2\ns0='91 5'\n".to_owned(), 1));
+        assert_eq!(untold(&list), Some((0, "g 91 5\n".to_owned())));
+        list.told(1);
+        list.remove(8);
+        assert_eq!(untold(&list), Some((1, "\n".to_owned())));
     }
 
     #[test]
-    fn a_new_guard_is_told_all_that_is_listed_and_nothing_else() {
+    fn a_new_guard_is_told_all_that_is_listed() {
         let mut list = GuardedStarts::default();
         for generation in 0..3 {
             list.put(start(generation, Some(90)));
@@ -149,14 +157,11 @@ mod tests {
         list.told(3);
         list.remove(1);
         list.forget_told();
-        assert_eq!(
-            list.lines(),
-            ("slots=3\ns0='90 5'\ns2='90 5'\n".to_owned(), 2)
-        );
+        assert_eq!(untold(&list), Some((0, "g 90 5\n\ng 90 5\n".to_owned())));
     }
 
     #[test]
-    fn what_waits_is_never_more_than_the_slots_and_no_write_is_more_than_a_pipe_takes_at_once() {
+    fn what_waits_is_never_more_than_the_slots_and_no_write_is_more_than_a_page() {
         let mut list = GuardedStarts::default();
         for generation in 0..100_000 {
             list.put(start(u64::MAX - generation, Some(i32::MAX)));
@@ -166,27 +171,46 @@ mod tests {
         }
         assert!(list.slots.len() <= 1001, "{}", list.slots.len());
         assert!(list.untold.len() <= list.slots.len());
-        let mut slots = 0;
-        loop {
-            let (lines, count) = list.lines();
-            assert!(lines.len() <= PIPE_BUF);
-            if count == 0 {
-                break;
-            }
-            slots += count;
-            list.told(count);
+        let mut told = 0;
+        while let Some((slots, lines)) = list.untold() {
+            assert!(lines.len() <= 4096);
+            assert_eq!(slots.start, told);
+            told = slots.end;
+            list.told(told);
         }
-        assert!(slots <= 1001, "{slots}");
+        assert_eq!(told, list.slots.len());
     }
 
     #[test]
-    fn the_longest_line_is_reckoned_with() {
+    fn what_lies_far_apart_is_written_apart() {
         let mut list = GuardedStarts::default();
-        list.put(GuardedStart {
-            generation: u64::MAX,
-            group: Some(i32::MAX),
-            time: u64::MAX,
-        });
-        assert!(list.lines().0.len() + 20 <= LONGEST_LINE);
+        for generation in 0..200 {
+            list.put(start(generation, None));
+        }
+        list.told(200);
+        list.remove(3);
+        list.remove(66);
+        list.remove(67);
+        let mut told = Vec::new();
+        while let Some((slots, _)) = list.untold() {
+            list.told(slots.end);
+            told.push(slots);
+        }
+        assert_eq!(told, [3..67, 67..68]);
+    }
+
+    #[test]
+    fn the_longest_line_has_room() {
+        let mut list = GuardedStarts::default();
+        for (generation, group) in [(u64::MAX, None), (0, Some(i32::MAX))] {
+            list.put(GuardedStart {
+                generation,
+                group,
+                time: u64::MAX,
+            });
+        }
+        let (_, lines) = list.untold().unwrap();
+        assert_eq!(lines.len(), 2 * SLOT);
+        assert_eq!(4096 % SLOT, 0);
     }
 }

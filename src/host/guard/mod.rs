@@ -1,12 +1,15 @@
 //! The guard of a monitor or a pool: a shell that outlives the host, and kills the groups of its children when the host is gone.
 //!
 //! The guard is one `/bin/sh` in a session of its own, which ignores what a terminal or `kill` may send. It holds nothing of the
-//! host's but the reading end of a pipe, of which only the host has the other end: every child of this crate, and every program
-//! that is executed, is rid of that one. The host tells it of each start, and of each end. When the pipe closes, in whatever way
-//! the host came to its end, the guard sends SIGKILL to each group that is listed, and exits. See `guard.sh`.
+//! host's but the reading end of a pipe, of which only the host has the other end (every child of this crate, and every program
+//! that is executed, is rid of that one), and a file in memory, the list. The host writes each start into the list, and each end.
+//! When the pipe closes, in whatever way the host came to its end, the guard reads the list, sends SIGKILL to each group that is in it, and exits. See `guard.sh`.
 //!
-//! What the guard is told are assignments in the shell's own language, which it sources from the pipe. The shells that descend from ash do each line as it comes,
-//! and read many at once; other shells `read` them byte by byte.
+//! So the guard sleeps until the host is gone. To tell it something wakes nobody, and what was told before the death of the host is in the list: a write of a slot is
+//! done as a whole or not at all. (Until each line went through the pipe, the guard was woken twice for each one-shot job of a pool, and cost more than all else that
+//! a pool does for the job.)
+//!
+//! The list is in the shell's own language. The shells that descend from ash source it, and read much at once then; other shells read it line by line.
 //!
 //! # The number of a group
 //!
@@ -33,11 +36,10 @@
 //! the guard may not read (of another user, if the host is not root; in a container without `CAP_SYS_PTRACE`, of another user
 //! even if it is).
 //!
-//! # When the guard does not read
+//! # When the list cannot be written
 //!
-//! A write never waits. What the pipe has no room for is one mark for each slot of the list (see [`list`]), and what the guard is
-//! told in the end is how things are then. A guard that makes no room for five seconds (somebody has stopped it by SIGSTOP) is killed, and
-//! replaced as one that died. One that was stopped, and whose pipe is not full, is not noticed: it kills when it is continued.
+//! A write needs memory now and then, and the kernel refuses one beyond the limit of this process for the size of files (`RLIMIT_FSIZE`). A guard whose list cannot be written is
+//! killed, and replaced as one that died. One that somebody has stopped by SIGSTOP is not noticed: it kills when it is continued.
 //!
 //! # What the guard does not do
 //!
@@ -55,23 +57,19 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::net::unix::pipe::Sender;
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::ExitStatus;
 use crate::ProcessHandle;
 
 use self::leader_time::StartClock;
 use self::list::{GuardedStart, GuardedStarts};
-use self::shell::{GuardShell, PipeSend};
+use self::shell::GuardShell;
 
 pub(crate) use self::shell::GuardError;
 
 /// The variable of the mark that the children of guarded starts have.
 const MARK: &str = "ACTIX_PROCESS_START";
-/// How long a full pipe may stay full.
-const STUCK: Duration = Duration::from_secs(5);
 /// A guard that has lived so long is replaced at once; one that has not, after a delay, which grows.
 const STEADY: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -126,8 +124,6 @@ impl Guard {
         let state = Rc::new(RefCell::new(GuardState {
             starts: GuardedStarts::default(),
             shell,
-            flushing: None,
-            told_soon: false,
             ended: false,
         }));
         actix_rt::spawn(watch(Rc::downgrade(&state), Rc::clone(&mark), tell));
@@ -175,24 +171,13 @@ impl Guard {
 
     /// Tells the guard what it has not been told.
     pub(crate) fn tell(&self) {
-        flush(&self.state);
+        self.state.borrow_mut().tell();
     }
 
-    /// The guard is told with all else of this turn of the arbiter: each write wakes it. Until then a start that has a child is one that is under way, and
-    /// one that is over is known by the time of its leader.
     fn change(&self, change: impl FnOnce(&mut GuardedStarts)) {
         let mut state = self.state.borrow_mut();
         change(&mut state.starts);
-        if !state.told_soon {
-            state.told_soon = true;
-            let of = Rc::downgrade(&self.state);
-            actix_rt::spawn(async move {
-                if let Some(of) = of.upgrade() {
-                    of.borrow_mut().told_soon = false;
-                    flush(&of);
-                }
-            });
-        }
+        state.tell();
     }
 
     /// Ends the guard: it kills nothing, and is not replaced. The call tells it; the future is ready when it is gone, after
@@ -201,7 +186,7 @@ impl Guard {
         let shell = {
             let mut state = self.state.borrow_mut();
             state.ended = true;
-            state.take_shell()
+            state.shell.take()
         };
         let ending = shell.map(GuardShell::end);
         async move {
@@ -233,82 +218,31 @@ struct GuardState {
     starts: GuardedStarts,
     /// `None` while it is being replaced, and after the end.
     shell: Option<GuardShell>,
-    /// Waits for room in the pipe.
-    flushing: Option<JoinHandle<()>>,
-    /// A task tells the guard in this turn of the arbiter.
-    told_soon: bool,
     ended: bool,
 }
 
 impl GuardState {
     /// Tells the guard what it has not been told.
-    fn write(&mut self) -> PipeSend {
+    fn tell(&mut self) {
         let Some(shell) = &self.shell else {
             // The next one is told of all.
-            return PipeSend::Yes;
+            return;
         };
-        loop {
-            let (lines, count) = self.starts.lines();
-            if count == 0 {
-                return PipeSend::Yes;
+        while let Some((slots, lines)) = self.starts.untold() {
+            if shell.list(slots.start, &lines).is_err() {
+                // It is replaced then.
+                shell.process.kill();
+                return;
             }
-            match shell.send(&lines) {
-                PipeSend::Yes => self.starts.told(count),
-                other => return other,
-            }
+            self.starts.told(slots.end);
         }
-    }
-
-    fn take_shell(&mut self) -> Option<GuardShell> {
-        if let Some(flushing) = self.flushing.take() {
-            flushing.abort();
-        }
-        self.shell.take()
     }
 }
 
 impl Drop for GuardState {
-    /// What waits for room has the pipe, too.
     fn drop(&mut self) {
-        self.write();
-        drop(self.take_shell());
+        self.tell();
     }
-}
-
-/// Tells the guard now what the pipe takes, and the rest when there is room.
-fn flush(of: &Rc<RefCell<GuardState>>) {
-    let mut state = of.borrow_mut();
-    if state.flushing.is_some() || state.write() == PipeSend::Yes {
-        return;
-    }
-    if let Some(shell) = &state.shell {
-        let (pipe, process) = (Rc::clone(&shell.pipe), shell.process.clone());
-        let flushing = flush_when_there_is_room(Rc::downgrade(of), pipe, process);
-        state.flushing = Some(actix_rt::spawn(flushing));
-    }
-}
-
-/// Kills the guard if there is no room for too long: it is replaced then.
-async fn flush_when_there_is_room(
-    state: Weak<RefCell<GuardState>>,
-    pipe: Rc<Sender>,
-    process: ProcessHandle,
-) {
-    while let Ok(Ok(())) = timeout(STUCK, pipe.writable()).await {
-        let Some(state) = state.upgrade() else {
-            return;
-        };
-        let mut state = state.borrow_mut();
-        match state.write() {
-            PipeSend::Yes => {
-                state.flushing = None;
-                return;
-            }
-            PipeSend::NoRoom => {}
-            PipeSend::Failed => break,
-        }
-    }
-    process.kill();
 }
 
 /// Replaces a guard that has died, or has not come, as long as there is something to guard for.
@@ -337,7 +271,7 @@ async fn watch(of: Weak<RefCell<GuardState>>, mark: Rc<str>, tell: impl Fn(Guard
                 if state.ended {
                     return;
                 }
-                drop(state.take_shell());
+                drop(state.shell.take());
                 drop(state);
                 tell(GuardEvent::Lost { status });
             }
@@ -376,12 +310,10 @@ async fn replace(
         }
         match started {
             Ok(shell) => {
-                {
-                    let mut state = state.borrow_mut();
-                    state.starts.forget_told();
-                    state.shell = Some(shell);
-                }
-                flush(&state);
+                let mut state = state.borrow_mut();
+                state.starts.forget_told();
+                state.shell = Some(shell);
+                state.tell();
                 return true;
             }
             Err(error) => tell(GuardEvent::Failed {

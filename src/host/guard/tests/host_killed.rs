@@ -97,7 +97,7 @@ fn host() {
             guard.add(1, &families[0].process);
             guard.add(2, &families[1].process);
             guard.remove(2);
-            super::all_read(&guard).await;
+            super::all_told(&guard).await;
             let [a, b, c] = families.each_ref().map(|family| family.group);
             println!("host: {pid} {a} {b} {c}");
             return std::future::pending().await;

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use procfs::process::Process;
 
 use super::super::{Guard, GuardEvent};
-use super::{Family, all_gone, all_read, guard, guard_gone, ignores, in_a_system, runs_alone};
+use super::{Family, all_gone, all_told, guard, guard_gone, ignores, in_a_system, runs_alone};
 use crate::{Command, Fd, NoProtocol};
 
 #[test]
@@ -97,7 +97,7 @@ fn signals_do_nothing_to_a_guard() {
             }
             kill(Pid::from_raw(pid), signal).unwrap();
         }
-        all_read(&guard).await;
+        all_told(&guard).await;
         assert_eq!(guard.pid(), Some(pid));
         assert!(ignores(pid, 1) && ignores(pid, 2) && ignores(pid, 3));
         drop(guard);
@@ -143,89 +143,91 @@ fn a_killed_guard_is_replaced_and_knows_all() {
 }
 
 #[test]
-fn a_guard_that_does_not_read_is_replaced_and_holds_up_nobody() {
-    in_a_system(async {
-        let (guard, mut told, pid) = guard().await;
-        let family = Family::spawn().await;
-        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
-        // More than the pipe takes.
-        for generation in 0..10_000 {
-            guard.announce(generation);
-            guard.tell();
-        }
-        assert_eq!(guard.pid(), Some(pid));
-        for generation in 0..10_000 {
-            guard.remove(generation);
-        }
-        guard.add(10_000, &family.process);
-        let lost = told.recv().await;
-        assert!(matches!(lost, Some(GuardEvent::Lost { .. })), "{lost:?}");
-        let replaced = told.recv().await;
-        assert!(
-            matches!(replaced, Some(GuardEvent::Replaced)),
-            "{replaced:?}"
-        );
-        let pid = guard.pid().unwrap();
-        drop(guard);
-        guard_gone(pid).await;
-        all_gone(family.group).await;
-    });
-}
-
-#[test]
-fn a_guard_stopped_for_a_while_has_heard_of_everything() {
+fn a_guard_stopped_for_a_while_knows_all_and_holds_up_nobody() {
     in_a_system(async {
         let (guard, mut told, pid) = guard().await;
         let (listed, removed) = (Family::spawn().await, Family::spawn().await);
         guard.add(0, &removed.process);
         kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
-        for generation in 1..5000 {
+        for generation in 1..10_000 {
             guard.announce(generation);
             guard.tell();
         }
         guard.remove(0);
-        guard.add(5000, &listed.process);
-        assert!(guard.state.borrow().flushing.is_some());
-        kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
-        all_read(&guard).await;
-        assert!(told.try_recv().is_err(), "it was not replaced");
+        guard.add(10_000, &listed.process);
+        for generation in 1..10_000 {
+            guard.remove(generation);
+        }
         drop(guard);
+        assert_eq!(listed.members(), 2);
+        kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
         guard_gone(pid).await;
         all_gone(listed.group).await;
         assert_eq!(removed.members(), 2);
+        assert!(told.try_recv().is_err(), "it was not replaced");
+    });
+}
+
+/// The file of the list, as the guard has it.
+fn list_of(pid: i32) -> String {
+    format!("/proc/{pid}/fd/3")
+}
+
+#[test]
+fn ten_thousand_starts_leave_nothing_in_the_list_and_wake_nobody() {
+    in_a_system(async {
+        let (guard, _told, pid) = guard().await;
+        all_told(&guard).await;
+        let family = Family::spawn().await;
+        let size = || fs::metadata(list_of(pid)).unwrap().len();
+        let wakes = || {
+            let status = Process::new(pid).unwrap().status().unwrap();
+            status.voluntary_ctxt_switches.unwrap()
+        };
+        let before = wakes();
+        for generation in 0..10_000 {
+            guard.announce(generation);
+            guard.tell();
+            guard.add(generation, &family.process);
+            guard.remove(generation);
+        }
+        let list = fs::read_to_string(list_of(pid)).unwrap();
+        let mut lines = list.lines().map(str::trim_end);
+        assert_eq!(lines.next(), Some("listed=1"));
+        assert!(lines.all(str::is_empty), "{list}");
+        assert!(size() <= 4096, "{} bytes", size());
+        assert_eq!(wakes(), before);
+        assert_eq!(family.members(), 2);
+        guard.end().await;
     });
 }
 
 #[test]
-fn ten_thousand_starts_leave_no_memory_behind() {
+fn a_guard_whose_list_cannot_be_written_is_replaced_when_it_can() {
+    let test = "a_guard_whose_list_cannot_be_written_is_replaced_when_it_can";
+    if runs_alone(module_path!(), test, &[]) {
+        return;
+    }
     in_a_system(async {
-        let (guard, _told, pid) = guard().await;
+        let (guard, mut told, _) = guard().await;
         let family = Family::spawn().await;
-        let mut size = 0;
-        for round in 0..11 {
-            for generation in 0..1000 {
-                let generation = round * 1000 + generation;
-                guard.announce(generation);
-                guard.tell();
-                guard.add(generation, &family.process);
-                guard.remove(generation);
-                if generation % 100 == 0 {
-                    all_read(&guard).await;
-                }
-            }
-            all_read(&guard).await;
-            let status = Process::new(pid).unwrap().status().unwrap();
-            let now = status.vmrss.unwrap();
-            if round == 0 {
-                size = now;
-            }
-            assert!(
-                now <= size + 64,
-                "{now} KiB after {round} rounds, {size} before"
-            );
-        }
-        assert_eq!(family.members(), 2);
-        guard.end().await;
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        // The kernel's answer to a write would be a SIGXFSZ, which ends this process.
+        setrlimit(Resource::RLIMIT_FSIZE, 10, hard).unwrap();
+        guard.add(1, &family.process);
+        let lost = told.recv().await;
+        assert!(matches!(lost, Some(GuardEvent::Lost { .. })), "{lost:?}");
+        let failed = told.recv().await;
+        assert!(
+            matches!(failed, Some(GuardEvent::Failed { .. })),
+            "{failed:?}"
+        );
+        setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+        while !matches!(told.recv().await, Some(GuardEvent::Replaced)) {}
+        let pid = guard.pid().unwrap();
+        drop(guard);
+        guard_gone(pid).await;
+        all_gone(family.group).await;
     });
 }
 
@@ -243,7 +245,7 @@ fn descriptors(pid: i32) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn a_guard_holds_nothing_but_its_pipe_and_nobody_else_holds_that() {
+fn a_guard_holds_nothing_but_its_pipe_and_its_list_and_nobody_else_holds_those() {
     in_a_system(async {
         let (guard, _told, pid) = guard().await;
         let child = Command::new("sleep").arg("300").stdout(Fd::null());
@@ -258,13 +260,15 @@ fn a_guard_holds_nothing_but_its_pipe_and_nobody_else_holds_that() {
         for (number, what) in &held {
             let expected = match &**number {
                 "1" | "2" => "/dev/null",
+                "3" => "/memfd:actix-process-guard (deleted)",
                 _ => &pipe,
             };
             assert_eq!(what, expected, "{held:?}");
         }
         for process in [child.spawned_pid(), others.id() as i32] {
             let held = descriptors(process);
-            assert!(held.iter().all(|(_, what)| *what != pipe), "{held:?}");
+            let is_its = |what: &str| what == pipe || what.contains("actix-process-guard");
+            assert!(held.iter().all(|(_, what)| !is_its(what)), "{held:?}");
         }
         let status = Process::new(pid).unwrap();
         assert_eq!(status.cwd().unwrap().to_str(), Some("/"));

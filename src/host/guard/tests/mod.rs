@@ -119,16 +119,12 @@ pub(super) fn ignores(pid: i32, signal: u32) -> bool {
     status.is_ok_and(|status| status.sigign & (1 << (signal - 1)) != 0)
 }
 
-/// Waits until the guard has read all that was written for it.
-pub(super) async fn all_read(guard: &Guard) {
-    until("all is written", || {
-        let state = guard.state.borrow();
-        state.flushing.is_none() && state.starts.lines().1 == 0
-    })
-    .await;
+/// Waits until the guard sleeps, when it has been told all.
+pub(super) async fn all_told(guard: &Guard) {
+    assert!(guard.state.borrow().starts.untold().is_none());
     let pid = guard.pid().unwrap();
-    // It sleeps nowhere but at an empty pipe.
-    until("all is read", || {
+    // It sleeps nowhere but at its pipe.
+    until("it sleeps", || {
         stat(pid).is_some_and(|stat| stat.state == 'S')
     })
     .await;
