@@ -72,8 +72,8 @@ pub(crate) struct Child {
     tie: Mutex<Option<Tie>>,
     /// Threads like the one that asked for it: they may signal it where others may not.
     asker: OnceLock<Kin>,
-    /// When it started, in hundredths of a second since the boot, if that is known.
-    pub(crate) start: OnceLock<u64>,
+    /// Its clone began and ended then, in hundredths of a second since the boot, if that is known.
+    pub(crate) start: OnceLock<(u64, u64)>,
     pub(crate) containment: Containment,
     on_orphaned: OnOrphaned,
     /// Whoever keeps it warns of its end: see `Command::orphaned_quietly`.

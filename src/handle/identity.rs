@@ -39,10 +39,10 @@ impl ProcessHandle {
         self.child.spawned_pid
     }
 
-    /// When the child started, in hundredths of a second since the boot, as `/proc/PID/stat` has it; `None` where the clone took
-    /// from one into the next, so that it is not known.
+    /// When the child started, in hundredths of a second since the boot, as `/proc/PID/stat` has it: not before the first time and not after the
+    /// second one. In all of the time between the child had its number.
     #[cfg(feature = "monitor")]
-    pub(crate) fn start_since_boot(&self) -> Option<u64> {
+    pub(crate) fn start_since_boot(&self) -> Option<(u64, u64)> {
         self.child.start.get().copied()
     }
 

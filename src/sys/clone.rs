@@ -325,7 +325,7 @@ fn clone_child(
         cvt(pid.into()).map(|_| pid)
     };
     restore_signals(mask);
-    let start = before.filter(|before| ticks_since_boot() == Some(*before));
+    let start = before.zip(ticks_since_boot());
 
     // In one step under the lock: a cancel finds the clone running or the child back, never a gap.
     let mut target = ticket.target();

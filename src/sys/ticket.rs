@@ -17,9 +17,8 @@ pub(crate) struct Cloned {
     pub(crate) pid: libc::pid_t,
     /// `None` where the kernel or a sandbox refuses pidfds.
     pub(crate) pidfd: Option<Arc<OwnedFd>>,
-    /// When it started, as `/proc/PID/stat` has it, in hundredths of a second since the boot; `None` where its clone took from one
-    /// into the next.
-    pub(crate) start: Option<u64>,
+    /// When its clone began and ended, in hundredths of a second since the boot, as `/proc/PID/stat` counts; `None` where the clock cannot be read.
+    pub(crate) start: Option<(u64, u64)>,
 }
 
 /// Wanted until it is committed or cancelled, whichever comes first.

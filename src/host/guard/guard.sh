@@ -1,5 +1,5 @@
 # Waits for the end of its input; kills by SIGKILL then what is listed in the file that is its descriptor 3. See the module. $1: what marks
-# the starts of this monitor or pool. The list is lines of this language. `g GROUP TIME` lists a group, whose leader started at TIME;
+# the starts of this monitor or pool. The list is lines of this language. `g GROUP FROM TO` lists a group, whose leader started between these times;
 # `u NUMBER TIME`: start NUMBER is under way, since TIME. A line of neither is empty, but for the first one, which says that the list is read.
 # `exit` as input ends this without a kill.
 trap '' HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU VTALRM PROF XCPU XFSZ
@@ -21,7 +21,7 @@ g() {
     [ "$1" -gt 1 ] || return 0
     look "$1"
     # Another time: the number was given anew, so nobody is left of the group.
-    case $began in '' | "$2") kill -s KILL -- "-$1" ;; esac
+    [ -n "$began" ] && { [ "$began" -lt "$2" ] || [ "$began" -gt "$3" ]; } || kill -s KILL -- "-$1"
 }
 
 u() {

@@ -3,7 +3,7 @@
 //! Each start has a slot here, which a later start takes over when it is over. So the list is as long as the most
 //! starts that there were at one time, and the line of a slot replaces whatever was said of that slot before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 
@@ -18,9 +18,10 @@ pub(super) struct GuardedStart {
     pub(super) generation: u64,
     /// The group that its child leads; `None` while it is under way.
     pub(super) group: Option<i32>,
-    /// When the leader started, or, for a start that is under way, a time before that. In ticks since the boot, as
-    /// `/proc/PID/stat` has it.
-    pub(super) time: u64,
+    /// The leader started at this time or later. In ticks since the boot, as `/proc/PID/stat` has it.
+    pub(super) earliest: u64,
+    /// It started at this time or before, if it has.
+    pub(super) latest: u64,
 }
 
 /// The starts of one monitor or pool, and which slots of the list have still to be written.
@@ -29,7 +30,10 @@ pub(super) struct GuardedStarts {
     slots: Vec<Option<GuardedStart>>,
     free: Vec<usize>,
     slot_of: HashMap<u64, usize>,
-    untold: BTreeSet<usize>,
+    /// In order.
+    untold: Vec<usize>,
+    /// What was written last: each start is written three times.
+    lines: Vec<u8>,
 }
 
 impl GuardedStarts {
@@ -62,7 +66,9 @@ impl GuardedStarts {
             && *place != start
         {
             *place = start;
-            self.untold.insert(slot);
+            if let Err(at) = self.untold.binary_search(&slot) {
+                self.untold.insert(at, slot);
+            }
         }
     }
 
@@ -73,22 +79,24 @@ impl GuardedStarts {
 
     /// The first slots that the list does not have as they are, up to the last of them that one write takes, and their lines. `guard.sh` tells
     /// their form.
-    pub(super) fn untold(&self) -> Option<(Range<usize>, Vec<u8>)> {
+    pub(super) fn untold(&mut self) -> Option<(Range<usize>, &[u8])> {
         let first = *self.untold.first()?;
-        let last = *self.untold.range(..first + MOST).next_back()?;
-        let slots = self.slots.get(first..=last)?;
-        let mut lines = Vec::with_capacity(slots.len() * SLOT);
-        for slot in slots {
+        let near = self.untold.partition_point(|slot| *slot < first + MOST);
+        let last = *self.untold.get(near.checked_sub(1)?)?;
+        let lines = &mut self.lines;
+        lines.clear();
+        for slot in self.slots.get(first..=last)? {
             let end = lines.len() + SLOT - 1;
             // Nothing fails that is written to a Vec.
             let _ = match *slot {
                 Some(GuardedStart {
                     generation,
                     group,
-                    time,
+                    earliest,
+                    latest,
                 }) => match group {
-                    Some(group) => write!(lines, "g {group} {time}"),
-                    None => write!(lines, "u {generation} {time}"),
+                    Some(group) => write!(lines, "g {group} {earliest} {latest}"),
+                    None => write!(lines, "u {generation} {earliest}"),
                 },
                 None => Ok(()),
             };
@@ -100,7 +108,8 @@ impl GuardedStarts {
 
     /// The list has the slots before this one as they are.
     pub(super) fn told(&mut self, before: usize) {
-        self.untold = self.untold.split_off(&before);
+        let told = self.untold.partition_point(|slot| *slot < before);
+        self.untold.drain(..told);
     }
 }
 
@@ -112,12 +121,13 @@ mod tests {
         GuardedStart {
             generation,
             group,
-            time: 5,
+            earliest: 5,
+            latest: 6,
         }
     }
 
     /// What is to be written, from which slot on, without the spaces.
-    fn untold(list: &GuardedStarts) -> Option<(usize, String)> {
+    fn untold(list: &mut GuardedStarts) -> Option<(usize, String)> {
         let (slots, lines) = list.untold()?;
         assert_eq!(lines.len(), slots.len() * SLOT);
         let lines = lines.chunks(SLOT).map(|line| {
@@ -133,19 +143,19 @@ mod tests {
         let mut list = GuardedStarts::default();
         list.put(start(7, None));
         list.put(start(8, None));
-        assert_eq!(untold(&list), Some((0, "u 7 5\nu 8 5\n".to_owned())));
+        assert_eq!(untold(&mut list), Some((0, "u 7 5\nu 8 5\n".to_owned())));
         list.put(start(8, Some(90)));
         list.remove(7);
         list.remove(7);
-        assert_eq!(untold(&list), Some((0, "\ng 90 5\n".to_owned())));
+        assert_eq!(untold(&mut list), Some((0, "\ng 90 5 6\n".to_owned())));
         list.told(2);
         list.put(start(8, Some(90)));
-        assert_eq!(untold(&list), None);
+        assert_eq!(untold(&mut list), None);
         list.put(start(9, Some(91)));
-        assert_eq!(untold(&list), Some((0, "g 91 5\n".to_owned())));
+        assert_eq!(untold(&mut list), Some((0, "g 91 5 6\n".to_owned())));
         list.told(1);
         list.remove(8);
-        assert_eq!(untold(&list), Some((1, "\n".to_owned())));
+        assert_eq!(untold(&mut list), Some((1, "\n".to_owned())));
     }
 
     #[test]
@@ -157,7 +167,10 @@ mod tests {
         list.told(3);
         list.remove(1);
         list.forget_told();
-        assert_eq!(untold(&list), Some((0, "g 90 5\n\ng 90 5\n".to_owned())));
+        assert_eq!(
+            untold(&mut list),
+            Some((0, "g 90 5 6\n\ng 90 5 6\n".to_owned()))
+        );
     }
 
     #[test]
@@ -206,7 +219,8 @@ mod tests {
             list.put(GuardedStart {
                 generation,
                 group,
-                time: u64::MAX,
+                earliest: u64::MAX,
+                latest: u64::MAX,
             });
         }
         let (_, lines) = list.untold().unwrap();

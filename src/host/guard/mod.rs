@@ -14,16 +14,16 @@
 //! # The number of a group
 //!
 //! A group's number can be given anew as soon as the group is gone, before the guard has heard of that. So a group is listed with
-//! the time when its leader started. The kernel gives no number anew that a process, a group or a session has. Hence at the end:
+//! the times when the clone of its leader began and ended. The kernel gives no number anew that a process, a group or a session has. Hence at the end:
 //!
-//! - A process of that number and that time is the leader, perhaps a zombie. The group is the old one: killed.
-//! - A process of that number and another time: nobody was left of the old group when that process began. Not killed.
+//! - A process of that number that started between these times is the leader, perhaps a zombie: no other had the number then. The group is the old one: killed.
+//! - A process of that number that started at another time: nobody was left of the old group when that process began. Not killed.
 //! - No process of that number: whoever is in the group is a rest of the old one, which its leader has left. Killed.
 //!
 //! What is left: (1) in the third case, that all of the old group ended, the number was given to another process, which has made a
-//! group and ended before its members, all of it before the guard has read that the start is over; (2) that the same
+//! group and ended before its members, all of it before the host has listed that the start is over; (2) that the same
 //! happens in the microseconds between the look and the kill; (3) that a number comes round within the tick of a
-//! hundredth of a second in which its first owner started. Each of them takes a full turn of the kernel's numbers.
+//! hundredth of a second in which the clone of its first owner ended. Each of them takes a full turn of the kernel's numbers.
 //! A leader that was reaped before the host could look is listed with a time that no process has.
 //!
 //! # A start that is under way
@@ -53,7 +53,7 @@ mod shell;
 pub(crate) mod tests;
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -141,10 +141,15 @@ impl Guard {
         self.state.borrow_mut().starts.put(GuardedStart {
             generation,
             group: None,
-            time: self.clock.not_later_than_now(),
+            earliest: self.clock.not_later_than_now(),
+            latest: u64::MAX,
         });
         let id = self.mark.split_once('=').map_or("", |(_, id)| id);
-        (MARK, format!("{id}.{generation}."))
+        // Of more than it takes, lest it grows bit by bit.
+        let mut value = String::with_capacity(48);
+        // Nothing fails that is written to a String.
+        let _ = write!(value, "{id}.{generation}.");
+        (MARK, value)
     }
 
     /// The start has a child, which leads a group: at once after the spawn. A child that leads none is left alone.
@@ -154,12 +159,13 @@ impl Guard {
         if group <= 1 {
             return self.remove(generation);
         }
-        let time = leader_time::of(process);
+        let (earliest, latest) = leader_time::of(process);
         self.change(|starts| {
             starts.put(GuardedStart {
                 generation,
                 group: Some(group),
-                time,
+                earliest,
+                latest,
             });
         });
     }
@@ -229,7 +235,7 @@ impl GuardState {
             return;
         };
         while let Some((slots, lines)) = self.starts.untold() {
-            if shell.list(slots.start, &lines).is_err() {
+            if shell.list(slots.start, lines).is_err() {
                 // It is replaced then.
                 shell.process.kill();
                 return;

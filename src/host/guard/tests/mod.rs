@@ -121,7 +121,7 @@ pub(super) fn ignores(pid: i32, signal: u32) -> bool {
 
 /// Waits until the guard sleeps, when it has been told all.
 pub(super) async fn all_told(guard: &Guard) {
-    assert!(guard.state.borrow().starts.untold().is_none());
+    assert!(guard.state.borrow_mut().starts.untold().is_none());
     let pid = guard.pid().unwrap();
     // It sleeps nowhere but at its pipe.
     until("it sleeps", || {

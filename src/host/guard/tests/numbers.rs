@@ -27,7 +27,8 @@ fn a_leader_with_any_name_is_known_by_its_time() {
             starts.put(GuardedStart {
                 generation: 2,
                 group: Some(new.spawned_pid()),
-                time: time - 1,
+                earliest: time - 2,
+                latest: time - 1,
             });
         });
         drop(guard);

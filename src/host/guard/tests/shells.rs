@@ -73,8 +73,8 @@ fn every_shell_kills_the_same_whether_it_can_source_the_list_or_not() {
             };
             let [(a, at), (b, bt)] = listed.each_ref().map(place);
             let wrong = bt - 1;
-            let lines = ["listed=1", "g 1 1", "", "u 10 0"].map(str::to_owned);
-            let groups = [format!("g {a} {at}"), format!("g {b} {wrong}")];
+            let lines = ["listed=1", "g 1 1 1", "", "u 10 0"].map(str::to_owned);
+            let groups = [format!("g {a} {at} {at}"), format!("g {b} {wrong} {wrong}")];
             let lines = lines.iter().chain(&groups);
             let list: String = lines.map(|line| format!("{line:<63}\n")).collect();
             run(shell, script, &list, "exit\n").await;
