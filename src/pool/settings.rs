@@ -8,6 +8,8 @@ use super::framing::{Framing, Noise};
 use crate::Command;
 use crate::Fd;
 use crate::Ladder;
+use crate::OnLeftovers;
+use crate::OnOrphaned;
 use crate::Signal;
 use crate::StoppedBy;
 use crate::monitor::Backoff;
@@ -26,6 +28,9 @@ const DOWN_AFTER: u32 = 5;
 /// The descriptors of [`Framing::Frames`], as the worker sees them.
 pub(super) const JOBS: i32 = 3;
 pub(super) const ANSWERS: i32 = 4;
+
+/// After the worker's death a process that has left its group may hold its output open for so long.
+pub(super) const DRAIN: Duration = Duration::from_millis(500);
 
 /// How a pool works.
 #[derive(Debug, Clone)]
@@ -256,5 +261,26 @@ impl PoolSettings {
             }
             Framing::JsonLines | Framing::OneShot => command,
         }
+    }
+
+    /// A command as the pool needs it, for all the workers that it starts by it.
+    pub(super) fn worker_command(&self, command: Command) -> Command {
+        let mut command = self.framed(command);
+        for fd in [1, 2] {
+            let is_read = |fd: &Fd| fd.is_read() || fd.is_lines();
+            if command.fd_map().get(fd).is_some_and(is_read) {
+                command = command.fd(fd, Fd::stream());
+            }
+        }
+        if command.get_process_group().is_none() {
+            command = command.process_group(0);
+        }
+        command
+            .ended_timeout(DRAIN)
+            .parent_death_signal(Signal::KILL)
+            // The stop at its exit deals with them.
+            .on_leftovers(OnLeftovers::Hold)
+            .on_orphaned(OnOrphaned::Kill)
+            .orphaned_quietly()
     }
 }

@@ -37,7 +37,7 @@ use crate::host::home::ActorHome;
 use ending::{ShutdownStage, ShutdownTimers};
 use jobs::JobEntry;
 use memory::MemoryWatch;
-use workers::WorkerPlace;
+use workers::{WaitingStarts, WorkerPlace};
 
 /// What a pool needs to run, made before it has an arbiter.
 pub(super) struct PoolSetup {
@@ -58,11 +58,13 @@ pub(super) struct PoolEngine {
     /// The same, since the begin.
     time: Duration,
     settings: Rc<PoolSettings>,
-    /// The commands by the number of their reload; the first one is 0.
+    /// The commands of workers by the number of their reload; the first one is 0.
     commands: HashMap<u64, Command>,
     last_command: u64,
     jobs: IdMap<JobEntry>,
     workers: IdMap<WorkerPlace>,
+    /// Started in this turn of the arbiter. They begin at its end.
+    starting: WaitingStarts,
     /// What was wrong with the last start that failed.
     last_problem: Arc<str>,
     /// Who waits for a reload, and of which command.
@@ -93,18 +95,20 @@ enum PoolGuard {
 impl PoolEngine {
     fn new(setup: PoolSetup, myself: EngineRef) -> Self {
         let (settings, now) = (setup.settings, Instant::now());
+        let command = settings.worker_command(settings.command.clone());
         Self {
             scheduler: Scheduler::new(settings.terms()),
             effects: Vec::new(),
             began: now,
             now,
             time: Duration::ZERO,
-            commands: HashMap::from([(0, settings.command.clone())]),
+            commands: HashMap::from([(0, command)]),
             last_command: 0,
             memory: MemoryWatch::new(&settings),
             settings: Rc::new(settings),
             jobs: IdMap::default(),
             workers: IdMap::default(),
+            starting: WaitingStarts::default(),
             last_problem: "".into(),
             reload: None,
             counters: PoolCounters::default(),

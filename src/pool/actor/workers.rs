@@ -1,5 +1,6 @@
 //! The workers of a pool, as its actor sees them.
 
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,6 +58,10 @@ impl WorkerPlace {
     }
 }
 
+/// Workers that begin together.
+#[derive(Default)]
+pub(super) struct WaitingStarts(Vec<LinkSetup>);
+
 impl PoolEngine {
     pub(super) fn start_worker(&mut self, worker: WorkerId, spec: u64, job: Option<JobNumber>) {
         if let PoolGuard::Coming(waiting) = &mut self.guard {
@@ -92,7 +97,11 @@ impl PoolEngine {
             },
         );
         log::debug!("pool {}: worker {worker} starts", self.settings.name);
-        actix_rt::spawn(link::run(LinkSetup {
+        if self.starting.0.is_empty() {
+            let engine = self.myself.clone();
+            actix_rt::spawn(async move { engine.with(Self::begin_starts) });
+        }
+        self.starting.0.push(LinkSetup {
             worker,
             command,
             settings: Rc::clone(&self.settings),
@@ -104,17 +113,30 @@ impl PoolEngine {
             output: ServiceOutput::new(&output, source, name.into(), None),
             engine: self.myself.clone(),
             commands,
-        }));
+        });
         if let Some(job) = job {
             self.send_job(worker, job);
         }
     }
 
+    /// What was started in this turn of the arbiter begins together, which is cheaper.
+    fn begin_starts(&mut self) {
+        for begun in link::begin(mem::take(&mut self.starting.0)) {
+            actix_rt::spawn(link::run(begun));
+        }
+    }
+
     fn with_args(&self, command: Command, job: Option<JobNumber>) -> Command {
-        match job.and_then(|job| self.jobs.get(&job)) {
-            Some(job) if job.body.is_empty() => command.args(&job.args).stdin(link::empty_input()),
-            Some(job) => command.args(&job.args),
-            None => command,
+        let Some(job) = job.and_then(|job| self.jobs.get(&job)) else {
+            return command;
+        };
+        let command = match job.args.is_empty() {
+            true => command,
+            false => command.args(&job.args),
+        };
+        match job.body.is_empty() {
+            true => command.stdin(link::empty_input()),
+            false => command,
         }
     }
 
@@ -265,6 +287,7 @@ impl PoolEngine {
             let _ = before.send(Err(PoolError::Overtaken));
         }
         self.last_command += 1;
+        let command = self.settings.worker_command(command);
         self.commands.insert(self.last_command, command);
         self.reload = Some((self.last_command, tell));
         self.scheduler.reload(self.last_command);

@@ -20,6 +20,7 @@ pub(super) use commands::commands;
 pub(super) use desk::{WorkerDesk, WorkerLine};
 pub(super) use json_lines::is_json;
 pub(super) use one_shot::empty_input;
+pub(super) use start::{BegunStart, begin};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,13 +43,10 @@ use commands::CommandReceiver;
 /// before.
 const STATUS: Duration = Duration::from_millis(500);
 
-/// After the worker's death a process that has left its group may hold its output open for so long.
-const DRAIN: Duration = Duration::from_millis(500);
-
 /// What a worker needs to be started.
 pub(super) struct LinkSetup {
     pub(super) worker: WorkerId,
-    /// With the arguments of a job.
+    /// A [worker's](PoolSettings::worker_command), with the arguments of a job.
     pub(super) command: Command,
     pub(super) settings: Rc<PoolSettings>,
     pub(super) shared: Arc<PoolShared>,
@@ -93,8 +91,8 @@ impl Teller {
 }
 
 /// Runs a worker from its spawn until nobody is left of it.
-pub(super) async fn run(setup: LinkSetup) {
-    let (mut link, mut pump) = match start::started(setup).await {
+pub(super) async fn run(begun: BegunStart) {
+    let (mut link, mut pump) = match start::started(begun).await {
         Ok(started) => started,
         Err(not_spawned) => return not_spawned.tell(),
     };

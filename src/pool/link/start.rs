@@ -3,29 +3,31 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use super::answers::Answers;
+use super::commands::CommandReceiver;
 use super::desk::WorkerDesk;
 use super::json_lines::JsonLines;
 use super::output::OutputPump;
-use super::pipes::FramePipes;
+use super::pipes::{AnswerPipe, FramePipes, JobPipe};
 use super::sending::WorkerInput;
 use super::talk::WorkerLink;
-use super::{DRAIN, LinkCommand, LinkSetup, Teller};
+use super::{LinkCommand, LinkSetup, Teller};
 use crate::Command;
-use crate::Fd;
 use crate::NoProtocol;
-use crate::OnLeftovers;
-use crate::OnOrphaned;
-use crate::Signal;
+use crate::Spawning;
+use crate::host::guard::Guard;
 use crate::host::spawn::CancellableSpawn;
+use crate::monitor::output::ServiceOutput;
 use crate::pool::actor::WorkerTold;
 use crate::pool::framing::Framing;
-use crate::pool::settings::{ANSWERS, JOBS};
+use crate::pool::settings::{ANSWERS, JOBS, PoolSettings};
+use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameDecoder;
 
 /// There is no child of a start, and the pool does not know yet.
@@ -36,9 +38,9 @@ pub(super) struct NotSpawned {
 }
 
 impl NotSpawned {
-    fn by(setup: &LinkSetup, teller: Teller, problem: String, too_long: bool) -> Self {
-        if let Some(guard) = &setup.guard {
-            guard.remove(setup.worker);
+    fn by(guard: Option<&Guard>, teller: Teller, problem: String, too_long: bool) -> Self {
+        if let Some(guard) = guard {
+            guard.remove(teller.worker);
         }
         Self {
             teller,
@@ -55,42 +57,105 @@ impl NotSpawned {
     }
 }
 
-/// Spawns a worker, and tells the pool of it. A stop that comes meanwhile gives the spawn up.
-pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputPump), NotSpawned> {
-    let worker = setup.worker;
-    let teller = Teller {
-        worker,
-        engine: setup.engine.clone(),
-    };
-    let mark = setup.guard.as_ref().map(|guard| {
-        let mark = guard.announce(worker);
+/// A worker whose spawn was asked for, and is submitted by the first poll of its task.
+pub(in crate::pool) struct BegunStart {
+    teller: Teller,
+    settings: Rc<PoolSettings>,
+    shared: Arc<PoolShared>,
+    guard: Option<Rc<Guard>>,
+    output: ServiceOutput,
+    commands: CommandReceiver,
+    spawn: Result<AskedSpawn, String>,
+}
+
+struct AskedSpawn {
+    spawning: Spawning,
+    /// With the worker's ends of its pipes.
+    command: Command,
+    /// The pool's ends of them.
+    ends: Option<(JobPipe, Rc<AnswerPipe>)>,
+}
+
+/// Asks for the spawns of these workers, which are submitted later: the guard is told of all of them by one write, and the state of this thread is read
+/// once for all.
+pub(in crate::pool) fn begin(setups: Vec<LinkSetup>) -> Vec<BegunStart> {
+    let begin_all = || setups.into_iter().map(begin_one).collect();
+    let begun: Vec<BegunStart> = Command::spawning_together(begin_all);
+    if let Some(guard) = begun.iter().find_map(|begun| begun.guard.as_ref()) {
         guard.tell();
-        mark
-    });
-    let settings = Rc::clone(&setup.settings);
-    let mut command = prepared(&setup, mark);
-    let pipes = match settings.framing {
-        Framing::Frames => match FramePipes::new() {
-            Ok(pipes) => Some(pipes),
-            Err(error) => {
-                let problem = format!("the pipes of a worker: {error}");
-                return Err(NotSpawned::by(&setup, teller, problem, false));
-            }
-        },
-        _ => None,
+    }
+    begun
+}
+
+/// The guard has still to be told.
+fn begin_one(setup: LinkSetup) -> BegunStart {
+    let LinkSetup {
+        worker,
+        mut command,
+        settings,
+        shared,
+        guard,
+        output,
+        engine,
+        commands,
+    } = setup;
+    if let Some(guard) = &guard {
+        let (name, value) = guard.announce(worker);
+        command = command.env(name, value);
+    }
+    BegunStart {
+        spawn: asked(command, &settings),
+        teller: Teller { worker, engine },
+        settings,
+        shared,
+        guard,
+        output,
+        commands,
+    }
+}
+
+fn asked(mut command: Command, settings: &PoolSettings) -> Result<AskedSpawn, String> {
+    let mut ends = None;
+    if settings.framing == Framing::Frames {
+        let pipes = FramePipes::new().map_err(|error| format!("the pipes of a worker: {error}"))?;
+        command = command.fd(JOBS, pipes.childs_jobs);
+        command = command.fd(ANSWERS, pipes.childs_answers);
+        ends = Some((pipes.jobs, pipes.answers));
+    }
+    Ok(AskedSpawn {
+        spawning: command.spawn(NoProtocol),
+        command,
+        ends,
+    })
+}
+
+/// Spawns a worker, and tells the pool of it. A stop that comes meanwhile gives the spawn up.
+pub(super) async fn started(begun: BegunStart) -> Result<(WorkerLink, OutputPump), NotSpawned> {
+    let BegunStart {
+        teller,
+        settings,
+        shared,
+        guard,
+        output,
+        mut commands,
+        spawn,
+    } = begun;
+    let worker = teller.worker;
+    let AskedSpawn {
+        spawning,
+        command,
+        ends,
+    } = match spawn {
+        Ok(spawn) => spawn,
+        Err(problem) => return Err(NotSpawned::by(guard.as_deref(), teller, problem, false)),
     };
-    let ends = pipes.map(|pipes| {
-        let mapped = std::mem::replace(&mut command, Command::new("")).fd(JOBS, pipes.childs_jobs);
-        command = mapped.fd(ANSWERS, pipes.childs_answers);
-        (pipes.jobs, pipes.answers)
-    });
     let (give_up, given_up) = oneshot::channel();
     let mut give_up = Some(give_up);
-    let mut spawning = pin!(CancellableSpawn::new(command.spawn(NoProtocol), given_up));
+    let mut spawning = pin!(CancellableSpawn::new(spawning, given_up));
     // What was told before the child was there.
     let mut early = Vec::new();
     let spawned = poll_fn(|cx| {
-        while let Poll::Ready(Some(command)) = setup.commands.poll_recv(cx) {
+        while let Poll::Ready(Some(command)) = commands.poll_recv(cx) {
             if matches!(command, LinkCommand::Stop(_))
                 && let Some(give_up) = give_up.take()
             {
@@ -104,13 +169,13 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
         Ok(process) => process,
         Err(error) => {
             let too_long = error.errno() == Some(nix::libc::E2BIG);
-            return Err(NotSpawned::by(&setup, teller, error.to_string(), too_long));
+            let problem = error.to_string();
+            return Err(NotSpawned::by(guard.as_deref(), teller, problem, too_long));
         }
     };
-    // With the worker's ends of its pipes.
     drop(command);
-    setup.shared.kill_all.add(worker, &process);
-    if let Some(guard) = &setup.guard {
+    shared.kill_all.add(worker, &process);
+    if let Some(guard) = &guard {
         guard.add(worker, &process);
     }
     let stream = |fd| process.take_stream(fd).ok();
@@ -145,7 +210,7 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
         Framing::Frames => &[1, 2],
         Framing::JsonLines | Framing::OneShot => &[2],
     };
-    let pump = OutputPump::start(&process, printed, setup.output);
+    let pump = OutputPump::start(&process, printed, output);
     if settings.framing != Framing::Frames {
         teller.tell(WorkerTold::Ready("".into()));
     }
@@ -153,33 +218,8 @@ pub(super) async fn started(mut setup: LinkSetup) -> Result<(WorkerLink, OutputP
         teller,
         (process, desk),
         answers,
-        (settings, setup.shared, setup.guard),
-        (early, setup.commands),
+        (settings, shared, guard),
+        (early, commands),
     );
     Ok((link, pump))
-}
-
-/// The command as the pool needs it.
-fn prepared(setup: &LinkSetup, mark: Option<(&'static str, String)>) -> Command {
-    let mut command = setup.settings.framed(setup.command.clone());
-    for fd in [1, 2] {
-        let is_read = |fd: &Fd| fd.is_read() || fd.is_lines();
-        if command.fd_map().get(fd).is_some_and(is_read) {
-            command = command.fd(fd, Fd::stream());
-        }
-    }
-    if command.get_process_group().is_none() {
-        command = command.process_group(0);
-    }
-    command = command
-        .ended_timeout(DRAIN)
-        .parent_death_signal(Signal::KILL)
-        // The stop at its exit deals with them.
-        .on_leftovers(OnLeftovers::Hold)
-        .on_orphaned(OnOrphaned::Kill)
-        .orphaned_quietly();
-    match mark {
-        Some((name, value)) => command.env(name, value),
-        None => command,
-    }
 }

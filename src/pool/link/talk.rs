@@ -17,7 +17,7 @@ use super::desk::{DeskOpen, WorkerDesk};
 use super::output::OutputPump;
 use super::said::Said;
 use super::session::LinkSession;
-use super::{DRAIN, LinkCommand, LinkJob, STATUS, Teller};
+use super::{LinkCommand, LinkJob, STATUS, Teller};
 use crate::Bytes;
 use crate::ExitStatus;
 use crate::ProcessHandle;
@@ -26,7 +26,7 @@ use crate::pool::actor::WorkerTold;
 use crate::pool::core::{JobNumber, StopWorker};
 use crate::pool::error::JobError;
 use crate::pool::framing::Framing;
-use crate::pool::settings::PoolSettings;
+use crate::pool::settings::{DRAIN, PoolSettings};
 use crate::pool::shared::PoolShared;
 use crate::pool::wire::FrameKind;
 
