@@ -145,10 +145,15 @@ impl Host {
 
     /// Waits until `left` gives none.
     pub fn none_left(&self, left: impl Fn(&Self) -> Vec<i32>) {
+        self.until_there_are(left, 0);
+    }
+
+    /// Waits until there are so many.
+    pub fn until_there_are(&self, which: impl Fn(&Self) -> Vec<i32>, count: usize) {
         let begun = Instant::now();
         loop {
-            let pids = left(self);
-            if pids.is_empty() {
+            let pids = which(self);
+            if pids.len() == count {
                 return;
             }
             assert!(begun.elapsed() < DEADLINE, "{pids:?} live: {}", self.log());
