@@ -23,8 +23,9 @@ const READY: u8 = 6;
 const PROGRESS: u8 = 7;
 const PING: u8 = 8;
 const PONG: u8 = 9;
-const NAMES: [&str; 10] = [
-    "?", "job", "chunk", "end", "error", "cancel", "ready", "progress", "ping", "pong",
+const BACK: u8 = 10;
+const NAMES: [&str; 11] = [
+    "?", "job", "chunk", "end", "error", "cancel", "ready", "progress", "ping", "pong", "back",
 ];
 /// The most bytes of a frame's body.
 const MAX: usize = 8 << 20;
@@ -48,6 +49,8 @@ struct Talk {
     within: Duration,
     /// 3 was not closed.
     is_open: bool,
+    /// It says that it takes jobs ahead.
+    takes_ahead: bool,
 }
 
 /// A frame, shortly.
@@ -78,12 +81,16 @@ impl Talk {
             arrived: Vec::new(),
             id: 0,
             is_open: true,
+            takes_ahead: false,
             within: within.unwrap_or(START),
         };
         loop {
             match talk.frame().await? {
                 (PROGRESS, 0, text) if text.len() <= 256 => {}
-                (READY, 0, body) if body.first() == Some(&1) && body.len() <= 129 => break,
+                (READY, 0, body) if matches!(body.first(), Some(1 | 2)) && body.len() <= 129 => {
+                    talk.takes_ahead = body.first() == Some(&2);
+                    break;
+                }
                 other => return Err(format!("first came {}", shown(&other))),
             }
         }
@@ -281,6 +288,30 @@ async fn a_ping_during(talk: &mut Talk) -> Outcome {
     talk.echo(b"after both").await
 }
 
+/// Behind a short job, and behind one with many chunks.
+async fn ahead(talk: &mut Talk) -> Outcome {
+    for first in [&b"echo ahead"[..], b"chunks 500"] {
+        talk.job(first).await?;
+        let mut runs = talk.id;
+        for _ in 0..7 {
+            talk.job(b"echo ahead").await?;
+        }
+        let mut left: Vec<u64> = (runs + 1..=talk.id).collect();
+        loop {
+            match talk.frame().await? {
+                (CHUNK | PROGRESS, id, _) if id == runs => {}
+                (END, id, _) if id == runs && left.is_empty() => break,
+                (END, id, _) if id == runs => runs = left.remove(0),
+                (BACK, id, body) if left.contains(&id) && body.is_empty() => {
+                    left.retain(|left| *left != id);
+                }
+                other => return Err(format!("in job {runs} came {}", shown(&other))),
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn prints(talk: &mut Talk) -> Outcome {
     talk.job(b"print").await?;
     talk.expect(END, talk.id, b"printed").await?;
@@ -313,7 +344,7 @@ macro_rules! rules {
     };
 }
 
-const RULES: [(&str, Rule); 14] = rules! {
+const RULES: [(&str, Rule); 15] = rules! {
     "ready comes first": |_| std::future::ready(Ok(())),
     "0 bytes come back": |talk| Talk::echo(talk, b""),
     "1 byte comes back": |talk| Talk::echo(talk, b"\n"),
@@ -325,6 +356,7 @@ const RULES: [(&str, Rule); 14] = rules! {
     "a cancel of an answered job is ignored": a_late_cancel,
     "a ping between jobs is answered": a_ping_between,
     "a ping during a job is answered": a_ping_during,
+    "jobs ahead are done in order, or given back": ahead,
     "prints on 1 and 2 harm nothing": prints,
     "exits with 0 when 3 closes, and writes no more": the_end,
     "exits when 3 closes during a job": the_end_during_a_job,
@@ -350,6 +382,10 @@ async fn try_all(command: &Command, within: Option<Duration>) -> bool {
                 Err(saw) => return holds("ready comes first", &Err(saw)),
             },
         };
+        if name.starts_with("jobs ahead") && !talk.takes_ahead {
+            ready = Some(talk);
+            continue;
+        }
         let tried = async {
             rule(&mut talk).await?;
             if talk.is_open {

@@ -7,7 +7,7 @@ import struct
 import sys
 from time import sleep
 
-JOB, CHUNK, END, ERROR, CANCEL, READY, PROGRESS, PING, PONG = range(1, 10)
+JOB, CHUNK, END, ERROR, CANCEL, READY, PROGRESS, PING, PONG, BACK = range(1, 11)
 HEAD = struct.Struct(">IBQ")  # the length of what follows, the type, the job's id
 arrived = bytearray()
 
@@ -60,6 +60,7 @@ def do(answer, job, body):
                 kind, of, _ = receive()
                 if kind == CANCEL and of == job:
                     return send(ERROR, job, b"cancelled")
+                kind == JOB and send(BACK, of)
     except StopIteration as last:
         send(END, job, last.value or b"")
     except Exception as error:
@@ -68,7 +69,7 @@ def do(answer, job, body):
 
 def serve(answer, name):
     """Says that it is ready, and does jobs. What loads first calls `send(PROGRESS, 0, b"loading")`."""
-    send(READY, 0, b"\x01" + name)
+    send(READY, 0, b"\x02" + name)
     while True:
         kind, job, body = receive()
         if kind == JOB:

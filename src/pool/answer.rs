@@ -68,7 +68,7 @@ impl Answer {
         Self(AnswerState::Waits { told, cancel })
     }
 
-    /// Takes the job back if no worker has begun with it: its outcome is [`JobError::Cancelled`] then. Else the job goes on. Dropping the answer cancels
+    /// Takes the job back if no worker has begun with it, or has read it ahead: its outcome is [`JobError::Cancelled`] then. Else the job goes on. Dropping the answer cancels
     /// the job in any case.
     pub fn withdraw(&self) {
         if let AnswerState::Waits { cancel, .. } = &self.0 {

@@ -130,6 +130,14 @@ impl Pool {
         self
     }
 
+    /// How many jobs a worker whose last jobs were short is sent before it has answered the one that it does: 7 at most unless set, and none with 0.
+    /// Its pipe holds 16. Only for [`Framing::Frames`], and workers that say that they keep to it, as [`worker::serve`](super::worker::serve) does: promise
+    /// P3.
+    pub const fn ahead(mut self, jobs: usize) -> Self {
+        self.settings.ahead = jobs;
+        self
+    }
+
     /// How workers are stopped that do not go by themselves: SIGTERM to the group, SIGKILL after a second, unless set. The last step must be SIGKILL.
     pub fn stop(mut self, ladder: Ladder) -> Self {
         self.settings.ladder = ladder;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::core::PoolTerms;
+use super::core::{AheadTerms, PoolTerms};
 use super::framing::{Framing, Noise};
 use crate::Command;
 use crate::Fd;
@@ -24,6 +24,14 @@ const POISON: u32 = 3;
 
 /// So many starts that fail in a row make the pool say that it is down.
 const DOWN_AFTER: u32 = 5;
+
+/// So many jobs a worker is sent ahead at most, unless set. Its pipe takes 16 packets (pipe(7)).
+pub(super) const AHEAD: usize = 7;
+
+/// Jobs are sent ahead to a worker whose last ones took no longer, each, and were so many. What is saved is two waits of a process for another one, 10 to
+/// 60 us on two CPUs (`pool_jobs` with and without): a tenth of the time of such a job, or more.
+const SHORT: Duration = Duration::from_micros(500);
+const SHORT_ONES: u32 = 8;
 
 /// The descriptors of [`Framing::Frames`], as the worker sees them.
 pub(super) const JOBS: i32 = 3;
@@ -57,6 +65,7 @@ pub(super) struct PoolSettings {
     pub(super) max_answer: usize,
     pub(super) window: usize,
     pub(super) success_codes: Vec<i32>,
+    pub(super) ahead: usize,
 }
 
 impl PoolSettings {
@@ -85,6 +94,7 @@ impl PoolSettings {
             max_answer: 64 << 20,
             window: 16,
             success_codes: vec![0],
+            ahead: AHEAD,
         }
     }
 
@@ -109,6 +119,15 @@ impl PoolSettings {
             poison: POISON,
             down_after: DOWN_AFTER,
             backoff: self.backoff,
+            ahead: AheadTerms {
+                most: if self.framing == Framing::Frames {
+                    self.ahead
+                } else {
+                    0
+                },
+                short: SHORT,
+                after: SHORT_ONES,
+            },
         }
     }
 

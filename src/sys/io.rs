@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(feature = "pool")]
+use bytes::BytesMut;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::stat::Mode;
@@ -114,8 +116,39 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(cvt(count)?.unsigned_abs() as usize)
 }
 
+/// read(2) into the room behind what is in `buffer`, for the same reason.
+#[cfg(feature = "pool")]
+pub(crate) fn read_behind(fd: BorrowedFd<'_>, buffer: &mut BytesMut) -> io::Result<usize> {
+    let space = buffer.spare_capacity_mut();
+    let (address, length) = (space.as_mut_ptr(), space.len());
+    // SAFETY: the kernel writes at most the given length into the room of the live buffer.
+    let count = unsafe { libc::syscall(libc::SYS_read, fd.as_raw_fd(), address, length) };
+    let count = cvt(count)?.unsigned_abs() as usize;
+    // SAFETY: the kernel has written so many bytes behind those that were there, and no more than there was room for.
+    unsafe { buffer.set_len(buffer.len() + count) };
+    Ok(count)
+}
+
+/// Moves all that is in one pipe into another one, in one step: nobody who reads the first one meanwhile gets some of it. How many bytes that were.
+///
+/// # Errors
+///
+/// EAGAIN when it is empty, and does not block. EINVAL when the other one has less room, and nothing was moved then.
+#[cfg(feature = "pool")]
+pub(crate) fn move_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<usize> {
+    let room = fcntl(to, FcntlArg::F_GETPIPE_SZ)?;
+    if room < fcntl(from, FcntlArg::F_GETPIPE_SZ)? {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    let (none, length) = (std::ptr::null_mut(), usize::try_from(room).unwrap_or(0));
+    // SAFETY: the null pointers say that pipes have no offsets.
+    let moved = unsafe { libc::splice(from, none, to, none, length, libc::SPLICE_F_NONBLOCK) };
+    Ok(cvt(moved as libc::c_long)?.unsigned_abs() as usize)
+}
+
 /// write(2), for the same reason.
-fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let (address, length) = (bytes.as_ptr(), bytes.len());
     // SAFETY: the kernel reads at most the given length of the live bytes.
     let count = unsafe { libc::syscall(libc::SYS_write, fd.as_raw_fd(), address, length) };

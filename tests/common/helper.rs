@@ -57,7 +57,7 @@ pub use super::patterns::{counted, digest, pattern};
 /// | `trace PID` | becomes the tracer of PID, which it never waits for; says `refused` if it may not |
 /// | `link FD TO` | writes to TO what FD is |
 /// | `show PATH` | writes a file to 1 |
-/// | `worker` | does jobs of a pool: see `helper/worker.rs` |
+/// | `worker`, `worker ahead` | does jobs of a pool, and takes some ahead or none: see `helper/worker.rs` |
 /// | `pause` | waits for ever |
 /// | `exit CODE` | exits; 0 without it |
 pub fn helper<I: IntoIterator>(actions: I) -> Command
@@ -270,7 +270,7 @@ fn run(actions: &[String]) {
                 let all: Vec<String> = std::env::args().collect();
                 tell(1, &format!("{all:?}\n"));
             }
-            "worker" => worker::work(),
+            "worker" => worker::work(actions.next().is_some_and(|how| how == "ahead")),
             "pause" => loop {
                 std::thread::park();
             },

@@ -36,8 +36,8 @@ const ABOVE_THE_SURFACE: [&str; 7] = [
     "gotchas",
 ];
 
-/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with, and a pool writes jobs to pipes.
-const SHARED_WITH_ALL: [&[&str]; 2] = [&["sys", "inherited"], &["sys", "sigpipe"]];
+/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with, and a pool has pipes of its own to it.
+const SHARED_WITH_ALL: [&[&str]; 3] = [&["sys", "inherited"], &["sys", "io"], &["sys", "sigpipe"]];
 
 /// Macros are exported from the root, whatever file they are in.
 const EXPORTED_MACROS: [&str; 1] = ["process_protocol"];
@@ -345,11 +345,11 @@ fn a_wrong_import_is_told_with_its_file_and_line() {
         ("supervisor/system.rs", "\n"),
         (
             "pool/mod.rs",
-            "use crate::{Command};\nuse crate::supervisor::List;\nuse crate::sys::io;\n",
+            "use crate::{Command};\nuse crate::supervisor::List;\nuse crate::sys::tty;\n",
         ),
         (
             "pool/worker.rs",
-            "use crate::supervisor::system::start;\nuse super::super::sys::io;\n",
+            "use crate::supervisor::system::start;\nuse super::super::sys::tty;\n",
         ),
     ] {
         let path = folder.path().join(file);
@@ -362,9 +362,9 @@ fn a_wrong_import_is_told_with_its_file_and_line() {
         [
             "pool/mod.rs:1 groups imports from the root: one line each",
             "error.rs:1 imports `sys`, which is above `error`",
-            "pool/mod.rs:3 uses `sys::io`, which lib.rs does not export",
+            "pool/mod.rs:3 uses `sys::tty`, which lib.rs does not export",
             "pool/worker.rs:1 uses `supervisor::system`, which lib.rs does not export",
-            "pool/worker.rs:2 uses `sys::io`, which lib.rs does not export",
+            "pool/worker.rs:2 uses `sys::tty`, which lib.rs does not export",
             "spawn/job/deep.rs:1 imports `supervisor`, which is above `spawn`",
             "spawn/plan.rs:2 imports `Command` by way of lib.rs",
             "sys/tty.rs:2 imports `spawn`, which is above `sys`",

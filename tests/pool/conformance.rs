@@ -13,9 +13,10 @@ use common::isolated::skipped;
 
 const WORKER: &str = include_str!("../../examples/workers/worker.py");
 
-/// Its last rule; so many there are.
+/// Its last rule; so many there are, and one more for workers that take jobs ahead.
 const LAST: &str = "exits when 3 closes during a job";
 const RULES: usize = 14;
+const AHEAD: &str = "jobs ahead are done in order, or given back";
 
 fn has_python() -> bool {
     let found = Command::new("python3").arg("--version").output().is_ok();
@@ -26,10 +27,12 @@ fn has_python() -> bool {
 }
 
 /// That each rule holds.
-fn assert_conforms(worker: &mut Command) {
+fn assert_conforms(worker: &mut Command, takes_ahead: bool) {
     let (printed, said) = run(worker);
     let lines: Vec<&str> = printed.lines().collect();
-    assert_eq!(lines.len(), RULES, "{printed}{said}");
+    let rules = RULES + usize::from(takes_ahead);
+    assert_eq!(lines.len(), rules, "{printed}{said}");
+    assert_eq!(printed.contains(AHEAD), takes_ahead, "{printed}");
     for line in &lines {
         assert!(line.starts_with("ok      "), "{printed}{said}");
     }
@@ -38,14 +41,27 @@ fn assert_conforms(worker: &mut Command) {
 
 #[test]
 fn the_rust_worker_conforms() {
-    assert_conforms(example("pool_conformance").arg(path("pool_worker")));
+    assert_conforms(example("pool_conformance").arg(path("pool_worker")), true);
 }
 
 #[test]
 fn the_python_worker_conforms() {
     if has_python() {
         let worker = ["python3", "examples/workers/worker.py"];
-        assert_conforms(example("pool_conformance").args(worker));
+        assert_conforms(example("pool_conformance").args(worker), true);
+    }
+}
+
+#[test]
+fn a_worker_that_takes_no_jobs_ahead_conforms() {
+    if has_python() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("worker.py");
+        let worker = WORKER.replace(READY, "send(READY, 0, b\"\\x01\" + name)");
+        assert_ne!(worker, WORKER);
+        fs::write(&file, worker).unwrap();
+        let test = &mut example("pool_conformance");
+        assert_conforms(test.arg("python3").arg(file), false);
     }
 }
 
@@ -57,14 +73,14 @@ type Fault = (
 );
 
 const ECHO: &str = "        return rest\n";
-const READY: &str = "send(READY, 0, b\"\\x01\" + name)";
+const READY: &str = "send(READY, 0, b\"\\x02\" + name)";
 const CHUNK: &str = "b\"%d\" % (number + 1)";
 const CANCELLED: &str = "return send(ERROR, job, b\"cancelled\")";
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 16] = [
     (
         READY,
-        "send(READY, 0, b\"\\x02\" + name)",
+        "send(READY, 0, b\"\\x03\" + name)",
         &[("ready comes first", "first came ready 0 of 10 bytes")],
     ),
     (
@@ -127,11 +143,24 @@ const FAULTS: [Fault; 14] = [
     ),
     (
         "if kind == PING:",
-        "if kind == 10:",
+        "if kind == 99:",
         &[
             ("a ping between jobs is answered", "nothing came in time"),
             ("a ping during a job is answered", "no end of it after"),
         ],
+    ),
+    (
+        "send(BACK, of)",
+        "send(BACK, job)",
+        &[("jobs ahead are done in order, or given back", "in job")],
+    ),
+    (
+        " and send(BACK, of)",
+        "",
+        &[(
+            "jobs ahead are done in order, or given back",
+            "nothing came in time",
+        )],
     ),
     (
         "while arrived or select",

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ahead;
 mod back_pressure;
 mod bounds;
 mod broken_lines;

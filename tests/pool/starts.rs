@@ -104,7 +104,7 @@ fn a_worker_that_does_not_begin_with_its_greeting_is_a_start_that_failed() {
     run(async {
         // The frame `ready` of another version, an answer, and no frame at all.
         for (says, expected) in [
-            (r"\0\0\0\012\006\0\0\0\0\0\0\0\0\002", "version 2"),
+            (r"\0\0\0\012\006\0\0\0\0\0\0\0\0\003", "version 3"),
             (
                 r"\0\0\0\011\003\0\0\0\0\0\0\0\001",
                 "answered before it was ready",

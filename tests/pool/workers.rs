@@ -16,6 +16,11 @@ pub(crate) fn workers() -> Pool {
     Pool::new(helper(["worker"]))
 }
 
+/// The same, which are sent jobs ahead.
+pub(crate) fn ahead_workers() -> Pool {
+    Pool::new(helper(["worker", "ahead"]))
+}
+
 pub(crate) fn submit(pool: &PoolHandle, job: &'static str) -> Answer {
     pool.submit(Job::new(job))
 }

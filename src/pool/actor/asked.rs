@@ -57,8 +57,14 @@ impl PoolEngine {
     fn asked(&mut self, ask: PoolAsk) {
         match ask {
             PoolAsk::Submit(submission) => self.submit(*submission),
-            PoolAsk::Cancel(job) => self.scheduler.cancel(job),
-            PoolAsk::Withdraw(job) => self.scheduler.withdraw(job),
+            PoolAsk::Cancel(job) => {
+                self.take_back_for(job);
+                self.scheduler.cancel(job);
+            }
+            PoolAsk::Withdraw(job) => {
+                self.take_back_for(job);
+                self.scheduler.withdraw(job);
+            }
             PoolAsk::CheckIn(job) => self.check_in(job),
             PoolAsk::Stats(tell) => drop(tell.send(self.stats())),
             PoolAsk::Reload(command, tell) => self.reload(*command, tell),

@@ -12,7 +12,7 @@ use crate::Bytes;
 use crate::monitor::ExitKind;
 use crate::pool::core::{Answered, JobNumber, JobTerms, NoAnswer, Refused, SubmitKind, WorkerId};
 use crate::pool::error::JobError;
-use crate::pool::link::{LinkCommand, LinkJob};
+use crate::pool::link::{self, LinkCommand, LinkJob};
 
 /// A job without an outcome.
 pub(super) struct JobEntry {
@@ -50,6 +50,7 @@ impl PoolEngine {
             timeout: job.timeout,
             retries: job.retries,
             own_args: !job.args.is_empty(),
+            light: matches!(outlet, Outlet::Whole(_)) && link::fits_a_packet(&job.body),
         };
         let kind = match &outlet {
             Outlet::Checkout(_) => SubmitKind::Checkout,
@@ -160,12 +161,10 @@ impl PoolEngine {
 
     /// Gives a job to its worker.
     pub(super) fn send_job(&mut self, worker: WorkerId, job: JobNumber) {
-        let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
-        else {
+        self.begun(worker, job);
+        let (Some(there), Some(place)) = (self.jobs.get(&job), self.workers.get(&worker)) else {
             return;
         };
-        there.begun = Some(self.time);
-        place.jobs += 1;
         let chunks = match &there.outlet {
             Outlet::Whole(_) | Outlet::Checkout(_) => None,
             Outlet::Parts { chunks, .. } => Some(chunks.clone()),
@@ -175,6 +174,15 @@ impl PoolEngine {
             body: there.body.clone(),
             chunks,
         });
+    }
+
+    /// The worker has this job from now on.
+    pub(super) fn begun(&mut self, worker: WorkerId, job: JobNumber) {
+        if let (Some(there), Some(place)) = (self.jobs.get_mut(&job), self.workers.get_mut(&worker))
+        {
+            there.begun = Some(self.time);
+            place.jobs += 1;
+        }
     }
 
     pub(super) fn tell_cancel(&self, worker: WorkerId, job: JobNumber) {

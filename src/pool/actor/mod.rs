@@ -1,5 +1,6 @@
 //! The pool as an actor: it has the scheduler and the jobs, tells the scheduler what happens, and does what follows.
 
+mod ahead;
 mod asked;
 mod checkouts;
 mod ending;
@@ -155,11 +156,9 @@ impl PoolEngine {
         let mut effects = std::mem::take(&mut self.effects);
         loop {
             self.scheduler.effects(&mut effects);
-            // The gift of a job tells the scheduler nothing.
-            let tells = |effect: &PoolEffect| !matches!(effect, PoolEffect::Send { .. });
-            let again = effects.iter().any(tells);
+            let mut again = false;
             for effect in effects.drain(..) {
-                self.carry_out(effect);
+                again |= self.carry_out(effect);
             }
             if !again {
                 break;
@@ -184,10 +183,20 @@ impl PoolEngine {
         }
     }
 
-    fn carry_out(&mut self, effect: PoolEffect) {
+    /// Does it. Whether the scheduler may have been told something by that.
+    fn carry_out(&mut self, effect: PoolEffect) -> bool {
         match effect {
             PoolEffect::Start { worker, spec, job } => self.start_worker(worker, spec, job),
-            PoolEffect::Send { worker, job } => self.send_job(worker, job),
+            PoolEffect::Send { worker, job } => {
+                self.send_job(worker, job);
+                return false;
+            }
+            PoolEffect::SendAhead { worker, job } => return !self.send_ahead(worker, job),
+            PoolEffect::Begun { worker, job } => {
+                self.begun(worker, job);
+                return false;
+            }
+            PoolEffect::TakeBack { worker } => self.take_back(worker),
             PoolEffect::TellCancel { worker, job } => self.tell_cancel(worker, job),
             PoolEffect::NotReady { worker } => self.not_ready(worker),
             PoolEffect::Stop { worker, how } => self.stop_worker(worker, how),
@@ -210,6 +219,7 @@ impl PoolEngine {
             PoolEffect::ReloadFailed { spec } => self.reloaded(spec, false),
             PoolEffect::Drained => self.drained(),
         }
+        true
     }
 
     fn publish(&self, worker: Option<WorkerId>, what: PoolEventKind) {

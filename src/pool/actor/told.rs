@@ -33,13 +33,18 @@ pub(in crate::pool) enum WorkerTold {
         too_long: bool,
     },
     Spawned(ProcessHandle, Rc<WorkerDesk>),
-    /// It takes jobs; how it calls itself.
-    Ready(Arc<str>),
+    /// It takes jobs, and some ahead or not; how it calls itself.
+    Ready {
+        name: Arc<str>,
+        ahead: bool,
+    },
     /// It says that it is loading still.
     Progress,
     /// There is a part of a streamed answer.
     FirstPart(JobNumber),
     Answered(JobNumber, Result<Bytes, JobError>),
+    /// It has not begun with this job, which it was sent ahead, and will not.
+    GivenBack(JobNumber),
     /// It has taken this checkout.
     CheckedOut(JobNumber),
     /// The whole answer would be larger than it may.
@@ -92,10 +97,11 @@ impl PoolEngine {
                 self.not_spawned(worker, problem, too_long);
             }
             WorkerTold::Spawned(process, desk) => self.spawned(worker, process, desk),
-            WorkerTold::Ready(name) => self.ready(worker, name),
+            WorkerTold::Ready { name, ahead } => self.ready(worker, name, ahead),
             WorkerTold::Progress => self.scheduler.worker_progress(worker),
             WorkerTold::FirstPart(job) => self.first_part(worker, job),
             WorkerTold::Answered(job, answer) => self.answered(worker, job, answer),
+            WorkerTold::GivenBack(job) => self.given_back(worker, job),
             WorkerTold::CheckedOut(job) => self.took_checkout(worker, job),
             WorkerTold::Overflow(job) => {
                 if self.scheduler.over_limit(worker, job) == Answered::Outcome {

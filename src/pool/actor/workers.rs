@@ -153,11 +153,11 @@ impl PoolEngine {
         self.publish(Some(worker), PoolEventKind::Started);
     }
 
-    pub(super) fn ready(&mut self, worker: WorkerId, name: Arc<str>) {
+    pub(super) fn ready(&mut self, worker: WorkerId, name: Arc<str>, takes_ahead: bool) {
         if let Some(place) = self.workers.get_mut(&worker) {
             place.ready = true;
         }
-        self.scheduler.worker_ready(worker);
+        self.scheduler.worker_ready(worker, takes_ahead);
         self.publish(Some(worker), PoolEventKind::Ready { name });
     }
 

@@ -6,11 +6,17 @@ use super::{JobNumber, PoolEffect, Scheduler, WorkerId};
 
 impl Scheduler {
     /// Gives jobs to idle workers: always the first of all that can go, those included that wait for just one worker. A job that may go
-    /// to any goes to the most recently idle one, so that those that are not needed come to rest.
+    /// to any goes to the most recently idle one, so that those that are not needed come to rest. What is left may go ahead.
     pub(super) fn dispatch(&mut self) {
+        // What comes back has its turn first: the driver tells of that before anything else.
+        let comes_back = |effect: &PoolEffect| matches!(effect, PoolEffect::TakeBack { .. });
+        if self.effects.iter().any(comes_back) {
+            return;
+        }
         while let Some((worker, job)) = self.next_dispatch() {
             self.assign(worker, job);
         }
+        self.send_ahead();
     }
 
     fn next_dispatch(&self) -> Option<(WorkerId, JobNumber)> {

@@ -50,6 +50,20 @@ pub(in crate::pool) enum PoolEffect {
         worker: WorkerId,
         job: JobNumber,
     },
+    /// The worker has something to do still. The driver answers with `not_sent_ahead` if it cannot be done at once, and whole.
+    SendAhead {
+        worker: WorkerId,
+        job: JobNumber,
+    },
+    /// The worker has begun with a job that it was sent ahead.
+    Begun {
+        worker: WorkerId,
+        job: JobNumber,
+    },
+    /// The driver answers with `taken_back`: what the worker was sent ahead and has not read.
+    TakeBack {
+        worker: WorkerId,
+    },
     /// Tell the worker that nobody wants the answer.
     TellCancel {
         worker: WorkerId,
@@ -93,6 +107,16 @@ pub(in crate::pool) enum PoolEffect {
     },
     /// All jobs have their outcome, and no worker is left.
     Drained,
+}
+
+impl PoolEffect {
+    /// A job that goes to a worker makes room for nothing else, and what comes back is told.
+    pub(super) const fn makes_no_room(&self) -> bool {
+        matches!(
+            self,
+            Self::Send { .. } | Self::SendAhead { .. } | Self::Begun { .. } | Self::TakeBack { .. }
+        )
+    }
 }
 
 /// What an answer of a worker is.

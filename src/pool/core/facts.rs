@@ -4,8 +4,8 @@ use super::worker::WorkerAt;
 use super::{Answered, JobNumber, Recycling, Scheduler, StopWorker, WorkerId};
 
 impl Scheduler {
-    /// The worker can take jobs. The process of a one-shot worker is there.
-    pub(in crate::pool) fn worker_ready(&mut self, worker: WorkerId) {
+    /// The worker can take jobs, and some ahead or not. The process of a one-shot worker is there.
+    pub(in crate::pool) fn worker_ready(&mut self, worker: WorkerId, takes_ahead: bool) {
         let at = self.worker_state(worker);
         let (Some(WorkerAt::Starting | WorkerAt::StartingFor(_)), Some(there)) =
             (at, self.workers.get_mut(&worker))
@@ -13,6 +13,7 @@ impl Scheduler {
             return;
         };
         there.ready_at = self.now;
+        there.takes_ahead = takes_ahead;
         if let Some(WorkerAt::StartingFor(job)) = at {
             self.set_at(worker, WorkerAt::Busy(job));
             self.set_job_due(worker, job);
@@ -41,7 +42,7 @@ impl Scheduler {
     /// then it is [`broken`](Self::broken).
     pub(in crate::pool) fn answered(&mut self, worker: WorkerId, job: JobNumber) -> Answered {
         if self.worker_state(worker) == Some(WorkerAt::StartingFor(job)) {
-            self.worker_ready(worker);
+            self.worker_ready(worker, false);
         }
         match self.worker_state(worker) {
             Some(WorkerAt::Busy(current)) if current == job => {
@@ -136,7 +137,7 @@ impl Scheduler {
         } else if there.jobs >= there.max_jobs {
             self.mark(worker, Recycling::Jobs);
             self.set_at(worker, WorkerAt::Spent);
-        } else {
+        } else if !self.begin_next(worker) {
             self.become_idle(worker);
         }
     }

@@ -35,6 +35,8 @@ pub(super) enum JobAt {
     /// It waits for an earlier job of its key.
     Behind,
     Running(WorkerId),
+    /// It waits behind another job at this worker, which was sent it ahead.
+    Ahead(WorkerId),
 }
 
 /// 100,000 of these may wait.
@@ -50,6 +52,10 @@ pub(super) struct QueuedJob {
     pub(super) own_args: bool,
     /// It wants a worker for itself.
     pub(super) checkout: bool,
+    /// It may be sent ahead, and others behind it.
+    pub(super) light: bool,
+    /// It was withdrawn when its worker had read it, and not begun.
+    pub(super) withdrawn: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +74,9 @@ impl QueuedJob {
             timeout,
             retries,
             own_args,
+            light,
         } = terms;
+        let light = light && key.is_none() && expires.is_none() && kind == SubmitKind::Job;
         let plain = key.is_none() && expires.is_none() && timeout.is_none();
         let rare = RareTerms {
             key,
@@ -83,7 +91,14 @@ impl QueuedJob {
             lost: 0,
             own_args,
             checkout: kind == SubmitKind::Checkout,
+            light,
+            withdrawn: false,
         }
+    }
+
+    /// One that has lost a worker is sent when it can begin.
+    pub(super) const fn may_go_ahead(&self) -> bool {
+        self.light && self.lost == 0
     }
 
     pub(super) fn key(&self) -> Option<&Arc<str>> {

@@ -19,7 +19,8 @@ impl Scheduler {
             return Err(Refused::Down);
         }
         self.last_turn += 1;
-        let turn = JobTurn::new(terms.urgent, self.last_turn);
+        let urgent = terms.urgent;
+        let turn = JobTurn::new(urgent, self.last_turn);
         let queued = QueuedJob::new(terms, turn, kind);
         let key = queued.key().cloned();
         if let Some(at) = queued.expires() {
@@ -30,6 +31,9 @@ impl Scheduler {
             None => self.make_ready(job),
             Some(key) => self.join_key(job, turn, &key),
         }
+        if urgent && self.idle.is_empty() {
+            self.make_way_for(job);
+        }
         Ok(())
     }
 
@@ -38,11 +42,17 @@ impl Scheduler {
         self.give_up(job, NoAnswer::Cancelled);
     }
 
-    /// Nobody wants the answer any more, unless a worker has begun with the job.
+    /// Nobody wants the answer any more, unless a worker has begun with the job. One that was sent it ahead, and has read it, may begin with it, or give it back.
     pub(in crate::pool) fn withdraw(&mut self, job: JobNumber) {
-        let queued = self.jobs.get(&job);
-        if queued.is_some_and(|queued| !matches!(queued.at, JobAt::Running(_))) {
-            self.give_up(job, NoAnswer::Cancelled);
+        let Some(queued) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        match queued.at {
+            JobAt::Running(_) => {}
+            JobAt::Ahead(_) => queued.withdrawn = true,
+            JobAt::Ready | JobAt::Bound(_) | JobAt::Behind => {
+                self.give_up(job, NoAnswer::Cancelled);
+            }
         }
     }
 
@@ -79,7 +89,7 @@ impl Scheduler {
                 ready.remove(&turn);
             }
             JobAt::Bound(worker) => self.unbind(worker, turn),
-            JobAt::Behind | JobAt::Running(_) => {}
+            JobAt::Behind | JobAt::Running(_) | JobAt::Ahead(_) => {}
         }
     }
 
@@ -100,6 +110,10 @@ impl Scheduler {
         }
         self.running -= 1;
         self.make_ready(job);
+        // It is older than what was sent ahead since.
+        if self.idle.is_empty() {
+            self.make_way_for(job);
+        }
     }
 
     /// Ends a job without an answer. Its worker, if it has one, is told, or stopped.
@@ -118,6 +132,10 @@ impl Scheduler {
         let queued = match self.jobs.get(&job)?.at {
             JobAt::Running(_) => {
                 self.running -= 1;
+                self.jobs.remove(&job)?
+            }
+            JobAt::Ahead(_) => {
+                self.sent_ahead -= 1;
                 self.jobs.remove(&job)?
             }
             _ => {
@@ -140,6 +158,11 @@ impl Scheduler {
         waiting.sort_unstable();
         for (_, job) in waiting {
             self.give_up(job, why);
+        }
+        // Nobody wants what was sent ahead.
+        let loaded = self.loaded.iter().map(|(_, worker)| *worker);
+        for worker in loaded.collect::<Vec<_>>() {
+            self.take_back(worker);
         }
     }
 }

@@ -67,6 +67,7 @@ impl Scheduler {
             queued.at = JobAt::Bound(worker);
             there.bound.insert(queued.turn, job);
             self.with_bound.insert(worker);
+            self.sort_ahead(worker);
         }
     }
 
@@ -75,6 +76,7 @@ impl Scheduler {
             there.bound.remove(&turn);
             if there.bound.is_empty() {
                 self.with_bound.remove(&worker);
+                self.sort_ahead(worker);
             }
         }
     }

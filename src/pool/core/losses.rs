@@ -86,6 +86,7 @@ impl Scheduler {
                 let due = self.after(soft);
                 self.set_due(worker, Some(due));
                 self.effects.push(PoolEffect::TellCancel { worker, job });
+                self.take_back(worker);
             }
             (
                 Some(

@@ -4,6 +4,7 @@
 //!
 //! The driver calls [`at`](Scheduler::at), then one input, then [`effects`](Scheduler::effects), and does what these say.
 
+mod ahead;
 mod counts;
 mod dispatch;
 mod due;
@@ -33,7 +34,7 @@ use std::time::Duration;
 use crate::pool::ids::IdMap;
 pub(in crate::pool) use crate::pool::recycling::Recycling;
 pub(in crate::pool) use effect::{Answered, NoAnswer, PoolEffect, StopWorker};
-pub(in crate::pool) use terms::{JobTerms, PoolTerms, Refused, SubmitKind};
+pub(in crate::pool) use terms::{AheadTerms, JobTerms, PoolTerms, Refused, SubmitKind};
 pub(in crate::pool) use worker::{WorkerAt, WorkersBy};
 
 use job::{JobTurn, QueuedJob};
@@ -75,6 +76,14 @@ pub(in crate::pool) struct Scheduler {
     idle_looked_at: usize,
     /// Workers that jobs wait for.
     with_bound: BTreeSet<WorkerId>,
+    /// Busy workers that may be sent more jobs ahead, by how many they were sent.
+    open: BTreeSet<(usize, WorkerId)>,
+    /// Those that were sent some, which may be taken back, by the begin of their job.
+    loaded: BTreeSet<(Duration, WorkerId)>,
+    /// When those are tried again from which nothing could be taken back.
+    again: BTreeSet<(Duration, WorkerId)>,
+    /// How many jobs were sent ahead, and wait.
+    sent_ahead: usize,
     /// Workers that are to be recycled, and are not being stopped yet.
     marked: BTreeSet<WorkerId>,
     dues: BTreeSet<(Duration, WorkerId)>,
@@ -120,6 +129,10 @@ impl Scheduler {
             idle: Vec::new(),
             idle_looked_at: 0,
             with_bound: BTreeSet::new(),
+            open: BTreeSet::new(),
+            loaded: BTreeSet::new(),
+            again: BTreeSet::new(),
+            sent_ahead: 0,
             marked: BTreeSet::new(),
             dues: BTreeSet::new(),
             ages: BTreeSet::new(),
@@ -156,6 +169,7 @@ impl Scheduler {
             first(&self.expiries),
             first(&self.dues),
             first(&self.ages),
+            first(&self.again).filter(|at| *at > self.now),
             self.next_idle_end().map(|(at, _)| at),
             start,
             own_start,
@@ -170,9 +184,8 @@ impl Scheduler {
         loop {
             let before = self.effects.len();
             self.settle();
-            // A job that goes to a worker makes room for nothing else.
             let mut new = self.effects.iter().skip(before);
-            if new.all(|effect| matches!(effect, PoolEffect::Send { .. })) {
+            if new.all(PoolEffect::makes_no_room) {
                 break;
             }
         }

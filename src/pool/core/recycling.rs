@@ -14,6 +14,8 @@ impl Scheduler {
         if !matches!(there.at, WorkerAt::Stopping(_)) {
             there.marked.get_or_insert(why);
             self.marked.insert(worker);
+            self.sort_ahead(worker);
+            self.take_back(worker);
         }
     }
 

@@ -21,7 +21,7 @@ impl Scheduler {
             let tries = !self.closing && (!self.terms.one_shot || self.terms.min > 0);
             return tries.then_some(self.not_before);
         }
-        let wanted = self.by.occupied() + self.ready.len();
+        let wanted = self.by.occupied() + self.ready.len() + self.sent_ahead;
         if !self.terms.one_shot && self.by.useful() < wanted {
             return Some(self.not_before);
         }

@@ -17,6 +17,7 @@ impl Scheduler {
             return;
         };
         let before = std::mem::replace(&mut there.at, at);
+        let takes_ahead = there.takes_ahead;
         *self.by.of(before) -= 1;
         *self.by.of(at) += 1;
         if before == WorkerAt::Idle {
@@ -29,12 +30,16 @@ impl Scheduler {
                 self.set_due(worker, None);
                 self.set_old_at(worker, None);
                 self.release(worker);
+                self.take_all_back(worker);
             }
             WorkerAt::Spent => {
                 self.set_due(worker, None);
                 self.release(worker);
             }
             _ => {}
+        }
+        if takes_ahead {
+            self.sort_ahead(worker);
         }
     }
 
@@ -55,12 +60,17 @@ impl Scheduler {
             Some(WorkerAt::Stopping(before)) if before >= how => return,
             Some(_) => self.set_at(worker, WorkerAt::Stopping(how)),
         }
+        // It goes on until it hears of that.
+        if let Some(there) = self.workers.get_mut(&worker) {
+            there.was_stopped = true;
+        }
         self.effects.push(PoolEffect::Stop { worker, how });
     }
 
     /// Nobody is left of it.
     pub(super) fn remove_worker(&mut self, worker: WorkerId) {
         self.set_at(worker, WorkerAt::Stopping(StopWorker::Kill));
+        self.rest_is_over(worker);
         let Some(there) = self.workers.remove(&worker) else {
             return;
         };
@@ -90,8 +100,12 @@ impl Scheduler {
     /// It has this job from now on.
     pub(super) fn become_busy(&mut self, worker: WorkerId, job: JobNumber, at: WorkerAt) {
         let now = self.now;
+        let light = self.jobs.get(&job).is_some_and(|queued| queued.light);
         if let Some(there) = self.workers.get_mut(&worker) {
             there.since = now;
+            there.has_light = light;
+            there.takes_more = true;
+            there.asked_back = false;
         }
         self.set_at(worker, at);
         self.set_job_due(worker, job);

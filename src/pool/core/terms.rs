@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(in crate::pool) use super::ahead::AheadTerms;
 use crate::monitor::Backoff;
 
 /// What a pool is told of a job.
@@ -20,6 +21,9 @@ pub(in crate::pool) struct JobTerms {
     pub(in crate::pool) retries: u32,
     /// Its process needs arguments of this job (one-shot pools only): no spare can do it.
     pub(in crate::pool) own_args: bool,
+    /// It is small, and its answer goes out as a whole: it may be sent to a worker ahead, and others behind it. A job with a key or an expiry
+    /// is not, whatever this says.
+    pub(in crate::pool) light: bool,
 }
 
 /// How a pool works.
@@ -43,6 +47,7 @@ pub(in crate::pool) struct PoolTerms {
     /// So many starts that fail in a row make the pool say that it is down.
     pub(in crate::pool) down_after: u32,
     pub(in crate::pool) backoff: Backoff,
+    pub(in crate::pool) ahead: AheadTerms,
 }
 
 /// What is asked for.

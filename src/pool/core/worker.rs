@@ -1,6 +1,6 @@
 //! A worker, from its start until it is gone: what it does, and what it is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,13 @@ pub(in crate::pool) enum WorkerAt {
     /// It was told that nobody wants the answer to this job, and has not said yet that it has heard.
     Cancelling(JobNumber),
     Stopping(StopWorker),
+}
+
+/// Where a worker is in the two sets, by how many jobs it was sent ahead.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct AheadPlace {
+    pub(super) open: Option<usize>,
+    pub(super) loaded: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +53,21 @@ pub(super) struct PoolWorker {
     pub(super) old_at: Option<Duration>,
     /// Jobs that wait for this worker and no other.
     pub(super) bound: BTreeMap<JobTurn, JobNumber>,
+    /// It begins with what it was sent ahead only when it has answered all before, and gives back what it cannot begin with.
+    pub(super) takes_ahead: bool,
+    /// What it was sent ahead, in order, and has not begun; some of it nobody may want any more.
+    pub(super) ahead: VecDeque<JobNumber>,
+    /// So many of its last jobs were short.
+    pub(super) short_jobs: u32,
+    /// Its job is such that others may be sent behind it.
+    pub(super) has_light: bool,
+    /// Nothing was refused since its job began.
+    pub(super) takes_more: bool,
+    /// What it was sent ahead was to be taken back, since its job began.
+    pub(super) asked_back: bool,
+    /// The pool wanted it to end.
+    pub(super) was_stopped: bool,
+    pub(super) ahead_place: AheadPlace,
     /// The keys whose last job it did, by when that was: the latest 1,024.
     pub(super) keys: BTreeMap<u64, Arc<str>>,
 }
@@ -64,7 +86,36 @@ impl PoolWorker {
             due: None,
             old_at: None,
             bound: BTreeMap::new(),
+            takes_ahead: false,
+            ahead: VecDeque::new(),
+            short_jobs: 0,
+            has_light: false,
+            takes_more: true,
+            asked_back: false,
+            was_stopped: false,
+            ahead_place: AheadPlace::default(),
             keys: BTreeMap::new(),
+        }
+    }
+
+    /// Where it belongs.
+    pub(super) fn ahead_place(&self, most: usize, after: u32) -> AheadPlace {
+        let count = self.ahead.len();
+        let is_open = self.takes_ahead
+            && self.short_jobs >= after
+            && self.takes_more
+            && count < most
+            && count + 1 < self.max_jobs.saturating_sub(self.jobs) as usize
+            && self.marked.is_none()
+            && self.bound.is_empty()
+            && match self.at {
+                WorkerAt::Busy(_) => self.has_light,
+                WorkerAt::Idle => true,
+                _ => false,
+            };
+        AheadPlace {
+            open: is_open.then_some(count),
+            loaded: (count > 0 && !self.asked_back).then_some(self.since),
         }
     }
 }

@@ -132,7 +132,10 @@ fn said(frame: Frame) -> Result<Said, Arc<str>> {
     Ok(match frame.kind {
         FrameKind::Ready => {
             let greeting = Greeting::parse(&body).map_err(|error| error.to_string())?;
-            Said::Ready(greeting.name.into())
+            Said::Ready {
+                name: greeting.name.into(),
+                takes_ahead: greeting.takes_ahead,
+            }
         }
         FrameKind::Progress => Said::Progress(frame.id, body),
         FrameKind::Chunk => Said::Chunk(frame.id, body),
@@ -140,6 +143,7 @@ fn said(frame: Frame) -> Result<Said, Arc<str>> {
         FrameKind::Error => Said::Error(frame.id, body),
         FrameKind::Ping => Said::Ping(frame.id, body),
         FrameKind::Pong => Said::Pong,
+        FrameKind::Back => Said::Back(frame.id),
         FrameKind::Job | FrameKind::Cancel => return Err("a frame in the wrong direction".into()),
     })
 }

@@ -16,6 +16,8 @@ pub(super) struct CurrentJob {
     pub(super) parts: Parts,
     /// Nobody wants the answer any more.
     pub(super) cancelled: bool,
+    /// It was in the worker's pipe before the worker was done with the job before.
+    pub(super) was_ahead: bool,
 }
 
 pub(super) enum Parts {
@@ -89,6 +91,7 @@ impl From<LinkJob> for CurrentJob {
             id: job.id,
             parts,
             cancelled: false,
+            was_ahead: false,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the pool and the task of a worker share: a job goes from the one into the worker's pipe without a wake of the other.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io;
 use std::rc::{Rc, Weak};
 
 use super::commands::CommandSender;
@@ -27,6 +29,8 @@ pub(in crate::pool) struct WorkerDesk {
     input: RefCell<WorkerInput>,
     /// The job that the worker has.
     current: RefCell<Option<CurrentJob>>,
+    /// The jobs that it was sent ahead, in order.
+    ahead: RefCell<VecDeque<CurrentJob>>,
     /// Where it answers, if it speaks frames.
     answers: Weak<AnswerPipe>,
 }
@@ -37,6 +41,7 @@ impl WorkerDesk {
             open: Cell::new(DeskOpen::No),
             input: RefCell::new(input),
             current: RefCell::new(None),
+            ahead: RefCell::default(),
             answers,
         }
     }
@@ -57,6 +62,53 @@ impl WorkerDesk {
     /// Whether this is the job that the worker has.
     pub(super) fn has(&self, job: JobNumber) -> bool {
         self.current().as_ref().is_some_and(|there| there.id == job)
+    }
+
+    /// The worker has answered its job, and begun with the next one, if it was sent one.
+    pub(super) fn begin_next(&self) {
+        let next = self.ahead.borrow_mut().pop_front();
+        *self.current() = next;
+    }
+
+    /// The worker does not do this job, which it was sent ahead. Whether it was.
+    pub(super) fn drop_ahead(&self, job: JobNumber) -> bool {
+        let mut ahead = self.ahead.borrow_mut();
+        let before = ahead.len();
+        ahead.retain(|there| there.id != job);
+        ahead.len() < before
+    }
+
+    /// Sends a job ahead. False if the worker takes none now: it has no job as far as its task knows, or its pipe is full.
+    fn send_ahead(&self, job: LinkJob) -> bool {
+        if self.current().is_none() || !self.input().send_packet(&job) {
+            return false;
+        }
+        self.ahead.borrow_mut().push_back(CurrentJob {
+            was_ahead: true,
+            ..job.into()
+        });
+        true
+    }
+
+    /// The job that a worker has which comes to its end: not one that it was sent ahead, and has not even read.
+    pub(super) fn last_job(&self) -> Option<JobNumber> {
+        let current = self.current().take()?;
+        let is_it = |job| job == current.id;
+        let unread = current.was_ahead
+            && self
+                .input()
+                .take_back(is_it)
+                .is_ok_and(|taken| !taken.is_empty());
+        (!unread).then_some(current.id)
+    }
+
+    /// Takes back what the worker was sent ahead and has not read.
+    fn take_back(&self) -> io::Result<Vec<JobNumber>> {
+        let mut ahead = self.ahead.borrow_mut();
+        let is_ahead = |job| ahead.iter().any(|there| there.id == job);
+        let taken = self.input().take_back(is_ahead)?;
+        ahead.retain(|there| !taken.contains(&there.id));
+        Ok(taken)
     }
 
     /// Writes a job. Gives it back if its task must, or if the worker takes no more, which its task finds out then.
@@ -111,6 +163,21 @@ impl WorkerLine {
             desk.open(DeskOpen::No);
         }
         self.task.send(command);
+    }
+
+    /// Sends the worker a job ahead. False if that cannot be.
+    pub(in crate::pool) fn send_ahead(&self, job: LinkJob) -> bool {
+        self.desk.as_ref().is_some_and(|desk| desk.send_ahead(job))
+    }
+
+    /// Takes back what the worker was sent ahead and has not read.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left for that.
+    pub(in crate::pool) fn take_back(&self) -> io::Result<Vec<JobNumber>> {
+        let desk = self.desk.as_ref();
+        desk.map_or_else(|| Ok(Vec::new()), |desk| desk.take_back())
     }
 
     /// Gives the worker a job. One that is on its way to its end takes none: its end is the loss of the job.

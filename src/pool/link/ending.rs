@@ -28,7 +28,7 @@ impl WorkerLink {
     pub(super) async fn end(mut self, end: TalkEnd, mut pump: OutputPump) {
         let session = self.session.take().map(|session| session.job);
         // Who reads the parts of its answer hears of the end now.
-        let job = self.desk.current().take().map(|current| current.id);
+        let job = self.desk.last_job();
         let job = job.or(session);
         let own = self.settings.ladder.clone();
         let mut discarding = None;

@@ -14,6 +14,7 @@ mod said;
 mod sending;
 mod session;
 mod start;
+mod take_back;
 mod talk;
 
 pub(super) use commands::commands;
@@ -21,6 +22,7 @@ pub(super) use desk::{WorkerDesk, WorkerLine};
 pub(super) use json_lines::is_json;
 pub(super) use one_shot::empty_input;
 pub(super) use start::{BegunStart, begin};
+pub(super) use take_back::fits_a_packet;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -54,6 +54,7 @@ impl WorkerLink {
                     id: job,
                     parts: Parts::Whole(WholeParts::default()),
                     cancelled: false,
+                    was_ahead: false,
                 });
                 return TalkEnd::Closed;
             }

@@ -6,27 +6,26 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io::{self, ErrorKind, IoSlice};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{pipe2, read};
-use tokio::io::Interest;
-use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::io::{Interest, Ready};
+use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
-use tokio_util::io::poll_read_buf;
 
 use crate::Bytes;
 use crate::Fd;
-use crate::pool::wire::{Frame, FrameDecoder, WireError};
+use crate::pool::wire::{Frame, FrameDecoder, MAX_PACKET, WireError};
+use crate::sys::io::{
+    Registered, grow_pipe, pipe, read, read_behind, register, set_fresh_nonblocking, write,
+};
 use crate::sys::sigpipe::PipeWrites;
 
 /// What the pipe of the answers has room for: as much as the crate's own pipes of a busy child (`src/port`).
-const ROOM: i32 = 128 * 1024;
+const ROOM: usize = 128 * 1024;
 
 /// A frame of at most so many bytes is copied into one piece, which is cheaper to write than two.
 const SMALL: usize = 8 * 1024;
@@ -49,10 +48,10 @@ pub(super) struct FramePipes {
 
 impl FramePipes {
     pub(super) fn new() -> io::Result<Self> {
-        let (childs_jobs, jobs) = pipe2(OFlag::O_CLOEXEC)?;
-        let (answers, childs_answers) = pipe2(OFlag::O_CLOEXEC)?;
+        let (childs_jobs, jobs) = pipe()?;
+        let (answers, childs_answers) = pipe()?;
         // Where there are too many large pipes it stays as it is.
-        let _ = fcntl(answers.as_fd(), FcntlArg::F_SETPIPE_SZ(ROOM));
+        let _ = grow_pipe(answers.as_fd(), ROOM);
         Ok(Self {
             jobs: JobPipe::new(jobs)?,
             answers: Rc::new(AnswerPipe::new(answers)?),
@@ -65,28 +64,32 @@ impl FramePipes {
 /// Where jobs are written. A write never waits: what the pipe has no room for is kept, and there is one job at a time.
 pub(super) struct JobPipe {
     /// Gone when it is closed.
-    pipe: Option<Arc<Sender>>,
+    pub(super) pipe: Option<Rc<Registered<OwnedFd>>>,
+    /// What is written next is a packet.
+    pub(super) packets: bool,
+    /// What fits into a packet is to be one.
+    pub(super) wants_packets: bool,
     /// For a small frame.
     piece: Vec<u8>,
     kept: VecDeque<Bytes>,
     /// So many bytes are kept, and of so many frames since none was.
     kept_bytes: usize,
     kept_frames: usize,
-    writes: PipeWrites,
+    pub(super) writes: PipeWrites,
     /// It is closed when all that is kept was written.
     closing: bool,
     /// Ready when the worker has closed its end.
     gone: Pin<Box<dyn Future<Output = ()>>>,
-    /// Ready when there is room. There while something is kept.
-    room: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl JobPipe {
     fn new(pipe: OwnedFd) -> io::Result<Self> {
-        let pipe = Arc::new(Sender::from_owned_fd(pipe)?);
-        let watched = Arc::clone(&pipe);
+        let pipe = Rc::new(registered(pipe, Interest::WRITABLE)?);
+        let watched = Rc::clone(&pipe);
         Ok(Self {
             pipe: Some(pipe),
+            packets: false,
+            wants_packets: false,
             piece: Vec::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -97,29 +100,26 @@ impl JobPipe {
                 // A pipe tells of its reader's end by an error.
                 let _ = watched.ready(Interest::ERROR).await;
             }),
-            room: None,
         })
     }
 
     /// # Errors
     ///
     /// The worker has closed its end, or the pool its own.
-    pub(super) fn write(&mut self, head: &[u8], body: &Bytes) -> io::Result<()> {
-        let Some(pipe) = self.pipe.as_ref().filter(|_| !self.closing) else {
+    pub(super) fn write(&mut self, head: &[u8], body: &Bytes, is_job: bool) -> io::Result<()> {
+        if self.is_closing() {
             return Err(ErrorKind::BrokenPipe.into());
-        };
+        }
+        let is_packet = head.len() + body.len() <= MAX_PACKET;
+        if !is_packet && !is_job {
+            // The worker may read a part of it: what is in the pipe then begins with no frame. So nothing is sent ahead any more.
+            self.wants_packets = false;
+        }
         let mut written = 0;
         if self.kept.is_empty() {
-            let result = if head.len() + body.len() <= SMALL {
-                self.piece.clear();
-                self.piece.extend_from_slice(head);
-                self.piece.extend_from_slice(body);
-                self.writes.write(|| pipe.try_write(&self.piece))
-            } else {
-                let pieces = [IoSlice::new(head), IoSlice::new(body)];
-                self.writes.write(|| pipe.try_write_vectored(&pieces))
-            };
-            match result {
+            // Packets of a long frame would take the worker a read for each page.
+            self.set_packets(is_packet);
+            match self.write_now(head, body) {
                 Ok(count) => written = count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -136,11 +136,41 @@ impl JobPipe {
         Ok(())
     }
 
+    /// As much as there is room for.
+    pub(super) fn write_now(&mut self, head: &[u8], body: &Bytes) -> io::Result<usize> {
+        let Some(pipe) = &self.pipe else {
+            return Err(ErrorKind::BrokenPipe.into());
+        };
+        if head.len() + body.len() <= SMALL {
+            self.piece.clear();
+            self.piece.extend_from_slice(head);
+            self.piece.extend_from_slice(body);
+            self.writes.write(|| write(fd_of(pipe), &self.piece))
+        } else {
+            let pieces = [IoSlice::new(head), IoSlice::new(body)];
+            let both = || Ok(nix::sys::uio::writev(fd_of(pipe), &pieces)?);
+            self.writes.write(both)
+        }
+    }
+
+    /// It goes before all that is kept.
+    pub(super) fn keep_first(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.kept_bytes += bytes.len();
+            self.kept.push_front(bytes);
+        }
+    }
+
     fn keep(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.kept_bytes += bytes.len();
             self.kept.push_back(bytes);
         }
+    }
+
+    /// Nothing more can be written.
+    pub(super) const fn is_closing(&self) -> bool {
+        self.closing || self.pipe.is_none()
     }
 
     /// How many bytes are kept.
@@ -161,7 +191,6 @@ impl JobPipe {
         self.closing = true;
         if self.kept.is_empty() {
             self.pipe = None;
-            self.room = None;
             self.gone = Box::pin(pending());
         }
     }
@@ -188,23 +217,26 @@ impl JobPipe {
     }
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.kept.is_empty() {
+            // In pieces that are no frames.
+            self.set_packets(false);
+        }
         while let (Some(front), Some(pipe)) = (self.kept.front_mut(), &self.pipe) {
-            match self.writes.write(|| pipe.try_write(front)) {
+            match self.writes.write(|| write(fd_of(pipe), front)) {
                 Ok(count) => {
                     front.advance(count);
                     self.kept_bytes = self.kept_bytes.saturating_sub(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let pipe = Arc::clone(pipe);
-                    let room = self.room.get_or_insert_with(|| {
-                        Box::pin(async move {
-                            let _ = pipe.writable().await;
-                        })
-                    });
-                    ready!(room.as_mut().poll(cx));
-                    self.room = None;
+                    // Room that came meanwhile is a new edge.
+                    let mut ready = ready!(pipe.poll_write_ready(cx))?;
+                    if ready.ready().is_write_closed() {
+                        return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+                    }
+                    ready.clear_ready();
                     continue;
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Poll::Ready(Err(error)),
             }
             if front.is_empty() {
@@ -215,9 +247,19 @@ impl JobPipe {
     }
 }
 
+fn registered(pipe: OwnedFd, interest: Interest) -> io::Result<Registered<OwnedFd>> {
+    set_fresh_nonblocking(pipe.as_fd())?;
+    let runtime = Handle::try_current().map_err(io::Error::other)?;
+    register(pipe, interest, &runtime)
+}
+
+pub(super) fn fd_of(pipe: &Registered<OwnedFd>) -> BorrowedFd<'_> {
+    pipe.get_ref().as_fd()
+}
+
 /// Where answers are read.
 pub(super) struct AnswerPipe {
-    pipe: RefCell<Receiver>,
+    pipe: Registered<OwnedFd>,
     /// What was read at once.
     early: RefCell<Early>,
     /// So many looks at once are left out, and will be after the next one that finds nothing.
@@ -240,7 +282,7 @@ impl Early {
 impl AnswerPipe {
     fn new(pipe: OwnedFd) -> io::Result<Self> {
         Ok(Self {
-            pipe: RefCell::new(Receiver::from_owned_fd(pipe)?),
+            pipe: registered(pipe, Interest::READABLE)?,
             early: RefCell::new(Early {
                 space: vec![0; SMALL].into(),
                 there: 0..0,
@@ -265,9 +307,29 @@ impl AnswerPipe {
             early.there = 0..0;
             return Poll::Ready(found);
         }
-        let mut pipe = self.pipe.borrow_mut();
-        // An error is an end as well.
-        poll_read_buf(Pin::new(&mut *pipe), cx, buffer).map(Result::unwrap_or_default)
+        loop {
+            // An error is an end as well.
+            let Ok(mut ready) = ready!(self.pipe.poll_read_ready(cx)) else {
+                return Poll::Ready(0);
+            };
+            match read_behind(fd_of(&self.pipe), buffer) {
+                Ok(count) => {
+                    // The pipe was empty then. What came meanwhile is a new edge.
+                    if count > 0 && buffer.len() < buffer.capacity() {
+                        ready.clear_ready_matching(Ready::READABLE);
+                    }
+                    return Poll::Ready(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready.clear_ready_matching(Ready::READABLE);
+                    if ready.ready().is_read_closed() {
+                        return Poll::Ready(0);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Poll::Ready(0),
+            }
+        }
     }
 
     /// The first frame of what was read at once, if all of it is there.
@@ -300,7 +362,7 @@ impl AnswerPipe {
         if !early.there.is_empty() {
             return true;
         }
-        let found = read(self.pipe.borrow().as_fd(), &mut early.space).unwrap_or(0);
+        let found = read(fd_of(&self.pipe), &mut early.space).unwrap_or(0);
         early.there = 0..found;
         let next = match found {
             0 => next.saturating_mul(2).min(MOST_PASSED),
@@ -317,6 +379,6 @@ impl AnswerPipe {
 
     /// Whether something is there to be read, as far as this thread has heard; its end is something. This reads nothing.
     pub(super) fn has_some(&self) -> bool {
-        self.has_read() || self.pipe.borrow().try_read(&mut []).is_ok()
+        self.has_read() || self.pipe.try_io(Interest::READABLE, |_| Ok(())).is_ok()
     }
 }

@@ -9,6 +9,7 @@ use super::pipes::JobPipe;
 use crate::Bytes;
 use crate::FdSink;
 use crate::ProcessHandle;
+use crate::pool::core::JobNumber;
 use crate::pool::wire::{FrameKind, encode_head};
 
 /// So many bytes may wait beside the longest job for a worker that reads slowly, and the answers to so many pings.
@@ -47,6 +48,38 @@ impl WorkerInput {
         }
     }
 
+    /// What fits into a packet goes as one from now on. Whether that can be.
+    pub(super) fn begin_packets(&mut self) -> bool {
+        match self {
+            Self::Frames(pipe) => pipe.begin_packets(),
+            Self::Lines(..) | Self::Whole(_) => false,
+        }
+    }
+
+    /// Sends a job as a packet, or nothing of it. Whether it was sent.
+    pub(super) fn send_packet(&mut self, job: &LinkJob) -> bool {
+        let head = encode_head(FrameKind::Job, job.id, job.body.len());
+        match (self, head) {
+            (Self::Frames(pipe), Ok(head)) => pipe.write_packet(&head, &job.body),
+            _ => false,
+        }
+    }
+
+    /// Takes back the jobs of which `wanted` is true, as far as the worker has not read them.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left for that.
+    pub(super) fn take_back(
+        &mut self,
+        wanted: impl Fn(JobNumber) -> bool,
+    ) -> io::Result<Vec<JobNumber>> {
+        match self {
+            Self::Frames(pipe) => pipe.take_back(wanted),
+            Self::Lines(..) | Self::Whole(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Sends a frame. To a worker that speaks none it is nothing.
     ///
     /// # Errors
@@ -63,7 +96,7 @@ impl WorkerInput {
         };
         // One that is too long was refused when it was submitted.
         let head = encode_head(kind, id, body.len()).map_err(|_| InputClosed)?;
-        let written: io::Result<()> = pipe.write(&head, body);
+        let written: io::Result<()> = pipe.write(&head, body, kind == FrameKind::Job);
         written.map_err(|_| InputClosed)
     }
 

@@ -212,7 +212,10 @@ pub(super) async fn started(begun: BegunStart) -> Result<(WorkerLink, OutputPump
     };
     let pump = OutputPump::start(&process, printed, output);
     if settings.framing != Framing::Frames {
-        teller.tell(WorkerTold::Ready("".into()));
+        teller.tell(WorkerTold::Ready {
+            name: "".into(),
+            ahead: false,
+        });
     }
     let link = WorkerLink::new(
         teller,

@@ -290,11 +290,12 @@ impl WorkerLink {
             None => said,
         };
         match said {
-            Said::Ready(name) if !self.ready => {
+            Said::Ready { name, takes_ahead } if !self.ready => {
                 self.ready = true;
-                self.teller.tell(WorkerTold::Ready(name));
+                let ahead = takes_ahead && self.desk.input().begin_packets();
+                self.teller.tell(WorkerTold::Ready { name, ahead });
             }
-            Said::Ready(_) => return Err("it said twice that it is ready".into()),
+            Said::Ready { .. } => return Err("it said twice that it is ready".into()),
             Said::Progress(0, _) if !self.ready => self.teller.tell(WorkerTold::Progress),
             Said::Ping(id, body) => {
                 let max = self.settings.max_frame;
@@ -320,6 +321,11 @@ impl WorkerLink {
                 self.take(id)?;
                 self.answered(id, Err(JobError::Remote(error)));
             }
+            Said::Back(id) => {
+                let there = self.desk.drop_ahead(id);
+                there.then_some(()).ok_or_else(not_sent_ahead)?;
+                self.teller.tell(WorkerTold::GivenBack(id));
+            }
             Said::Pong | Said::Noise(_) | Said::Closed => {}
         }
         Ok(())
@@ -327,7 +333,7 @@ impl WorkerLink {
 
     /// If the worker has said no more, and the pool nothing, the next job may go to it from there.
     pub(super) fn answered(&self, job: JobNumber, answer: Result<Bytes, JobError>) {
-        let rests = self.answers.is_read_out() && self.commands.is_empty();
+        let rests = self.answers.is_read_out() && self.commands.is_empty() && self.has_no_job();
         if rests && self.session.is_none() {
             self.desk.open(DeskOpen::Tells);
         }
@@ -367,13 +373,17 @@ impl WorkerLink {
         Ok(())
     }
 
-    /// The job of an answer, which is over with that.
+    /// The job of an answer, which is over with that. The worker has begun with the next one, if it was sent one ahead.
     fn take(&mut self, id: JobNumber) -> Result<CurrentJob, Arc<str>> {
-        self.desk
-            .current()
-            .take_if(|current| current.id == id)
-            .ok_or_else(not_its_job)
+        let taken = self.desk.current().take_if(|current| current.id == id);
+        let taken = taken.ok_or_else(not_its_job)?;
+        self.desk.begin_next();
+        Ok(taken)
     }
+}
+
+fn not_sent_ahead() -> Arc<str> {
+    "it gave back a job that it was not sent ahead".into()
 }
 
 fn not_its_job() -> Arc<str> {

@@ -23,7 +23,7 @@ pub(in crate::pool) enum WireError {
         length: usize,
         what: &'static str,
     },
-    #[error("the worker speaks version {0} of the format, not 1")]
+    #[error("the worker speaks version {0} of the format, not 1 or 2")]
     UnknownVersion(u8),
     #[error("the worker's name is not UTF-8")]
     NameNotUtf8,

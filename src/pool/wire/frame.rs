@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes};
 
 use super::error::WireError;
 use super::kind::FrameKind;
-use super::{HEAD, MAX_LOADING, MAX_NAME, VERSION};
+use super::{HEAD, MAX_LOADING, MAX_NAME, VERSION, VERSION_AHEAD};
 
 /// So many bytes of a frame its length counts besides the body: the type and the id.
 pub(super) const COUNTED: usize = 9;
@@ -15,7 +15,9 @@ impl FrameKind {
     /// Whether a frame of this type may have this id and a body of this length.
     pub(super) fn check(self, id: u64, length: usize) -> Result<(), WireError> {
         let is_of_job = match self {
-            Self::Job | Self::Chunk | Self::End | Self::Error | Self::Cancel => Some(true),
+            Self::Job | Self::Chunk | Self::End | Self::Error | Self::Cancel | Self::Back => {
+                Some(true)
+            }
             Self::Ready => Some(false),
             Self::Progress | Self::Ping | Self::Pong => None,
         };
@@ -23,7 +25,7 @@ impl FrameKind {
             return Err(WireError::WrongId { kind: self, id });
         }
         let what = match self {
-            Self::Cancel if length > 0 => "and none is allowed",
+            Self::Cancel | Self::Back if length > 0 => "and none is allowed",
             Self::Ready if length == 0 => "and a version belongs there",
             Self::Ready if length > 1 + MAX_NAME => "and a name has at most 128",
             Self::Progress if id == 0 && length > MAX_LOADING => "and at most 256 are allowed",
@@ -52,14 +54,14 @@ impl Frame {
         Self { kind, id, body }
     }
 
-    /// A worker's first frame.
+    /// A worker's first frame, of one that takes jobs ahead.
     ///
     /// # Errors
     ///
     /// The name has more than 128 bytes.
     pub(in crate::pool) fn ready(name: &str) -> Result<Self, WireError> {
         FrameKind::Ready.check(0, 1 + name.len())?;
-        let body = [&[VERSION], name.as_bytes()].concat();
+        let body = [&[VERSION_AHEAD], name.as_bytes()].concat();
         Ok(Self::new(FrameKind::Ready, 0, body))
     }
 
@@ -115,6 +117,8 @@ pub(in crate::pool) fn encode_head(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::pool) struct Greeting {
     pub(in crate::pool) name: String,
+    /// It may be sent jobs before it has answered the one that it has.
+    pub(in crate::pool) takes_ahead: bool,
 }
 
 impl Greeting {
@@ -122,16 +126,17 @@ impl Greeting {
     ///
     /// # Errors
     ///
-    /// Another version than [`VERSION`]; a name that is too long, or not UTF-8.
+    /// Another version than [`VERSION`] and [`VERSION_AHEAD`]; a name that is too long, or not UTF-8.
     pub(in crate::pool) fn parse(body: &[u8]) -> Result<Self, WireError> {
         FrameKind::Ready.check(0, body.len())?;
         let (version, name) = body.split_first().unwrap_or((&0, &[]));
-        if *version != VERSION {
+        if !matches!(*version, VERSION | VERSION_AHEAD) {
             return Err(WireError::UnknownVersion(*version));
         }
         let name = str::from_utf8(name).map_err(|_| WireError::NameNotUtf8)?;
         Ok(Self {
             name: name.to_owned(),
+            takes_ahead: *version == VERSION_AHEAD,
         })
     }
 }

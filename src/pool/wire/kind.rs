@@ -24,10 +24,12 @@ pub(in crate::pool) enum FrameKind {
     Ping = 8,
     /// Both ways: the answer.
     Pong = 9,
+    /// From the worker: it has not begun with this job, which it was sent ahead, and will not.
+    Back = 10,
 }
 
 impl FrameKind {
-    pub(in crate::pool) const ALL: [Self; 9] = [
+    pub(in crate::pool) const ALL: [Self; 10] = [
         Self::Job,
         Self::Chunk,
         Self::End,
@@ -37,6 +39,7 @@ impl FrameKind {
         Self::Progress,
         Self::Ping,
         Self::Pong,
+        Self::Back,
     ];
 
     pub(in crate::pool) fn of(byte: u8) -> Option<Self> {
@@ -65,6 +68,7 @@ impl FrameKind {
             Self::Progress => "progress",
             Self::Ping => "ping",
             Self::Pong => "pong",
+            Self::Back => "back",
         }
     }
 }

@@ -13,8 +13,12 @@ pub(in crate::pool) use error::WireError;
 pub(in crate::pool) use frame::{Frame, Greeting, encode_head};
 pub(in crate::pool) use kind::FrameKind;
 
-/// The version of the format, which a worker names in its `ready`.
+/// The versions of the format, of which a worker names one in its `ready`. One of the second takes jobs ahead.
 pub(in crate::pool) const VERSION: u8 = 1;
+pub(in crate::pool) const VERSION_AHEAD: u8 = 2;
+
+/// The most bytes that a pipe takes as one packet: PIPE_BUF, pipe(7).
+pub(in crate::pool) const MAX_PACKET: usize = 4096;
 
 /// What precedes a body: the length, the type, the job's id.
 pub(in crate::pool) const HEAD: usize = 13;

@@ -203,9 +203,13 @@ fn a_body_that_does_not_fit_its_type_is_refused_before_it_comes() {
 #[test]
 fn a_greeting_has_a_version_and_a_name() {
     let of = |body: &[u8]| Greeting::parse(body).map(|greeting| greeting.name);
+    let ahead = |body: &[u8]| Greeting::parse(body).unwrap().takes_ahead;
     assert_eq!(of(b"\x01model"), Ok("model".to_owned()));
     assert_eq!(of(b"\x01"), Ok(String::new()));
-    assert_eq!(of(b"\x02model"), Err(WireError::UnknownVersion(2)));
+    assert_eq!(of(b"\x02model"), Ok("model".to_owned()));
+    assert!(ahead(b"\x02model") && !ahead(b"\x01model"));
+    assert_eq!(of(b"\x03model"), Err(WireError::UnknownVersion(3)));
+    assert_eq!(of(b"\x00"), Err(WireError::UnknownVersion(0)));
     assert_eq!(of(b"\x01\xff"), Err(WireError::NameNotUtf8));
     assert!(matches!(of(b""), Err(WireError::WrongBody { .. })));
     let longest = "n".repeat(MAX_NAME);
@@ -285,8 +289,8 @@ fn each_error_is_one_line_and_says_no_byte_of_a_body() {
             "a frame `cancel` has a body of 2 bytes, and none is allowed",
         ),
         (
-            WireError::UnknownVersion(2),
-            "the worker speaks version 2 of the format, not 1",
+            WireError::UnknownVersion(3),
+            "the worker speaks version 3 of the format, not 1 or 2",
         ),
         (WireError::NameNotUtf8, "the worker's name is not UTF-8"),
         (

@@ -1,13 +1,13 @@
 //! The descriptor that a worker's jobs come from.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::BytesMut;
 
 use crate::pool::wire::{Frame, FrameDecoder, WireError};
+use crate::sys::io::read;
 
 /// So much is read at once: what a pipe holds.
 const READ_SIZE: usize = 64 * 1024;
@@ -15,7 +15,7 @@ const READ_SIZE: usize = 64 * 1024;
 /// The frames of a pool.
 #[derive(Debug)]
 pub(super) struct FrameReader {
-    file: File,
+    fd: OwnedFd,
     decoder: FrameDecoder,
     bytes: BytesMut,
     space: Box<[u8]>,
@@ -27,7 +27,7 @@ impl FrameReader {
     /// `max`: the most bytes of a body.
     pub(super) fn new(fd: OwnedFd, max: usize) -> Self {
         Self {
-            file: fd.into(),
+            fd,
             decoder: FrameDecoder::from_pool(max),
             bytes: BytesMut::new(),
             space: vec![0; READ_SIZE].into(),
@@ -46,7 +46,7 @@ impl FrameReader {
             if let Some(frame) = self.next_frame().map_err(invalid)? {
                 return Ok(Some(frame));
             }
-            let count = match self.file.read(&mut self.space) {
+            let count = match read(self.fd.as_fd(), &mut self.space) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),

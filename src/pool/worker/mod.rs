@@ -166,14 +166,14 @@ impl Worker {
     /// worker.serve(|job| Ok::<_, String>(job.body().clone()))?;
     /// let mut ready = Vec::new();
     /// answers.read_to_end(&mut ready)?;
-    /// assert!(ready.ends_with(b"\x01echo"));
+    /// assert!(ready.ends_with(b"\x02echo"));
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` when the pool has closed the descriptor of the answers; `InvalidData` when what it sends is no frame, has too many bytes, or is
-    /// a job that comes while two wait for an answer; `InvalidInput` for a name of more than 128 bytes; no thread could be
+    /// `BrokenPipe` when the pool has closed the descriptor of the answers; `InvalidData` when what it sends is no frame, or has too many
+    /// bytes; `InvalidInput` for a name of more than 128 bytes; no thread could be
     /// started.
     pub fn serve<F, R, E>(self, mut answer: F) -> io::Result<()>
     where

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use crate::pool::wire::{FrameKind, encode_head};
+use crate::sys::io::write;
 
 /// A frame of at most so many bytes is copied into one piece, which is cheaper to write than two.
 const SMALL: usize = 8 * 1024;
@@ -44,13 +45,25 @@ impl FrameWriter {
             piece.clear();
             piece.extend_from_slice(&head);
             piece.extend_from_slice(body);
-            file.write_all(piece)
+            write_all(file, piece)
         } else {
             write_both(file, &head, body)
         };
         written.failed = result.as_ref().err().map(io::Error::kind);
         result
     }
+}
+
+fn write_all(file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(file.as_fd(), bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn write_both(file: &mut File, head: &[u8], body: &[u8]) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! Which thread of a worker reads: the one that runs the jobs, or the watcher while a job takes long.
 //!
 //! Between jobs the calling thread reads for itself, so a short job needs no other thread. While a job runs, the
-//! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool. Where short jobs come one
+//! watcher reads in its place once the job has taken [`PATIENCE`]: for a cancel, a ping, the end of the pool, and for jobs that were sent ahead, which it
+//! gives back. Where short jobs come one
 //! after the other it is woken by none of them, and looks ever more rarely: a thread that wakes often beside the jobs takes from their CPUs. A job that
 //! asks whether it is cancelled does not wait for a look. The watcher sleeps without a timeout when no job has run from one look to the next.
 
@@ -48,7 +49,7 @@ struct ReadingState {
     reader: Option<FrameReader>,
     /// The job that runs.
     running: Option<u64>,
-    /// The job that is next, and whether it was cancelled meanwhile. A pool sends none before the last one's answer.
+    /// The job that is next, and whether it was cancelled meanwhile. It came when the last one was over.
     next: Option<(Frame, bool)>,
     /// No more frames come, or none that can be read.
     over: Option<io::Result<()>>,
@@ -218,6 +219,11 @@ impl WorkerTurns {
                 let error = io::Error::new(io::ErrorKind::InvalidData, why);
                 self.cancelled.store(true, Ordering::Relaxed);
                 state.over = Some(Err(error));
+            }
+            // The one that runs takes long: another worker may have time. This goes out before the answer to the one that runs, which waits for the
+            // lock.
+            FrameKind::Job if state.running.is_some() => {
+                self.writer.send(FrameKind::Back, frame.id, &[])?;
             }
             FrameKind::Job => state.next = Some((frame, false)),
             FrameKind::Cancel if state.running == Some(frame.id) => {

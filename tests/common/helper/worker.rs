@@ -1,7 +1,10 @@
 //! The helper as a worker of a pool, in the framing of descriptors 3 and 4: it does what each job's first word says, faults included.
 
+use std::cell::RefCell;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::mem::ManuallyDrop;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 
@@ -15,6 +18,7 @@ const CANCEL: u8 = 5;
 const READY: u8 = 6;
 const PROGRESS: u8 = 7;
 const PING: u8 = 8;
+const BACK: u8 = 10;
 
 /// A frame, by one write.
 fn send(kind: u8, id: u64, body: &[u8]) {
@@ -29,16 +33,28 @@ fn frame(kind: u8, id: u64, body: &[u8]) -> Vec<u8> {
     frame
 }
 
+thread_local! {
+    /// Of a worker that takes jobs ahead: a read takes one packet, all of it.
+    static PACKETS: RefCell<Option<BufReader<File>>> = const { RefCell::new(None) };
+}
+
+fn read_exact(bytes: &mut [u8]) -> std::io::Result<()> {
+    PACKETS.with_borrow_mut(|packets| match packets {
+        Some(packets) => packets.read_exact(bytes),
+        None => file(3).read_exact(bytes),
+    })
+}
+
 /// The next frame: its type, its job, its body. `None` at the end.
 fn receive() -> Option<(u8, u64, Vec<u8>)> {
     let mut head = [0; 13];
-    match file(3).read_exact(&mut head) {
+    match read_exact(&mut head) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
         result => result.unwrap(),
     }
     let length = u32::from_be_bytes(head[..4].try_into().unwrap());
     let mut body = vec![0; length as usize - 9];
-    file(3).read_exact(&mut body).unwrap();
+    read_exact(&mut body).unwrap();
     Some((
         head[4],
         u64::from_be_bytes(head[5..].try_into().unwrap()),
@@ -78,8 +94,16 @@ fn receive() -> Option<(u8, u64, Vec<u8>)> {
 /// | `stray ID` | says that the job of this id goes on |
 /// | `first FD` | closes FD, answers, and lives on |
 /// | `input` | reads 0 to its end, and answers how many bytes came |
-pub(super) fn work() {
-    send(READY, 0, b"\x01helper");
+/// | `behind` | answers how many bytes wait in its pipe, as soon as some do, or nothing after 50 ms |
+/// | `hold PATH` | when some do, adds its pid to `PATH.held`, waits until there is this file and answers its pid; or answers nothing after 50 ms |
+/// | `leaves PATH` | the same, and exits then |
+/// | `note PATH` | makes this file, and answers |
+pub(super) fn work(ahead: bool) {
+    if ahead {
+        let jobs = ManuallyDrop::into_inner(file(3));
+        PACKETS.set(Some(BufReader::with_capacity(64 * 1024, jobs)));
+    }
+    send(READY, 0, if ahead { b"\x02helper" } else { b"\x01helper" });
     let mut jobs = 0;
     while let Some((kind, id, body)) = receive() {
         if kind == JOB {
@@ -152,8 +176,10 @@ fn work_on(id: u64, what: &str, text: &str) {
         }
         "cancelled" => {
             while let Some((kind, of, _)) = receive() {
-                if kind == CANCEL && of == id {
-                    return end(text);
+                match kind {
+                    CANCEL if of == id => return end(text),
+                    JOB => send(BACK, of, b""),
+                    _ => {}
                 }
             }
         }
@@ -167,6 +193,32 @@ fn work_on(id: u64, what: &str, text: &str) {
             unsafe { libc::close(number(text)) };
             end("");
             hang();
+        }
+        "behind" => {
+            let behind = behind();
+            end(&behind.map(|bytes| bytes.to_string()).unwrap_or_default());
+        }
+        "hold" | "leaves" => {
+            if behind().is_none() {
+                return end("");
+            }
+            let pid = std::process::id().to_string();
+            let held = File::options()
+                .create(true)
+                .append(true)
+                .open(format!("{text}.held"));
+            held.unwrap()
+                .write_all(format!("{pid}\n").as_bytes())
+                .unwrap();
+            until_there(text);
+            end(&pid);
+            if what == "leaves" {
+                std::process::exit(0);
+            }
+        }
+        "note" => {
+            File::create(text).unwrap();
+            end("");
         }
         "input" => {
             let mut all = Vec::new();
@@ -211,8 +263,24 @@ fn work_on(id: u64, what: &str, text: &str) {
 
 fn until_there(path: &str) {
     while !std::path::Path::new(path).exists() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// How many bytes wait in its pipe, unless none do for 50 ms.
+fn behind() -> Option<i32> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(50) {
+        let mut bytes = 0;
+        // SAFETY: the pointer is to a live integer.
+        let asked = unsafe { libc::ioctl(3, libc::FIONREAD, &raw mut bytes) };
+        assert_eq!(asked, 0);
+        if bytes > 0 {
+            return Some(bytes);
+        }
+        std::thread::yield_now();
+    }
+    None
 }
 
 fn close(fd: &str) {

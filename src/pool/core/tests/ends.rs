@@ -128,7 +128,7 @@ fn what_is_told_after_the_end_is_no_matter() {
     world.gone(1);
     world.news();
     for worker in 0..3 {
-        world.input(|pool| pool.worker_ready(worker));
+        world.input(|pool| pool.worker_ready(worker, false));
         world.input(|pool| pool.worker_gone(worker));
         world.input(|pool| pool.worker_dying(worker));
         world.input(|pool| pool.broken(worker));

@@ -1,6 +1,6 @@
 //! What the scripted driver does by each effect, and what is true after every step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::super::{JobNumber, JobTerms, PoolEffect, StopWorker, WorkerAt, WorkerId};
 use super::world::{Made, Outcome, World};
@@ -18,11 +18,30 @@ impl World {
 
     pub(super) fn take(&mut self) {
         let effects = self.pool.follows();
+        let mut tells = effects.iter().any(Self::tells);
         for effect in effects {
             self.execute(effect);
         }
-        assert_eq!(self.pool.follows(), [], "more follows at once");
+        for round in 0.. {
+            let effects = self.pool.follows();
+            if effects.is_empty() {
+                break;
+            }
+            assert!(tells && round < 100, "{effects:?} at once: {:#?}", self.log);
+            tells = effects.iter().any(Self::tells);
+            for effect in effects {
+                self.execute(effect);
+            }
+        }
         self.hold();
+    }
+
+    /// What the driver answers at once.
+    const fn tells(effect: &PoolEffect) -> bool {
+        matches!(
+            effect,
+            PoolEffect::SendAhead { .. } | PoolEffect::TakeBack { .. }
+        )
     }
 
     fn gives(&mut self, worker: WorkerId, job: JobNumber) {
@@ -46,7 +65,10 @@ impl World {
         let terms = self.open[&job].clone();
         let turn = |job: JobNumber, terms: &JobTerms| (!terms.urgent, job);
         for (other, others) in &self.open {
-            let waits = self.workers.values().all(|made| made.job != Some(*other));
+            let waits = self
+                .workers
+                .values()
+                .all(|made| made.job != Some(*other) && !made.ahead.contains(other));
             let comparable = others.own_args == terms.own_args || !self.terms.one_shot;
             if waits && comparable && others.key.is_none() {
                 let after = turn(*other, others) > turn(job, &terms);
@@ -78,6 +100,9 @@ impl World {
                 format!("start {worker}{spec}{job}")
             }
             PoolEffect::Send { worker, job } => format!("send {job} to {worker}"),
+            PoolEffect::SendAhead { worker, job } => format!("send {job} ahead to {worker}"),
+            PoolEffect::Begun { worker, job } => format!("{worker} begins {job}"),
+            PoolEffect::TakeBack { worker } => format!("take back from {worker}"),
             PoolEffect::TellCancel { worker, job } => format!("tell {worker} cancel {job}"),
             PoolEffect::Stop { worker, how } => format!("stop {worker} {how:?}"),
             PoolEffect::NoAnswer { job, why } => format!("{job} {why:?}"),
@@ -93,9 +118,11 @@ impl World {
                     spec,
                     ready: false,
                     job: None,
+                    ahead: VecDeque::new(),
                     told: false,
                     checked_out: false,
                     stop: None,
+                    lived_on: false,
                     dying: false,
                 };
                 assert_eq!(self.workers.insert(worker, made), None);
@@ -108,6 +135,22 @@ impl World {
                 assert!(self.workers[&worker].ready, "{:#?}", self.log);
                 self.gives(worker, job);
             }
+            PoolEffect::SendAhead { worker, job } if self.is_full => {
+                self.pool.not_sent_ahead(worker, job);
+            }
+            PoolEffect::SendAhead { worker, job } => {
+                let made = self.workers.get_mut(&worker).unwrap();
+                assert!(made.job.is_some() && !made.checked_out && made.stop.is_none());
+                made.ahead.push_back(job);
+                let terms = &self.open[&job];
+                assert!(terms.light && terms.key.is_none() && terms.expires.is_none());
+                assert!(made.ahead.len() <= self.terms.ahead.most, "{:#?}", self.log);
+                self.in_turn(worker, job);
+            }
+            PoolEffect::Begun { worker, job } => {
+                assert_eq!(self.workers[&worker].job, Some(job), "{:#?}", self.log);
+            }
+            PoolEffect::TakeBack { worker } => self.take_back(worker),
             PoolEffect::CheckedOut { worker, job } => {
                 self.gives(worker, job);
                 self.workers.get_mut(&worker).unwrap().checked_out = true;
@@ -123,6 +166,7 @@ impl World {
                 assert!(made.stop < Some(how), "{:#?}", self.log);
                 assert!(how != StopWorker::Retire || made.job.is_none());
                 made.stop = Some(how);
+                made.lived_on |= !made.dying;
             }
             PoolEffect::NoAnswer { job, why } => self.ends(job, Outcome::None(why)),
             PoolEffect::Reloaded { spec } => {
@@ -161,6 +205,7 @@ impl World {
             assert!(down || !self.workers.is_empty() || due, "{tail:#?}");
             assert!(!down || self.terms.one_shot, "{tail:#?}");
         }
+        self.ahead_holds();
         let mut doing = BTreeSet::new();
         for (worker, made) in &self.workers {
             let at = self.pool.worker_state(*worker).unwrap();
@@ -185,5 +230,36 @@ impl World {
         let keys: Vec<_> = keys.collect();
         let apart: BTreeSet<_> = keys.iter().collect();
         assert_eq!(keys.len(), apart.len(), "two of a key: {tail:#?}");
+    }
+
+    /// What was sent ahead is in one place, with a worker that has a job.
+    fn ahead_holds(&self) {
+        let tail = &self.log[self.log.len().saturating_sub(60)..];
+        let mut ahead = BTreeSet::new();
+        for (worker, made) in &self.workers {
+            let stops = made.stop.is_some() || made.dying;
+            assert!(
+                made.ahead.is_empty() || made.job.is_some() || stops,
+                "{tail:#?}"
+            );
+            for job in &made.ahead {
+                if self.open.contains_key(job) {
+                    assert!(ahead.insert(*job), "{job} is twice ahead: {tail:#?}");
+                    assert_eq!(self.pool.is_ahead_at(*job), Some(*worker), "{tail:#?}");
+                }
+            }
+        }
+        for job in self.open.keys() {
+            let there = self.pool.is_ahead_at(*job).is_some();
+            assert_eq!(there, ahead.contains(job), "{job}: {tail:#?}");
+        }
+        assert_eq!(self.pool.sent_ahead, ahead.len(), "{tail:#?}");
+        let has = |worker: &WorkerId| self.workers.contains_key(worker);
+        let sets = self.pool.open.iter().map(|(_, worker)| worker);
+        let mut sets = sets.chain(self.pool.loaded.iter().map(|(_, worker)| worker));
+        assert!(sets.all(has), "{tail:#?}");
+        if self.pool.counts().workers.idle > 0 {
+            assert!(self.pool.loaded.is_empty(), "not asked for: {tail:#?}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A scheduler with a scripted driver: what is decided, by name, in every order, and at random against a model.
 
+mod ahead;
+mod ahead_faults;
 mod ends;
 mod every_order;
 mod follows;
@@ -15,7 +17,7 @@ mod world;
 
 use std::time::Duration;
 
-use super::{JobTerms, PoolEffect, PoolTerms, Scheduler};
+use super::{AheadTerms, JobTerms, PoolEffect, PoolTerms, Scheduler};
 use crate::monitor::Backoff;
 
 const fn secs(secs: u64) -> Duration {
@@ -50,7 +52,19 @@ fn terms(min: usize, max: usize) -> PoolTerms {
         poison: 3,
         down_after: 5,
         backoff: Backoff::new().first(secs(1)).jitter(0.0),
+        ahead: AheadTerms {
+            most: 0,
+            short: ms(1),
+            after: 1,
+        },
     }
+}
+
+/// The same with so many jobs sent ahead after one that took no time.
+fn ahead(most: usize, min: usize, max: usize) -> PoolTerms {
+    let mut terms = terms(min, max);
+    terms.ahead.most = most;
+    terms
 }
 
 /// The same with a process for each job, and `spares`.
@@ -64,6 +78,13 @@ fn one_shot(spares: usize, max: usize) -> PoolTerms {
 
 fn plain() -> JobTerms {
     JobTerms::default()
+}
+
+fn light() -> JobTerms {
+    JobTerms {
+        light: true,
+        ..plain()
+    }
 }
 
 fn urgent() -> JobTerms {

@@ -225,7 +225,7 @@ fn a_hundred_thousand_jobs_wait_in_few_bytes_each() {
         pool.submit(job, plain(), SubmitKind::Job).unwrap();
         pool.follows();
     }
-    pool.worker_ready(1);
+    pool.worker_ready(1, false);
     let mut expected = 0;
     loop {
         let effects = pool.follows();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::{
-    Answered, JobNumber, JobTerms, NoAnswer, PoolTerms, Refused, SubmitKind, WorkerAt, WorkerId,
+    AheadTerms, Answered, JobNumber, JobTerms, NoAnswer, PoolTerms, Refused, SubmitKind, WorkerAt,
+    WorkerId,
 };
 use super::world::{Made, Outcome, World};
 use super::{ms, secs};
@@ -16,6 +17,7 @@ enum Happening {
     Submit(JobTerms),
     Checkout(JobTerms),
     Cancel(usize),
+    Withdraw(usize),
     Ready(usize),
     Progress(usize),
     StartFailed(usize),
@@ -27,6 +29,7 @@ enum Happening {
     Dying(usize),
     Broken(usize),
     TooLarge(usize, bool),
+    GiveBack(usize),
     Reload,
     Pass(u64),
     Quiesce,
@@ -43,9 +46,11 @@ fn job() -> impl Strategy<Value = JobTerms> {
         prop::option::weighted(0.2, 1..5_000_u64),
         prop_oneof![3 => Just(0), 1 => 0..5_u32],
         prop::bool::weighted(0.3),
+        prop::bool::weighted(0.7),
     )
         .prop_map(
-            |(urgent, key, expires, timeout, retries, own_args)| JobTerms {
+            |(urgent, key, expires, timeout, retries, own_args, light)| JobTerms {
+                light,
                 urgent,
                 key: key.map(|key| format!("k{key}").into()),
                 expires: expires.map(ms),
@@ -62,6 +67,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => job().prop_map(Happening::Submit),
         1 => job().prop_map(Happening::Checkout),
         2 => n().prop_map(Happening::Cancel),
+        1 => n().prop_map(Happening::Withdraw),
         6 => n().prop_map(Happening::Ready),
         1 => n().prop_map(Happening::Progress),
         2 => n().prop_map(Happening::StartFailed),
@@ -73,6 +79,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => n().prop_map(Happening::Dying),
         1 => n().prop_map(Happening::Broken),
         1 => (n(), any::<bool>()).prop_map(|(n, at_once)| Happening::TooLarge(n, at_once)),
+        1 => n().prop_map(Happening::GiveBack),
         1 => Just(Happening::Reload),
         4 => prop_oneof![0..2_000_u64, 0..70_000_u64].prop_map(Happening::Pass),
         1 => Just(Happening::Quiesce),
@@ -87,9 +94,10 @@ fn terms() -> impl Strategy<Value = PoolTerms> {
         prop::option::weighted(0.7, Just(secs(1))),
         prop::option::weighted(0.4, 1..4_u32),
         prop::option::weighted(0.3, 1_000..100_000_u64),
+        (0..4_usize, 0..3_u32),
     )
         .prop_map(
-            |((min, more), one_shot, job_timeout, soft, max_jobs, age)| {
+            |((min, more), one_shot, job_timeout, soft, max_jobs, age, (most, after))| {
                 let max = (min + more).max(1);
                 PoolTerms {
                     one_shot,
@@ -97,6 +105,11 @@ fn terms() -> impl Strategy<Value = PoolTerms> {
                     soft: soft.filter(|_| !one_shot),
                     max_jobs: max_jobs.filter(|_| !one_shot),
                     max_age: age.map(ms).filter(|_| !one_shot),
+                    ahead: AheadTerms {
+                        most: if one_shot { 0 } else { most },
+                        short: ms(500),
+                        after,
+                    },
                     ..super::terms(min, max)
                 }
             },
@@ -167,6 +180,14 @@ impl Play {
                     self.world.cancel(job);
                 }
             }
+            Happening::Withdraw(n) => {
+                let open: Vec<_> = self.world.open.keys().copied().collect();
+                if !open.is_empty() {
+                    let job = open[n % open.len()];
+                    self.cancelled.insert(job);
+                    self.world.withdraw(job);
+                }
+            }
             Happening::Ready(n) => {
                 if let Some(worker) = self.a_worker(n, |made| !made.ready && !made.dying) {
                     self.world.ready(worker);
@@ -194,7 +215,7 @@ impl Play {
                     && self.world.answer_of(worker, job) == Answered::OutOfTurn
                 {
                     self.loses(worker);
-                    self.world.input(|pool| pool.broken(worker));
+                    self.world.broken(worker);
                 }
             }
             Happening::OverLimit(n) => {
@@ -223,7 +244,7 @@ impl Play {
             Happening::Broken(n) => {
                 if let Some(worker) = self.a_worker(n, any) {
                     self.loses(worker);
-                    self.world.input(|pool| pool.broken(worker));
+                    self.world.broken(worker);
                 }
             }
             Happening::TooLarge(n, at_once) => {
@@ -232,6 +253,11 @@ impl Play {
                         self.loses(worker);
                     }
                     self.world.input(|pool| pool.too_large(worker, at_once));
+                }
+            }
+            Happening::GiveBack(n) => {
+                if let Some(worker) = self.a_worker(n, |made| !made.ahead.is_empty()) {
+                    self.world.give_back(worker);
                 }
             }
             Happening::Reload => {
@@ -261,6 +287,7 @@ impl Play {
             };
             let terms = &self.terms[job];
             let losses = self.losses.get(job).copied().unwrap_or_default();
+            let losses = losses + self.world.lost_ahead.get(job).copied().unwrap_or_default();
             let fits = match *why {
                 NoAnswer::Expired => terms.expires.is_some_and(|at| at <= self.world.now),
                 NoAnswer::Timeout { ran } => {
@@ -320,6 +347,7 @@ impl Play {
         let remembers = |worker| world.workers.contains_key(worker);
         assert!(world.pool.marked.iter().all(remembers));
         assert_eq!(world.pool.recycling, 0);
+        assert_eq!(world.pool.sent_ahead + world.pool.loaded.len(), 0);
         self.play(&Happening::ShutDown);
         self.settle();
         assert!(self.world.drained, "{:#?}", self.world.log);
@@ -337,6 +365,8 @@ proptest! {
         let mut play = Play::new(terms);
         for (happening, random) in &happenings {
             play.world.random = *random;
+            play.world.unread = (random * 4.0) as usize;
+            play.world.is_full = *random > 0.9;
             play.play(happening);
         }
         play.finish();

@@ -1,6 +1,6 @@
 //! A driver that executes nothing by itself: a test says what becomes of each worker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::super::{
@@ -15,9 +15,13 @@ pub(super) struct Made {
     pub(super) ready: bool,
     /// The job that it was given last, until it has answered that.
     pub(super) job: Option<JobNumber>,
+    /// What it was sent ahead.
+    pub(super) ahead: VecDeque<JobNumber>,
     pub(super) told: bool,
     pub(super) checked_out: bool,
     pub(super) stop: Option<StopWorker>,
+    /// It was stopped while it lived.
+    pub(super) lived_on: bool,
     pub(super) dying: bool,
 }
 
@@ -35,9 +39,15 @@ pub(super) struct World {
     pub(super) terms: PoolTerms,
     pub(super) now: Duration,
     pub(super) random: f64,
+    /// Of what a worker was sent ahead, so many can be taken back at most.
+    pub(super) unread: usize,
+    /// Nothing can be sent ahead.
+    pub(super) is_full: bool,
     pub(super) last_job: JobNumber,
     pub(super) open: BTreeMap<JobNumber, JobTerms>,
     pub(super) outcomes: BTreeMap<JobNumber, Outcome>,
+    /// Jobs that a worker which was stopped had read and may have begun.
+    pub(super) lost_ahead: BTreeMap<JobNumber, u32>,
     pub(super) workers: BTreeMap<WorkerId, Made>,
     /// Which jobs of a key were dispatched, in order, retries included.
     pub(super) key_order: BTreeMap<String, Vec<JobNumber>>,
@@ -56,9 +66,12 @@ impl World {
             terms,
             now: Duration::ZERO,
             random: 0.5,
+            unread: usize::MAX,
+            is_full: false,
             last_job: 0,
             open: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            lost_ahead: BTreeMap::new(),
             workers: BTreeMap::new(),
             key_order: BTreeMap::new(),
             key_worker: BTreeMap::new(),
@@ -111,18 +124,44 @@ impl World {
     }
 
     pub(super) fn cancel(&mut self, job: JobNumber) {
+        self.take_back_for(job);
         self.input(|pool| pool.cancel(job));
     }
 
     pub(super) fn withdraw(&mut self, job: JobNumber) {
+        self.take_back_for(job);
         self.input(|pool| pool.withdraw(job));
+    }
+
+    fn take_back_for(&mut self, job: JobNumber) {
+        if let Some(worker) = self.pool.is_ahead_at(job) {
+            self.take_back(worker);
+        }
+    }
+
+    pub(super) fn take_back(&mut self, worker: WorkerId) {
+        // It may be gone.
+        let Some(Made { ahead, .. }) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        let taken = ahead.split_off(ahead.len().saturating_sub(self.unread));
+        self.pool.at(self.now, self.random);
+        self.pool.taken_back(worker, taken.as_slices().0);
+        self.pool.taken_back(worker, taken.as_slices().1);
+    }
+
+    /// The worker gives back the first job that it was sent ahead.
+    pub(super) fn give_back(&mut self, worker: WorkerId) {
+        let job = self.workers.get_mut(&worker).unwrap().ahead.pop_front();
+        let job = job.unwrap();
+        self.input(|pool| assert_ne!(pool.given_back(worker, job), Answered::OutOfTurn));
     }
 
     pub(super) fn ready(&mut self, worker: WorkerId) {
         if let Some(made) = self.workers.get_mut(&worker) {
             made.ready = true;
         }
-        self.input(|pool| pool.worker_ready(worker));
+        self.input(|pool| pool.worker_ready(worker, true));
     }
 
     pub(super) fn start_failed(&mut self, worker: WorkerId) {
@@ -131,7 +170,10 @@ impl World {
     }
 
     pub(super) fn gone(&mut self, worker: WorkerId) {
-        self.workers.remove(&worker);
+        let made = self.workers.remove(&worker).unwrap();
+        for job in made.ahead.iter().filter(|_| made.lived_on) {
+            *self.lost_ahead.entry(*job).or_default() += 1;
+        }
         self.input(|pool| pool.worker_gone(worker));
     }
 
@@ -140,6 +182,14 @@ impl World {
             made.dying = true;
         }
         self.input(|pool| pool.worker_dying(worker));
+    }
+
+    /// It is out of step: whatever it does from then on, it came to its end by itself.
+    pub(super) fn broken(&mut self, worker: WorkerId) {
+        if let Some(made) = self.workers.get_mut(&worker) {
+            made.dying = true;
+        }
+        self.input(|pool| pool.broken(worker));
     }
 
     /// The worker answers this job, whether it has it or not.
@@ -155,7 +205,8 @@ impl World {
             && made.job == Some(job)
             && answered != Answered::OutOfTurn
         {
-            made.job = None;
+            let goes_on = made.stop.is_none() && !made.dying;
+            made.job = goes_on.then(|| made.ahead.pop_front()).flatten();
             made.told = false;
         }
         self.take();

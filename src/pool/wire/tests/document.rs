@@ -45,10 +45,9 @@ fn the_worked_example_is_what_the_codec_reads_and_writes() {
         let text = str::from_utf8(&frame.body).unwrap();
         let expected = match frame.kind {
             FrameKind::Ready => {
-                format!(
-                    "{name}: version 1, {:?}",
-                    Greeting::parse(&frame.body).unwrap().name
-                )
+                let version = frame.body.first().unwrap();
+                let greeting = Greeting::parse(&frame.body).unwrap().name;
+                format!("{name}: version {version}, {greeting:?}")
             }
             _ if text.is_empty() => name,
             _ => format!("{name}: {text:?}"),
@@ -82,6 +81,10 @@ fn the_limits_of_the_page_are_the_codecs() {
     says(&format!("{} MiB", MAX_BODY >> 20));
     says(&format!("at most {MAX_NAME} bytes"));
     says(&format!("at most {MAX_LOADING} bytes"));
-    says(&format!("one byte, the version {VERSION}"));
+    says(&format!(
+        "one byte, the version {VERSION} or {VERSION_AHEAD}"
+    ));
+    says("room for 4,096 bytes");
+    assert_eq!(MAX_PACKET, 4_096);
     says(&format!("{HEAD} bytes"));
 }

@@ -1,0 +1,204 @@
+//! How jobs that were sent ahead could be stuck, pass others, or begin too late: each was so once.
+
+use super::super::WorkerAt;
+use super::world::World;
+use super::{ahead, keyed, light, ms, secs, urgent};
+
+fn ready_pool(most: usize, workers: usize) -> World {
+    let mut world = World::new(ahead(most, workers, workers));
+    world.quiesce_starts();
+    for _ in 0..workers {
+        world.submit(light());
+    }
+    world.quiesce();
+    world.news();
+    world
+}
+
+/// A take-back is tried once until the worker goes on: what is sent ahead after it is never asked for.
+#[test]
+fn what_is_sent_ahead_after_a_take_back_is_taken_back_too() {
+    let mut world = ready_pool(4, 2);
+    for _ in 0..4 {
+        world.submit(light());
+    }
+    // 3 to one, 4 to the other, 5 and 6 behind them. Both are within `short`.
+    let slow = 1;
+    let quick = 2;
+    world.answer(quick);
+    world.answer(quick);
+    // Asked back now; more comes while both are within their short time.
+    world.submit(light());
+    world.submit(light());
+    world.submit(light());
+    world.submit(light());
+    world.pass(secs(1));
+    for _ in 0..20 {
+        if matches!(world.pool.worker_state(quick), Some(WorkerAt::Busy(_))) {
+            world.answer(quick);
+        }
+    }
+    assert_eq!(world.pool.worker_state(quick), Some(WorkerAt::Idle));
+    assert_eq!(
+        world.workers[&slow].ahead.len(),
+        0,
+        "stuck behind a long one, and {quick} is idle"
+    );
+}
+
+/// The same after one urgent job.
+#[test]
+fn an_urgent_job_does_not_leave_the_others_stuck() {
+    let mut world = ready_pool(4, 2);
+    for _ in 0..4 {
+        world.submit(light());
+    }
+    world.submit(urgent());
+    world.pass(secs(1));
+    for _ in 0..20 {
+        if matches!(world.pool.worker_state(2), Some(WorkerAt::Busy(_))) {
+            world.answer(2);
+        }
+    }
+    assert_eq!(world.pool.worker_state(2), Some(WorkerAt::Idle));
+    assert_eq!(world.workers[&1].ahead.len(), 0, "stuck");
+}
+
+/// While jobs come, no worker is ever idle, and those behind a long one wait for ever.
+#[test]
+fn those_behind_a_long_job_go_before_those_that_came_later() {
+    let mut world = ready_pool(2, 2);
+    for _ in 0..6 {
+        world.submit(light());
+    }
+    let stuck: Vec<_> = world.workers[&1].ahead.iter().copied().collect();
+    assert!(!stuck.is_empty());
+    for _ in 0..1000 {
+        world.submit(light());
+        world.submit(light());
+        world.pass(ms(10));
+        world.answer(2);
+    }
+    let last = world.outcomes.keys().last().copied();
+    let still: Vec<_> = stuck
+        .iter()
+        .filter(|job| world.open.contains_key(job))
+        .collect();
+    assert!(
+        still.is_empty(),
+        "{still:?} wait for 10 s; {last:?} is done"
+    );
+}
+
+/// A job of a key waits for its worker, and one that came later is sent there ahead.
+#[test]
+fn none_is_sent_ahead_past_a_job_that_waits_for_this_worker() {
+    let mut world = World::new(ahead(4, 1, 1));
+    world.quiesce_starts();
+    world.submit(keyed("k"));
+    world.answer(1);
+    world.submit(light());
+    let bound = world.submit(keyed("k"));
+    let later = world.submit(light());
+    world.answer(1);
+    assert_eq!(
+        world.pool.worker_state(1),
+        Some(WorkerAt::Busy(bound)),
+        "{later} went before"
+    );
+}
+
+/// As above, with one light urgent job and no luck at all.
+#[test]
+fn a_light_urgent_job_does_not_leave_the_others_stuck() {
+    let mut world = ready_pool(4, 2);
+    for _ in 0..4 {
+        world.submit(light());
+    }
+    world.submit(super::JobTerms {
+        light: true,
+        ..urgent()
+    });
+    world.pass(secs(1));
+    for _ in 0..20 {
+        if matches!(world.pool.worker_state(2), Some(WorkerAt::Busy(_))) {
+            world.answer(2);
+        }
+    }
+    assert_eq!(world.pool.worker_state(2), Some(WorkerAt::Idle));
+    assert_eq!(world.workers[&1].ahead.len(), 0, "stuck");
+}
+
+/// What waits while the pool is down ends with that at once: P5.
+#[test]
+fn what_was_sent_ahead_ends_when_the_pool_goes_down() {
+    let mut world = World::new(ahead(3, 1, 2));
+    world.quiesce_starts();
+    world.submit(light());
+    world.answer(1);
+    for _ in 0..3 {
+        world.submit(light());
+    }
+    for worker in 2..=6 {
+        world.start_failed(worker);
+        world.pass(secs(20));
+    }
+    assert!(world.pool.is_down());
+}
+
+/// One that is over its bound does no more than its job.
+#[test]
+fn a_worker_that_is_too_large_is_recycled_after_its_job() {
+    let mut world = ready_pool(7, 2);
+    for _ in 0..16 {
+        world.submit(light());
+    }
+    let mut done = 0;
+    world.input(|pool| pool.too_large(1, false));
+    while matches!(world.pool.worker_state(1), Some(WorkerAt::Busy(_))) && done < 100 {
+        world.answer(1);
+        done += 1;
+    }
+    assert_eq!(done, 1, "{:#?}", world.news());
+}
+
+/// A job that is tried again is older than all that were sent ahead.
+#[test]
+fn an_urgent_job_that_is_tried_again_goes_before_those_that_were_sent_ahead() {
+    let mut world = ready_pool(7, 2);
+    let urgent = world.submit(super::JobTerms {
+        urgent: true,
+        retries: 1,
+        ..light()
+    });
+    for _ in 0..16 {
+        world.submit(light());
+    }
+    let (lost, other) = if world.workers[&1].job == Some(urgent) {
+        (1, 2)
+    } else {
+        (2, 1)
+    };
+    world.dying(lost);
+    let mut before = 0;
+    while world.workers[&other].job != Some(urgent) {
+        world.answer(other);
+        before += 1;
+    }
+    assert_eq!(before, 1, "{:#?}", world.news());
+}
+
+/// It was withdrawn before any worker has begun with it, and none begins with it after that.
+#[test]
+fn a_job_that_is_withdrawn_and_given_back_does_not_begin() {
+    let mut world = ready_pool(3, 1);
+    for _ in 0..3 {
+        world.submit(light());
+    }
+    world.unread = 0;
+    let job = world.workers[&1].ahead[0];
+    world.withdraw(job);
+    world.give_back(1);
+    world.quiesce();
+    assert_eq!(world.none(job), Some(super::super::NoAnswer::Cancelled));
+}
