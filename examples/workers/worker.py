@@ -1,5 +1,4 @@
-"""A worker of a pool with Framing::Frames; the format is in docs/wire.md.
-Copy it, and put your own work into `answer`. It needs nothing but Python's standard library."""
+"""A worker of a pool with Framing::Frames (docs/wire.md), to be copied: put your own work into `answer`."""
 
 import os
 import select

@@ -111,7 +111,7 @@ impl Pool {
         self
     }
 
-    /// How long a job may run, from the moment when a worker gets it: for ever unless set. [`Job::timeout`](super::Job::timeout) is for one job.
+    /// How long a job may run, from the moment when a worker gets it, or has answered the one before: for ever unless set. [`Job::timeout`](super::Job::timeout) is for one job.
     pub const fn job_timeout(mut self, time: Duration) -> Self {
         self.settings.job_timeout = Some(time);
         self
