@@ -291,11 +291,14 @@ async fn a_ping_during(talk: &mut Talk) -> Outcome {
 /// Behind a short job, and behind one with many chunks.
 async fn ahead(talk: &mut Talk) -> Outcome {
     for first in [&b"echo ahead"[..], b"chunks 500"] {
-        talk.job(first).await?;
-        let mut runs = talk.id;
-        for _ in 0..7 {
-            talk.job(b"echo ahead").await?;
+        let mut runs = talk.id + 1;
+        let mut all = frame(JOB, runs, first);
+        talk.id += 8;
+        for id in runs + 1..=talk.id {
+            all.extend(frame(JOB, id, b"echo ahead"));
         }
+        // All at once: they are there while it does the first.
+        talk.write(all).await?;
         let mut left: Vec<u64> = (runs + 1..=talk.id).collect();
         loop {
             match talk.frame().await? {

@@ -42,7 +42,7 @@ pub(crate) fn benches() -> Vec<Bench> {
             },
             peer: pool_peers::executor,
         },
-        // One job at a time, all on one CPU, against a bare round trip through two pipes by tokio. Both by a task of a System, as what an
+        // One job at a time, against a bare round trip through two pipes by tokio. Both by a task of a System, as what an
         // application does is.
         Bench {
             name: "pool_latency",
@@ -50,6 +50,14 @@ pub(crate) fn benches() -> Vec<Bench> {
             rounds: MANY,
             ours: latency_ours,
             peer: latency_bare,
+        },
+        // The same, all on one CPU: nobody waits for another CPU to wake up, so that it is the work of both sides alone.
+        Bench {
+            name: "pool_latency_one_cpu",
+            metrics: vec![Metric::at_most("p50", "us", 1.5, 1.2)],
+            rounds: MANY,
+            ours: |scale| on_one_cpu(latency_ours, scale),
+            peer: |scale| on_one_cpu(latency_bare, scale),
         },
         // 400 times `true`, 16 at a time, against our own bare `status()`.
         Bench {
@@ -138,8 +146,12 @@ fn jobs_by_hand(scale: Scale) -> Result<Side, Skipped> {
     }))
 }
 
-fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
+fn on_one_cpu(side: fn(Scale) -> Result<Side, Skipped>, scale: Scale) -> Result<Side, Skipped> {
     pin(0);
+    side(scale)
+}
+
+fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
     let trips = scale.pick(20_000, 100);
     let ours = Ours::new();
     let worker = Command::new(helper::program()).args(["@worker"]);
@@ -161,7 +173,6 @@ fn latency_ours(scale: Scale) -> Result<Side, Skipped> {
 }
 
 fn latency_bare(scale: Scale) -> Result<Side, Skipped> {
-    pin(0);
     let trips = scale.pick(20_000, 100);
     let tokio = ByHand::new();
     Ok(Box::new(move || {

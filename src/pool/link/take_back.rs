@@ -72,8 +72,11 @@ impl JobPipe {
         // By one stream, which takes no more pages than it took. It is of no matter to a worker that has closed its end.
         self.set_packets(self.packets && stays.is_empty());
         if let Some(pipe) = self.pipe.as_ref().filter(|_| !stays.is_empty()) {
-            let again = self.writes.write(|| write(fd_of(pipe), &stays));
-            let written = again.unwrap_or(stays.len());
+            let written = match self.writes.write(|| write(fd_of(pipe), &stays)) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => stays.len(),
+            };
             self.keep_first(Bytes::from(stays).slice(written..));
         }
         Ok(taken)
