@@ -5,7 +5,7 @@ use super::world::{Outcome, World};
 use super::{ahead, keyed, light, ms, plain, secs, urgent};
 
 /// Workers that have done a short job each, and are ready for the next.
-fn with_short_jobs(most: usize, workers: usize) -> World {
+pub(super) fn with_short_jobs(most: usize, workers: usize) -> World {
     let mut world = World::new(ahead(most, workers, workers));
     world.quiesce_starts();
     for _ in 0..workers {

@@ -1,24 +1,14 @@
 //! How jobs that were sent ahead could be stuck, pass others, or begin too late: each was so once.
 
-use super::super::WorkerAt;
+use super::super::{NoAnswer, WorkerAt};
+use super::ahead::with_short_jobs;
 use super::world::World;
 use super::{ahead, keyed, light, ms, secs, urgent};
 
-fn ready_pool(most: usize, workers: usize) -> World {
-    let mut world = World::new(ahead(most, workers, workers));
-    world.quiesce_starts();
-    for _ in 0..workers {
-        world.submit(light());
-    }
-    world.quiesce();
-    world.news();
-    world
-}
-
-/// A take-back is tried once until the worker goes on: what is sent ahead after it is never asked for.
+/// A take-back was tried once until the worker went on: what was sent ahead after it was never asked for.
 #[test]
 fn what_is_sent_ahead_after_a_take_back_is_taken_back_too() {
-    let mut world = ready_pool(4, 2);
+    let mut world = with_short_jobs(4, 2);
     for _ in 0..4 {
         world.submit(light());
     }
@@ -46,28 +36,33 @@ fn what_is_sent_ahead_after_a_take_back_is_taken_back_too() {
     );
 }
 
-/// The same after one urgent job.
+/// The same after one urgent job, which may go ahead itself or not.
 #[test]
 fn an_urgent_job_does_not_leave_the_others_stuck() {
-    let mut world = ready_pool(4, 2);
-    for _ in 0..4 {
-        world.submit(light());
-    }
-    world.submit(urgent());
-    world.pass(secs(1));
-    for _ in 0..20 {
-        if matches!(world.pool.worker_state(2), Some(WorkerAt::Busy(_))) {
-            world.answer(2);
+    for is_light in [false, true] {
+        let mut world = with_short_jobs(4, 2);
+        for _ in 0..4 {
+            world.submit(light());
         }
+        world.submit(super::JobTerms {
+            light: is_light,
+            ..urgent()
+        });
+        world.pass(secs(1));
+        for _ in 0..20 {
+            if matches!(world.pool.worker_state(2), Some(WorkerAt::Busy(_))) {
+                world.answer(2);
+            }
+        }
+        assert_eq!(world.pool.worker_state(2), Some(WorkerAt::Idle));
+        assert_eq!(world.workers[&1].ahead.len(), 0, "stuck");
     }
-    assert_eq!(world.pool.worker_state(2), Some(WorkerAt::Idle));
-    assert_eq!(world.workers[&1].ahead.len(), 0, "stuck");
 }
 
-/// While jobs come, no worker is ever idle, and those behind a long one wait for ever.
+/// While jobs come, no worker is ever idle: those behind a long one waited for ever.
 #[test]
 fn those_behind_a_long_job_go_before_those_that_came_later() {
-    let mut world = ready_pool(2, 2);
+    let mut world = with_short_jobs(2, 2);
     for _ in 0..6 {
         world.submit(light());
     }
@@ -108,27 +103,6 @@ fn none_is_sent_ahead_past_a_job_that_waits_for_this_worker() {
     );
 }
 
-/// As above, with one light urgent job and no luck at all.
-#[test]
-fn a_light_urgent_job_does_not_leave_the_others_stuck() {
-    let mut world = ready_pool(4, 2);
-    for _ in 0..4 {
-        world.submit(light());
-    }
-    world.submit(super::JobTerms {
-        light: true,
-        ..urgent()
-    });
-    world.pass(secs(1));
-    for _ in 0..20 {
-        if matches!(world.pool.worker_state(2), Some(WorkerAt::Busy(_))) {
-            world.answer(2);
-        }
-    }
-    assert_eq!(world.pool.worker_state(2), Some(WorkerAt::Idle));
-    assert_eq!(world.workers[&1].ahead.len(), 0, "stuck");
-}
-
 /// What waits while the pool is down ends with that at once: P5.
 #[test]
 fn what_was_sent_ahead_ends_when_the_pool_goes_down() {
@@ -144,12 +118,19 @@ fn what_was_sent_ahead_ends_when_the_pool_goes_down() {
         world.pass(secs(20));
     }
     assert!(world.pool.is_down());
+    // The first of them runs.
+    assert_eq!(world.open.len(), 1);
+    assert_eq!((world.pool.sent_ahead, world.pool.counts().waiting), (0, 0));
+    for job in 3..=4 {
+        assert_eq!(world.none(job), Some(NoAnswer::Down));
+    }
+    assert!(world.workers[&1].ahead.is_empty(), "none of them begins");
 }
 
 /// One that is over its bound does no more than its job.
 #[test]
 fn a_worker_that_is_too_large_is_recycled_after_its_job() {
-    let mut world = ready_pool(7, 2);
+    let mut world = with_short_jobs(7, 2);
     for _ in 0..16 {
         world.submit(light());
     }
@@ -165,7 +146,7 @@ fn a_worker_that_is_too_large_is_recycled_after_its_job() {
 /// A job that is tried again is older than all that were sent ahead.
 #[test]
 fn an_urgent_job_that_is_tried_again_goes_before_those_that_were_sent_ahead() {
-    let mut world = ready_pool(7, 2);
+    let mut world = with_short_jobs(7, 2);
     let urgent = world.submit(super::JobTerms {
         urgent: true,
         retries: 1,
@@ -191,7 +172,7 @@ fn an_urgent_job_that_is_tried_again_goes_before_those_that_were_sent_ahead() {
 /// It was withdrawn before any worker has begun with it, and none begins with it after that.
 #[test]
 fn a_job_that_is_withdrawn_and_given_back_does_not_begin() {
-    let mut world = ready_pool(3, 1);
+    let mut world = with_short_jobs(3, 1);
     for _ in 0..3 {
         world.submit(light());
     }
@@ -200,5 +181,5 @@ fn a_job_that_is_withdrawn_and_given_back_does_not_begin() {
     world.withdraw(job);
     world.give_back(1);
     world.quiesce();
-    assert_eq!(world.none(job), Some(super::super::NoAnswer::Cancelled));
+    assert_eq!(world.none(job), Some(NoAnswer::Cancelled));
 }
