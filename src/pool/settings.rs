@@ -29,7 +29,7 @@ const DOWN_AFTER: u32 = 5;
 pub(super) const AHEAD: usize = 7;
 
 /// Jobs are sent ahead to a worker whose last ones took no longer, each, and were so many. What is saved is two waits of a process for another one, 10 to
-/// 60 us on two CPUs (`pool_jobs` with and without): a tenth of the time of such a job, or more.
+/// 60 us on two CPUs (`pool_jobs` with and without): of such a job that is a tenth at most, of a shorter one more.
 const SHORT: Duration = Duration::from_micros(500);
 const SHORT_ONES: u32 = 8;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::job::JobAt;
 use super::worker::WorkerAt;
-use super::{Answered, JobNumber, NoAnswer, PoolEffect, Scheduler, StopWorker, WorkerId};
+use super::{Answered, JobNumber, NoAnswer, PoolEffect, Scheduler, WorkerId};
 
 /// How far ahead jobs are sent.
 #[derive(Debug, Clone, Copy)]
@@ -82,10 +82,10 @@ impl Scheduler {
     /// The worker has given back a job that it was sent ahead and has not begun, since the one before takes long; or it was not asked for
     /// that.
     pub(in crate::pool) fn given_back(&mut self, worker: WorkerId, job: JobNumber) -> Answered {
-        match self.workers.get(&worker) {
+        match self.workers.get_mut(&worker) {
             None => Answered::Stale,
             Some(there) if there.ahead.contains(&job) => {
-                self.no_longer_short(worker);
+                there.short_jobs = 0;
                 self.waits_again(worker, job);
                 Answered::Outcome
             }
@@ -165,30 +165,18 @@ impl Scheduler {
             true => there.short_jobs.saturating_add(1),
             false => 0,
         };
-        there.asked_back = false;
         let Some(job) = there.ahead.pop_front() else {
             return false;
         };
-        there.since = now;
-        match self.jobs.get_mut(&job) {
-            Some(queued) => {
-                queued.at = JobAt::Running(worker);
-                self.sent_ahead -= 1;
-                self.running += 1;
-                self.become_busy(worker, job, WorkerAt::Busy(job));
-                self.effects.push(PoolEffect::Begun { worker, job });
-            }
+        self.become_busy(worker, job, WorkerAt::Busy(job));
+        if let Some(queued) = self.jobs.get_mut(&job) {
+            queued.at = JobAt::Running(worker);
+            self.sent_ahead -= 1;
+            self.running += 1;
+            self.effects.push(PoolEffect::Begun { worker, job });
+        } else {
             // Nobody wants it any more, and it could not be taken back.
-            None => match self.terms.soft {
-                Some(soft) => {
-                    self.set_at(worker, WorkerAt::Cancelling(job));
-                    let due = self.after(soft);
-                    self.set_due(worker, Some(due));
-                    self.effects.push(PoolEffect::TellCancel { worker, job });
-                    self.take_back(worker);
-                }
-                None => self.stop_worker(worker, StopWorker::Ladder),
-            },
+            self.abandon(worker, job);
         }
         true
     }
@@ -238,28 +226,15 @@ impl Scheduler {
         let Some(queued) = self.jobs.get(&job) else {
             return;
         };
-        let (withdrawn, is_ahead) = (queued.withdrawn, matches!(queued.at, JobAt::Ahead(_)));
-        if !is_ahead {
+        if !matches!(queued.at, JobAt::Ahead(_)) {
             return;
         }
-        let why = match (withdrawn, self.down) {
-            (true, _) => NoAnswer::Cancelled,
-            (false, true) => NoAnswer::Down,
-            (false, false) => {
-                self.sent_ahead -= 1;
-                self.make_ready(job);
-                return;
-            }
-        };
-        self.forget(job);
-        self.effects.push(PoolEffect::NoAnswer { job, why });
-    }
-
-    fn no_longer_short(&mut self, worker: WorkerId) {
-        if let Some(there) = self.workers.get_mut(&worker) {
-            there.short_jobs = 0;
+        if queued.withdrawn {
+            self.give_up(job, NoAnswer::Cancelled);
+        } else {
+            self.sent_ahead -= 1;
+            self.make_ready(job);
         }
-        self.sort_ahead(worker);
     }
 
     /// Keeps the two sets in step with a worker of which something has changed. One that is idle stays among those that may be sent more: they are looked at

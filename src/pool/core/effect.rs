@@ -60,7 +60,7 @@ pub(in crate::pool) enum PoolEffect {
         worker: WorkerId,
         job: JobNumber,
     },
-    /// The driver answers with `taken_back`: what the worker was sent ahead and has not read.
+    /// The driver answers with `taken_back`, what the worker was sent ahead and has not read, or with `not_taken_back`.
     TakeBack {
         worker: WorkerId,
     },

@@ -214,12 +214,6 @@ impl WorkerTurns {
             }
         };
         match frame.kind {
-            FrameKind::Job if state.next.is_some() => {
-                let why = "a job came while another one waits";
-                let error = io::Error::new(io::ErrorKind::InvalidData, why);
-                self.cancelled.store(true, Ordering::Relaxed);
-                state.over = Some(Err(error));
-            }
             // The one that runs takes long: another worker may have time. This goes out before the answer to the one that runs, which waits for the
             // lock.
             FrameKind::Job if state.running.is_some() => {

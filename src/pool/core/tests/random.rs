@@ -146,6 +146,14 @@ impl Play {
         (!fits.is_empty()).then(|| fits[n % fits.len()])
     }
 
+    /// One of those without an outcome, which may be cancelled from then on.
+    fn unwanted(&mut self, n: usize) -> Option<JobNumber> {
+        let count = self.world.open.len().max(1);
+        let job = *self.world.open.keys().nth(n % count)?;
+        self.cancelled.insert(job);
+        Some(job)
+    }
+
     /// If the worker has a job for somebody, it is lost.
     fn loses(&mut self, worker: WorkerId) {
         if let Some(WorkerAt::Busy(job) | WorkerAt::CheckedOut(job)) =
@@ -173,18 +181,12 @@ impl Play {
             }
             Happening::Checkout(_) => {}
             Happening::Cancel(n) => {
-                let open: Vec<_> = self.world.open.keys().copied().collect();
-                if !open.is_empty() {
-                    let job = open[n % open.len()];
-                    self.cancelled.insert(job);
+                if let Some(job) = self.unwanted(n) {
                     self.world.cancel(job);
                 }
             }
             Happening::Withdraw(n) => {
-                let open: Vec<_> = self.world.open.keys().copied().collect();
-                if !open.is_empty() {
-                    let job = open[n % open.len()];
-                    self.cancelled.insert(job);
+                if let Some(job) = self.unwanted(n) {
                     self.world.withdraw(job);
                 }
             }
