@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::common::census::children;
+use crate::common::helper::helper;
 use crate::common::isolated::isolated;
 use crate::common::{DEADLINE, amount, eventually, in_time, run};
 use crate::told_worker;
@@ -312,7 +313,8 @@ fn cancels_beside_a_worker_that_reads_cost_no_other_job() {
 #[test]
 fn a_worker_that_is_stopped_begins_with_none_of_those_that_it_was_sent_ahead() {
     run(async {
-        let pool = one(ahead_workers());
+        // It goes on until it is killed, a second later.
+        let pool = one(Pool::new(helper(["ignore", "15", "worker", "ahead"])));
         let held = Held::new(
             &pool,
             "hold",

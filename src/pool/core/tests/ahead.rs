@@ -135,6 +135,22 @@ fn a_lost_worker_takes_one_job_with_it_and_the_others_go_to_the_next() {
 }
 
 #[test]
+fn what_a_worker_was_sent_ahead_is_taken_back_before_the_worker_is_stopped() {
+    let mut world = with_short_jobs(3, 1);
+    for _ in 0..3 {
+        world.submit(light());
+    }
+    world.news();
+    // It is too large.
+    world.input(|pool| pool.too_large(1, true));
+    let news = world.news();
+    let place = |what: &str| news.iter().position(|said| said == what);
+    let (taken, stopped) = (place("take back from 1"), place("stop 1 Ladder"));
+    assert!(taken.is_some() && taken < stopped, "{news:#?}");
+    assert!(world.workers[&1].ahead.is_empty());
+}
+
+#[test]
 fn a_job_ahead_that_is_cancelled_is_not_begun_if_it_was_not_read() {
     let mut world = with_short_jobs(3, 1);
     for _ in 0..3 {
