@@ -1,7 +1,7 @@
 //! A web server whose answers come from children: `GET /run/NAME` streams what a program prints, `POST /convert/NAME` pipes
 //! the body of the request through a program.
 //!
-//! `cargo run --manifest-path examples/web/Cargo.toml --bin http`, then with the address that it prints `curl -N ADDRESS/run/clock` or
+//! `cargo run -p web --bin http`, then with the address that it prints `curl -N ADDRESS/run/clock` or
 //! `curl --data-binary @FILE ADDRESS/convert/gzip`. `-- PORT NAME=SCRIPT...` chooses the port and has other programs: who starts
 //! the server decides what runs, and a request only names it.
 //!

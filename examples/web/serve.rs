@@ -1,7 +1,7 @@
 //! A web server whose work is done by pools of processes: `POST /convert` gives the body to a process of its own and answers with what it writes,
 //! `POST /chat` gives it to a worker in Python that stays, and streams the answer.
 //!
-//! `cargo run --manifest-path examples/web/Cargo.toml --bin serve`, then with the ADDRESS that it prints
+//! `cargo run -p web --bin serve`, then with the ADDRESS that it prints
 //! `curl --data-binary @FILE ADDRESS/convert | gunzip` or `curl -N -d '{"prompt":"hello","words":20}' ADDRESS/chat`.
 //! `-- PORT PROGRAM ARGUMENTS...` chooses the port and the converter.
 //!

@@ -1,6 +1,6 @@
 //! A session with an MCP server over its standard input and output, by the `rmcp` crate: lists its tools and calls one.
 //!
-//! `cargo run --manifest-path examples/mcp/Cargo.toml`: talks with `mcp-server-time`, which must be in PATH (`pip install
+//! `cargo run -p mcp`: talks with `mcp-server-time`, which must be in PATH (`pip install
 //! mcp-server-time`). After `--` another program may be named: `/venv/bin/mcp-server-time`.
 //! `-- mcp-server-time --kill`: the server is killed while it owes an answer.
 

@@ -1,6 +1,6 @@
 //! Keeps the services of a TOML file running, and shows them: a table of what they do, and the log of one of them.
 //!
-//! `cargo run --manifest-path examples/services/Cargo.toml`, with a file as argument if it is not to be `services.toml`. Up and down (or
+//! `cargo run -p services`, with a file as argument if it is not to be `services.toml`. Up and down (or
 //! k and j) select a service; r restarts it, s stops it, l takes a lease of it or gives the lease back; q or Ctrl-C stops all services
 //! and ends the program. A second Ctrl-C kills what is left. With `--once` it prints the table when all services are ready, and ends.
 

@@ -1,7 +1,7 @@
 //! Bash in a browser: on a terminal, over a WebSocket.
 //!
 //! `npm ci --prefix examples/web/web_terminal` once, for xterm.js; then
-//! `cargo run --manifest-path examples/web/Cargo.toml --bin web_terminal`. `#NAME` at the end of the address is another session.
+//! `cargo run -p web --bin web_terminal`. `#NAME` at the end of the address is another session.
 //! The environment variable PORT chooses the port, IDLE the seconds without a viewer that end a session, PATIENCE the seconds
 //! that a viewer may hang.
 //!

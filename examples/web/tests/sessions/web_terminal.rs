@@ -319,7 +319,7 @@ fn without_xterm_it_says_what_to_type() {
     });
 }
 
-/// `ACTIX_PROCESS_PICTURE=1 cargo test --manifest-path examples/web/Cargo.toml coloured_output` makes the picture of the README anew.
+/// `ACTIX_PROCESS_PICTURE=1 cargo test -p web coloured_output` makes the picture of the README anew.
 #[test]
 fn coloured_output_is_shown_and_is_the_picture_of_the_readme() {
     let Some(page) = Page::open() else { return };

@@ -1,6 +1,6 @@
 //! Our helpers beside processkit's, told and not judged: it does other things too.
 //!
-//! `cargo run --release --manifest-path benches/processkit/Cargo.toml` runs each work of each side in a process of its own, in
+//! `cargo bench -p peers --bench processkit` runs each work of each side in a process of its own, in
 //! turn, five times, and tells the medians of the rate and of the parent's CPU time. `-- --test` runs each once, small.
 //!
 //! processkit is used as its documents say: `output_all` for many, `start` and `stdout_lines` for lines, in tokio's default runtime
@@ -30,7 +30,7 @@ fn main() {
     match args[..] {
         ["@lines", count] => write_lines(number(count)),
         [side, work, size] => measure(side, work, number(size)),
-        ["--test"] => tell_all([10, 10, 1000], 1),
+        ["--test", ..] => tell_all([10, 10, 1000], 1),
         _ => tell_all([400, 1000, 10_000_000], ROUNDS),
     }
 }
