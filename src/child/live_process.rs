@@ -6,6 +6,8 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+#[cfg(feature = "monitor")]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -198,6 +200,17 @@ impl LiveProcess {
             return None;
         }
         Some(remains.group())
+    }
+
+    /// The directory of the cgroup that was made for the child, while anybody may be in it.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn own_cgroup(&self) -> Option<PathBuf> {
+        let cgroup = match &*lock(&self.state) {
+            LiveState::Running(leader) => leader.cgroup.clone(),
+            LiveState::Left(remains) => remains.group().cgroup,
+            LiveState::Empty | LiveState::Recorded(_) => None,
+        };
+        cgroup?.own_path()
     }
 
     /// Whether there is a group for [`signal_group`](Self::signal_group).

@@ -1,5 +1,8 @@
 //! Which child a handle stands for.
 
+#[cfg(feature = "monitor")]
+use std::path::PathBuf;
+
 use super::ProcessHandle;
 use crate::command::containment::Containment;
 use crate::id::ProcessId;
@@ -44,6 +47,12 @@ impl ProcessHandle {
     #[cfg(feature = "monitor")]
     pub(crate) fn start_since_boot(&self) -> Option<(u64, u64)> {
         self.child.start.get().copied()
+    }
+
+    /// The directory of the cgroup that was made for this child and holds no other.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn own_cgroup(&self) -> Option<PathBuf> {
+        self.child.live.own_cgroup()
     }
 
     /// The program, as the command named it. It is not escaped, so it may hold characters that do not print.

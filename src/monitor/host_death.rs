@@ -17,12 +17,12 @@ pub enum OnHostDeath {
     /// The service and all of its process group get SIGKILL.
     ///
     /// The child itself gets it from the kernel ([`parent_death_signal`](crate::Command::parent_death_signal)). An exec of a
-    /// set-user-id program clears that, and a program may clear it. The whole group gets it from the monitor's guard, a process
-    /// of its own that sees that the host is gone.
+    /// set-user-id program clears that, and a program may clear it. The whole group, and the cgroup that was made for the service, get it
+    /// from the monitor's guard, a process of its own that sees that the host is gone.
     ///
-    /// Without a cgroup that is outside of the host's own, a process that has left the group lives on: one in a session of its own
-    /// (`setsid`), as daemons are. A process that the host may not signal lives on, too, and all but the child itself if somebody kills the guard
-    /// together with the host.
+    /// Without a cgroup a process that has left the group lives on: one in a session of its own (`setsid`), as daemons are. A process
+    /// that the guard may not signal lives on, too: the guard is a program, and has none of the host's capabilities but those that an exec keeps
+    /// (root's, and ambient ones). So does all but the child itself if somebody kills the guard together with the host.
     #[default]
     Kill,
 }

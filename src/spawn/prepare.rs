@@ -83,7 +83,7 @@ impl Prepared {
             cgroup,
         };
         let birthplace = prepared.cgroup.as_ref();
-        match birthplace.and_then(|cgroup| cgroup.birthplace(spec)) {
+        match birthplace.and_then(|cgroup| cgroup.birthplace()) {
             Some(directory) => {
                 prepared.birthplace = Some(directory.map_err(cgroup_error)?);
                 prepared.join = CgroupJoin::ByClone;

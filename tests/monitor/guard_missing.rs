@@ -1,18 +1,23 @@
 //! A guard that cannot be started when its monitor starts: it is told, and tried again.
 
 use std::process::Command as StdCommand;
+use std::time::Duration;
 
 use actix::System;
+use actix_process::Command;
 use actix_process::monitor::{
     CgroupPlace, EventKind, Events, Monitor, OnHostDeath, Ready, Reported, Service,
 };
 use futures::StreamExt;
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use crate::common::hanging_exec::HangingExec;
 use crate::common::helper::helper;
 use crate::common::hosts::{Host, role, tell};
-use crate::common::in_time;
 use crate::common::isolated::skipped;
+use crate::common::mounts::isolated_with_mounts;
+use crate::common::{in_time, run};
 
 /// The next event of the monitor itself that is about its guard.
 async fn of_the_guard(events: &mut Events) -> EventKind {
@@ -79,4 +84,34 @@ fn a_guard_that_comes_late_kills_what_started_before_it() {
     assert_eq!(host.services("").len(), 2);
     host.kill();
     host.none_left(|host| host.services(""));
+}
+
+#[test]
+fn services_do_not_wait_for_a_guard_whose_shell_hangs() {
+    isolated_with_mounts(|| {
+        let hung = HangingExec::new();
+        let program = hung.helper([]).get_program().to_owned();
+        let shell = std::fs::canonicalize("/bin/sh").unwrap();
+        mount(
+            Some(&*program),
+            &shell,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        )
+        .unwrap();
+        run(async {
+            let sleep = Service::new("sleep", Command::new("sleep").arg("600"));
+            let monitor = Monitor::new().service(sleep).start().unwrap();
+            let mut events = monitor.events();
+            let missing = of_the_guard(&mut events).await;
+            assert!(
+                matches!(missing, EventKind::GuardMissing { .. }),
+                "{missing:?}"
+            );
+            in_time(monitor.ready("sleep")).await.unwrap();
+            let report = in_time(monitor.shutdown(Duration::from_secs(20))).await;
+            assert_eq!(report.clean, ["sleep"]);
+        });
+    });
 }

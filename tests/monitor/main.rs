@@ -6,6 +6,7 @@ mod common;
 mod changes;
 mod companions;
 mod containment;
+mod daemons;
 mod each_message;
 mod exits;
 mod first;

@@ -6,14 +6,16 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// The bytes of each slot in the file of the list. A page holds a whole number of them, so none is written by half when the host is killed.
-pub(super) const SLOT: usize = 64;
-/// One write tells of so many slots at most.
-const MOST: usize = 64;
+pub(super) const SLOT: usize = 256;
+/// One write tells of so many slots at most: a page.
+const MOST: usize = 16;
 
 /// What a guard is to know of one start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GuardedStart {
     pub(super) generation: u64,
     /// The group that its child leads; `None` while it is under way.
@@ -22,6 +24,8 @@ pub(super) struct GuardedStart {
     pub(super) earliest: u64,
     /// It started at this time or before, if it has.
     pub(super) latest: u64,
+    /// The directory of the cgroup that was made for it.
+    pub(super) cgroup: Option<PathBuf>,
 }
 
 /// The starts of one monitor or pool, and which slots of the list have still to be written.
@@ -88,18 +92,26 @@ impl GuardedStarts {
         for slot in self.slots.get(first..=last)? {
             let end = lines.len() + SLOT - 1;
             // Nothing fails that is written to a Vec.
-            let _ = match *slot {
+            let _ = match slot {
                 Some(GuardedStart {
                     generation,
                     group,
                     earliest,
                     latest,
+                    ..
                 }) => match group {
-                    Some(group) => write!(lines, "g {group} {earliest} {latest}"),
+                    Some(group) => write!(lines, "g {group} {earliest} {latest} "),
                     None => write!(lines, "u {generation} {earliest}"),
                 },
                 None => Ok(()),
             };
+            let cgroup = slot.as_ref().and_then(|start| start.cgroup.as_deref());
+            if let Some(cgroup) = cgroup.map(Path::as_os_str).map(OsStrExt::as_bytes)
+                && lines.len() + cgroup.len() <= end
+                && !cgroup.contains(&b'\n')
+            {
+                lines.extend_from_slice(cgroup);
+            }
             lines.resize(end, b' ');
             lines.push(b'\n');
         }
@@ -123,6 +135,7 @@ mod tests {
             group,
             earliest: 5,
             latest: 6,
+            cgroup: None,
         }
     }
 
@@ -202,14 +215,14 @@ mod tests {
         }
         list.told(200);
         list.remove(3);
-        list.remove(66);
-        list.remove(67);
+        list.remove(18);
+        list.remove(19);
         let mut told = Vec::new();
         while let Some((slots, _)) = list.untold() {
             list.told(slots.end);
             told.push(slots);
         }
-        assert_eq!(told, [3..67, 67..68]);
+        assert_eq!(told, [3..19, 19..20]);
     }
 
     #[test]
@@ -221,10 +234,26 @@ mod tests {
                 group,
                 earliest: u64::MAX,
                 latest: u64::MAX,
+                cgroup: None,
             });
         }
         let (_, lines) = list.untold().unwrap();
         assert_eq!(lines.len(), 2 * SLOT);
         assert_eq!(4096 % SLOT, 0);
+    }
+
+    #[test]
+    fn a_cgroup_is_told_whose_path_is_in_one_line_and_has_room() {
+        let mut list = GuardedStarts::default();
+        let fits = format!("/{}", "c".repeat(SLOT - "g 90 5 6 /\n".len()));
+        let cgroups = ["/a b", &fits, &format!("{fits}c"), "/a\nb"];
+        for (generation, cgroup) in cgroups.into_iter().enumerate() {
+            list.put(GuardedStart {
+                cgroup: Some(cgroup.into()),
+                ..start(generation as u64, Some(90))
+            });
+        }
+        let expected = format!("g 90 5 6 /a b\ng 90 5 6 {fits}\ng 90 5 6\ng 90 5 6\n");
+        assert_eq!(untold(&mut list), Some((0, expected)));
     }
 }

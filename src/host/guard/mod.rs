@@ -9,7 +9,10 @@
 //! done as a whole or not at all. (Until each line went through the pipe, the guard was woken twice for each one-shot job of a pool, and cost more than all else that
 //! a pool does for the job.)
 //!
-//! The list is in the shell's own language. The shells that descend from ash source it, and read much at once then; other shells read it line by line.
+//! The line of a start that has a cgroup made for it names that as well, and the guard kills all in it: no cgroup's name is given twice.
+//!
+//! Nothing in the list is executed. The host's copies, by fork, have the file too, and may be anybody's: the worst that one of them can do is to list a
+//! group that is not the host's, or to make a line say nothing. A copy in which this code runs leaves the guard alone.
 //!
 //! # The number of a group
 //!
@@ -54,10 +57,11 @@ pub(crate) mod tests;
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::ExitStatus;
 use crate::ProcessHandle;
@@ -74,6 +78,8 @@ const MARK: &str = "ACTIX_PROCESS_START";
 const STEADY: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// How long the first start of the guard may hold up others.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What becomes of a guard.
 #[derive(Debug)]
@@ -110,14 +116,22 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Starts the guard. `tell` is told, on this arbiter, when it dies and when there is another one. Where the first try fails, that is
-    /// told, and the guard comes later: it is told then of all that was listed before.
+    /// Starts the guard. `tell` is told, on this arbiter, when it dies and when there is another one. Where the first try fails, or takes
+    /// longer than [`PATIENCE`], that is told, and the guard comes later: it is told then of all that was listed before.
     pub(crate) async fn start(tell: impl Fn(GuardEvent) + 'static) -> Self {
-        let mark: Rc<str> = format!("{MARK}={:016x}", fastrand::u64(..)).into();
-        let shell = match GuardShell::start(&mark).await {
-            Ok(shell) => Some(shell),
-            Err(error) => {
+        let mark: Rc<str> = new_mark().into();
+        let mut starting: Starting = Box::pin(GuardShell::start(Rc::clone(&mark)));
+        let mut late = None;
+        let shell = match timeout(PATIENCE, &mut starting).await {
+            Ok(Ok(shell)) => Some(shell),
+            Ok(Err(error)) => {
                 tell(GuardEvent::NotStarted { error });
+                None
+            }
+            Err(_) => {
+                let error = GuardError::Late(PATIENCE);
+                tell(GuardEvent::NotStarted { error });
+                late = Some(starting);
                 None
             }
         };
@@ -126,7 +140,8 @@ impl Guard {
             shell,
             ended: false,
         }));
-        actix_rt::spawn(watch(Rc::downgrade(&state), Rc::clone(&mark), tell));
+        let watching = watch(Rc::downgrade(&state), Rc::clone(&mark), late, tell);
+        actix_rt::spawn(watching);
         Self {
             state,
             mark,
@@ -143,6 +158,7 @@ impl Guard {
             group: None,
             earliest: self.clock.not_later_than_now(),
             latest: u64::MAX,
+            cgroup: None,
         });
         let id = self.mark.split_once('=').map_or("", |(_, id)| id);
         // Of more than it takes, lest it grows bit by bit.
@@ -166,6 +182,7 @@ impl Guard {
                 group: Some(group),
                 earliest,
                 latest,
+                cgroup: process.own_cgroup(),
             });
         });
     }
@@ -220,6 +237,12 @@ impl fmt::Debug for Guard {
     }
 }
 
+/// The variable with a value that no other guard has. Two copies of one process may draw the same number, but have pids of their own.
+fn new_mark() -> String {
+    let (pid, number) = (std::process::id(), fastrand::u64(..));
+    format!("{MARK}={pid:x}-{number:016x}")
+}
+
 struct GuardState {
     starts: GuardedStarts,
     /// `None` while it is being replaced, and after the end.
@@ -251,8 +274,16 @@ impl Drop for GuardState {
     }
 }
 
+/// A guard that is on its way.
+type Starting = Pin<Box<dyn Future<Output = Result<GuardShell, GuardError>>>>;
+
 /// Replaces a guard that has died, or has not come, as long as there is something to guard for.
-async fn watch(of: Weak<RefCell<GuardState>>, mark: Rc<str>, tell: impl Fn(GuardEvent)) {
+async fn watch(
+    of: Weak<RefCell<GuardState>>,
+    mark: Rc<str>,
+    mut late: Option<Starting>,
+    tell: impl Fn(GuardEvent),
+) {
     let mut delay = Duration::ZERO;
     loop {
         let Some(state) = of.upgrade() else {
@@ -262,7 +293,7 @@ async fn watch(of: Weak<RefCell<GuardState>>, mark: Rc<str>, tell: impl Fn(Guard
         let exited = shell(&state.borrow());
         drop(state);
         match exited {
-            // The first try has failed just now.
+            // The first try is late, or has failed just now.
             None => delay = FIRST_DELAY,
             Some(exited) => {
                 let begun = Instant::now();
@@ -282,29 +313,36 @@ async fn watch(of: Weak<RefCell<GuardState>>, mark: Rc<str>, tell: impl Fn(Guard
                 tell(GuardEvent::Lost { status });
             }
         }
-        if !replace(&of, &mark, &tell, &mut delay).await {
+        if !replace(&of, &mark, late.take(), &tell, &mut delay).await {
             return;
         }
         tell(GuardEvent::Replaced);
     }
 }
 
-/// Tries until there is another guard; `false`: none is wanted any more.
+/// Tries until there is another guard, which may be on its way already; `false`: none is wanted any more.
 async fn replace(
     of: &Weak<RefCell<GuardState>>,
-    mark: &str,
+    mark: &Rc<str>,
+    mut late: Option<Starting>,
     tell: &impl Fn(GuardEvent),
     delay: &mut Duration,
 ) -> bool {
     loop {
-        if !delay.is_zero() {
-            sleep(*delay).await;
-        }
-        *delay = (*delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
-        if of.upgrade().is_none_or(|state| state.borrow().ended) {
-            return false;
-        }
-        let started = GuardShell::start(mark).await;
+        let starting = match late.take() {
+            Some(late) => late,
+            None => {
+                if !delay.is_zero() {
+                    sleep(*delay).await;
+                }
+                *delay = (*delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
+                if of.upgrade().is_none_or(|state| state.borrow().ended) {
+                    return false;
+                }
+                Box::pin(GuardShell::start(Rc::clone(mark)))
+            }
+        };
+        let started = starting.await;
         let Some(state) = of.upgrade() else {
             return false;
         };

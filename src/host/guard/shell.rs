@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::time::timeout;
@@ -18,12 +20,11 @@ use crate::NoProtocol;
 use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::SpawnError;
+use crate::sys::io as fds;
 
 pub(super) const SCRIPT: &str = include_str!("guard.sh");
 /// How long a guard may take to end by itself.
 const LEAVE: Duration = Duration::from_secs(1);
-/// The first line of the list. It says to the script that the list is read.
-const FIRST_LINE: &str = "listed=1";
 /// The guard's descriptor of the list.
 const LIST: i32 = 3;
 /// Since Linux 6.3: nobody can make a program of the file.
@@ -42,6 +43,9 @@ pub(crate) enum GuardError {
     /// `/bin/sh` did not start.
     #[error("no guard: {0}")]
     Spawn(#[source] SpawnError),
+    /// `/bin/sh` has not started in time, and may still.
+    #[error("no guard: /bin/sh has not started in {0:?}")]
+    Late(Duration),
 }
 
 /// A shell that guards.
@@ -51,17 +55,22 @@ pub(super) struct GuardShell {
     list: GuardList,
     /// The only end of the pipe that is written: when it closes, the guard kills.
     pipe: PipeWriter,
+    /// Whose guard this is. A copy of it, by fork, leaves the guard alone.
+    host: u32,
     /// Never read. While this end is open, a write for a dead guard raises no SIGPIPE.
     _reader: PipeReader,
 }
 
 impl GuardShell {
-    pub(super) async fn start(mark: &str) -> Result<Self, GuardError> {
-        let (reader, pipe) = io::pipe().map_err(GuardError::Pipe)?;
-        let stdin = reader.try_clone().map_err(GuardError::Pipe)?;
+    pub(super) async fn start(mark: Rc<str>) -> Result<Self, GuardError> {
+        // What lands on a standard descriptor that is closed here could be written by whoever writes to that.
+        let (reader, pipe) = fds::pipe().map_err(GuardError::Pipe)?;
+        let (reader, pipe) = (PipeReader::from(reader), PipeWriter::from(pipe));
+        let stdin = OwnedFd::from(reader.try_clone().map_err(GuardError::Pipe)?);
+        let stdin = fds::above_stdio(stdin);
         let (list, its_list) = GuardList::new().map_err(GuardError::List)?;
         let command = Command::new("/bin/sh")
-            .args(["-c", SCRIPT, "actix-process-guard", mark])
+            .args(["-c", SCRIPT, "actix-process-guard", &mark])
             .name("guard")
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -77,28 +86,39 @@ impl GuardShell {
             process: process.map_err(GuardError::Spawn)?,
             list,
             pipe,
+            host: std::process::id(),
             _reader: reader,
         })
     }
 
     /// Writes the lines of slots, from this one on. The guard sleeps on.
     pub(super) fn list(&self, slot: usize, lines: &[u8]) -> io::Result<()> {
+        if self.host != std::process::id() {
+            return Ok(());
+        }
         self.list.write(slot, lines)
     }
 
     /// Ends the guard, which kills nothing. The call tells it; the future waits, for two seconds at most, until it is gone.
     pub(super) fn end(self) -> impl Future<Output = ()> {
         let Self {
-            process, mut pipe, ..
+            process,
+            mut pipe,
+            host,
+            ..
         } = self;
         // Nothing else is ever written, so there is room.
-        let told = pipe.write_all(b"exit\n").is_ok();
+        let is_copy = host != std::process::id();
+        let told = is_copy || pipe.write_all(b"exit\n").is_ok();
         if !told {
             // Before the pipe closes.
             process.kill();
         }
         drop(pipe);
         async move {
+            if is_copy {
+                return;
+            }
             if told && timeout(LEAVE, process.exited()).await.is_err() {
                 process.kill();
             }
@@ -114,26 +134,23 @@ struct GuardList(File);
 impl GuardList {
     /// And the guard's descriptor of it. Its place in the file stays at the beginning: the host always says where it writes.
     fn new() -> io::Result<(Self, OwnedFd)> {
-        let flags = MFdFlags::MFD_CLOEXEC;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let made = match memfd_create(c"actix-process-guard", flags | MFD_NOEXEC_SEAL) {
             Err(Errno::EINVAL) => memfd_create(c"actix-process-guard", flags),
             made => made,
         };
-        let list = Self(made?.into());
-        list.write_at(
-            0,
-            format!("{FIRST_LINE:<width$}\n", width = SLOT - 1).as_bytes(),
-        )?;
-        let its_own = list.0.try_clone()?;
-        Ok((list, its_own.into()))
-    }
-
-    fn write(&self, slot: usize, lines: &[u8]) -> io::Result<()> {
-        self.write_at((slot + 1) * SLOT, lines)
+        let list = File::from(fds::above_stdio(made?));
+        fcntl(&list, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+        let its_own = fds::above_stdio(list.try_clone()?.into());
+        let list = Self(list);
+        // One that cannot be written is none.
+        list.write(0, &[b'\n'; SLOT])?;
+        Ok((list, its_own))
     }
 
     /// A write beyond the limit of files would be a SIGXFSZ for the host.
-    fn write_at(&self, place: usize, lines: &[u8]) -> io::Result<()> {
+    fn write(&self, slot: usize, lines: &[u8]) -> io::Result<()> {
+        let place = slot * SLOT;
         let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
         if (place + lines.len()) as u64 > limit {
             return Err(ErrorKind::FileTooLarge.into());

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::CollectError;
 use crate::Command;
+use crate::Signal;
 
 use super::one_line::one_line;
 use super::start::{Start, StartError};
@@ -87,6 +88,8 @@ impl Check {
             }
             // No `timeout` of tokio's: the next try begins when this command's processes are gone.
             Self::Exec(command) => {
+                // The host may be killed meanwhile.
+                let command = Command::clone(command).parent_death_signal(Signal::KILL);
                 let run = command.output().own_group().keep_ends(KEPT).checked();
                 let run = run.timeout(time).grace(Duration::ZERO);
                 run.await.map(drop).map_err(|error| match error {

@@ -17,7 +17,7 @@ impl Cgroup {
     /// The cgroup whose directory this is; `is_new`: it was made for the child.
     pub(super) fn given(dir: &Arc<OwnedFd>, is_new: bool) -> Result<Self, SpawnError> {
         if is_new {
-            return Ok(Self(CgroupDir::Given(Arc::clone(dir))));
+            return Ok(Self(CgroupDir::New(Arc::clone(dir))));
         }
         let failed = |error| SpawnError::new(SpawnStep::Limits, "cgroup", error);
         let Some(version) = Version::of(dir).map_err(failed)? else {

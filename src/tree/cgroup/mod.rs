@@ -35,6 +35,8 @@ pub(crate) struct Cgroup(CgroupDir);
 enum CgroupDir {
     /// The caller's, which is never removed. This process was not in it.
     Given(Arc<OwnedFd>),
+    /// The same, made for the child: it holds no other.
+    New(Arc<OwnedFd>),
     /// The caller's, to join only: it cannot list its members, or this process is in it. No process is signalled there.
     Joined(Arc<OwnedFd>),
     Made(Made),
@@ -116,11 +118,10 @@ impl Cgroup {
     /// The child is alone in it then. So if memory runs out in it, the kernel finds nobody there whom it may kill: it
     /// passes over a child that shares the parent's memory. In a cgroup with others the kernel might kill all of
     /// them, the child with its parent; there the child shall be for as short as can be.
-    pub(crate) fn birthplace(&self, spec: &Spec) -> Option<io::Result<OwnedFd>> {
+    pub(crate) fn birthplace(&self) -> Option<io::Result<OwnedFd>> {
         let is_new = match &self.0 {
-            CgroupDir::Made(_) => true,
-            CgroupDir::Given(_) => spec.cgroup_is_new,
-            CgroupDir::Joined(_) => false,
+            CgroupDir::Made(_) | CgroupDir::New(_) => true,
+            CgroupDir::Given(_) | CgroupDir::Joined(_) => false,
         };
         (is_new && joins_cgroups()).then(|| {
             let (dir, name) = self.place();
@@ -137,15 +138,30 @@ impl Cgroup {
     /// Its directory: an open one, and the path from there; empty for the same.
     fn place(&self) -> (BorrowedFd<'_>, &Path) {
         match &self.0 {
-            CgroupDir::Given(dir) | CgroupDir::Joined(dir) => (dir.as_fd(), Path::new("")),
+            CgroupDir::Given(dir) | CgroupDir::New(dir) | CgroupDir::Joined(dir) => {
+                (dir.as_fd(), Path::new(""))
+            }
             CgroupDir::Made(made) => (made.base.dir.as_fd(), &made.name),
+        }
+    }
+
+    /// The path of its directory, if it holds nobody but the child and what the child has started.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn own_path(&self) -> Option<PathBuf> {
+        match &self.0 {
+            CgroupDir::Made(made) => Some(made.base.path.join(&made.name)),
+            CgroupDir::New(dir) => {
+                let number = std::os::fd::AsRawFd::as_raw_fd(&**dir);
+                std::fs::read_link(format!("/proc/self/fd/{number}")).ok()
+            }
+            CgroupDir::Given(_) | CgroupDir::Joined(_) => None,
         }
     }
 
     /// Whether a process is in it, or below it; a zombie is none. Of what cannot be told, yes.
     pub(crate) fn is_populated(&self) -> bool {
         says_populated(&match &self.0 {
-            CgroupDir::Given(dir) | CgroupDir::Joined(dir) => {
+            CgroupDir::Given(dir) | CgroupDir::New(dir) | CgroupDir::Joined(dir) => {
                 read(dir, Path::new(""), "cgroup.events")
             }
             CgroupDir::Made(made) => read_events(&made.events),

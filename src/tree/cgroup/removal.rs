@@ -41,7 +41,7 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         let retired = match &self.0 {
             CgroupDir::Made(made) => made.retired.load(Ordering::SeqCst),
-            CgroupDir::Given(_) | CgroupDir::Joined(_) => true,
+            CgroupDir::Given(_) | CgroupDir::New(_) | CgroupDir::Joined(_) => true,
         };
         if !retired {
             self.retire();

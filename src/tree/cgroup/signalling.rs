@@ -53,7 +53,9 @@ impl Cgroup {
         match (has_host(dir, name), &self.0) {
             (Ok(true), _) => return self.kill_one_by_one(),
             // Whether a cgroup holds us that is not of our making must be known.
-            (Err(error), CgroupDir::Given(_) | CgroupDir::Joined(_)) => return Err(error),
+            (Err(error), CgroupDir::Given(_) | CgroupDir::New(_) | CgroupDir::Joined(_)) => {
+                return Err(error);
+            }
             _ => {}
         }
         let killed = match &self.0 {
@@ -63,7 +65,9 @@ impl Cgroup {
             }) => nix::unistd::write(kill, b"1")
                 .map(drop)
                 .map_err(io::Error::from),
-            CgroupDir::Given(_) | CgroupDir::Joined(_) => write(dir, name, "cgroup.kill", "1"),
+            CgroupDir::Given(_) | CgroupDir::New(_) | CgroupDir::Joined(_) => {
+                write(dir, name, "cgroup.kill", "1")
+            }
         };
         match killed {
             // Linux before 5.14.
@@ -186,7 +190,9 @@ mod tests {
     fn path(cgroup: &Cgroup) -> PathBuf {
         match &cgroup.0 {
             CgroupDir::Made(made) => made.base.path.join(&made.name),
-            CgroupDir::Given(_) | CgroupDir::Joined(_) => unreachable!("it was made"),
+            CgroupDir::Given(_) | CgroupDir::New(_) | CgroupDir::Joined(_) => {
+                unreachable!("it was made")
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the guard, with real children, and what they need.
 
+mod copies;
 mod host_killed;
 mod in_process;
 mod numbers;

@@ -29,6 +29,7 @@ fn a_leader_with_any_name_is_known_by_its_time() {
                 group: Some(new.spawned_pid()),
                 earliest: time - 2,
                 latest: time - 1,
+                cgroup: None,
             });
         });
         drop(guard);
