@@ -129,16 +129,18 @@ pub(crate) fn read_behind(fd: BorrowedFd<'_>, buffer: &mut BytesMut) -> io::Resu
     Ok(count)
 }
 
-/// Moves all that is in one pipe into another one, in one step: nobody who reads the first one meanwhile gets some of it. How many bytes that were.
+/// Moves all that is in one pipe into another one, which is empty, in one step: nobody who reads the first one meanwhile gets some of it. The other one is
+/// made as large, where it is not. How many bytes that were.
 ///
 /// # Errors
 ///
-/// EAGAIN when it is empty, and does not block. EINVAL when the other one has less room, and nothing was moved then.
+/// EAGAIN when it is empty, and does not block. EINVAL or EPERM when the other one has less room, and nothing was moved then.
 #[cfg(feature = "pool")]
 pub(crate) fn move_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<usize> {
-    let room = fcntl(to, FcntlArg::F_GETPIPE_SZ)?;
-    if room < fcntl(from, FcntlArg::F_GETPIPE_SZ)? {
-        return Err(io::ErrorKind::InvalidInput.into());
+    let length = fcntl(from, FcntlArg::F_GETPIPE_SZ)?;
+    let mut room = fcntl(to, FcntlArg::F_GETPIPE_SZ)?;
+    if room < length {
+        room = fcntl(to, FcntlArg::F_SETPIPE_SZ(length))?;
     }
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     let (none, length) = (std::ptr::null_mut(), usize::try_from(room).unwrap_or(0));

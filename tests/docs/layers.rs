@@ -36,8 +36,14 @@ const ABOVE_THE_SURFACE: [&str; 7] = [
     "gotchas",
 ];
 
-/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with, and a pool has pipes of its own to it.
-const SHARED_WITH_ALL: [&[&str]; 3] = [&["sys", "inherited"], &["sys", "io"], &["sys", "sigpipe"]];
+/// Of the kernel's layer, what they share with it: a worker takes the descriptors that it was started with, a pool has pipes of its own to it, and a copy of
+/// the process leaves a guard alone.
+const SHARED_WITH_ALL: [&[&str]; 4] = [
+    &["sys", "copy"],
+    &["sys", "inherited"],
+    &["sys", "io"],
+    &["sys", "sigpipe"],
+];
 
 /// Macros are exported from the root, whatever file they are in.
 const EXPORTED_MACROS: [&str; 1] = ["process_protocol"];

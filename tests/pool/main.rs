@@ -22,6 +22,7 @@ mod messages;
 mod one_shots;
 mod out_of_memory;
 mod outcomes;
+mod packets;
 mod progress;
 mod prompt_ends;
 mod recycling;

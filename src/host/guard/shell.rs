@@ -20,6 +20,7 @@ use crate::NoProtocol;
 use crate::OnOrphaned;
 use crate::ProcessHandle;
 use crate::SpawnError;
+use crate::sys::copy;
 use crate::sys::io as fds;
 
 pub(super) const SCRIPT: &str = include_str!("guard.sh");
@@ -55,8 +56,6 @@ pub(super) struct GuardShell {
     list: GuardList,
     /// The only end of the pipe that is written: when it closes, the guard kills.
     pipe: PipeWriter,
-    /// Whose guard this is. A copy of it, by fork, leaves the guard alone.
-    host: u32,
     /// Never read. While this end is open, a write for a dead guard raises no SIGPIPE.
     _reader: PipeReader,
 }
@@ -86,14 +85,14 @@ impl GuardShell {
             process: process.map_err(GuardError::Spawn)?,
             list,
             pipe,
-            host: std::process::id(),
             _reader: reader,
         })
     }
 
     /// Writes the lines of slots, from this one on. The guard sleeps on.
     pub(super) fn list(&self, slot: usize, lines: &[u8]) -> io::Result<()> {
-        if self.host != std::process::id() {
+        // A copy of the host, by fork, leaves the guard alone.
+        if copy::is_copy() {
             return Ok(());
         }
         self.list.write(slot, lines)
@@ -102,13 +101,10 @@ impl GuardShell {
     /// Ends the guard, which kills nothing. The call tells it; the future waits, for two seconds at most, until it is gone.
     pub(super) fn end(self) -> impl Future<Output = ()> {
         let Self {
-            process,
-            mut pipe,
-            host,
-            ..
+            process, mut pipe, ..
         } = self;
         // Nothing else is ever written, so there is room.
-        let is_copy = host != std::process::id();
+        let is_copy = copy::is_copy();
         let told = is_copy || pipe.write_all(b"exit\n").is_ok();
         if !told {
             // Before the pipe closes.

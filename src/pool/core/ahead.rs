@@ -190,7 +190,7 @@ impl Scheduler {
     }
 
     /// The worker is gone. What it was sent ahead and could not be taken back waits again, if it has not begun with it; and it has not if it came to its end by
-    /// itself, or out of step, without an answer to the job before. One that was stopped may have answered that on its way, so these jobs are lost with it.
+    /// itself, without an answer to the job before. One that was stopped, or is out of step, may have gone on, so these jobs are lost with it.
     pub(super) fn rest_is_over(&mut self, worker: WorkerId) {
         let Some(there) = self.workers.get_mut(&worker) else {
             return;

@@ -98,6 +98,10 @@ impl Scheduler {
 
     /// The worker is out of step, or says nonsense: it is stopped and replaced, and its job is lost.
     pub(in crate::pool) fn broken(&mut self, worker: WorkerId) {
+        // It may have read on, and done what it has read.
+        if let Some(there) = self.workers.get_mut(&worker) {
+            there.was_stopped = true;
+        }
         self.lose(worker, true);
     }
 

@@ -2,6 +2,7 @@
 //! does what the pool says.
 
 mod answers;
+mod aside;
 mod commands;
 mod current;
 mod desk;

@@ -16,6 +16,7 @@ use tokio::io::{Interest, Ready};
 use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 
+use super::aside::PipeAside;
 use crate::Bytes;
 use crate::Fd;
 use crate::pool::wire::{Frame, FrameDecoder, MAX_PACKET, WireError};
@@ -69,6 +70,8 @@ pub(super) struct JobPipe {
     pub(super) packets: bool,
     /// What fits into a packet is to be one.
     pub(super) wants_packets: bool,
+    /// From `begin_packets` on.
+    pub(super) aside: Option<Rc<PipeAside>>,
     /// For a small frame.
     piece: Vec<u8>,
     kept: VecDeque<Bytes>,
@@ -90,6 +93,7 @@ impl JobPipe {
             pipe: Some(pipe),
             packets: false,
             wants_packets: false,
+            aside: None,
             piece: Vec::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,

@@ -1,18 +1,22 @@
 //! What a worker was sent ahead is written as packets, of which each read takes one. So the rest is in the pipe until the worker has done
 //! with those before, and can be taken out of it again.
+//!
+//! No packet is written behind a stream that the worker has not read: the kernel puts a small one into the stream's last page, as if it was none, and a read that
+//! comes from the stream to a packet throws away what of that it has no room for.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use super::aside::PipeAside;
 use super::pipes::{JobPipe, fd_of};
 use crate::Bytes;
 use crate::pool::core::JobNumber;
 use crate::pool::wire::{FrameDecoder, FrameKind, HEAD, MAX_PACKET};
-use crate::sys::io::{move_all, pipe, write};
+use crate::sys::io::{bytes_waiting, write};
 
 /// Whether a job with this body can be sent ahead.
 pub(in crate::pool) fn fits_a_packet(body: &Bytes) -> bool {
@@ -22,7 +26,9 @@ pub(in crate::pool) fn fits_a_packet(body: &Bytes) -> bool {
 impl JobPipe {
     /// Writes frames as packets from now on, where they fit into one. Whether that can be, and they can be taken back.
     pub(super) fn begin_packets(&mut self) -> bool {
-        self.wants_packets = self.reader().is_ok();
+        self.aside = PipeAside::of_this_thread().ok();
+        // A sandbox may refuse any step of it.
+        self.wants_packets = self.take_back(|_| false).is_ok();
         self.set_packets(true);
         self.packets
     }
@@ -34,6 +40,9 @@ impl JobPipe {
             return;
         }
         let Some(pipe) = &self.pipe else { return };
+        if on && bytes_waiting(fd_of(pipe)) > 0 {
+            return;
+        }
         let mut flags = OFlag::O_NONBLOCK;
         flags.set(OFlag::O_DIRECT, on);
         if fcntl(fd_of(pipe), FcntlArg::F_SETFL(flags)).is_ok() {
@@ -52,7 +61,7 @@ impl JobPipe {
 
     /// Takes the jobs of which `wanted` is true out of the pipe, as far as the worker has not read them. What else is there stays, in order.
     ///
-    /// All is taken out in one step, and the rest written by one call: in between the worker finds nothing.
+    /// All is taken out in one step, and the rest written at once: in between the worker finds nothing.
     ///
     /// # Errors
     ///
@@ -61,64 +70,72 @@ impl JobPipe {
         &mut self,
         wanted: impl Fn(JobNumber) -> bool,
     ) -> io::Result<Vec<JobNumber>> {
-        let (there, aside) = pipe()?;
-        match move_all(self.reader()?.as_fd(), aside.as_fd()) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let aside = self.aside.as_ref().ok_or(ErrorKind::Unsupported)?;
+        let all = aside.empty(self.reader()?.as_fd())?;
+        let Parted { taken, stays, rest } = parted(&all, wanted);
+        if !rest.is_empty() {
+            self.set_packets(false);
         }
-        drop(aside);
-        let (taken, stays) = parted(&read_all(there.into()), wanted);
-        // By one stream, which takes no more pages than it took. It is of no matter to a worker that has closed its end.
-        self.set_packets(self.packets && stays.is_empty());
-        if let Some(pipe) = self.pipe.as_ref().filter(|_| !stays.is_empty()) {
-            let written = match self.writes.write(|| write(fd_of(pipe), &stays)) {
-                Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(_) => stays.len(),
+        // Each as the packet that it was, so that they take no more pages than before.
+        let mut unwritten = Vec::new();
+        for frame in stays.into_iter().chain([rest]) {
+            if !unwritten.is_empty() {
+                unwritten.push(frame);
+                continue;
+            }
+            let Some(pipe) = self.pipe.as_ref().filter(|_| !frame.is_empty()) else {
+                continue;
             };
-            self.keep_first(Bytes::from(stays).slice(written..));
+            let written = match self.writes.write(|| write(fd_of(pipe), frame)) {
+                Ok(written) => written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+                // Of no matter to a worker that has closed its end.
+                Err(_) => frame.len(),
+            };
+            if let Some(left @ [_, ..]) = frame.get(written..) {
+                unwritten.push(left);
+            }
+        }
+        for piece in unwritten.into_iter().rev() {
+            self.keep_first(Bytes::copy_from_slice(piece));
         }
         Ok(taken)
     }
 
     /// The other end of the pipe. It is not kept: the worker's end would be missed no more.
     fn reader(&self) -> io::Result<File> {
-        let pipe = self.pipe.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+        let pipe = self.pipe.as_ref().ok_or(ErrorKind::BrokenPipe)?;
+        let path = format!("/proc/thread-self/fd/{}", pipe.as_raw_fd());
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
         options.open(path)
     }
 }
 
-/// A read takes no more than one packet, and needs room for it. Nobody else writes to this pipe, or reads it.
-fn read_all(mut pipe: File) -> Vec<u8> {
-    let (mut all, mut packet) = (Vec::new(), [0; MAX_PACKET]);
-    loop {
-        match pipe.read(&mut packet) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => return all,
-            Ok(count) => all.extend_from_slice(packet.get(..count).unwrap_or_default()),
-        }
-    }
+/// What was in a pipe.
+#[derive(Debug, Default)]
+struct Parted<'a> {
+    /// The jobs that were wanted.
+    taken: Vec<JobNumber>,
+    /// The frames before `rest` but for those.
+    stays: Vec<&'a [u8]>,
+    /// A long frame, or a part of one, which no job follows that was sent ahead.
+    rest: &'a [u8],
 }
 
-/// The jobs that are wanted, and the bytes of all else.
-fn parted(mut bytes: &[u8], wanted: impl Fn(JobNumber) -> bool) -> (Vec<JobNumber>, Vec<u8>) {
+fn parted(mut bytes: &[u8], wanted: impl Fn(JobNumber) -> bool) -> Parted<'_> {
     let decoder = FrameDecoder::from_pool(MAX_PACKET);
-    let (mut taken, mut stays) = (Vec::new(), Vec::new());
+    let mut parted = Parted::default();
     while let Ok(Some((frame, size))) = decoder.decode_copied(bytes)
         && let Some((of_frame, rest)) = bytes.split_at_checked(size)
     {
         if frame.kind == FrameKind::Job && wanted(frame.id) {
-            taken.push(frame.id);
+            parted.taken.push(frame.id);
         } else {
-            stays.extend_from_slice(of_frame);
+            parted.stays.push(of_frame);
         }
         bytes = rest;
     }
-    // A long frame, which no job follows that was sent ahead.
-    stays.extend_from_slice(bytes);
-    (taken, stays)
+    parted.rest = bytes;
+    parted
 }
