@@ -349,9 +349,9 @@ impl MonitorHandle {
     }
 
     /// Stops all services, in the reverse of their order, kills at the deadline what is left, and ends the monitor. Whoever follows a
-    /// service gets [`Closed`](super::Followed::Closed) when this begins. The answer comes when the files of services are written, for which it waits
-    /// 2 seconds at most. No start is made any
-    /// more, and all that wait for one are told so. A later call can only make the deadline shorter; all get the same report.
+    /// service gets [`Closed`](super::Followed::Closed) when this begins. The answer comes when the files of services are written, also of
+    /// those that were removed, for which it waits 2 seconds at most. No start is made any more, and all that wait for one are told so. A
+    /// later call can only make the deadline shorter; all get the same report.
     ///
     /// A service may ask for the shutdown of its own monitor. The future is a handle as well: while it is there, the drop of the others kills
     /// nothing.
