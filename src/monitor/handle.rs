@@ -160,17 +160,20 @@ impl MonitorHandle {
         self.request(name.into(), Request::Stop).await
     }
 
-    /// Stops a service if it runs, starts it, and waits until it is ready. Its failures are forgotten.
+    /// Stops a service if it runs, starts it, and waits until it is ready. Its failures are forgotten. One that is on demand, and that nobody
+    /// wants, runs then without a lease, as after a [`start`](Self::start). One that is leased, or runs for a service that comes after it,
+    /// runs on for as long as that lasts.
     ///
     /// # Errors
     ///
-    /// As for [`start`](Self::start).
+    /// As for [`start`](Self::start); [`MonitorError::State`] if its last lease is dropped meanwhile.
     pub async fn restart(&self, name: impl Into<ServiceName>) -> Result<(), MonitorError> {
         self.request(name.into(), Request::Restart).await
     }
 
     /// Makes a start now that waits in [`Backoff`](super::ServiceState::Backoff), or that is tried no more, and waits until the service is
-    /// ready. One that runs is left alone.
+    /// ready. One that runs is left alone. What is leased runs for as long as it is leased, as after a
+    /// [`restart`](Self::restart).
     ///
     /// # Errors
     ///
@@ -346,9 +349,9 @@ impl MonitorHandle {
     }
 
     /// Stops all services, in the reverse of their order, kills at the deadline what is left, and ends the monitor. Whoever follows a
-    /// service gets [`Closed`](super::Followed::Closed) when this begins. The answer comes when the files of services are written, for which it waits
-    /// 2 seconds at most. No start is made any
-    /// more, and all that wait for one are told so. A later call can only make the deadline shorter; all get the same report.
+    /// service gets [`Closed`](super::Followed::Closed) when this begins. The answer comes when the files of services are written, also of
+    /// those that were removed, for which it waits 2 seconds at most. No start is made any more, and all that wait for one are told so. A
+    /// later call can only make the deadline shorter; all get the same report.
     ///
     /// A service may ask for the shutdown of its own monitor. The future is a handle as well: while it is there, the drop of the others kills
     /// nothing.

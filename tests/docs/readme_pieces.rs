@@ -1,19 +1,18 @@
 //! The pieces of Rust of README.md and of the pages of `coming_from`, run: `readme.rs` finds them in this file.
 
-use crate::common;
-
 use std::error::Error;
+
+use futures::channel::oneshot;
+
+use crate::common::run;
+
+// What README.md says that its pieces leave out.
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_process::monitor::{Monitor, Ready, Restart, Service, Since, When};
-use actix_process::pool::{Job, Pool};
-use actix_process::{
-    Bytes, Command, Fd, Ladder, Line, NoProtocol, ProcessHandle, ProcessProtocol, Pty, PtySize,
-    process_protocol,
-};
-use common::run;
-use futures::channel::oneshot;
+use actix_process::monitor::*;
+use actix_process::pool::*;
+use actix_process::*;
 use futures::future::try_join_all;
 use futures::{SinkExt, StreamExt, TryStreamExt};
 
@@ -32,11 +31,9 @@ fn services_that_are_kept_running() {
         monitor.ready("jobs").await?;
         let lease = monitor.lease("model").await?; // It runs until the last lease is dropped, and a while more.
         let mut lines = monitor.follow("web", Since::Start);
-        println!(
-            "{:?} of {:?}",
-            lines.next().await,
-            monitor.status("web").await?.pid
-        );
+        if let Some(Followed::Line { bytes, .. }) = lines.next().await {
+            println!("web says {}", String::from_utf8_lossy(&bytes));
+        }
         drop(lease);
         let report = monitor.shutdown(Duration::from_secs(20)).await;
         println!("{:?} ended by themselves or by SIGTERM", report.clean);

@@ -72,6 +72,20 @@ fn each_key_has_its_instance_and_the_longest_idle_goes_first() {
 }
 
 #[test]
+fn an_instance_without_leases_that_was_restarted_by_hand_makes_room() {
+    run(async {
+        let monitor = with(keyed().at_most(1)).await;
+        let one = in_time(monitor.lease_key("it", "one")).await.unwrap();
+        in_time(monitor.restart(("it", "one"))).await.unwrap();
+        drop(one);
+        let two = in_time(monitor.lease_key("it", "two")).await.unwrap();
+        assert_eq!(keys(&monitor).await, ["two"]);
+        drop(two);
+        end(&monitor).await;
+    });
+}
+
+#[test]
 fn an_instance_that_nobody_uses_is_forgotten() {
     run(async {
         let monitor = with(keyed().idle_stop(Duration::from_millis(50))).await;

@@ -205,6 +205,22 @@ fn a_lease_of_a_service_that_restarts_says_so() {
 }
 
 #[test]
+fn a_restart_by_hand_of_a_leased_service_does_not_keep_it_running_without_a_lease() {
+    run(async {
+        let (service, starts) = counted("it", "exec sleep 600");
+        let monitor = with(service.idle_stop(Duration::ZERO)).await;
+        let mut changes = Changes::of(&monitor);
+        let lease = in_time(monitor.lease("it")).await.unwrap();
+        in_time(monitor.restart("it")).await.unwrap();
+        assert_eq!(state(&monitor, "it").await, READY);
+        drop(lease);
+        changes.until("it", ServiceState::Stopped).await;
+        assert_eq!(starts.load(Ordering::Acquire), 2);
+        end(&monitor).await;
+    });
+}
+
+#[test]
 fn a_stop_or_a_removal_ends_what_is_leased() {
     run(async {
         let (service, starts) = counted("it", "exec sleep 600");

@@ -115,7 +115,8 @@ impl World {
                 asking = Box::pin(std::future::ready(answer));
             }
             match **act {
-                Act::Start(n) | Act::Restart(n) if self.is_there(n) => self.want(IDS[n], true),
+                Act::Start(n) if self.is_there(n) => self.want(IDS[n], true),
+                Act::Restart(n) if self.is_there(n) => self.restarted(IDS[n]),
                 Act::Stop(n) if self.is_there(n) => self.want(IDS[n], false),
                 _ => {}
             }
@@ -178,6 +179,8 @@ impl World {
                     Err(MonitorError::StartFailed { .. } | MonitorError::Dependency { .. }),
                 ) => {}
                 (Act::RestartNow(_), Err(MonitorError::State { .. })) => {}
+                // Its last lease was dropped meanwhile.
+                (Act::Restart(3), Err(MonitorError::State { .. })) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -220,9 +223,8 @@ impl World {
             }
             (_, Err(MonitorError::NotFound { .. })) => assert!(!there, "{act:?}"),
             (Act::Stop(_), Ok(())) => self.want(id, false),
-            (Act::Start(_) | Act::Restart(_), Ok(()) | Err(MonitorError::Dependency { .. })) => {
-                self.want(id, true);
-            }
+            (Act::Start(_), Ok(()) | Err(MonitorError::Dependency { .. })) => self.want(id, true),
+            (Act::Restart(_), Ok(()) | Err(MonitorError::Dependency { .. })) => self.restarted(id),
             (Act::Lease, Ok(())) => {
                 assert!(there);
                 self.is_barred = false;
@@ -235,9 +237,18 @@ impl World {
             (_, Err(MonitorError::StartFailed { .. })) => {}
             other => panic!("{id}: {other:?}"),
         }
-        if let (Act::Start(_) | Act::Restart(_), Err(MonitorError::StartFailed { .. })) =
-            (act, &answer)
-        {
+        match (act, &answer) {
+            (Act::Start(_), Err(MonitorError::StartFailed { .. })) => self.want(id, true),
+            (Act::Restart(_), Err(MonitorError::StartFailed { .. })) => self.restarted(id),
+            _ => {}
+        }
+    }
+
+    /// What is leased runs for as long as it is leased.
+    fn restarted(&mut self, id: &'static str) {
+        if id == "lazy" && !self.leases.is_empty() {
+            self.is_barred = false;
+        } else {
             self.want(id, true);
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix::System;
 use actix_process::Command;
-use actix_process::monitor::{EventKind, Monitor, Restart, Service, Since, Start};
+use actix_process::monitor::{EventKind, Monitor, MonitorHandle, Restart, Service, Since, Start};
 
 use crate::common::helper::helper;
 use crate::common::isolated::isolated;
@@ -79,6 +79,16 @@ fn unread_pipe(folder: &Path) -> (PathBuf, fs::File) {
 
 #[test]
 fn the_shutdown_is_answered_when_the_files_are_written() {
+    waits_for_a_file(async |_| {});
+}
+
+#[test]
+fn a_shutdown_waits_for_the_file_of_a_service_that_was_removed() {
+    waits_for_a_file(async |monitor| monitor.remove("words").await.unwrap());
+}
+
+/// That the shutdown waits for the file of a service that has ended, after `act`.
+fn waits_for_a_file(act: impl AsyncFnOnce(&MonitorHandle)) {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let (path, mut reader) = unread_pipe(folder.path());
@@ -90,6 +100,7 @@ fn the_shutdown_is_answered_when_the_files_are_written() {
         let monitor = Monitor::new().service(words).start().unwrap();
         let mut events = monitor.events();
         has_ended(&monitor, &mut events, "words").await;
+        act(&monitor).await;
         let closing = monitor.closing();
         let read = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&read);

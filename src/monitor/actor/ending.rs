@@ -48,8 +48,10 @@ impl Engine {
         let waiters = std::mem::take(&mut self.shutdown_waiters);
         let outputs = self.places.iter().flatten().map(|place| &place.output);
         let flushing: Vec<_> = outputs.map(ServiceOutput::flushed).collect();
+        let removed = std::mem::take(&mut self.removed_files);
         actix_rt::spawn(async move {
             let flushed = async {
+                removed.written().await;
                 for file in flushing {
                     file.await;
                 }

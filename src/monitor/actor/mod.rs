@@ -6,6 +6,7 @@ mod ending;
 mod launch;
 mod made;
 mod place;
+mod removed_files;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::ProcessId;
 use crate::host::guard::Guard;
 use crate::host::home::ActorHome;
 use place::ServicePlace;
+use removed_files::RemovedFiles;
 
 /// What a monitor needs to run, made before it has an arbiter.
 pub(super) struct Setup {
@@ -52,6 +54,7 @@ pub(super) struct Engine {
     began: Instant,
     specs: HashMap<Arc<str>, Arc<ServiceSpec>>,
     places: Vec<Option<ServicePlace>>,
+    removed_files: RemovedFiles,
     by_process: HashMap<ProcessId, (Slot, u64)>,
     tickets: HashMap<Ticket, oneshot::Sender<Result<(), MonitorError>>>,
     last_ticket: Ticket,
@@ -90,6 +93,7 @@ impl Engine {
             began: Instant::now(),
             specs: HashMap::new(),
             places: Vec::new(),
+            removed_files: RemovedFiles::default(),
             by_process: HashMap::new(),
             tickets: HashMap::new(),
             last_ticket: 0,

@@ -49,9 +49,11 @@ impl Engine {
     }
 
     pub(super) fn forget(&mut self, slot: Slot) {
-        let Some(place) = self.places.get_mut(slot).and_then(Option::take) else {
+        let Some(mut place) = self.places.get_mut(slot).and_then(Option::take) else {
             return;
         };
+        place.output.close();
+        self.removed_files.take(&place.output);
         self.shared.outputs().remove(&place.name);
         self.forget_spec(&place.name.id);
         self.shared.events.publish(Event {

@@ -79,10 +79,26 @@ impl Core {
     }
 
     fn start(&mut self, slot: Slot, ticket: Ticket) {
+        if let Some(instance) = self.instance(slot) {
+            instance.held = true;
+        }
+        self.bring_up(slot, ticket);
+    }
+
+    /// What is leased, or needed by another one, runs for as long as that lasts, however often it is started anew. Only where nobody
+    /// wants it a request to start it anew is a start by hand.
+    fn hold_if_idle(&mut self, slot: Slot) {
+        if self.is_idle(slot)
+            && let Some(instance) = self.instance(slot)
+        {
+            instance.held = true;
+        }
+    }
+
+    fn bring_up(&mut self, slot: Slot, ticket: Ticket) {
         let Some(instance) = self.instance(slot) else {
             return;
         };
-        instance.held = true;
         instance.barred = false;
         if instance.is_stopping() && !instance.wanted {
             instance.again = true;
@@ -140,12 +156,13 @@ impl Core {
     fn restart(&mut self, slot: Slot, ticket: Ticket) {
         self.overtake_starts(slot, "restart");
         self.overtake_stops(slot, "restart");
+        // A lease whose start was overtaken has ended.
+        self.hold_if_idle(slot);
         let Some(instance) = self.instance(slot) else {
             return;
         };
         instance.forgive();
         instance.wanted = true;
-        instance.held = true;
         instance.barred = false;
         if instance.is_alive() {
             instance.again = true;
@@ -168,7 +185,10 @@ impl Core {
                 self.set_phase(slot, InstancePhase::Waiting);
                 self.push_waiter(slot, ticket, None, true);
             }
-            InstancePhase::Down(ServiceState::Failed) => self.start(slot, ticket),
+            InstancePhase::Down(ServiceState::Failed) => {
+                self.hold_if_idle(slot);
+                self.bring_up(slot, ticket);
+            }
             _ => self.await_ready(slot, ticket),
         }
     }

@@ -52,7 +52,7 @@ struct FileState {
     reopen: bool,
     /// How much was lost when the last try failed, if it did.
     failing: Option<u64>,
-    /// Something came after the last failure: another try is due.
+    /// Something came after the last try began: if that one fails, another one is due.
     fresh: bool,
     closed: bool,
 }
@@ -150,6 +150,8 @@ impl FileState {
     fn next_step(&mut self, may_linger: bool) -> WriterStep {
         if self.has_work() {
             self.writer = Writer::Writes;
+            // What comes during the try is no part of it.
+            self.fresh = false;
             let former = match mem::take(&mut self.reopen) {
                 true => {
                     self.queue.reopened();
@@ -187,7 +189,6 @@ impl FileState {
                 lost: self.queue.lost() - before,
             }),
             Err(error) => {
-                self.fresh = false;
                 let is_first = self.failing.is_none();
                 let lost = self.queue.lost();
                 self.failing.get_or_insert(lost);
@@ -234,6 +235,8 @@ impl SharedFile {
         if let Err(error) = spawned {
             let news = self.state.change(|state| {
                 state.writer = Writer::None;
+                // That was the try.
+                state.fresh = false;
                 if state.closed {
                     state.queue.give_up();
                 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod demand;
+mod demand_restarts;
 mod every_order;
 mod happenings;
 mod many;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::super::instance::InstancePhase;
 use super::super::{Fact, Instance, Kinship, LeaseId, Policy, Request, Ticket};
 use super::happenings::{Happening, happening, policies};
 use super::policies::{end, killed, not_started};
@@ -62,22 +63,53 @@ impl Play {
     fn by_hand(&mut self, n: usize, request: Request) {
         let Some(name) = self.a_name(n) else { return };
         let starts = match request {
-            Request::Start | Request::Restart => Some(true),
+            Request::Start => Some(true),
+            Request::Restart => return self.restart(name),
             Request::Stop => Some(false),
             _ => None,
         };
         let ticket = self.world.ask(name.clone(), request);
-        let reply = self.world.reply(ticket);
-        let refused = reply.is_some_and(|reply| {
-            reply.is_err_and(|text| text.contains("there is no") || text.contains("all "))
-        });
-        if let (Some(starts), false) = (starts, refused) {
+        if let (Some(starts), false) = (starts, self.is_refused(ticket)) {
             if !starts {
-                let of = self.model.leases.iter().filter(|(_, (of, _))| *of == name);
-                self.model.void.extend(of.map(|(lease, _)| *lease));
+                let leases = self.leases_of(&name);
+                self.model.void.extend(leases);
             }
             self.model.by_hand.insert(name, starts);
         }
+    }
+
+    /// What nobody wants is wanted from then on, as after a start.
+    fn restart(&mut self, name: ServiceName) {
+        let needed = self.world.core.all().any(|(slot, follower)| {
+            let policy = self.world.core.policy_of(slot).unwrap();
+            let is_after = policy.after.iter().any(|after| after.id == name.id);
+            is_after && follower.wanted && !matches!(follower.phase, InstancePhase::Down(_))
+        });
+        let ticket = self.world.ask(name.clone(), Request::Restart);
+        if self.is_refused(ticket) {
+            return;
+        }
+        let leases = self.leases_of(&name);
+        self.model.void.retain(|lease| !leases.contains(lease));
+        if self.model.by_hand.get(&name) != Some(&true) {
+            let core = &self.world.core;
+            if needed || leases.iter().any(|lease| core.leased(*lease).is_some()) {
+                self.model.by_hand.remove(&name);
+            } else {
+                self.model.by_hand.insert(name, true);
+            }
+        }
+    }
+
+    fn is_refused(&self, ticket: Ticket) -> bool {
+        self.world.reply(ticket).is_some_and(|reply| {
+            reply.is_err_and(|text| text.contains("there is no") || text.contains("all "))
+        })
+    }
+
+    fn leases_of(&self, name: &ServiceName) -> BTreeSet<LeaseId> {
+        let of = self.model.leases.iter().filter(|(_, (of, _))| of == name);
+        of.map(|(lease, _)| *lease).collect()
     }
 
     fn play(&mut self, happening: &Happening) {
@@ -165,10 +197,8 @@ impl Play {
                 self.model.by_hand.remove(&name);
             }
             // A new lease makes those of old good again.
-            let of = self.model.leases.iter().filter(|(_, (of, _))| *of == name);
-            for (lease, _) in of {
-                self.model.void.remove(lease);
-            }
+            let leases = self.leases_of(&name);
+            self.model.void.retain(|lease| !leases.contains(lease));
             self.model.leases.insert(lease, (name, ticket));
         }
     }

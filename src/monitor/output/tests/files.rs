@@ -1,12 +1,15 @@
 //! The file of a service: real files, full devices, and pipes that nobody reads.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
@@ -188,6 +191,50 @@ fn a_pipe_that_nobody_reads_holds_up_nobody() {
     output.close();
     drop(reader);
     block_on(output.flushed());
+}
+
+fn has_room(pipe: &fs::File) -> bool {
+    let mut ends = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut ends, PollTimeout::ZERO).unwrap() == 1
+}
+
+#[test]
+fn a_reopen_during_a_write_that_fails_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
+    mkfifo(&path, Mode::S_IRWXU).unwrap();
+    let mut options = fs::OpenOptions::new();
+    options.custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
+    let mut reader = options.read(true).open(&path).unwrap();
+    let mut filler = options.read(false).write(true).open(&path).unwrap();
+    // It has room for one page.
+    let mut page = [b'x'; 4096];
+    while filler.write(&page).is_ok() {}
+    reader.read_exact(&mut page).unwrap();
+    assert!(has_room(&filler));
+    let (mut output, told) = with_file(&path);
+    // More than a page: when that is full, the writer waits in its write.
+    let line = "y".repeat(7999) + "\n";
+    output.data(1, line.as_bytes());
+    let begin = Instant::now();
+    while has_room(&filler) {
+        assert!(begin.elapsed() < SOON, "nothing is written");
+        std::thread::yield_now();
+    }
+    fs::rename(&path, &old).unwrap();
+    output.reopen();
+    drop(reader);
+    match told.recv_timeout(SOON) {
+        Ok(FileNews::Failing(error)) => assert_eq!(error.raw_os_error(), Some(32), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    block_on(output.flushed());
+    let there = fs::read(&path).map(|there| there.len());
+    assert_eq!(there.ok(), Some(8000 - 4096), "it was not opened anew");
+    assert!(matches!(
+        told.recv_timeout(SOON),
+        Ok(FileNews::Recovered { lost: 0 })
+    ));
 }
 
 #[test]
