@@ -109,7 +109,8 @@
 //! [ladder](Pool::stop) and replaced.
 //!
 //! **P7, loss.** A worker that dies, hangs, closes its channel or says nonsense costs its own job only: [`JobError::WorkerLost`], with how
-//! it ended and the last of its standard error. [`retry_on_loss`](Job::retry_on_loss) gives the job to another one. The third worker that a job loses
+//! it ended and the last of its standard error. One that says nonsense, or is stopped, may have begun with the next job that it was sent
+//! [ahead](Pool::ahead): that is lost as well, if the worker has read it. [`retry_on_loss`](Job::retry_on_loss) gives the job to another one. The third worker that a job loses
 //! makes it [`JobError::Poisoned`].
 //!
 //! **P8, streams.** [`stream`](PoolHandle::stream) gives an answer part by part. When [`window`](Pool::window) parts wait for their reader, the worker is

@@ -269,7 +269,9 @@ fn a_job_ahead_that_was_done_by_a_worker_out_of_step_is_not_done_again() {
                 let path = folder
                     .path()
                     .join(format!("{round}-{}", begun.elapsed().as_nanos()));
-                let bad = pool.submit(Job::new(first));
+                // One that waits for the next job, and is sent none, is stopped.
+                let bad = Job::new(first).timeout(Duration::from_secs(1));
+                let bad = pool.submit(bad);
                 let next = pool.submit(Job::new(format!("note {}", path.display())));
                 // This thread does nothing meanwhile, and the pool reads no answer.
                 let looked = Instant::now();
