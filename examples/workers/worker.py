@@ -36,10 +36,17 @@ def send(kind, job, body=b""):
         frame = frame[os.write(4, frame):]
 
 
-def receive():
-    """The next frame. A ping is answered. When the pool closes 3, the worker exits."""
+def receive(wait=True):
+    """The next frame; None if it is not there, unless that is waited for. A ping is answered. When the pool closes 3, the worker exits."""
     while len(arrived) < 13 or len(arrived) < 4 + int.from_bytes(arrived[:4], "big"):
-        if not (more := os.read(3, 1 << 16)):
+        try:
+            more = os.read(3, 1 << 16)  # with room for a whole packet, always
+        except BlockingIOError:
+            if not wait:
+                return None
+            select.select([3], [], [])  # what it has seen may be gone again
+            continue
+        if not more:
             sys.exit("half a frame" if arrived else 0)
         arrived.extend(more)
     length, kind, job = HEAD.unpack_from(arrived)
@@ -47,6 +54,8 @@ def receive():
     del arrived[:4 + length]
     if kind == PING:
         send(PONG, job, body)
+    elif kind not in (JOB, CANCEL, PONG):
+        sys.exit("a frame of the type %d" % kind)
     return kind, job, body
 
 
@@ -55,8 +64,8 @@ def do(answer, job, body):
         parts = answer(body)
         while True:
             send(CHUNK, job, next(parts))
-            while arrived or select.select([3], [], [], 0)[0]:  # what the pool says
-                kind, of, _ = receive()
+            while frame := receive(wait=False):  # what the pool says
+                kind, of, _ = frame
                 if kind == CANCEL and of == job:
                     return send(ERROR, job, b"cancelled")
                 kind == JOB and send(BACK, of)
@@ -68,6 +77,7 @@ def do(answer, job, body):
 
 def serve(answer, name):
     """Says that it is ready, and does jobs. What loads first calls `send(PROGRESS, 0, b"loading")`."""
+    os.set_blocking(3, False)  # a read that waits would be held up by what the pool takes back
     send(READY, 0, b"\x02" + name)
     while True:
         kind, job, body = receive()

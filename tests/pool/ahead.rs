@@ -33,17 +33,22 @@ async fn behind(pool: &PoolHandle) -> String {
 }
 
 /// Jobs that wait behind one that a worker holds, or two of them at two workers.
-struct Held {
+pub(crate) struct Held {
     folder: TempDir,
-    holding: Vec<Answer>,
+    pub(crate) holding: Vec<Answer>,
     /// The workers.
     pids: Vec<i32>,
-    behind: Vec<Answer>,
+    pub(crate) behind: Vec<Answer>,
 }
 
 impl Held {
     /// Tries until all of them are sent ahead.
-    async fn new(pool: &PoolHandle, hold: &str, workers: usize, behind: &[&str]) -> Self {
+    pub(crate) async fn new(
+        pool: &PoolHandle,
+        hold: &str,
+        workers: usize,
+        behind: &[&str],
+    ) -> Self {
         let begun = Instant::now();
         while begun.elapsed() < DEADLINE {
             let folder = tempfile::tempdir().unwrap();
@@ -99,7 +104,7 @@ impl Held {
     }
 }
 
-async fn answers(jobs: Vec<Answer>) -> Vec<String> {
+pub(crate) async fn answers(jobs: Vec<Answer>) -> Vec<String> {
     let answers = in_time(join_all(jobs)).await;
     let text = |answer: Result<Bytes, JobError>| String::from_utf8(answer.unwrap().to_vec());
     answers

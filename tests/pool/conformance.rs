@@ -3,22 +3,30 @@
 use crate::common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use actix_process::pool::Pool;
 use common::example::{example, finish, path, run};
 use common::isolated::skipped;
 
+use crate::ahead::answers;
+use crate::workers::{ended, submit};
+
 const WORKER: &str = include_str!("../../examples/workers/worker.py");
 
-/// Its last rule; so many there are, and one more for workers that take jobs ahead.
-const LAST: &str = "exits when 3 closes during a job";
-const RULES: usize = 14;
-const AHEAD: &str = "jobs ahead are done in order, or given back";
+/// Its last rule; so many there are, and more for workers that take jobs ahead.
+const LAST: &str = "exits with another status than 0 when 3 closes in a frame";
+const RULES: usize = 17;
+const PACKETS: &str = "jobs ahead come as packets, and each is read whole";
+const IN_ORDER: &str = "jobs ahead are done in order, or given back";
+const GIVEN_BACK: &str = "jobs ahead that are read during a job are given back";
+const CANCELLED_AHEAD: &str = "jobs ahead may be cancelled";
+const AHEAD: [&str; 4] = [PACKETS, IN_ORDER, GIVEN_BACK, CANCELLED_AHEAD];
 
-fn has_python() -> bool {
+pub(crate) fn has_python() -> bool {
     let found = Command::new("python3").arg("--version").output().is_ok();
     if !found {
         skipped("there is no python3");
@@ -30,9 +38,11 @@ fn has_python() -> bool {
 fn assert_conforms(worker: &mut Command, takes_ahead: bool) {
     let (printed, said) = run(worker);
     let lines: Vec<&str> = printed.lines().collect();
-    let rules = RULES + usize::from(takes_ahead);
+    let rules = RULES + if takes_ahead { AHEAD.len() } else { 0 };
     assert_eq!(lines.len(), rules, "{printed}{said}");
-    assert_eq!(printed.contains(AHEAD), takes_ahead, "{printed}");
+    for rule in AHEAD {
+        assert_eq!(printed.contains(rule), takes_ahead, "{printed}");
+    }
     for line in &lines {
         assert!(line.starts_with("ok      "), "{printed}{said}");
     }
@@ -52,17 +62,47 @@ fn the_python_worker_conforms() {
     }
 }
 
+/// The Python worker with these changes, in a folder.
+fn changed(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
+    let mut worker = WORKER.to_owned();
+    for (right, wrong) in changes {
+        assert_eq!(WORKER.matches(right).count(), 1, "the worker lacks {right}");
+        worker = worker.replace(right, wrong);
+    }
+    let file = folder.join("changed.py");
+    fs::write(&file, worker).unwrap();
+    file
+}
+
+const VERSION_1: &str = "send(READY, 0, b\"\\x01\" + name)";
+
 #[test]
 fn a_worker_that_takes_no_jobs_ahead_conforms() {
     if has_python() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("worker.py");
-        let worker = WORKER.replace(READY, "send(READY, 0, b\"\\x01\" + name)");
-        assert_ne!(worker, WORKER);
-        fs::write(&file, worker).unwrap();
+        let file = changed(folder.path(), &[(READY, VERSION_1)]);
         let test = &mut example("pool_conformance");
         assert_conforms(test.arg("python3").arg(file), false);
     }
+}
+
+/// It is sent no packets, of which it would lose the bodies.
+#[test]
+fn a_worker_that_takes_no_jobs_ahead_may_read_heads_and_bodies() {
+    if !has_python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = changed(folder.path(), &[(READY, VERSION_1), (READ, HEADS)]);
+    let test = &mut example("pool_conformance");
+    assert_conforms(test.arg("python3").arg(&file), false);
+    common::run(async {
+        let worker = actix_process::Command::new("python3").arg(file);
+        let pool = Pool::new(worker).workers(1..=1).start().unwrap();
+        let jobs = (0..20).map(|_| submit(&pool, "echo x")).collect();
+        assert_eq!(answers(jobs).await, ["x"; 20]);
+        ended(pool).await;
+    });
 }
 
 /// What is changed in the Python worker, and the lines that its faults give: the rule, and the beginning of what was seen.
@@ -75,9 +115,12 @@ type Fault = (
 const ECHO: &str = "        return rest\n";
 const READY: &str = "send(READY, 0, b\"\\x02\" + name)";
 const CHUNK: &str = "b\"%d\" % (number + 1)";
+const READ: &str = "os.read(3, 1 << 16)";
+/// As of a stream: a head, and then its body.
+const HEADS: &str = "os.read(3, max(13, 4 + int.from_bytes(arrived[:4], 'big')) - len(arrived))";
 const CANCELLED: &str = "return send(ERROR, job, b\"cancelled\")";
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 20] = [
     (
         READY,
         "send(READY, 0, b\"\\x03\" + name)",
@@ -104,6 +147,7 @@ const FAULTS: [Fault; 16] = [
         &[
             ("1 KiB comes back", "came end"),
             ("1 MiB comes back", "came end"),
+            (PACKETS, "came end"),
         ],
     ),
     (
@@ -134,6 +178,8 @@ const FAULTS: [Fault; 16] = [
                 "nothing came in time",
             ),
             ("a ping during a job is answered", "nothing came in time"),
+            (GIVEN_BACK, "nothing came in time"),
+            (CANCELLED_AHEAD, "nothing came in time"),
         ],
     ),
     (
@@ -142,8 +188,8 @@ const FAULTS: [Fault; 16] = [
         &[("a cancel of an answered job is ignored", "came error")],
     ),
     (
-        "if kind == PING:",
-        "if kind == 99:",
+        "send(PONG, job, body)",
+        "pass",
         &[
             ("a ping between jobs is answered", "nothing came in time"),
             ("a ping during a job is answered", "no end of it after"),
@@ -152,19 +198,41 @@ const FAULTS: [Fault; 16] = [
     (
         "send(BACK, of)",
         "send(BACK, job)",
-        &[("jobs ahead are done in order, or given back", "in job")],
+        &[(IN_ORDER, "in job"), (GIVEN_BACK, "in job")],
     ),
     (
         " and send(BACK, of)",
         "",
+        &[
+            (IN_ORDER, "nothing came in time"),
+            (GIVEN_BACK, "job 2 was read while job 1 was done"),
+        ],
+    ),
+    (
+        READ,
+        HEADS,
+        &[
+            (
+                PACKETS,
+                "nothing came in time; a job of 19 bytes came as one packet, and a read of 3 with less room than 4096 bytes loses",
+            ),
+            (IN_ORDER, "in job 1 came error 1"),
+            // In time, or no end of it.
+            (GIVEN_BACK, "no"),
+            (CANCELLED_AHEAD, "came error 1"),
+        ],
+    ),
+    (
+        READ,
+        "os.read(3, 4095)",
         &[(
-            "jobs ahead are done in order, or given back",
-            "nothing came in time",
+            PACKETS,
+            "nothing came in time; a job of 4096 bytes came as one packet",
         )],
     ),
     (
-        "while arrived or select",
-        "while select",
+        "while frame := receive(wait=False)",
+        "while select.select([3], [], [], 0)[0] and (frame := receive())",
         &[("a ping during a job is answered", "no end of it after")],
     ),
     (
@@ -183,14 +251,27 @@ const FAULTS: [Fault; 16] = [
             "after 3 was closed came end 0 of 0 bytes",
         )],
     ),
+    (
+        "sys.exit(\"half a frame\" if arrived else 0)",
+        "sys.exit(0)",
+        &[(LAST, "exit status: 0")],
+    ),
+    (
+        "sys.exit(\"a frame of the type %d\" % kind)",
+        "pass",
+        &[(
+            "exits with another status than 0 after a frame of an unknown type",
+            "exit status: 0",
+        )],
+    ),
 ];
 
 /// What the conformance test says of the worker with this fault, and whether that is as expected.
 fn tried(folder: &Path, number: usize, within: &str) -> (String, bool) {
     let (right, wrong, expected) = FAULTS[number];
-    assert_eq!(WORKER.matches(right).count(), 1, "the worker lacks {right}");
-    let file = folder.join(format!("{number}.py"));
-    fs::write(&file, WORKER.replace(right, wrong)).unwrap();
+    let folder = folder.join(number.to_string());
+    fs::create_dir_all(&folder).unwrap();
+    let file = changed(&folder, &[(right, wrong)]);
     let mut test = example("pool_conformance");
     let output = finish(test.args(["--within", within, "python3"]).arg(file));
     let printed = String::from_utf8(output.stdout).unwrap();

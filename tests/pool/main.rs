@@ -39,6 +39,7 @@ mod told_worker;
 #[cfg(feature = "json")]
 mod typed;
 mod unkillable;
+mod worker_py;
 mod workers;
 
 /// The worker of the examples, in Python.
