@@ -46,6 +46,11 @@ impl Scheduler {
         self.effects.push(PoolEffect::ReloadFailed { spec });
     }
 
+    /// The command that was proven last. Workers are started of this one, and of that of a reload which is not proven yet.
+    pub(in crate::pool) const fn current_spec(&self) -> u64 {
+        self.spec
+    }
+
     pub(super) fn reload_is_unproven(&self) -> bool {
         self.reload.as_ref().is_some_and(|reload| !reload.proven)
     }
