@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix_process::Command;
 use actix_process::pool::{Job, Pool, PoolError, PoolEventKind, PoolHandle};
 use futures::future::{join, join_all};
-use futures::FutureExt;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 
 use crate::common::{in_time, run};
 use crate::told_worker::{Folder, ask, ended, event, events_until_now, stats_when, worker};
@@ -263,4 +264,35 @@ fn a_job_of_before_a_reload_is_done_though_its_process_was_not_started_yet() {
             ended(pool).await;
         }
     });
+}
+
+/// No worker was idle for thousands of jobs: each had its next job already.
+#[test]
+fn a_reload_comes_to_its_end_in_a_pool_that_is_busy() {
+    for ahead in [0, 7] {
+        run(async {
+            let pool = Pool::new(worker(["tag", "a"])).workers(1..=1).ahead(ahead);
+            let pool = pool.start().unwrap();
+            let echo = || pool.submit(Job::new("echo x"));
+            let mut jobs: FuturesUnordered<_> = (0..512).map(|_| echo()).collect();
+            for _ in 0..5_000 {
+                in_time(jobs.next()).await.unwrap().unwrap();
+                jobs.push(echo());
+            }
+            let mut reload = Box::pin(pool.reload(worker(["tag", "b"])));
+            let mut done = 0;
+            loop {
+                in_time(jobs.next()).await.unwrap().unwrap();
+                done += 1;
+                jobs.push(echo());
+                if let Some(result) = reload.as_mut().now_or_never() {
+                    break result.unwrap();
+                }
+                assert!(done < 1_500, "{ahead} ahead: no reload after {done} jobs");
+            }
+            drop((jobs, reload));
+            assert_eq!(ask(&pool, "tag").await, "b");
+            ended(pool).await;
+        });
+    }
 }

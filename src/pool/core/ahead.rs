@@ -252,6 +252,40 @@ impl Scheduler {
         }
     }
 
+    /// Of those that are sent jobs ahead, one is sent no more, and what it was sent comes back. If its job takes long, it is one more.
+    pub(super) fn one_is_to_become_idle(&mut self) {
+        let is_short = |worker: &WorkerId| {
+            self.workers.get(worker).is_some_and(|there| {
+                matches!(there.at, WorkerAt::Busy(_))
+                    && self.now.saturating_sub(there.since) <= self.terms.ahead.short
+            })
+        };
+        if self.becomes_idle.iter().any(is_short) {
+            return;
+        }
+        let loaded = self.loaded.iter().rev().map(|(_, worker)| *worker);
+        let open = self.open.iter().map(|(_, worker)| *worker);
+        let Some(worker) = loaded.chain(open).find(is_short) else {
+            return;
+        };
+        if let Some(there) = self.workers.get_mut(&worker) {
+            there.becomes_idle = true;
+        }
+        self.becomes_idle.insert(worker);
+        self.sort_ahead(worker);
+        self.take_back(worker);
+    }
+
+    /// All are sent jobs ahead again.
+    pub(super) fn none_is_to_become_idle(&mut self) {
+        while let Some(worker) = self.becomes_idle.pop_first() {
+            if let Some(there) = self.workers.get_mut(&worker) {
+                there.becomes_idle = false;
+            }
+            self.sort_ahead(worker);
+        }
+    }
+
     /// Keeps the two sets in step with a worker of which something has changed. One that is idle stays among those that may be sent more: they are looked at
     /// when none is idle.
     pub(super) fn sort_ahead(&mut self, worker: WorkerId) {
