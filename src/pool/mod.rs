@@ -92,7 +92,7 @@
 //! While none is idle, a worker of frames that speaks version 2 of the format, and whose last eight jobs took half a millisecond or less each is sent the next ones [ahead](Pool::ahead): it begins with one when it has answered
 //! all before, and need not wait for the pool. Only jobs of at most 4,083 bytes go ahead, without a key or an expiry, whose answer is not streamed, and only behind such jobs. A job that
 //! was sent ahead waits still. As long as its worker has not read it, and a worker reads one at a time, it comes back: for a worker that is idle, when the job before it takes longer than that, when its own worker is
-//! stopped or is to be recycled, for an urgent job, or to be cancelled.
+//! stopped or is to be recycled, or makes room for a reload, for an urgent job, or to be cancelled.
 //!
 //! **P4, number of workers.** There are never more than the [most](Pool::workers), those that start and those that stop included. A quarter of
 //! them (at least one) starts at a time, so that loading does not take the machine from those that work; one-shot processes start as their jobs come,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use actix_process::Command;
 use actix_process::pool::{Job, Pool, PoolError, PoolEventKind, PoolHandle};
 use futures::future::{join, join_all};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 
 use crate::common::{in_time, run};
 use crate::told_worker::{Folder, ask, ended, event, events_until_now, stats_when, worker};
@@ -215,4 +217,82 @@ fn to_a_command_that_is_not_acceptable_nothing_is_spawned() {
         assert!(events_until_now(&mut events).is_empty());
         ended(pool).await;
     });
+}
+
+/// The command of the first one is that of the pool: it was thrown away with the reload.
+#[test]
+fn a_pool_starts_workers_after_a_reload_that_was_overtaken() {
+    run(async {
+        let folder = Folder::new();
+        let pool = Pool::new(worker(["tag", "old"])).workers(1..=2);
+        let pool = pool.start().unwrap();
+        let gate = pool.submit(Job::new(folder.job("gate", "go")));
+        stats_when(&pool, "the gate", |stats| stats.running == 1).await;
+        // Its first worker is ready, and the old one is busy.
+        let mut first = Box::pin(pool.reload(worker(["tag", "first"])));
+        assert!(first.as_mut().now_or_never().is_none());
+        in_time(async { while ask(&pool, "tag").await != "first" {} }).await;
+        let second = pool.reload(worker(["needs", "/no/such/flag"]));
+        let second = problem(in_time(second).await);
+        assert!(second.contains("before it was ready"), "{second}");
+        let first = in_time(first).await;
+        assert!(matches!(first, Err(PoolError::Overtaken)), "{first:?}");
+        folder.make("go");
+        in_time(gate).await.unwrap();
+        // The first one's worker has made room for that of the second, and the old one is replaced now.
+        assert_eq!(ask(&pool, "tag").await, "first");
+        // Two at once: one more is started.
+        let two = ["go0", "go1"].map(|gate| pool.submit(Job::new(folder.job("gate", gate))));
+        stats_when(&pool, "both", |stats| stats.running == 2).await;
+        folder.make("go0");
+        folder.make("go1");
+        in_time(join_all(two)).await;
+        ended(pool).await;
+    });
+}
+
+/// The start of its process waits for the guard, and is of a command that no other one is of any more: it was forgotten.
+#[test]
+fn a_job_of_before_a_reload_is_done_though_its_process_was_not_started_yet() {
+    run(async {
+        for _ in 0..5 {
+            let pool = Pool::one_shot(says("a")).start().unwrap();
+            let job = pool.submit(Job::new("x"));
+            stats_when(&pool, "the job's start", |stats| stats.running == 1).await;
+            in_time(pool.reload(says("b"))).await.unwrap();
+            assert_eq!(in_time(job).await.unwrap(), "a\n");
+            ended(pool).await;
+        }
+    });
+}
+
+/// No worker was idle for thousands of jobs: each had its next job already.
+#[test]
+fn a_reload_comes_to_its_end_in_a_pool_that_is_busy() {
+    for ahead in [0, 7] {
+        run(async {
+            let pool = Pool::new(worker(["tag", "a"])).workers(1..=1).ahead(ahead);
+            let pool = pool.start().unwrap();
+            let echo = || pool.submit(Job::new("echo x"));
+            let mut jobs: FuturesUnordered<_> = (0..512).map(|_| echo()).collect();
+            for _ in 0..5_000 {
+                in_time(jobs.next()).await.unwrap().unwrap();
+                jobs.push(echo());
+            }
+            let mut reload = Box::pin(pool.reload(worker(["tag", "b"])));
+            let mut done = 0;
+            loop {
+                in_time(jobs.next()).await.unwrap().unwrap();
+                done += 1;
+                jobs.push(echo());
+                if let Some(result) = reload.as_mut().now_or_never() {
+                    break result.unwrap();
+                }
+                assert!(done < 1_500, "{ahead} ahead: no reload after {done} jobs");
+            }
+            drop((jobs, reload));
+            assert_eq!(ask(&pool, "tag").await, "b");
+            ended(pool).await;
+        });
+    }
 }

@@ -72,7 +72,8 @@ impl PoolEngine {
             return;
         }
         let Some(command) = self.commands.get(&spec).cloned() else {
-            return;
+            self.start_failed(worker, "its command is used no more".into());
+            return self.scheduler.start_failed(worker);
         };
         let command = self.with_args(command, job);
         let output = OutputSpec::default();
@@ -304,12 +305,25 @@ impl PoolEngine {
                 )
             }
         };
-        // One of the two is used no more.
-        self.commands
-            .retain(|of, _| if done { *of >= spec } else { *of != spec });
+        self.forget_commands((!done).then_some(spec));
         self.publish(None, what);
         if let Some((_, tell)) = self.reload.take_if(|(of, _)| *of == spec) {
             let _ = tell.send(answer);
         }
+    }
+
+    /// Keeps the commands that workers may be started of: the one that was proven last, those of reloads since, but for one that has `failed`, and
+    /// those of starts that wait for the guard. A reload that fails as another one takes its place may be the one that was proven.
+    fn forget_commands(&mut self, failed: Option<u64>) {
+        let current = self.scheduler.current_spec();
+        let waiting: &[(WorkerId, u64, Option<JobNumber>)] = match &self.guard {
+            PoolGuard::Coming(waiting) => waiting,
+            PoolGuard::There(_) | PoolGuard::None => &[],
+        };
+        self.commands.retain(|of, _| {
+            *of == current
+                || *of > current && failed != Some(*of)
+                || waiting.iter().any(|(_, spec, _)| spec == of)
+        });
     }
 }

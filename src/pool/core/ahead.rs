@@ -26,15 +26,22 @@ pub(in crate::pool) struct AheadTerms {
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Scheduler {
-    /// Sends jobs ahead, the first of all first; or, where a worker is idle and none waits, has some brought back for it. What waits behind a job
-    /// that takes long is brought back whatever the others do: they may never be idle.
-    pub(super) fn send_ahead(&mut self) {
+    /// What waits behind a job that takes long is brought back whatever the others do: they may never be idle. True if some is: it is older than
+    /// what waits, which may not pass it meanwhile.
+    pub(super) fn take_back_behind_long_ones(&mut self) -> bool {
         self.try_again();
+        let mut comes_back = false;
         while let Some((since, worker)) = self.loaded.first().copied()
             && self.now.saturating_sub(since) > self.terms.ahead.short
         {
             self.take_back(worker);
+            comes_back = true;
         }
+        comes_back
+    }
+
+    /// Sends jobs ahead, the first of all first; or, where a worker is idle and none waits, has some brought back for it.
+    pub(super) fn send_ahead(&mut self) {
         if !self.idle.is_empty() {
             if let Some((_, worker)) = self.loaded.first().copied() {
                 self.take_back(worker);
@@ -138,8 +145,11 @@ impl Scheduler {
         }
     }
 
-    /// An urgent job goes before those that are not and were sent ahead.
+    /// The job goes before those that were sent ahead and are not urgent, or are younger, if no worker is idle.
     pub(super) fn make_way_for(&mut self, job: JobNumber) {
+        if !self.idle.is_empty() {
+            return;
+        }
         let Some(turn) = self.jobs.get(&job).map(|queued| queued.turn) else {
             return;
         };
@@ -232,8 +242,47 @@ impl Scheduler {
         if queued.withdrawn {
             self.give_up(job, NoAnswer::Cancelled);
         } else {
+            let is_urgent = queued.turn.is_urgent();
             self.sent_ahead -= 1;
             self.make_ready(job);
+            // Of the others few come back at a time, and they wait for short jobs only: that is no reason to take back all that is younger.
+            if is_urgent {
+                self.make_way_for(job);
+            }
+        }
+    }
+
+    /// Of those that are sent jobs ahead, one is sent no more, and what it was sent comes back. If its job takes long, it is one more.
+    pub(super) fn one_is_to_become_idle(&mut self) {
+        let is_short = |worker: &WorkerId| {
+            self.workers.get(worker).is_some_and(|there| {
+                matches!(there.at, WorkerAt::Busy(_))
+                    && self.now.saturating_sub(there.since) <= self.terms.ahead.short
+            })
+        };
+        if self.becomes_idle.iter().any(is_short) {
+            return;
+        }
+        let loaded = self.loaded.iter().rev().map(|(_, worker)| *worker);
+        let open = self.open.iter().map(|(_, worker)| *worker);
+        let Some(worker) = loaded.chain(open).find(is_short) else {
+            return;
+        };
+        if let Some(there) = self.workers.get_mut(&worker) {
+            there.becomes_idle = true;
+        }
+        self.becomes_idle.insert(worker);
+        self.sort_ahead(worker);
+        self.take_back(worker);
+    }
+
+    /// All are sent jobs ahead again.
+    pub(super) fn none_is_to_become_idle(&mut self) {
+        while let Some(worker) = self.becomes_idle.pop_first() {
+            if let Some(there) = self.workers.get_mut(&worker) {
+                there.becomes_idle = false;
+            }
+            self.sort_ahead(worker);
         }
     }
 

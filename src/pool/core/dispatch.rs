@@ -9,14 +9,18 @@ impl Scheduler {
     /// to any goes to the most recently idle one, so that those that are not needed come to rest. What is left may go ahead.
     pub(super) fn dispatch(&mut self) {
         // What comes back has its turn first: the driver tells of that before anything else.
-        let comes_back = |effect: &PoolEffect| matches!(effect, PoolEffect::TakeBack { .. });
-        if self.effects.iter().any(comes_back) {
+        if self.waits_for_what_comes_back() {
             return;
         }
         while let Some((worker, job)) = self.next_dispatch() {
             self.assign(worker, job);
         }
         self.send_ahead();
+    }
+
+    fn waits_for_what_comes_back(&mut self) -> bool {
+        let comes_back = |effect: &PoolEffect| matches!(effect, PoolEffect::TakeBack { .. });
+        self.take_back_behind_long_ones() || self.effects.iter().any(comes_back)
     }
 
     fn next_dispatch(&self) -> Option<(WorkerId, JobNumber)> {

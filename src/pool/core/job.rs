@@ -20,6 +20,10 @@ impl JobTurn {
         })
     }
 
+    pub(super) const fn is_urgent(self) -> bool {
+        self.0 & Self::NOT_URGENT == 0
+    }
+
     /// The place by age alone.
     pub(super) const fn number(self) -> u64 {
         self.0 & !Self::NOT_URGENT

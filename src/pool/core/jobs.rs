@@ -31,7 +31,7 @@ impl Scheduler {
             None => self.make_ready(job),
             Some(key) => self.join_key(job, turn, &key),
         }
-        if urgent && self.idle.is_empty() {
+        if urgent {
             self.make_way_for(job);
         }
         Ok(())
@@ -111,9 +111,7 @@ impl Scheduler {
         self.running -= 1;
         self.make_ready(job);
         // It is older than what was sent ahead since.
-        if self.idle.is_empty() {
-            self.make_way_for(job);
-        }
+        self.make_way_for(job);
     }
 
     /// Ends a job without an answer. Its worker, if it has one, is told, or stopped.

@@ -44,7 +44,6 @@ impl Scheduler {
         if has == Some(job) {
             return None;
         }
-        self.set_at(worker, WorkerAt::Idle);
         if self.down {
             self.forget(job);
             let why = NoAnswer::Down;
@@ -52,6 +51,8 @@ impl Scheduler {
         } else {
             self.put_back(job, NoAnswer::Expired);
         }
+        // That is after the job: no job may wait for it as one that is idle.
+        self.set_at(worker, WorkerAt::Idle);
         Some(job)
     }
 

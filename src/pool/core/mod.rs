@@ -82,6 +82,8 @@ pub(in crate::pool) struct Scheduler {
     loaded: BTreeSet<(Duration, WorkerId)>,
     /// When those are tried again from which nothing could be taken back.
     again: BTreeSet<(Duration, WorkerId)>,
+    /// Workers that are sent no more, so that one of them becomes idle.
+    becomes_idle: BTreeSet<WorkerId>,
     /// How many jobs were sent ahead, and wait.
     sent_ahead: usize,
     /// Workers that are to be recycled, and are not being stopped yet.
@@ -132,6 +134,7 @@ impl Scheduler {
             open: BTreeSet::new(),
             loaded: BTreeSet::new(),
             again: BTreeSet::new(),
+            becomes_idle: BTreeSet::new(),
             sent_ahead: 0,
             marked: BTreeSet::new(),
             dues: BTreeSet::new(),

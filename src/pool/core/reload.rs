@@ -46,6 +46,11 @@ impl Scheduler {
         self.effects.push(PoolEffect::ReloadFailed { spec });
     }
 
+    /// The command that was proven last. Workers are started of this one, and of that of a reload which is not proven yet.
+    pub(in crate::pool) const fn current_spec(&self) -> u64 {
+        self.spec
+    }
+
     pub(super) fn reload_is_unproven(&self) -> bool {
         self.reload.as_ref().is_some_and(|reload| !reload.proven)
     }
@@ -61,14 +66,17 @@ impl Scheduler {
         reload.is_some_and(|reload| !reload.proven && reload.first.is_none())
     }
 
-    /// Where all places are taken, the worker that was idle for longest gives its own, or the first to become idle.
+    /// Where all places are taken, the worker that was idle for longest gives its own, or the first to become idle. One that has its next job
+    /// already never is: so one of these is sent no more.
     pub(super) fn make_room_for_the_reload(&mut self) {
-        if self.wants_first()
-            && self.workers.len() >= self.terms.max
-            && self.by.stopping == 0
-            && let Some(worker) = self.idle.first().copied()
-        {
+        let wants_room =
+            self.wants_first() && self.workers.len() >= self.terms.max && self.by.stopping == 0;
+        if !wants_room {
+            self.none_is_to_become_idle();
+        } else if let Some(worker) = self.idle.first().copied() {
             self.retire(worker, Recycling::Reload);
+        } else {
+            self.one_is_to_become_idle();
         }
     }
 

@@ -65,6 +65,8 @@ pub(super) struct PoolWorker {
     pub(super) takes_more: bool,
     /// What it was sent ahead was to be taken back, since its job began.
     pub(super) asked_back: bool,
+    /// It is sent no more ahead, so that it becomes idle.
+    pub(super) becomes_idle: bool,
     /// The pool wanted it to end.
     pub(super) was_stopped: bool,
     pub(super) ahead_place: AheadPlace,
@@ -92,6 +94,7 @@ impl PoolWorker {
             has_light: false,
             takes_more: true,
             asked_back: false,
+            becomes_idle: false,
             was_stopped: false,
             ahead_place: AheadPlace::default(),
             keys: BTreeMap::new(),
@@ -104,6 +107,7 @@ impl PoolWorker {
         let is_open = self.takes_ahead
             && self.short_jobs >= after
             && self.takes_more
+            && !self.becomes_idle
             && count < most
             && count + 1 < self.max_jobs.saturating_sub(self.jobs) as usize
             && self.marked.is_none()

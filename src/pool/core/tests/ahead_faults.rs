@@ -3,7 +3,7 @@
 use super::super::{NoAnswer, WorkerAt};
 use super::ahead::with_short_jobs;
 use super::world::World;
-use super::{ahead, keyed, light, ms, secs, urgent};
+use super::{JobTerms, ahead, keyed, light, ms, secs, urgent};
 
 /// A take-back was tried once until the worker went on: what was sent ahead after it was never asked for.
 #[test]
@@ -44,7 +44,7 @@ fn an_urgent_job_does_not_leave_the_others_stuck() {
         for _ in 0..4 {
             world.submit(light());
         }
-        world.submit(super::JobTerms {
+        world.submit(JobTerms {
             light: is_light,
             ..urgent()
         });
@@ -147,7 +147,7 @@ fn a_worker_that_is_too_large_is_recycled_after_its_job() {
 #[test]
 fn an_urgent_job_that_is_tried_again_goes_before_those_that_were_sent_ahead() {
     let mut world = with_short_jobs(7, 2);
-    let urgent = world.submit(super::JobTerms {
+    let urgent = world.submit(JobTerms {
         urgent: true,
         retries: 1,
         ..light()
@@ -182,4 +182,76 @@ fn a_job_that_is_withdrawn_and_given_back_does_not_begin() {
     world.give_back(1);
     world.quiesce();
     assert_eq!(world.none(job), Some(NoAnswer::Cancelled));
+}
+
+/// The later one was sent ahead in the same turn, before the older one was back.
+#[test]
+fn a_later_job_does_not_pass_one_that_comes_back() {
+    let mut world = with_short_jobs(1, 2);
+    // Two run, and two are behind them.
+    for _ in 0..4 {
+        world.submit(light());
+    }
+    let (slow, quick) = (1, 2);
+    let older = world.workers[&slow].ahead[0];
+    // The slow one is over its short time when one more comes; the quick one has just begun its next.
+    world.pass(ms(1));
+    world.answer(quick);
+    world.now += ms(1) / 2;
+    let later = world.submit(light());
+    let begun = all_that_begin(&mut world, quick);
+    let place = |job| begun.iter().position(|begun| *begun == job);
+    assert!(place(older).is_some(), "{begun:?}");
+    assert!(place(older) < place(later), "{begun:?}");
+}
+
+/// Which jobs this worker does, if it alone answers.
+fn all_that_begin(world: &mut World, worker: u64) -> Vec<u64> {
+    let mut begun = Vec::new();
+    while let Some(job) = world.workers[&worker].job {
+        begun.push(job);
+        world.answer(worker);
+    }
+    begun
+}
+
+fn urgent_and_light() -> JobTerms {
+    JobTerms {
+        urgent: true,
+        ..light()
+    }
+}
+
+/// It waited behind all that the other one was sent ahead.
+#[test]
+fn an_urgent_job_that_is_given_back_goes_before_those_that_were_sent_ahead() {
+    let mut world = with_short_jobs(7, 2);
+    world.submit(light());
+    world.submit(light());
+    let hurry = world.submit(urgent_and_light());
+    for _ in 0..13 {
+        world.submit(light());
+    }
+    let slow = world.pool.is_ahead_at(hurry).unwrap();
+    // It has read that one.
+    world.give_back(slow);
+    let begun = all_that_begin(&mut world, 3 - slow);
+    assert_eq!(begun[1], hurry, "{begun:?}");
+}
+
+/// The worker that came to nothing was taken for an idle one, to which the job could go.
+#[test]
+fn an_urgent_job_that_its_worker_never_got_goes_before_those_that_were_sent_ahead() {
+    let mut world = with_short_jobs(7, 2);
+    let hurry = world.submit(urgent_and_light());
+    for _ in 0..15 {
+        world.submit(light());
+    }
+    let is_there = |worker: &u64| world.workers[worker].job == Some(hurry);
+    let lost = [1, 2].into_iter().find(is_there).unwrap();
+    assert_eq!(world.pool.never_got(lost, None), Some(hurry));
+    world.workers.get_mut(&lost).unwrap().job = None;
+    world.dying(lost);
+    let begun = all_that_begin(&mut world, 3 - lost);
+    assert_eq!(begun[1], hurry, "{begun:?}");
 }

@@ -1,8 +1,9 @@
 //! A change of the command.
 
 use super::super::WorkerAt;
+use super::ahead::with_short_jobs;
 use super::world::World;
-use super::{one_shot, plain, secs, terms};
+use super::{light, ms, one_shot, plain, secs, terms};
 
 fn all_ready(min: usize, max: usize) -> World {
     let mut world = World::new(terms(min, max));
@@ -225,4 +226,87 @@ fn spares_are_replaced_and_processes_with_a_job_finish() {
     let spares = world.workers.values().filter(|made| made.job.is_none());
     assert!(spares.clone().all(|made| made.spec == 7));
     assert_eq!(spares.count(), 2);
+}
+
+/// No worker was ever idle, as each had its next job already.
+#[test]
+fn a_reload_comes_to_its_end_while_jobs_are_sent_ahead() {
+    for (most, workers) in [(0, 1), (2, 1), (2, 3)] {
+        let mut world = with_short_jobs(most, workers);
+        for _ in 0..4 * workers {
+            world.submit(light());
+        }
+        world.reload(1);
+        for _ in 0..1000 {
+            world.quiesce_spares();
+            world.submit(light());
+            world.pass(ms(1));
+            let has = |worker: &u64| world.workers[worker].job.is_some();
+            // Each of them in its turn.
+            if let Some(worker) = world
+                .workers
+                .keys()
+                .copied()
+                .filter(has)
+                .min_by_key(|worker| world.workers[worker].job)
+            {
+                world.answer(worker);
+            }
+        }
+        let news = world.news();
+        let tail = &news[news.len() - 20..];
+        assert_eq!(world.reloads[&1], Some(true), "{most} ahead: {tail:#?}");
+        world.quiesce();
+        assert!(world.open.is_empty());
+    }
+}
+
+/// The worker that is to make room does not, as its job takes long: another one does.
+#[test]
+fn a_reload_does_not_wait_for_a_long_job_while_others_are_short() {
+    let mut world = with_short_jobs(2, 2);
+    for _ in 0..6 {
+        world.submit(light());
+    }
+    world.reload(1);
+    let chosen = [1, 2]
+        .into_iter()
+        .find(|worker| world.workers[worker].ahead.is_empty());
+    let quick = 3 - chosen.unwrap();
+    for _ in 0..100 {
+        world.submit(light());
+        world.pass(ms(1));
+        if world
+            .workers
+            .get(&quick)
+            .is_some_and(|made| made.job.is_some())
+        {
+            world.answer(quick);
+        }
+        world.quiesce_spares();
+    }
+    assert!(!world.workers.contains_key(&quick), "{:#?}", world.workers);
+    assert!(
+        world.workers.values().any(|made| made.spec == 1),
+        "{:#?}",
+        world.workers
+    );
+    world.quiesce();
+    assert_eq!(world.reloads[&1], Some(true));
+}
+
+/// Nobody makes room any more, and jobs are sent ahead as before.
+#[test]
+fn jobs_are_sent_ahead_again_when_a_reload_has_failed() {
+    let mut world = with_short_jobs(2, 2);
+    for _ in 0..6 {
+        world.submit(light());
+    }
+    world.reload(1);
+    assert_eq!(world.pool.sent_ahead, 2);
+    world.drain();
+    assert_eq!(world.reloads[&1], Some(false));
+    assert_eq!(world.pool.sent_ahead, 4);
+    world.quiesce();
+    assert!(world.drained);
 }
