@@ -10,6 +10,7 @@ mod broken_lines;
 mod broken_one_shots;
 mod broken_workers;
 mod cancels;
+mod chaos;
 mod checkout;
 mod conformance;
 mod ends;

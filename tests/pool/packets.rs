@@ -60,6 +60,15 @@ fn is_text(answer: &Result<Bytes, JobError>, text: &str) -> bool {
         .is_ok_and(|answer| answer == text.as_bytes())
 }
 
+/// These jobs, by number, are answered with their texts.
+async fn each_is_whole(jobs: Vec<(u32, Answer)>, text: impl Fn(u32) -> String) {
+    for (number, job) in jobs {
+        let answer = in_time(job).await;
+        let text = text(number);
+        assert!(is_text(&answer, &text), "{answer:?}, and not {text}");
+    }
+}
+
 #[test]
 fn two_cancels_cost_no_other_job() {
     run(async {
@@ -74,13 +83,7 @@ fn two_cancels_cost_no_other_job() {
                 // The pool hears of it.
                 pool.stats().await.unwrap();
             }
-            for (number, job) in jobs {
-                let answer = in_time(job).await;
-                assert!(
-                    is_text(&answer, &text(number)),
-                    "{round}.{number}: {answer:?}"
-                );
-            }
+            each_is_whole(jobs, text).await;
         }
         ended(pool).await;
     });
@@ -97,13 +100,7 @@ fn a_worker_that_reads_4096_bytes_gets_each_job_whole_whatever_is_taken_back() {
                 .map(|n| (n, pool.submit(Job::new(text(n)))))
                 .collect();
             drop(jobs.remove(3));
-            for (number, job) in jobs {
-                let answer = in_time(job).await;
-                assert!(
-                    is_text(&answer, &text(number)),
-                    "{round}.{number}: {answer:?}"
-                );
-            }
+            each_is_whole(jobs, text).await;
         }
         ended(pool).await;
     });
