@@ -95,16 +95,22 @@ pub(crate) fn grow_pipe(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes can be read at once.
+/// How many bytes can be read at once; 0 where nobody can tell.
 pub(crate) fn bytes_waiting(fd: BorrowedFd<'_>) -> usize {
+    ask_for_bytes(fd).unwrap_or(0)
+}
+
+/// Whether a pipe, by either of its ends, is surely empty.
+#[cfg(feature = "pool")]
+pub(crate) fn is_empty(fd: BorrowedFd<'_>) -> bool {
+    ask_for_bytes(fd) == Some(0)
+}
+
+fn ask_for_bytes(fd: BorrowedFd<'_>) -> Option<usize> {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int into the live local.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &raw mut count) };
-    if result == -1 {
-        0
-    } else {
-        usize::try_from(count).unwrap_or(0)
-    }
+    (result != -1).then(|| usize::try_from(count).unwrap_or(0))
 }
 
 /// read(2). Not by libc's function, which is a point where a thread may be cancelled: with more than

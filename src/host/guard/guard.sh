@@ -36,13 +36,14 @@ u() {
     [ -n "$earliest" ] && [ "$earliest" -le "$2" ] || earliest=$2
 }
 
-# Kills all in the cgroup $1, whose name no other has. Before Linux 5.14 one by one, and again while there were some, since they may have forked.
+# Kills all in the cgroup $1, whose name no other has. Before Linux 5.14 one by one, without those in cgroups below it, and again while there were
+# some, since they may have forked. The kernel calls those of another PID namespace 0. What is appended spoils no other file.
 cgroup() {
-    [ -f "$1/cgroup.kill" ] && echo 1 >"$1/cgroup.kill" && return
+    [ -f "$1/cgroup.kill" ] && [ ! -h "$1/cgroup.kill" ] && echo 1 >>"$1/cgroup.kill" && return
     pass=0
     while [ "$pass" -lt 10 ]; do
         pass=$((pass + 1)) again=
-        while read -r line; do kill -s KILL "$line" && again=1; done <"$1/cgroup.procs"
+        while read -r line; do [ "$line" -gt 1 ] && kill -s KILL "$line" && again=1; done <"$1/cgroup.procs"
         [ -n "$again" ] || break
     done
 }

@@ -11,8 +11,8 @@
 //!
 //! The line of a start that has a cgroup made for it names that as well, and the guard kills all in it: no cgroup's name is given twice.
 //!
-//! Nothing in the list is executed. The host's copies, by fork, have the file too, and may be anybody's: the worst that one of them can do is to list a
-//! group that is not the host's, or to make a line say nothing. A copy in which this code runs leaves the guard alone.
+//! Nothing in the list is executed. The host's copies, by fork, have the file too, and may be anybody's: the worst that one of them can do is to have the guard
+//! send SIGKILL to a group or a cgroup that is not the host's, or miss one that is. A copy in which this code runs leaves the guard alone.
 //!
 //! # The number of a group
 //!

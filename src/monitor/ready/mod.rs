@@ -134,7 +134,7 @@ impl Ready {
 
     /// When this command ends with exit code 0. It runs in a process group of its own, and is killed with that group when its
     /// [`timeout`](Self::timeout) is over. Its outputs are read; 1 KiB of each end of them is kept, for the text of a failure. If the host is
-    /// killed meanwhile, the command gets SIGKILL; what it has started does not.
+    /// killed meanwhile, the command gets SIGKILL, whatever its own `parent_death_signal` is; what it has started does not.
     pub fn exec(command: Command) -> Self {
         Self::new(ReadyKind::Check(Check::exec(command)))
     }

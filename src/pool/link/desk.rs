@@ -176,8 +176,14 @@ impl WorkerLine {
     ///
     /// No descriptor is left for that.
     pub(in crate::pool) fn take_back(&self) -> io::Result<Vec<JobNumber>> {
-        let desk = self.desk.as_ref();
-        desk.map_or_else(|| Ok(Vec::new()), |desk| desk.take_back())
+        let Some(desk) = &self.desk else {
+            return Ok(Vec::new());
+        };
+        let taken = desk.take_back();
+        if desk.input().queued() > 0 {
+            self.send(LinkCommand::GoOn);
+        }
+        taken
     }
 
     /// Gives the worker a job. One that is on its way to its end takes none: its end is the loss of the job.

@@ -160,6 +160,10 @@ impl JobPipe {
     /// It goes before all that is kept.
     pub(super) fn keep_first(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            self.kept_frames = match self.kept_bytes {
+                0 => 1,
+                _ => self.kept_frames.saturating_add(1),
+            };
             self.kept_bytes += bytes.len();
             self.kept.push_front(bytes);
         }

@@ -16,7 +16,7 @@ use super::pipes::{JobPipe, fd_of};
 use crate::Bytes;
 use crate::pool::core::JobNumber;
 use crate::pool::wire::{FrameDecoder, FrameKind, HEAD, MAX_PACKET};
-use crate::sys::io::{bytes_waiting, write};
+use crate::sys::io::{is_empty, write};
 
 /// Whether a job with this body can be sent ahead.
 pub(in crate::pool) fn fits_a_packet(body: &Bytes) -> bool {
@@ -40,7 +40,8 @@ impl JobPipe {
             return;
         }
         let Some(pipe) = &self.pipe else { return };
-        if on && bytes_waiting(fd_of(pipe)) > 0 {
+        // Where a sandbox lets nobody ask, it may be full.
+        if on && !is_empty(fd_of(pipe)) {
             return;
         }
         let mut flags = OFlag::O_NONBLOCK;
@@ -73,33 +74,37 @@ impl JobPipe {
         let aside = self.aside.as_ref().ok_or(ErrorKind::Unsupported)?;
         let all = aside.empty(self.reader()?.as_fd())?;
         let Parted { taken, stays, rest } = parted(&all, wanted);
+        let mut unwritten = Vec::new();
+        // Packets are packets again, so that they take no more pages than before.
+        for frame in stays {
+            self.put_again(frame, &mut unwritten);
+        }
         if !rest.is_empty() {
             self.set_packets(false);
-        }
-        // Each as the packet that it was, so that they take no more pages than before.
-        let mut unwritten = Vec::new();
-        for frame in stays.into_iter().chain([rest]) {
-            if !unwritten.is_empty() {
-                unwritten.push(frame);
-                continue;
-            }
-            let Some(pipe) = self.pipe.as_ref().filter(|_| !frame.is_empty()) else {
-                continue;
-            };
-            let written = match self.writes.write(|| write(fd_of(pipe), frame)) {
-                Ok(written) => written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-                // Of no matter to a worker that has closed its end.
-                Err(_) => frame.len(),
-            };
-            if let Some(left @ [_, ..]) = frame.get(written..) {
-                unwritten.push(left);
-            }
+            self.put_again(rest, &mut unwritten);
         }
         for piece in unwritten.into_iter().rev() {
             self.keep_first(Bytes::copy_from_slice(piece));
         }
         Ok(taken)
+    }
+
+    /// Writes it, or as much of it as there is room for, unless something before it is unwritten.
+    fn put_again<'a>(&mut self, bytes: &'a [u8], unwritten: &mut Vec<&'a [u8]>) {
+        let Some(pipe) = &self.pipe else { return };
+        if !unwritten.is_empty() {
+            return unwritten.push(bytes);
+        }
+        let written = match self.writes.write(|| write(fd_of(pipe), bytes)) {
+            Ok(written) => written,
+            // Of no matter to a worker that has closed its end.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => bytes.len(),
+            // There is no room, or no memory for it now.
+            Err(_) => 0,
+        };
+        if let Some(left @ [_, ..]) = bytes.get(written..) {
+            unwritten.push(left);
+        }
     }
 
     /// The other end of the pipe. It is not kept: the worker's end would be missed no more.

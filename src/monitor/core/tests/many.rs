@@ -1,6 +1,6 @@
 //! Many services: what is decided for one costs no look at all the others.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::{Core, Effect, Fact, Policy, Request};
 use super::policies::end;
@@ -28,6 +28,12 @@ fn star(count: usize) -> Vec<Policy> {
     let mut star = vec![service(&id(0))];
     star.extend((1..count).map(|n| service(&id(n)).after(&id(0), When::Ready).with(&id(0))));
     star
+}
+
+/// What this thread has had of the CPU: others may have it meanwhile.
+fn cpu_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// A driver that does not look at anything but the effects. How many effects there were.
@@ -61,7 +67,7 @@ fn drive(core: &mut Core) -> usize {
 #[test]
 fn a_thousand_in_a_chain_or_a_star_start_restart_and_stop_quickly() {
     for policies in [chain(1000), star(1000)] {
-        let began = Instant::now();
+        let began = cpu_time();
         check([].iter(), &policies).unwrap();
         let mut core = Core::new(secs(20));
         core.add(policies);
@@ -74,7 +80,7 @@ fn a_thousand_in_a_chain_or_a_star_start_restart_and_stop_quickly() {
         drive(&mut core);
         assert!(core.all().all(|(_, instance)| !instance.is_alive()));
         assert_eq!(core.deadline(), None);
-        let took = began.elapsed();
+        let took = cpu_time() - began;
         assert!(took < Duration::from_secs(5), "{took:?}");
     }
 }
@@ -85,7 +91,7 @@ fn a_crash_of_one_among_ten_thousand_costs_as_little_as_among_ten() {
         let mut core = Core::new(secs(20));
         core.add((0..count).map(|n| service(&id(n))).collect());
         drive(&mut core);
-        let began = Instant::now();
+        let began = cpu_time();
         for n in 0..2000 {
             let slot = n % 10;
             let generation = core.get(slot).unwrap().generation;
@@ -94,7 +100,7 @@ fn a_crash_of_one_among_ten_thousand_costs_as_little_as_among_ten() {
             core.request(&id(slot).as_str().into(), Request::RestartNow, 1);
             drive(&mut core);
         }
-        began.elapsed()
+        cpu_time() - began
     };
     let (few, many) = (time(10), time(10_000));
     // A look at all of them would cost a thousand times as much.
