@@ -98,7 +98,7 @@ where
             stage => self.stage = stage,
         }
         // Before the output, which a child may always have.
-        if self.poll_timeout(cx).is_ready() {
+        if ready!(self.poll_timeout(cx)) {
             return self.end_in(self.timed_out(), cx);
         }
         match self.pump.poll_moved(cx) {
@@ -153,11 +153,15 @@ where
         self.end_in(idle, cx)
     }
 
-    /// Ready: the timeout is over, and the child is being terminated.
-    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.timeout {
-            Some(timeout) => Pin::new(timeout).poll(cx),
-            None => Poll::Pending,
+    /// Whether the timeout is over, and the child is being terminated. Pending: the timer is about to tell of that.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(timeout) = &mut self.timeout else {
+            return Poll::Ready(false);
+        };
+        match Pin::new(&mut *timeout).poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if timeout.has_begun() => Poll::Pending,
+            Poll::Pending => Poll::Ready(false),
         }
     }
 
@@ -212,7 +216,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, StreamFailure>>> {
         // It may have ended because of that, whatever its status.
-        if self.poll_timeout(cx).is_ready() {
+        if ready!(self.poll_timeout(cx)) {
             return self.end_in(self.timed_out(), cx);
         }
         let ok = &self.options.ok_codes;

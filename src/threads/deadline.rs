@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use super::janitor::{self, Timer};
 #[derive(Debug)]
 pub(crate) struct Deadline {
     up: oneshot::Receiver<()>,
+    has_begun: Arc<AtomicBool>,
     _timer: Timer,
 }
 
@@ -24,12 +27,24 @@ impl Deadline {
     /// The same, and runs `act` then on the janitor's thread, whether or not anybody polls. A poll after that finds it ready.
     pub(crate) fn with(time: Duration, act: impl FnOnce() + Send + 'static) -> Self {
         let (tell, up) = oneshot::channel();
+        let has_begun = Arc::<AtomicBool>::default();
+        let begins = Arc::clone(&has_begun);
         let timer = janitor::after(time, move || {
+            begins.store(true, Ordering::SeqCst);
             // First: who is told may undo what makes the act possible.
             act();
             let _ = tell.send(());
         });
-        Self { up, _timer: timer }
+        Self {
+            up,
+            has_begun,
+            _timer: timer,
+        }
+    }
+
+    /// Whether the time is over: then whatever is seen from now on may come of what is done at its end, and it is ready in a moment, if it is not.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
     }
 }
 

@@ -89,7 +89,10 @@ fn nothing_follows_a_failure() {
         let timed = pause.timeout(Duration::from_millis(50));
         let mut output = timed.start().await.unwrap();
         let failure = next(&mut output).await.unwrap().unwrap_err();
-        assert!(matches!(failure, StreamFailure::TimedOut { .. }));
+        assert!(
+            matches!(failure, StreamFailure::TimedOut { .. }),
+            "{failure:?}"
+        );
         drop(go);
         for _ in 0..3 {
             assert!(next(&mut output).await.is_none());
