@@ -118,7 +118,7 @@
 //!
 //! **M13, the death of the host.** When the last handle is dropped, the System stops, or `main` returns, all services are killed at once. When
 //! the host itself is killed, also by SIGKILL, [`OnHostDeath`] says what becomes of each service. By default the kernel kills the
-//! child, and a guard, one `/bin/sh` for a monitor, kills its group. A guard that does not start, or dies, is told
+//! child, and a guard, one `/bin/sh` for a monitor, kills its group and its cgroup. A guard that does not start, or dies, is told
 //! ([`EventKind::GuardMissing`]) and tried again; services do not wait for it. What escapes: a process in a session of its own, where there is no
 //! cgroup; and all but the children themselves if somebody kills the guard together with the host.
 //!

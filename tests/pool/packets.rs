@@ -106,24 +106,37 @@ fn a_worker_that_reads_4096_bytes_gets_each_job_whole_whatever_is_taken_back() {
     });
 }
 
+/// The only worker of the pool.
+async fn pid(pool: &PoolHandle) -> Pid {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid");
+    let note = pool.submit(Job::new(format!("note {}", path.display())));
+    in_time(note).await.unwrap();
+    let pid = fs::read_to_string(path).unwrap();
+    Pid::from_raw(pid.trim().parse().unwrap())
+}
+
+/// A read would come from the end of the long one to the short one, which it has no room for. Two things prevent that: the scheduler sends nothing ahead behind a
+/// long job, and the pipe takes no packet behind a stream.
 #[test]
-fn short_jobs_are_whole_behind_long_ones() {
+fn short_jobs_are_whole_behind_a_long_one_that_is_unread() {
     run(async {
-        for room in ["4096", "65536"] {
+        for (room, long) in [("4096", 5000), ("65536", 64_000)] {
             let pool = here(strict(&[room]), 1);
-            for round in 0..amount(100, 20) {
+            let worker = pid(&pool).await;
+            for round in 0..amount(20, 5) {
                 short_ones(&pool, 1).await;
-                let text = |number: usize| {
-                    let length = [3000, 70_001, 2000, 5000, 900, 1200][number % 6];
+                let text = |number: u32| {
+                    let length = if number == 0 { long } else { 3900 };
                     format!("{round}.{number} ").repeat(20_000)[..length].to_owned()
                 };
-                let jobs = (0..18).map(|number| pool.submit(Job::new(text(number))));
-                for (number, answer) in all(jobs.collect()).await.iter().enumerate() {
-                    assert!(
-                        is_text(answer, &text(number)),
-                        "{round}.{number} with {room}"
-                    );
-                }
+                kill(worker, Signal::SIGSTOP).unwrap();
+                let jobs = (0..4).map(|number| (number, pool.submit(Job::new(text(number)))));
+                let jobs = jobs.collect();
+                // The pool has sent what it sends.
+                pool.stats().await.unwrap();
+                kill(worker, Signal::SIGCONT).unwrap();
+                each_is_whole(jobs, text).await;
             }
             ended(pool).await;
         }
@@ -177,21 +190,17 @@ fn what_was_taken_back_and_put_into_the_pipe_again_is_still_not_lost_with_a_deaf
         let folder = tempfile::tempdir().unwrap();
         let pool = here(strict(&["65536"]), 1);
         for round in 0..amount(20, 5) {
-            let path = folder.path().join(format!("pid{round}"));
-            in_time(pool.submit(Job::new(format!("note {}", path.display()))))
-                .await
-                .unwrap();
-            let pid: i32 = fs::read_to_string(path).unwrap().trim().parse().unwrap();
+            let worker = pid(&pool).await;
             short_ones(&pool, 1).await;
             let path = folder.path().join(format!("deaf{round}"));
             let deaf =
                 Job::new(format!("deaf {}", path.display())).timeout(Duration::from_millis(50));
-            kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+            kill(worker, Signal::SIGSTOP).unwrap();
             let deaf = pool.submit(deaf);
             let mut behind: Vec<_> = (0..4).map(|_| pool.submit(Job::new("b"))).collect();
             drop(behind.remove(1));
             pool.stats().await.unwrap();
-            kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+            kill(worker, Signal::SIGCONT).unwrap();
             let timeout = in_time(deaf).await;
             assert!(
                 matches!(timeout, Err(JobError::Timeout { .. })),

@@ -46,7 +46,7 @@
 //!
 //! # What the guard does not do
 //!
-//! It does not reach a process that has left its group. It does nothing if it is killed together with its host, nor if the host
+//! It does not reach a process that has left its group and is in no cgroup that was made for the start. It does nothing if it is killed together with its host, nor if the host
 //! has forked itself without an exec and the copy, which has the pipe as well, lives on.
 
 mod leader_time;

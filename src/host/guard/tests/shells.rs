@@ -149,7 +149,7 @@ fn every_shell_kills_a_cgroup_by_its_file_and_where_there_is_none_one_by_one() {
                 fs::create_dir(cgroup).unwrap();
             }
             fs::write(new.join("cgroup.kill"), "").unwrap();
-            fs::write(old.join("cgroup.procs"), format!("{}\n", daemon.group)).unwrap();
+            fs::write(old.join("cgroup.procs"), format!("0\n{}\n", daemon.group)).unwrap();
             let line = |cgroup: &Path| format!("g {number} {at} {at} {}", cgroup.display());
             let absent = folder.path().join("absent");
             let lines = [line(&absent), line(&new), line(&old)];
